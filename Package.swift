@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .treatWarning("DeprecatedDeclaration", as: .warning),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+]
+
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "lbfgsd",
+    products: [
+        .library(name: "LBFGS", targets: ["LBFGS"]),
+        .executable(name: "lbfgsd", targets: ["lbfgsd"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .target(name: "LBFGS", swiftSettings: strict),
+        .target(
+            name: "Sessions",
+            dependencies: ["LBFGS", "Telemetry", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["Sessions"], swiftSettings: strict),
+        .target(
+            name: "SQLiteStore",
+            dependencies: ["Sessions", "Telemetry", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: strict),
+        .systemLibrary(
+            name: "CMicrohttpd", pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"])]),
+        .target(
+            name: "HTTPServer", dependencies: ["CMicrohttpd", "Telemetry", httpTypes],
+            swiftSettings: strict),
+        .target(
+            name: "API",
+            dependencies: [
+                "Sessions", "Wire", "HTTPServer", "Telemetry", httpTypes,
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(name: "Telemetry", dependencies: [logging], swiftSettings: strict),
+        .executableTarget(
+            name: "lbfgsd",
+            dependencies: [
+                "Sessions", "SQLiteStore", "HTTPServer", "API", "Telemetry", "Yams",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        .target(
+            name: "TestKit", dependencies: ["LBFGS", "Sessions"], path: "Tests/TestKit",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "TrajectoryBits", dependencies: ["LBFGS"], path: "Tests/TrajectoryBits",
+            swiftSettings: strict),
+        .testTarget(
+            name: "LBFGSTests", dependencies: ["LBFGS", "TestKit"], exclude: ["Fixtures"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SessionsTests", dependencies: ["Sessions", "TestKit"], swiftSettings: strict),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "Sessions"], swiftSettings: strict),
+        .testTarget(
+            name: "StoreContractTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HTTPServerTests", dependencies: ["HTTPServer", httpTypes],
+            swiftSettings: strict),
+        .testTarget(
+            name: "APITests", dependencies: ["API", "Sessions", "HTTPServer", httpTypes],
+            swiftSettings: strict),
+        .testTarget(name: "TidyTests", dependencies: ["Yams"], swiftSettings: strict),
+    ]
+)
