@@ -1,0 +1,190 @@
+/// A precision in which vectors are stored: `Double` or `Float`.
+///
+/// The passes over vectors are requirements, so that each precision has them compiled for itself
+/// and generic code calls them once a pass. All of them compute in Float64 and round once when
+/// they store.
+public protocol EngineScalar: BinaryFloatingPoint, SIMDScalar, BitwiseCopyable, Codable,
+    Sendable
+{
+    static func widened(_ lanes: SIMD8<Self>) -> SIMD8<Double>
+    static func narrowed(_ lanes: SIMD8<Double>) -> SIMD8<Self>
+
+    /// a.b
+    static func dot(_ a: [Self], _ b: [Self]) -> Double
+    /// max |v_i|; NaN propagates.
+    static func normInf(_ v: [Self]) -> Double
+    /// sum |v_i|
+    static func norm1(_ v: [Self]) -> Double
+    static func isFinite(_ v: [Self]) -> Bool
+    /// a - b
+    static func difference(_ a: [Self], _ b: [Self]) -> [Self]
+    /// c v
+    static func scaled(_ v: [Self], by c: Double) -> [Self]
+    /// x + t d
+    static func moved(_ x: [Self], along d: [Self], by t: Double) -> [Self]
+    /// scale v + sum_i (a_i s_i + b_i y_i)
+    static func combined(
+        scale: Double, _ v: [Self], pairs: [CurvaturePair<Self>], s a: [Double], y b: [Double]
+    ) -> [Self]
+}
+
+extension Double: EngineScalar {
+    @inline(__always)
+    public static func widened(_ lanes: SIMD8<Double>) -> SIMD8<Double> { lanes }
+    @inline(__always)
+    public static func narrowed(_ lanes: SIMD8<Double>) -> SIMD8<Double> { lanes }
+    public static func dot(_ a: [Double], _ b: [Double]) -> Double { dotKernel(a, b) }
+    public static func normInf(_ v: [Double]) -> Double { normInfKernel(v) }
+    public static func norm1(_ v: [Double]) -> Double { norm1Kernel(v) }
+    public static func isFinite(_ v: [Double]) -> Bool { isFiniteKernel(v) }
+    public static func difference(_ a: [Double], _ b: [Double]) -> [Double] {
+        differenceKernel(a, b)
+    }
+    public static func scaled(_ v: [Double], by c: Double) -> [Double] { scaledKernel(v, c) }
+    public static func moved(_ x: [Double], along d: [Double], by t: Double) -> [Double] {
+        movedKernel(x, d, t)
+    }
+    public static func combined(
+        scale: Double, _ v: [Double], pairs: [CurvaturePair<Double>], s a: [Double],
+        y b: [Double]
+    ) -> [Double] { combinedKernel(scale, v, pairs, a, b) }
+}
+
+extension Float: EngineScalar {
+    @inline(__always)
+    public static func widened(_ lanes: SIMD8<Float>) -> SIMD8<Double> { SIMD8<Double>(lanes) }
+    @inline(__always)
+    public static func narrowed(_ lanes: SIMD8<Double>) -> SIMD8<Float> { SIMD8<Float>(lanes) }
+    public static func dot(_ a: [Float], _ b: [Float]) -> Double { dotKernel(a, b) }
+    public static func normInf(_ v: [Float]) -> Double { normInfKernel(v) }
+    public static func norm1(_ v: [Float]) -> Double { norm1Kernel(v) }
+    public static func isFinite(_ v: [Float]) -> Bool { isFiniteKernel(v) }
+    public static func difference(_ a: [Float], _ b: [Float]) -> [Float] {
+        differenceKernel(a, b)
+    }
+    public static func scaled(_ v: [Float], by c: Double) -> [Float] { scaledKernel(v, c) }
+    public static func moved(_ x: [Float], along d: [Float], by t: Double) -> [Float] {
+        movedKernel(x, d, t)
+    }
+    public static func combined(
+        scale: Double, _ v: [Float], pairs: [CurvaturePair<Float>], s a: [Double], y b: [Double]
+    ) -> [Float] { combinedKernel(scale, v, pairs, a, b) }
+}
+
+// MARK: - Written once, compiled for each precision
+
+@inline(__always)
+private func dotKernel<Scalar: EngineScalar>(_ a: [Scalar], _ b: [Scalar]) -> Double {
+    blockedSum(a, b) { $0 * $1 }
+}
+
+@inline(__always)
+private func norm1Kernel<Scalar: EngineScalar>(_ v: [Scalar]) -> Double {
+    blockedSum(v, v) { lanes, _ in absolute(lanes) }
+}
+
+/// v - v is 0 for a finite number and NaN for any other.
+@inline(__always)
+private func isFiniteKernel<Scalar: EngineScalar>(_ v: [Scalar]) -> Bool {
+    blockedSum(v, v) { lanes, _ in lanes - lanes } == 0
+}
+
+@inline(__always)
+private func normInfKernel<Scalar: EngineScalar>(_ v: [Scalar]) -> Double {
+    guard isFiniteKernel(v) else { return v.contains(where: \.isNaN) ? .nan : .infinity }
+    var largest = Lanes.zero
+    // Sound: every index stays under the buffer's count.
+    unsafe v.withUnsafeBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { return }
+        var offset = 0
+        while offset + 8 <= buffer.count {
+            unsafe largest = pointwiseMax(largest, absolute(lanes(base, offset)))
+            offset += 8
+        }
+        unsafe largest = pointwiseMax(
+            largest, absolute(tailLanes(base, offset, buffer.count - offset)))
+    }
+    return largest.max()
+}
+
+@inline(__always)
+private func differenceKernel<Scalar: EngineScalar>(_ a: [Scalar], _ b: [Scalar]) -> [Scalar] {
+    mapped(a, b) { $0 - $1 }
+}
+
+@inline(__always)
+private func scaledKernel<Scalar: EngineScalar>(_ v: [Scalar], _ c: Double) -> [Scalar] {
+    mapped(v, v) { lanes, _ in lanes * c }
+}
+
+@inline(__always)
+private func movedKernel<Scalar: EngineScalar>(
+    _ x: [Scalar], _ d: [Scalar], _ t: Double
+) -> [Scalar] {
+    mapped(x, d) { $0 + $1 * t }
+}
+
+/// Goes block by block, so that the Float64 accumulators of a block stay in the first-level cache
+/// while the pairs pass by, each read once.
+@inline(__always)
+private func combinedKernel<Scalar: EngineScalar>(
+    _ scale: Double, _ v: [Scalar], _ pairs: [CurvaturePair<Scalar>], _ a: [Double],
+    _ b: [Double]
+) -> [Scalar] {
+    let count = v.count
+    let stripLength = 512
+    var accumulator = [Lanes](repeating: .zero, count: stripLength / 8)
+    // Sound: each element of the result is written before the count is set; `tailLanes` and the
+    // bounds of the loops keep every index under `count`, which s and y of every pair have.
+    return unsafe [Scalar](unsafeUninitializedCapacity: count) { result, initializedCount in
+        guard let target = result.baseAddress else { return }
+        var start = 0
+        while start < count {
+            let end = min(start + stripLength, count)
+            let whole = (end - start) / 8
+            let left = (end - start) % 8
+            unsafe v.withUnsafeBufferPointer { buffer in
+                guard let base = buffer.baseAddress else { return }
+                for index in 0..<whole {
+                    unsafe accumulator[index] = lanes(base, start + 8 * index) * scale
+                }
+                if left > 0 {
+                    unsafe accumulator[whole] = tailLanes(base, start + 8 * whole, left) * scale
+                }
+            }
+            for index in pairs.indices {
+                let (sWeight, yWeight) = (a[index], b[index])
+                unsafe pairs[index].s.withUnsafeBufferPointer { sBuffer in
+                    unsafe pairs[index].y.withUnsafeBufferPointer { yBuffer in
+                        guard let s = sBuffer.baseAddress, let y = yBuffer.baseAddress else {
+                            return
+                        }
+                        for position in 0..<whole {
+                            let offset = start + 8 * position
+                            unsafe accumulator[position] +=
+                                lanes(y, offset) * yWeight + lanes(s, offset) * sWeight
+                        }
+                        if left > 0 {
+                            let offset = start + 8 * whole
+                            unsafe accumulator[whole] +=
+                                tailLanes(y, offset, left) * yWeight
+                                + tailLanes(s, offset, left) * sWeight
+                        }
+                    }
+                }
+            }
+            for index in 0..<whole {
+                unsafe UnsafeMutableRawPointer(target + start + 8 * index).storeBytes(
+                    of: Scalar.narrowed(accumulator[index]), as: SIMD8<Scalar>.self)
+            }
+            if left > 0 {
+                let narrow = Scalar.narrowed(accumulator[whole])
+                for index in 0..<left {
+                    unsafe target[start + 8 * whole + index] = narrow[index]
+                }
+            }
+            start = end
+        }
+        initializedCount = count
+    }
+}

@@ -1,0 +1,30 @@
+/// Where the cubic through two points with slopes has its minimum.
+///
+/// For points (x1, f1, g1) and (x2, f2, g2), with x1 the smaller (Nocedal & Wright 2006, equation
+/// 3.59):
+///
+///     d1 = g1 + g2 - 3 (f1 - f2) / (x1 - x2)
+///     d2 = sqrt(d1^2 - g1 g2)
+///     x  = x2 - (x2 - x1) (g2 + d2 - d1) / (g2 - g1 + 2 d2)
+///
+/// The result is clamped to `bounds`. Where the cubic has no minimum, or an input isn't finite, or
+/// the two points coincide, it is the middle of `bounds`.
+func cubicMinimizer(
+    _ first: LineSearchPoint, _ second: LineSearchPoint, bounds: ClosedRange<Double>
+) -> Double {
+    let midpoint = bounds.lowerBound / 2 + bounds.upperBound / 2
+    let (left, right) =
+        first.stepLength <= second.stepLength ? (first, second) : (second, first)
+    let slopeSum =
+        first.slope + second.slope
+        - 3 * (first.loss - second.loss) / (first.stepLength - second.stepLength)
+    let discriminant = slopeSum * slopeSum - first.slope * second.slope
+    guard discriminant >= 0 else { return midpoint }
+    let root = discriminant.squareRoot()
+    let minimizer =
+        right.stepLength
+        - (right.stepLength - left.stepLength)
+        * ((right.slope + root - slopeSum) / (right.slope - left.slope + 2 * root))
+    guard !minimizer.isNaN else { return midpoint }
+    return min(max(minimizer, bounds.lowerBound), bounds.upperBound)
+}

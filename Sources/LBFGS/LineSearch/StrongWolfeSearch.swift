@@ -1,0 +1,199 @@
+/// A line search for the strong Wolfe conditions
+///
+///     phi(t) <= phi(0) + c1 t phi'(0)        sufficient decrease, c1 = 1e-4
+///     |phi'(t)| <= c2 |phi'(0)|              curvature, c2 = 0.9
+///
+/// Theory: bracketing and zoom, algorithms 3.5 and 3.6 of Nocedal & Wright, Numerical Optimization
+/// (2nd edition, 2006), in the version of minFunc (Schmidt 2005) that torch.optim.LBFGS follows.
+/// *Bracketing* extends the step until an interval must hold an acceptable point; *zoom* shrinks
+/// the interval, keeping its end with the lower loss.
+///
+/// It is a machine over scalars: it never sees a vector. Each call of `advance` answers the trial
+/// asked for last. One budget counts the trials after the first over both phases.
+///
+/// An infeasible trial has loss +infinity, so that sufficient decrease fails and zoom contracts the
+/// interval toward its feasible end, by halves, since no cubic goes through infinity. The start is
+/// feasible, and so is whatever is accepted.
+struct StrongWolfeSearch: Equatable, Sendable, Codable {
+    static let sufficientDecrease = 1e-4  // c1; Nocedal & Wright, section 3.1
+    static let curvature = 0.9  // c2; the same, for quasi-Newton directions
+    /// An extension lies between these factors of the last one (minFunc).
+    static let extensionFactorMin = 0.01
+    static let extensionFactorMax = 10.0
+    /// Closer to an end than this share of the interval is no progress (minFunc).
+    static let progressShareMin = 0.1
+
+    /// `bracketing -> zooming -> over`, or `bracketing -> over`.
+    private enum Phase: Equatable, Sendable, Codable {
+        /// `previous` is the trial before the pending one, or the start.
+        case bracketing(previous: LineSearchPoint)
+        case zooming(Bracket)
+        case over
+    }
+
+    /// An interval, in the order in which its ends came to be (torch's `bracket[0]`, `bracket[1]`).
+    private struct Bracket: Equatable, Sendable, Codable {
+        var ends: [LineSearchPoint]
+        /// Which end has the lower loss.
+        var low: Int
+        var hadInsufficientProgress = false
+
+        init(_ first: LineSearchPoint, _ second: LineSearchPoint) {
+            ends = [first, second]
+            low = 0
+            order()
+        }
+
+        var high: Int { 1 - low }
+        var lower: Double { min(ends[0].stepLength, ends[1].stepLength) }
+        var upper: Double { max(ends[0].stepLength, ends[1].stepLength) }
+        var length: Double { abs(ends[1].stepLength - ends[0].stepLength) }
+
+        mutating func order() { low = ends[0].loss <= ends[1].loss ? 0 : 1 }
+    }
+
+    private let start: LineSearchPoint
+    /// ||d||_inf, which turns a length on the line into a change of parameters.
+    private let directionNormInf: Double
+    private let toleranceChange: Double
+    /// Trials allowed after the first.
+    private let extraTrialsMax: Int
+    private(set) var trials = 0
+    /// Trials that turned out feasible.
+    private(set) var feasibleTrials = 0
+    /// Where the pending trial is.
+    private(set) var pendingStepLength: Double
+    private var phase: Phase
+
+    /// - Parameter slope: phi'(0), negative.
+    init(
+        loss: Double, slope: Double, stepLength: Double, directionNormInf: Double,
+        toleranceChange: Double, extraTrialsMax: Int
+    ) {
+        start = LineSearchPoint(trial: 0, stepLength: 0, loss: loss, slope: slope)
+        self.directionNormInf = directionNormInf
+        self.toleranceChange = toleranceChange
+        self.extraTrialsMax = extraTrialsMax
+        pendingStepLength = stepLength
+        phase = .bracketing(previous: start)
+    }
+
+    /// The first trial.
+    var firstDirective: LineSearchDirective { .evaluate(stepLength: pendingStepLength) }
+
+    /// Trials whose gradient may still be accepted; the start always is.
+    var retainedTrials: [Int] {
+        switch phase {
+        case .bracketing(let previous): [previous.trial]
+        case .zooming(let bracket): bracket.ends.map(\.trial)
+        case .over: []
+        }
+    }
+
+    /// Answers the pending trial; a loss of +infinity says that it is infeasible.
+    mutating func advance(loss: Double, slope: Double) -> LineSearchDirective {
+        trials += 1
+        let point: LineSearchPoint
+        if loss.isFinite, slope.isFinite {
+            feasibleTrials += 1
+            point = LineSearchPoint(
+                trial: trials, stepLength: pendingStepLength, loss: loss, slope: slope)
+        } else {
+            point = .infeasible(trial: trials, stepLength: pendingStepLength)
+        }
+        switch phase {
+        case .bracketing(let previous): return bracket(point, previous: previous)
+        case .zooming(let interval): return zoom(into: interval, with: point)
+        case .over: preconditionFailure("the search was over: \(self)")
+        }
+    }
+
+    private var isBudgetSpent: Bool { trials > extraTrialsMax }
+
+    private func decreasesSufficiently(_ point: LineSearchPoint) -> Bool {
+        !(point.loss > start.loss
+            + StrongWolfeSearch.sufficientDecrease * point.stepLength * start.slope)
+    }
+
+    private func meetsCurvature(_ point: LineSearchPoint) -> Bool {
+        abs(point.slope) <= -StrongWolfeSearch.curvature * start.slope
+    }
+
+    private mutating func bracket(
+        _ point: LineSearchPoint, previous: LineSearchPoint
+    ) -> LineSearchDirective {
+        if isBudgetSpent {
+            // torch compares the start with the last trial here. If that one is infeasible, the
+            // trial before it, which decreased sufficiently, is the better end.
+            let other = point.isFeasible ? start : previous
+            return accept(other.loss <= point.loss ? other : point)
+        }
+        if !decreasesSufficiently(point) || (trials > 2 && point.loss >= previous.loss) {
+            return contract(Bracket(previous, point))
+        }
+        if meetsCurvature(point) { return accept(point) }
+        if point.slope >= 0 { return contract(Bracket(previous, point)) }
+        let span = point.stepLength - previous.stepLength
+        let nearest = point.stepLength + StrongWolfeSearch.extensionFactorMin * span
+        let farthest = min(
+            point.stepLength * StrongWolfeSearch.extensionFactorMax, .greatestFiniteMagnitude)
+        phase = .bracketing(previous: point)
+        return evaluate(
+            cubicMinimizer(previous, point, bounds: min(nearest, farthest)...farthest))
+    }
+
+    private mutating func zoom(
+        into bracket: Bracket, with point: LineSearchPoint
+    ) -> LineSearchDirective {
+        var interval = bracket
+        let low = interval.ends[interval.low]
+        if !decreasesSufficiently(point) || point.loss >= low.loss {
+            interval.ends[interval.high] = point
+            interval.order()
+        } else {
+            if meetsCurvature(point) { return accept(point) }
+            let high = interval.ends[interval.high]
+            if point.slope * (high.stepLength - low.stepLength) >= 0 {
+                interval.ends[interval.high] = low
+            }
+            interval.ends[interval.low] = point
+        }
+        return contract(interval)
+    }
+
+    /// Chooses the next trial inside the interval, or accepts its lower end.
+    private mutating func contract(_ bracket: Bracket) -> LineSearchDirective {
+        var interval = bracket
+        if isBudgetSpent || interval.length * directionNormInf < toleranceChange {
+            return accept(interval.ends[interval.low])
+        }
+        let (lower, upper) = (interval.lower, interval.upper)
+        var stepLength = cubicMinimizer(
+            interval.ends[0], interval.ends[1], bounds: lower...upper)
+        let margin = StrongWolfeSearch.progressShareMin * (upper - lower)
+        if min(upper - stepLength, stepLength - lower) < margin {
+            let isAtEnd = stepLength >= upper || stepLength <= lower
+            if interval.hadInsufficientProgress || isAtEnd {
+                let isNearUpper = abs(stepLength - upper) < abs(stepLength - lower)
+                stepLength = isNearUpper ? upper - margin : lower + margin
+                interval.hadInsufficientProgress = false
+            } else {
+                interval.hadInsufficientProgress = true
+            }
+        } else {
+            interval.hadInsufficientProgress = false
+        }
+        phase = .zooming(interval)
+        return evaluate(stepLength)
+    }
+
+    private mutating func evaluate(_ stepLength: Double) -> LineSearchDirective {
+        pendingStepLength = stepLength
+        return .evaluate(stepLength: stepLength)
+    }
+
+    private mutating func accept(_ point: LineSearchPoint) -> LineSearchDirective {
+        phase = .over
+        return .accept(point)
+    }
+}

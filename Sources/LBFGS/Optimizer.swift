@@ -1,0 +1,417 @@
+/// Theory of operation.
+///
+/// L-BFGS by reverse communication, as MINPACK's `dcsrch` and L-BFGS-B's `setulb` do it: the
+/// optimizer never calls anything. `beginStep` and `advance` are events, and what they return says
+/// what is wanted next: an evaluation at `trialPoint`, or nothing more, since the step is over.
+/// The state is a plain value between any two events, so that it can be copied, stored and
+/// resumed, in the middle of a line search too. The same events give the same bits.
+///
+/// A step is what `torch.optim.LBFGS.step(closure)` does (trajectories are those of torch 2.13):
+///
+///     evaluate f, g at x                                            opening
+///     repeat
+///         keep the pair s = t d, y = g - g_before, if y.s > 1e-10
+///         d = -H g; t = lr (in a run's first iteration lr min(1, 1 / ||g||_1))
+///         stop if g.d > -tolerance_change
+///         move by t d: straight on                                  moving
+///                      or to a point found by a line search         searching
+///     until a tolerance is met or a budget is spent
+///
+/// Non-finite losses and gradients, which torch lets into its state, never move the parameters and
+/// never enter the history: a line search contracts, and without one the step ends.
+public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
+    /// What the engine waits for; scalars only, the vectors stand beside it.
+    enum Phase: Equatable, Sendable, Codable {
+        /// No step runs. -> opening
+        case idle
+        /// The evaluation at the step's start. -> moving, searching, idle
+        case opening
+        /// The evaluation after a move without a line search. -> moving, idle
+        case moving(stepLength: Double)
+        /// A trial of a line search. -> searching, idle
+        case searching(StrongWolfeSearch)
+    }
+
+    /// Where the lowest loss of the running step was seen.
+    enum BestLocation: Equatable, Sendable, Codable {
+        /// At `parameters`.
+        case current
+        /// On the current line, at this step length.
+        case trial(stepLength: Double)
+        /// At `bestPoint`.
+        case kept
+    }
+
+    /// What the running step has done so far.
+    struct Progress: Equatable, Sendable, Codable {
+        /// As they were when the step began.
+        var options: Options
+        var iterations = 0
+        var evaluations = 0
+        var lossBefore: Double?
+        var bestLoss = Double.infinity
+        var bestGradientNormInf = Double.infinity
+        var bestLocation = BestLocation.current
+    }
+
+    /// Read when a step begins. Must satisfy `Options.validate`.
+    public var options: Options
+    /// x: the newest accepted point.
+    public internal(set) var parameters: [Scalar]
+    /// Where the pending evaluation is wanted; `parameters` when none is.
+    public internal(set) var trialPoint: [Scalar]
+    /// Iterations over the optimizer's life (torch's `n_iter`).
+    public internal(set) var iterationCount = 0
+    /// Evaluations over the optimizer's life (torch's `func_evals`).
+    public internal(set) var evaluationCount = 0
+    /// Loss at `parameters`, if it is known.
+    public internal(set) var loss: Double?
+
+    var phase = Phase.idle
+    var progress: Progress
+    /// Gradient where `loss` was measured; empty before the first.
+    var gradient: [Scalar] = []
+    var gradientNormInf = Double.infinity
+    /// d; empty before the first iteration.
+    var direction: [Scalar] = []
+    var directionNormInf = 0.0
+    /// t: how far along `direction` the last iteration went.
+    var stepLength = 0.0
+    /// Gradient and loss at the start of the last iteration; empty and nil before the first.
+    var previousGradient: [Scalar] = []
+    var previousLoss: Double?
+    /// torch's `al`, without its padding; nil before the second iteration.
+    var alphas: [Double]?
+    var history = CurvatureHistory<Scalar>()
+    /// Gradients of the line search's trials that may still be accepted.
+    var trialGradients: [Int: [Scalar]] = [:]
+    /// The point of the lowest loss, when `bestLocation` says so.
+    var bestPoint: [Scalar] = []
+
+    /// - Precondition: there is at least one parameter, and all are finite.
+    public init(_ parameters: [Scalar], options: Options = Options()) throws(OptionError) {
+        try options.validate()
+        precondition(!parameters.isEmpty && Scalar.isFinite(parameters))
+        self.options = options
+        self.parameters = parameters
+        trialPoint = parameters
+        progress = Progress(options: options)
+    }
+
+    /// Whether a step runs.
+    public var isStepping: Bool { phase != .idle }
+
+    /// The trial that `advance` has to answer; nil when no step runs.
+    public var pendingTrial: Trial? {
+        switch phase {
+        case .idle: nil
+        case .opening: Trial(stepLength: 0, iteration: 0)
+        case .moving(let stepLength):
+            Trial(stepLength: stepLength, iteration: progress.iterations)
+        case .searching(let search):
+            Trial(stepLength: search.pendingStepLength, iteration: progress.iterations)
+        }
+    }
+
+    /// Replaces the parameters between two steps, keeping the history, as writing to a parameter's
+    /// data does in torch.
+    public mutating func replaceParameters(_ parameters: [Scalar]) {
+        precondition(!isStepping && parameters.count == self.parameters.count)
+        precondition(Scalar.isFinite(parameters))
+        self.parameters = parameters
+        trialPoint = parameters
+        loss = nil
+    }
+}
+
+/// An evaluation that is wanted, at `trialPoint`.
+public struct Trial: Equatable, Sendable {
+    /// t of x + t d; 0 at the step's start.
+    public var stepLength: Double
+    /// Iteration within the step, from 1; 0 at the step's start.
+    public var iteration: Int
+}
+
+/// What the engine wants next.
+public enum Directive: Equatable, Sendable {
+    case evaluate(Trial)
+    case finished(StepResult)
+}
+
+// MARK: - Events
+
+extension Optimizer {
+    /// Begins a step: the first evaluation is wanted at `parameters`, always.
+    /// - Precondition: no step runs.
+    public mutating func beginStep() -> Directive {
+        precondition(!isStepping, "a step runs already: \(phase)")
+        progress = Progress(options: options)
+        phase = .opening
+        trialPoint = parameters
+        return .evaluate(Trial(stepLength: 0, iteration: 0))
+    }
+
+    /// Answers the pending evaluation. A loss or gradient that isn't finite makes the point
+    /// infeasible. O(m n) at the end of a line search, O(n) within one.
+    /// - Precondition: a step runs, and the gradient has as many numbers as the parameters.
+    public mutating func advance(loss: Double, gradient: [Scalar]) -> Directive {
+        precondition(gradient.count == parameters.count, "\(gradient.count) numbers")
+        guard loss.isFinite, Scalar.isFinite(gradient) else {
+            return advanceInfeasible(loss: loss)
+        }
+        countEvaluation()
+        switch phase {
+        case .idle:
+            preconditionFailure("no step runs")
+        case .opening:
+            progress.lossBefore = loss
+            return arrive(loss: loss, gradient: gradient, isOpening: true)
+        case .moving(let stepLength):
+            leave(for: trialPoint, stepLength: stepLength, loss: loss)
+            return arrive(loss: loss, gradient: gradient, isOpening: false)
+        case .searching(var search):
+            let stepLength = search.pendingStepLength
+            noteTrial(loss: loss, gradient: gradient, stepLength: stepLength)
+            let next = search.advance(loss: loss, slope: Scalar.dot(gradient, direction))
+            trialGradients[search.trials] = gradient
+            return follow(next, of: search)
+        }
+    }
+
+    /// Answers the pending evaluation: there is no loss, or none that is finite, at this point.
+    public mutating func advanceInfeasible(loss: Double = .nan) -> Directive {
+        countEvaluation()
+        switch phase {
+        case .idle:
+            preconditionFailure("no step runs")
+        case .opening:
+            progress.lossBefore = loss
+            return finish(.nonFinite)
+        case .moving:
+            stepLength = 0
+            return finish(.nonFinite)
+        case .searching(var search):
+            let next = search.advance(loss: .infinity, slope: .nan)
+            return follow(next, of: search)
+        }
+    }
+
+    /// Ends the running step now, at the point of the lowest loss that it has seen.
+    /// - Precondition: a step runs.
+    public mutating func stop() -> StepResult {
+        precondition(isStepping, "no step runs")
+        let hasEvaluated = progress.bestLoss < .infinity
+        switch progress.bestLocation {
+        case .current:
+            stepLength = 0
+        case .trial(let best):
+            parameters = Scalar.moved(parameters, along: direction, by: best)
+            stepLength = best
+        case .kept:
+            parameters = bestPoint
+            stepLength = 0
+        }
+        loss = hasEvaluated ? progress.bestLoss : nil
+        gradientNormInf = hasEvaluated ? progress.bestGradientNormInf : .infinity
+        guard case .finished(let result) = finish(.stopped) else {
+            preconditionFailure("a step that was stopped is finished")
+        }
+        return result
+    }
+}
+
+// MARK: - Transitions
+
+extension Optimizer {
+    private mutating func countEvaluation() {
+        progress.evaluations += 1
+        evaluationCount += 1
+    }
+
+    /// A new current point has its loss and gradient.
+    private mutating func arrive(
+        loss: Double, gradient: [Scalar], isOpening: Bool
+    ) -> Directive {
+        self.loss = loss
+        self.gradient = gradient
+        gradientNormInf = Scalar.normInf(gradient)
+        if loss <= progress.bestLoss {
+            progress.bestLoss = loss
+            progress.bestGradientNormInf = gradientNormInf
+            progress.bestLocation = .current
+            bestPoint = []
+        }
+        if isOpening {
+            let isOptimal = gradientNormInf <= progress.options.toleranceGradient
+            return isOptimal ? finish(.gradientTolerance) : beginIteration()
+        }
+        if let reason = reasonToStop() { return finish(reason) }
+        return beginIteration()
+    }
+
+    private mutating func beginIteration() -> Directive {
+        progress.iterations += 1
+        iterationCount += 1
+        if iterationCount == 1 {
+            history.removeAll()
+            direction = Scalar.scaled(gradient, by: -1)
+        } else {
+            if !previousGradient.isEmpty {
+                history.offer(
+                    s: Scalar.scaled(direction, by: stepLength),
+                    y: Scalar.difference(gradient, previousGradient),
+                    sizeMax: progress.options.historySize)
+            }
+            let (newDirection, newAlphas) = history.direction(gradient: gradient)
+            direction = newDirection
+            alphas = newAlphas
+        }
+        directionNormInf = Scalar.normInf(direction)
+        previousGradient = gradient
+        previousLoss = loss
+
+        let lr = progress.options.lr
+        stepLength = iterationCount == 1 ? min(1, 1 / Scalar.norm1(gradient)) * lr : lr
+        let slope = Scalar.dot(gradient, direction)
+        guard directionNormInf.isFinite, slope.isFinite else {
+            stepLength = 0
+            return finish(.nonFinite)
+        }
+        if slope > -progress.options.toleranceChange { return finish(.notADescentDirection) }
+        switch progress.options.lineSearch {
+        case nil: return move()
+        case .strongWolfe: return search(slope: slope)
+        }
+    }
+
+    private mutating func move() -> Directive {
+        trialPoint = Scalar.moved(parameters, along: direction, by: stepLength)
+        guard Scalar.isFinite(trialPoint) else {
+            stepLength = 0
+            return finish(.nonFinite)
+        }
+        if progress.iterations == progress.options.maxIterations {
+            // torch doesn't evaluate after the last move.
+            leave(for: trialPoint, stepLength: stepLength, loss: .infinity)
+            return finish(.maxIterations)
+        }
+        phase = .moving(stepLength: stepLength)
+        return .evaluate(Trial(stepLength: stepLength, iteration: progress.iterations))
+    }
+
+    private mutating func search(slope: Double) -> Directive {
+        guard let loss else { preconditionFailure("an iteration begins where the loss is known") }
+        trialGradients = [:]
+        let search = StrongWolfeSearch(
+            loss: loss, slope: slope, stepLength: stepLength, directionNormInf: directionNormInf,
+            toleranceChange: progress.options.toleranceChange,
+            extraTrialsMax: progress.options.maxEvaluations - progress.evaluations)
+        return follow(search.firstDirective, of: search)
+    }
+
+    /// Does what the line search wants. Trial points that overflow are infeasible without asking.
+    private mutating func follow(
+        _ directive: LineSearchDirective, of search: StrongWolfeSearch
+    ) -> Directive {
+        var (directive, search) = (directive, search)
+        while true {
+            switch directive {
+            case .evaluate(let stepLength):
+                trialPoint = Scalar.moved(parameters, along: direction, by: stepLength)
+                if Scalar.isFinite(trialPoint) {
+                    let retained = search.retainedTrials
+                    trialGradients = trialGradients.filter { retained.contains($0.key) }
+                    phase = .searching(search)
+                    return .evaluate(
+                        Trial(stepLength: stepLength, iteration: progress.iterations))
+                }
+                directive = search.advance(loss: .infinity, slope: .nan)
+            case .accept(let point):
+                return settle(at: point, search: search)
+            }
+        }
+    }
+
+    /// Ends a line search at the point that it accepted.
+    private mutating func settle(
+        at point: LineSearchPoint, search: StrongWolfeSearch
+    ) -> Directive {
+        if point.trial == 0 {
+            stepLength = 0
+        } else {
+            guard let accepted = trialGradients[point.trial] else {
+                preconditionFailure("trial \(point.trial) was accepted but not kept")
+            }
+            let isNewest = point.trial == search.trials
+            let destination =
+                isNewest
+                ? trialPoint
+                : Scalar.moved(parameters, along: direction, by: point.stepLength)
+            leave(for: destination, stepLength: point.stepLength, loss: point.loss)
+            loss = point.loss
+            gradient = accepted
+            gradientNormInf = Scalar.normInf(accepted)
+        }
+        trialGradients = [:]
+        if search.feasibleTrials == 0 { return finish(.nonFinite) }
+        if let reason = reasonToStop() { return finish(reason) }
+        return beginIteration()
+    }
+
+    /// torch's checks after an iteration, in its order.
+    private func reasonToStop() -> StopReason? {
+        let options = progress.options
+        if progress.iterations >= options.maxIterations { return .maxIterations }
+        if progress.evaluations >= options.maxEvaluations { return .maxEvaluations }
+        if gradientNormInf <= options.toleranceGradient { return .gradientTolerance }
+        if abs(stepLength) * directionNormInf <= options.toleranceChange {
+            return .stepTolerance
+        }
+        if let loss, let previousLoss, abs(loss - previousLoss) < options.toleranceChange {
+            return .lossTolerance
+        }
+        return nil
+    }
+
+    private mutating func finish(_ reason: StopReason) -> Directive {
+        phase = .idle
+        trialPoint = parameters
+        trialGradients = [:]
+        bestPoint = []
+        return .finished(
+            StepResult(
+                reason: reason, lossBefore: progress.lossBefore, loss: loss,
+                gradientNormInf: gradientNormInf < .infinity ? gradientNormInf : nil,
+                iterations: progress.iterations, evaluations: progress.evaluations))
+    }
+}
+
+// MARK: - The best point of a step
+
+extension Optimizer {
+    private mutating func noteTrial(loss: Double, gradient: [Scalar], stepLength: Double) {
+        guard loss <= progress.bestLoss else { return }
+        progress.bestLoss = loss
+        progress.bestGradientNormInf = Scalar.normInf(gradient)
+        progress.bestLocation = .trial(stepLength: stepLength)
+        bestPoint = []
+    }
+
+    /// Moves to a new current point, and keeps the best point's bits if it isn't that one.
+    private mutating func leave(for destination: [Scalar], stepLength: Double, loss: Double) {
+        switch progress.bestLocation {
+        case .trial(let best) where best == stepLength:
+            progress.bestLocation = .current
+        case .trial(let best):
+            bestPoint = Scalar.moved(parameters, along: direction, by: best)
+            progress.bestLocation = .kept
+        case .current where !(loss <= progress.bestLoss):
+            bestPoint = parameters
+            progress.bestLocation = .kept
+        case .current, .kept:
+            break
+        }
+        parameters = destination
+        self.stepLength = stepLength
+    }
+}

@@ -1,0 +1,43 @@
+/// Names a session: `s` and 20 characters of lower-case base 32 (100 random bits), so that it can
+/// stand in a path, a file name and a log line as it is, and can't be guessed.
+public struct SessionID: Hashable, Sendable, CustomStringConvertible {
+    public let rawValue: String
+
+    private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+    private static let length = 21
+
+    /// nil unless `text` has the form of an identifier.
+    public init?(_ text: some StringProtocol) {
+        let bytes = Array(text.utf8)
+        guard bytes.count == SessionID.length, bytes[0] == UInt8(ascii: "s"),
+            bytes.dropFirst().allSatisfy(SessionID.alphabet.contains)
+        else { return nil }
+        rawValue = String(text)
+    }
+
+    public static func random(using generator: inout some RandomNumberGenerator) -> SessionID {
+        var bytes: [UInt8] = [UInt8(ascii: "s")]
+        while bytes.count < length {
+            bytes.append(alphabet[Int.random(in: 0..<alphabet.count, using: &generator)])
+        }
+        guard let identifier = SessionID(String(decoding: bytes, as: UTF8.self)) else {
+            preconditionFailure("an identifier made here has the form of one")
+        }
+        return identifier
+    }
+
+    public var description: String { rawValue }
+}
+
+/// Names a checkpoint within its session: 1, 2, 3 ... and never used twice.
+public typealias CheckpointNumber = Int
+/// Names a step within its session: 1, 2, 3 ...; a restore doesn't turn it back.
+public typealias StepNumber = Int
+/// Names an evaluation within its session: 1, 2, 3 ...; a restore doesn't turn it back.
+public typealias EvaluationNumber = Int
+/// Orders a session's journal: 1, 2, 3 ...
+public typealias SequenceNumber = Int
+/// Names a stored vector; given by the store.
+public typealias VectorID = Int64
+/// Names a stored snapshot; given by the store.
+public typealias SnapshotID = Int64

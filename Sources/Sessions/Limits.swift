@@ -1,0 +1,31 @@
+/// Every limit of the sessions, in one place.
+public struct Limits: Equatable, Sendable {
+    /// n: numbers in all parameters of a session together.
+    public var parametersMax = 10_000_000
+    /// Parameter tensors a session.
+    public var tensorsMax = 10_000
+    /// Bytes that a session may come to need in memory: its vectors and a full history.
+    public var sessionBytesMax = 8 << 30
+    public var sessionsMax = 1_000_000
+    /// Sessions kept in memory; the least recently used leave first.
+    public var residentSessionsMax = 2_000
+    /// A session that nobody used for so long leaves memory.
+    public var idleSeconds = 300.0
+    /// Requests that wait for one session.
+    public var queuedRequestsMax = 256
+    /// Long-polls and event streams on all sessions together.
+    public var waitersMax = 10_000
+    public var waitSecondsMax = 30.0
+    public var nameLengthMax = 200
+    public var labelsMax = 32
+    public var labelLengthMax = 100
+    public var checkpointsMax = 1_000
+    public var pageSizeMax = 1_000
+    public var pageSizeDefault = 50
+    /// Evaluations replayed at most when a session is loaded: a snapshot is taken that often.
+    public var snapshotIntervalEvaluations = 64
+    /// How long an Idempotency-Key is remembered.
+    public var idempotencySeconds = 86_400.0
+
+    public init() {}
+}

@@ -1,0 +1,113 @@
+// What callers ask of sessions, after parsing and before validation against the session.
+
+/// A parameter of a session to be created.
+public struct ParameterInput: Equatable, Sendable {
+    public var name: String?
+    public var shape: [Int]
+    /// Row-major.
+    public var values: [Double]
+
+    public init(name: String?, shape: [Int], values: [Double]) {
+        self.name = name
+        self.shape = shape
+        self.values = values
+    }
+}
+
+/// Options to set; nil leaves one as it is.
+public struct OptionsPatch: Equatable, Sendable {
+    public var lr: Double?
+    public var maxIterations: Int?
+    public var maxEvaluations: Int?
+    public var toleranceGradient: Double?
+    public var toleranceChange: Double?
+    public var historySize: Int?
+    /// `.some(nil)` sets torch's `None`.
+    public var lineSearch: Options.LineSearchFunction??
+    public var mode: Options.Mode?
+
+    public init() {}
+}
+
+public struct CreateRequest: Sendable {
+    public var name: String?
+    public var labels: [String: String] = [:]
+    public var dtype: DType = .float64
+    public var parameters: [ParameterInput]
+    /// Whether the parameters came as `x0`, which decides how errors name them.
+    public var isShortForm = false
+    public var options = OptionsPatch()
+
+    public init(parameters: [ParameterInput]) { self.parameters = parameters }
+}
+
+public struct UpdateRequest: Equatable, Sendable {
+    /// `.some(nil)` removes the name.
+    public var name: String??
+    /// Replaces all labels.
+    public var labels: [String: String]?
+    public var options: OptionsPatch?
+
+    public init() {}
+}
+
+/// A gradient as a client tells it.
+public enum GradientInput: Equatable, Sendable {
+    /// All parameters one after the other.
+    case flat([Double])
+    /// By parameter name; nil or absent is torch's `grad is None`: zeros.
+    case named([String: [Double]?])
+}
+
+public enum TellRequest: Equatable, Sendable {
+    case evaluated(loss: Double, gradient: GradientInput)
+    /// The client could not evaluate the point: it is infeasible.
+    case failed(reason: String)
+}
+
+/// New values for the parameters.
+public enum ParametersInput: Equatable, Sendable {
+    case flat([Double])
+    /// By name or, where parameters have none, by position ("0", "1" ...); all of them.
+    case named([String: [Double]])
+}
+
+/// torch's state dict with one parameter group.
+public struct StateDict: Equatable, Sendable {
+    /// What sits under the first parameter; nil when `state` is empty.
+    public var state: TorchState<Double>?
+    /// The group's options; in a dict to be loaded, those that are present.
+    public var options: OptionsPatch
+    /// Indices of the group's parameters.
+    public var params: [Int]
+    public var paramNames: [String]?
+
+    public init(
+        state: TorchState<Double>?, options: OptionsPatch, params: [Int], paramNames: [String]?
+    ) {
+        self.state = state
+        self.options = options
+        self.params = params
+        self.paramNames = paramNames
+    }
+}
+
+/// A client's Idempotency-Key, and the digest of the request that came with it.
+public struct IdempotencyKey: Equatable, Sendable {
+    public var key: String
+    public var requestDigest: Digest
+
+    public init(key: String, requestDigest: Digest) {
+        self.key = key
+        self.requestDigest = requestDigest
+    }
+}
+
+/// If-Match: which states of the session the caller accepts.
+public enum Precondition: Equatable, Sendable {
+    case none
+    /// `*`: it exists.
+    case exists
+    /// One of these entity tags, as `EntityTag.text` writes them.
+    case oneOf([String])
+}

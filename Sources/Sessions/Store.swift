@@ -1,0 +1,243 @@
+public import struct Foundation.Date
+
+/// Everything that sessions ask of durable storage.
+///
+/// Contract, held by every implementation (the store contract suite runs on each):
+/// - `create`, `commit` and `delete` are atomic: all of a batch or none of it. When they return,
+///   the batch survives kill -9 and power loss. When they throw, nothing of it is visible, and
+///   other batches that shared its transaction are unaffected.
+/// - Writes take effect in the order in which they are called for one session; the caller awaits
+///   each before the next on the same session. Different sessions may be written at once, and then
+///   share a sync.
+/// - A snapshot's vectors are immutable. A vector that a draft names as `.stored` must be named by
+///   a snapshot that is still there. A vector that no snapshot names is collected, and so is a
+///   snapshot that is neither the newest of its session nor below a checkpoint, and the payload
+///   of a journal entry that neither the newest state nor a checkpoint needs for replay. The
+///   entries themselves stay, as the session's trace.
+/// - Reads see all that was committed before they were called.
+public protocol Store: Sendable {
+    /// Writes a new session with its first entry and its first snapshot.
+    /// Throws `.duplicateKey` if the idempotency key is taken, `.exists` if the identifier is.
+    /// Returns the identifiers given to the snapshot's vectors.
+    func create(
+        _ record: SessionRecord, entry: JournalEntry, snapshot: SnapshotDraft,
+        idempotency: IdempotencyRecord?
+    ) async throws(StoreError) -> [VectorName: VectorID]
+
+    /// Writes a batch. Throws `.missing` when the session isn't there, `.outOfOrder` when the
+    /// first entry's sequence isn't the newest's plus one (so that two writers can't interleave).
+    /// Returns the identifiers of the vectors named by the batch's snapshot, if it has one.
+    @discardableResult
+    func commit(_ batch: Batch, to session: SessionID) async throws(StoreError)
+        -> [VectorName: VectorID]
+
+    /// Removes the session and all that only it names. Throws `.missing`.
+    func delete(_ session: SessionID) async throws(StoreError)
+
+    /// The newest snapshot and the entries after it. Throws `.missing`.
+    func load(_ session: SessionID) async throws(StoreError) -> StoredSession
+
+    /// The snapshot below a checkpoint and the entries from there up to and including the
+    /// checkpoint's. Throws `.missing`.
+    func load(_ session: SessionID, checkpoint: CheckpointNumber) async throws(StoreError)
+        -> StoredCheckpoint
+
+    /// Newest first. `after` is the `next` of the page before; `label` keeps sessions that carry
+    /// this label with this value.
+    func list(pageSize: Int, after: PageToken?, label: (key: String, value: String)?)
+        async throws(StoreError) -> Page<SessionSummary>
+
+    func summary(_ session: SessionID) async throws(StoreError) -> SessionSummary
+
+    /// The entry that told evaluation `number`, without its payload; nil when there is none.
+    func toldEntry(_ session: SessionID, evaluation number: EvaluationNumber)
+        async throws(StoreError) -> JournalEntry?
+
+    /// nil when the step hasn't ended or never was. Throws `.missing` for an unknown session.
+    func step(_ session: SessionID, number: StepNumber) async throws(StoreError) -> StepRecord?
+
+    /// In order of evaluation, from `first` on, at most `limit`. Throws `.missing`.
+    func trace(_ session: SessionID, from first: EvaluationNumber, limit: Int)
+        async throws(StoreError) -> [TracePoint]
+
+    /// Newest first. Throws `.missing` for an unknown session.
+    func checkpoints(_ session: SessionID, pageSize: Int, after: PageToken?)
+        async throws(StoreError) -> Page<CheckpointRecord>
+
+    /// nil when the key hasn't been used in this scope.
+    func idempotencyRecord(scope: String, key: String) async throws(StoreError)
+        -> IdempotencyRecord?
+
+    /// Forgets idempotency keys made before `date`.
+    func expireIdempotencyRecords(before date: Date) async throws(StoreError)
+
+    /// How many sessions there are.
+    func sessionCount() async throws(StoreError) -> Int
+
+    /// A durable write of a few bytes: proof that the committer is alive and the disk takes writes.
+    func probe() async throws(StoreError)
+
+    /// Finishes what was asked for and closes; every call after it throws `.closed`.
+    func close() async
+}
+
+/// The atomic unit of change of one session.
+public struct Batch: Sendable {
+    /// Consecutive; may be empty (checkpoints, metadata).
+    public var entries: [JournalEntry] = []
+    /// A step that one of the entries ended.
+    public var step: StepRecord?
+    /// State after the last entry; becomes the session's newest.
+    public var snapshot: SnapshotDraft?
+    /// A checkpoint at the newest entry (of this batch included).
+    public var checkpoint: CheckpointRecord?
+    public var removedCheckpoint: CheckpointNumber?
+    /// New name and labels, and the metadata version that goes with them.
+    public var metadata: SessionMetadata?
+    public var idempotency: IdempotencyRecord?
+
+    public init() {}
+}
+
+public struct SessionMetadata: Equatable, Sendable {
+    public var name: String?
+    public var labels: [String: String]
+    public var version: Int
+
+    public init(name: String?, labels: [String: String], version: Int) {
+        self.name = name
+        self.labels = labels
+        self.version = version
+    }
+}
+
+/// What a vector is within a snapshot, e.g. `x`, `g`, `s/17`.
+public typealias VectorName = String
+
+/// A session's whole state right after entry `sequence`.
+public struct SnapshotDraft: Sendable {
+    public enum Content: Sendable {
+        /// Already on disk: named, not written again.
+        case stored(VectorID)
+        case new([UInt8])
+    }
+
+    public var sequence: SequenceNumber
+    /// Format of `scalars`, and the engine's `numericsVersion` that made the vectors.
+    public var formatVersion: Int
+    public var numericsVersion: Int
+    public var scalars: [UInt8]
+    public var vectors: [(name: VectorName, content: Content)]
+
+    public init(
+        sequence: SequenceNumber, formatVersion: Int, numericsVersion: Int, scalars: [UInt8],
+        vectors: [(name: VectorName, content: Content)]
+    ) {
+        self.sequence = sequence
+        self.formatVersion = formatVersion
+        self.numericsVersion = numericsVersion
+        self.scalars = scalars
+        self.vectors = vectors
+    }
+}
+
+/// A snapshot as it is read back; its checksums have been verified.
+public struct StoredSnapshot: Equatable, Sendable {
+    public struct StoredVector: Equatable, Sendable {
+        public var id: VectorID
+        public var bytes: [UInt8]
+
+        public init(id: VectorID, bytes: [UInt8]) {
+            self.id = id
+            self.bytes = bytes
+        }
+    }
+
+    public var sequence: SequenceNumber
+    public var formatVersion: Int
+    public var numericsVersion: Int
+    public var scalars: [UInt8]
+    public var vectors: [VectorName: StoredVector]
+
+    public init(
+        sequence: SequenceNumber, formatVersion: Int, numericsVersion: Int, scalars: [UInt8],
+        vectors: [VectorName: StoredVector]
+    ) {
+        self.sequence = sequence
+        self.formatVersion = formatVersion
+        self.numericsVersion = numericsVersion
+        self.scalars = scalars
+        self.vectors = vectors
+    }
+}
+
+public struct StoredSession: Equatable, Sendable {
+    public var record: SessionRecord
+    public var snapshot: StoredSnapshot
+    /// The entries after the snapshot, with payloads, in order.
+    public var tail: [JournalEntry]
+    /// The newest of all entries (the tail's last, or the one at the snapshot).
+    public var newest: JournalEntry
+    /// The newest step that has ended.
+    public var lastStep: StepRecord?
+    /// The number that the next checkpoint gets.
+    public var nextCheckpoint: CheckpointNumber
+
+    public init(
+        record: SessionRecord, snapshot: StoredSnapshot, tail: [JournalEntry],
+        newest: JournalEntry, lastStep: StepRecord?, nextCheckpoint: CheckpointNumber
+    ) {
+        self.record = record
+        self.snapshot = snapshot
+        self.tail = tail
+        self.newest = newest
+        self.lastStep = lastStep
+        self.nextCheckpoint = nextCheckpoint
+    }
+}
+
+public struct StoredCheckpoint: Equatable, Sendable {
+    public var record: CheckpointRecord
+    public var snapshot: StoredSnapshot
+    public var tail: [JournalEntry]
+
+    public init(record: CheckpointRecord, snapshot: StoredSnapshot, tail: [JournalEntry]) {
+        self.record = record
+        self.snapshot = snapshot
+        self.tail = tail
+    }
+}
+
+/// Where a listing goes on. Opaque to clients, who get it as text.
+public struct PageToken: Equatable, Sendable {
+    /// The store's own order: items below it come next.
+    public var below: Int64
+
+    public init(below: Int64) { self.below = below }
+}
+
+public struct Page<Item: Sendable>: Sendable {
+    public var items: [Item]
+    public var next: PageToken?
+
+    public init(items: [Item], next: PageToken?) {
+        self.items = items
+        self.next = next
+    }
+}
+
+public enum StoreError: Error, Equatable, Sendable {
+    case missing
+    case exists
+    /// The idempotency key is taken, by this.
+    case duplicateKey(IdempotencyRecord)
+    case outOfOrder(expected: SequenceNumber, got: SequenceNumber)
+    /// No room on the disk; reading goes on.
+    case full(String)
+    /// What was read fails its checksum, or can't be what was written.
+    case corrupt(String)
+    /// The file was written by a newer version, or isn't ours.
+    case incompatible(String)
+    case failed(String)
+    case closed
+}

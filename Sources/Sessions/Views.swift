@@ -1,0 +1,76 @@
+public import struct Foundation.Date
+
+// What sessions show to callers: values, taken when everything in them was on disk.
+
+/// Changes with every change of the session.
+public struct EntityTag: Equatable, Sendable {
+    public var sequence: SequenceNumber
+    public var metadataVersion: Int
+
+    /// Strong, with its quotes.
+    public var text: String { "\"\(sequence).\(metadataVersion)\"" }
+}
+
+/// Where a session stands, and if it waits for the client, what for.
+public struct Turn: Equatable, Sendable {
+    public var session: SessionID
+    public var phase: SessionPhase
+    /// The running step, or the newest; 0 before the first.
+    public var step: StepNumber
+    /// Number of the pending evaluation; nil when idle.
+    public var evaluation: EvaluationNumber?
+    /// The trial point while evaluating, the parameters while idle.
+    public var x: Vector
+    /// What the newest step did; nil while one runs and before the first.
+    public var result: StepResult?
+    public var tag: EntityTag
+}
+
+public struct SessionView: Equatable, Sendable {
+    public var record: SessionRecord
+    public var options: Options
+    public var standing: SessionStanding
+    public var updatedAt: Date
+    public var tag: EntityTag
+    /// Resident memory that the session can come to need, in bytes: vectors and full history.
+    public var memoryBytesEstimate: Int
+}
+
+public struct StepView: Equatable, Sendable {
+    public var number: StepNumber
+    /// nil while the step runs.
+    public var record: StepRecord?
+    /// Set while the step runs.
+    public var startedAt: Date
+}
+
+public struct CheckpointView: Equatable, Sendable {
+    public var session: SessionID
+    public var record: CheckpointRecord
+}
+
+public struct ParametersView: Equatable, Sendable {
+    public var specs: [ParameterSpec]
+    /// Flat, in parameter order.
+    public var values: Vector
+    public var tag: EntityTag
+}
+
+/// The outcome of a call that may be a repetition.
+public struct Outcome<Value: Sendable>: Sendable {
+    public var value: Value
+    /// Whether the call had been made before, and changed nothing now.
+    public var isReplay: Bool
+
+    public init(_ value: Value, isReplay: Bool = false) {
+        self.value = value
+        self.isReplay = isReplay
+    }
+}
+
+/// What a live stream of a session carries.
+public enum SessionEvent: Equatable, Sendable {
+    case evaluation(TracePoint)
+    /// A step has ended.
+    case step(StepRecord)
+}
