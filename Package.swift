@@ -31,7 +31,10 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
-        .target(name: "LBFGS", swiftSettings: strict),
+        .target(
+            name: "LBFGS", swiftSettings: strict,
+            // Square roots in debug builds; nothing else would link it for a program of its own.
+            linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
         .target(
             name: "Sessions",
             dependencies: ["LBFGS", "Telemetry", .product(name: "Crypto", package: "swift-crypto")],
@@ -53,6 +56,8 @@ let package = Package(
                 "Sessions", "Wire", "HTTPServer", "Telemetry", httpTypes,
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
+            // A link to the top-level openapi.yaml: what is served is what is documented.
+            resources: [.embedInCode("Resources/openapi.yaml")],
             swiftSettings: strict),
         .target(name: "Telemetry", dependencies: [logging], swiftSettings: strict),
         .executableTarget(
@@ -64,10 +69,11 @@ let package = Package(
             swiftSettings: strict),
 
         .target(
-            name: "TestKit", dependencies: ["LBFGS", "Sessions"], path: "Tests/TestKit",
+            name: "TestKit", dependencies: ["LBFGS"], path: "Tests/TestKit",
             swiftSettings: strict),
         .executableTarget(
-            name: "TrajectoryBits", dependencies: ["LBFGS"], path: "Tests/TrajectoryBits",
+            name: "TrajectoryBits", dependencies: ["TestKit"], path: "Tests/TrajectoryBits",
+            exclude: ["golden.txt"],
             swiftSettings: strict),
         .testTarget(
             name: "LBFGSTests", dependencies: ["LBFGS", "TestKit"], exclude: ["Fixtures"],

@@ -42,14 +42,14 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
 }
 
 /// The newest pairs, oldest first, and the inverse Hessian that they imply.
-struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
-    private(set) var pairs: [CurvaturePair<Scalar>] = []
+package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
+    package private(set) var pairs: [CurvaturePair<Scalar>] = []
     /// Pairs ever made; numbers the next one.
     private(set) var pairsMade = 0
     /// gamma: s.y / y.y of the newest pair; 1 before the first.
-    private(set) var initialScale = 1.0
+    package private(set) var initialScale = 1.0
 
-    init() {}
+    package init() {}
 
     init(pairs: [CurvaturePair<Scalar>], pairsMade: Int, initialScale: Double) {
         self.pairs = pairs
@@ -64,7 +64,7 @@ struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
 
     /// torch's rule: a pair joins if y.s > 1e-10, an absolute bound; one whose dot products
     /// overflow never does. O(m n).
-    mutating func offer(s: [Scalar], y: [Scalar], sizeMax: Int) {
+    package mutating func offer(s: [Scalar], y: [Scalar], sizeMax: Int) {
         let curvature = Scalar.dot(y, s)
         guard curvature > 1e-10, curvature.isFinite else { return }
         let length = Scalar.dot(y, y)
@@ -104,7 +104,7 @@ struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     }
 
     /// d = -H g, and the alphas of the first loop. O(m n + m^2).
-    func direction(gradient: [Scalar]) -> (direction: [Scalar], alphas: [Double]) {
+    package func direction(gradient: [Scalar]) -> (direction: [Scalar], alphas: [Double]) {
         let count = pairs.count
         let gamma = initialScale
         let stepDots = pairs.map { Scalar.dot($0.s, gradient) }

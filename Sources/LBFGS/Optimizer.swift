@@ -130,6 +130,11 @@ public struct Trial: Equatable, Sendable {
     public var stepLength: Double
     /// Iteration within the step, from 1; 0 at the step's start.
     public var iteration: Int
+
+    public init(stepLength: Double, iteration: Int) {
+        self.stepLength = stepLength
+        self.iteration = iteration
+    }
 }
 
 /// What the engine wants next.
@@ -304,7 +309,6 @@ extension Optimizer {
         trialGradients = [:]
         let search = StrongWolfeSearch(
             loss: loss, slope: slope, stepLength: stepLength, directionNormInf: directionNormInf,
-            toleranceChange: progress.options.toleranceChange,
             extraTrialsMax: progress.options.maxEvaluations - progress.evaluations)
         return follow(search.firstDirective, of: search)
     }

@@ -100,3 +100,20 @@ func values<Number: PlainNumber>(fromLittleEndianBytes bytes: [UInt8]) -> [Numbe
     }
     return values
 }
+
+extension Vector {
+    /// max |v_i|; NaN and infinity propagate.
+    var normInf: Double {
+        switch self {
+        case .float64(let values): Double.normInf(values)
+        case .float32(let values): Float.normInf(values)
+        }
+    }
+
+    var isFinite: Bool {
+        switch self {
+        case .float64(let values): Double.isFinite(values)
+        case .float32(let values): Float.isFinite(values)
+        }
+    }
+}

@@ -1,15 +1,15 @@
 /// What a line search knows of one point on its line: phi(t) = f(x + t d) and phi'(t) = g.d.
-struct LineSearchPoint: Equatable, Sendable, Codable {
+package struct LineSearchPoint: Equatable, Sendable, Codable {
     /// 0 is the start of the line, 1, 2, 3 ... the trials in their order.
-    var trial: Int
+    package var trial: Int
     /// t
-    var stepLength: Double
+    package var stepLength: Double
     /// phi(t); +infinity when the point is infeasible.
-    var loss: Double
+    package var loss: Double
     /// phi'(t); NaN when the point is infeasible.
-    var slope: Double
+    package var slope: Double
 
-    var isFeasible: Bool { loss < .infinity }
+    package var isFeasible: Bool { loss < .infinity }
 
     /// A point without a finite loss and gradient: no decrease is sufficient there.
     static func infeasible(trial: Int, stepLength: Double) -> LineSearchPoint {
@@ -18,7 +18,7 @@ struct LineSearchPoint: Equatable, Sendable, Codable {
 }
 
 /// What a line search wants next.
-enum LineSearchDirective: Equatable, Sendable {
+package enum LineSearchDirective: Equatable, Sendable {
     /// phi and phi' at this step length, as the next trial.
     case evaluate(stepLength: Double)
     /// The search is over: go to this point, which may be the start.

@@ -14,7 +14,7 @@
 /// An infeasible trial has loss +infinity, so that sufficient decrease fails and zoom contracts the
 /// interval toward its feasible end, by halves, since no cubic goes through infinity. The start is
 /// feasible, and so is whatever is accepted.
-struct StrongWolfeSearch: Equatable, Sendable, Codable {
+package struct StrongWolfeSearch: Equatable, Sendable, Codable {
     static let sufficientDecrease = 1e-4  // c1; Nocedal & Wright, section 3.1
     static let curvature = 0.9  // c2; the same, for quasi-Newton directions
     /// An extension lies between these factors of the last one (minFunc).
@@ -22,6 +22,10 @@ struct StrongWolfeSearch: Equatable, Sendable, Codable {
     static let extensionFactorMax = 10.0
     /// Closer to an end than this share of the interval is no progress (minFunc).
     static let progressShareMin = 0.1
+
+    /// An interval that changes no parameter by more than this is left. torch has the same number
+    /// here whatever its option `tolerance_change` says, since it doesn't pass the option on.
+    static let changeMin = 1e-9
 
     /// `bracketing -> zooming -> over`, or `bracketing -> over`.
     private enum Phase: Equatable, Sendable, Codable {
@@ -55,10 +59,9 @@ struct StrongWolfeSearch: Equatable, Sendable, Codable {
     private let start: LineSearchPoint
     /// ||d||_inf, which turns a length on the line into a change of parameters.
     private let directionNormInf: Double
-    private let toleranceChange: Double
     /// Trials allowed after the first.
     private let extraTrialsMax: Int
-    private(set) var trials = 0
+    package private(set) var trials = 0
     /// Trials that turned out feasible.
     private(set) var feasibleTrials = 0
     /// Where the pending trial is.
@@ -66,32 +69,31 @@ struct StrongWolfeSearch: Equatable, Sendable, Codable {
     private var phase: Phase
 
     /// - Parameter slope: phi'(0), negative.
-    init(
+    package init(
         loss: Double, slope: Double, stepLength: Double, directionNormInf: Double,
-        toleranceChange: Double, extraTrialsMax: Int
+        extraTrialsMax: Int
     ) {
         start = LineSearchPoint(trial: 0, stepLength: 0, loss: loss, slope: slope)
         self.directionNormInf = directionNormInf
-        self.toleranceChange = toleranceChange
         self.extraTrialsMax = extraTrialsMax
         pendingStepLength = stepLength
         phase = .bracketing(previous: start)
     }
 
     /// The first trial.
-    var firstDirective: LineSearchDirective { .evaluate(stepLength: pendingStepLength) }
+    package var firstDirective: LineSearchDirective { .evaluate(stepLength: pendingStepLength) }
 
     /// Trials whose gradient may still be accepted; the start always is.
-    var retainedTrials: [Int] {
+    package var retainedTrials: [Int] {
         switch phase {
         case .bracketing(let previous): [previous.trial]
-        case .zooming(let bracket): bracket.ends.map(\.trial)
+        case .zooming(let bracket): bracket.ends.filter(\.isFeasible).map(\.trial)
         case .over: []
         }
     }
 
     /// Answers the pending trial; a loss of +infinity says that it is infeasible.
-    mutating func advance(loss: Double, slope: Double) -> LineSearchDirective {
+    package mutating func advance(loss: Double, slope: Double) -> LineSearchDirective {
         trials += 1
         let point: LineSearchPoint
         if loss.isFinite, slope.isFinite {
@@ -161,10 +163,14 @@ struct StrongWolfeSearch: Equatable, Sendable, Codable {
         return contract(interval)
     }
 
+    private func isTooShort(_ interval: Bracket) -> Bool {
+        interval.length * directionNormInf < StrongWolfeSearch.changeMin
+    }
+
     /// Chooses the next trial inside the interval, or accepts its lower end.
     private mutating func contract(_ bracket: Bracket) -> LineSearchDirective {
         var interval = bracket
-        if isBudgetSpent || interval.length * directionNormInf < toleranceChange {
+        if isBudgetSpent || isTooShort(interval) {
             return accept(interval.ends[interval.low])
         }
         let (lower, upper) = (interval.lower, interval.upper)

@@ -1,0 +1,96 @@
+extension Session {
+    func beginStep(
+        _ key: IdempotencyKey?, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Turn> {
+        try await exclusively { () async throws(SessionError) in
+            if try await earlier(key, scope: "steps") != nil {
+                return Outcome(turn, isReplay: true)
+            }
+            try check(precondition)
+            try checkIdle()
+            let time = now()
+            let change = state.beginStep(at: time)
+            let record = record(
+                key, scope: "steps", outcome: "\(state.scalars.step)", at: time)
+            try await commit(change, record)
+            return Outcome(turn)
+        }
+    }
+
+    func tell(
+        _ number: EvaluationNumber, _ request: TellRequest, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Turn> {
+        try await exclusively { () async throws(SessionError) in
+            let result: EvaluationResult
+            switch request {
+            case .evaluated(let loss, let gradient):
+                result = .evaluated(loss: loss, gradient: try state.gradient(gradient))
+            case .failed(let reason):
+                result = .failed(reason: reason)
+            }
+            guard number == state.pendingEvaluation else {
+                return try await tellAgain(number, result)
+            }
+            try check(precondition)
+            try await commit(state.tell(result, at: now()))
+            return Outcome(turn)
+        }
+    }
+
+    /// An evaluation that isn't pending: told before, closed, or not reached yet.
+    private func tellAgain(
+        _ number: EvaluationNumber, _ result: EvaluationResult
+    ) async throws(SessionError) -> Outcome<Turn> {
+        let pending = state.pendingEvaluation
+        guard number >= 1, number <= state.scalars.evaluationsAsked else {
+            throw .evaluationNotReached(number, pending: pending)
+        }
+        let told: JournalEntry?
+        do {
+            told = try await store.toldEntry(id, evaluation: number)
+        } catch {
+            throw SessionError(error, session: id)
+        }
+        guard let told else { throw .evaluationClosed(number, pending: pending) }
+        guard told.resultDigest == result.digest(payload: result.payload) else {
+            throw .alreadyTold(number)
+        }
+        return Outcome(turn, isReplay: true)
+    }
+
+    func stop(
+        _ key: IdempotencyKey?, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Turn> {
+        try await exclusively { () async throws(SessionError) in
+            if try await earlier(key, scope: "stop") != nil {
+                return Outcome(turn, isReplay: true)
+            }
+            try check(precondition)
+            guard state.phase != .idle else { throw .noStepRunning }
+            let time = now()
+            let change = state.stop(at: time)
+            let record = record(key, scope: "stop", outcome: "\(state.scalars.step)", at: time)
+            try await commit(change, record)
+            return Outcome(turn)
+        }
+    }
+
+    func step(_ number: StepNumber) async throws(Refusal) -> StepView {
+        try await exclusively { () async throws(SessionError) in
+            let found: StepRecord?
+            do throws(StoreError) {
+                found = try await store.step(id, number: number)
+            } catch {
+                throw SessionError(error, session: id)
+            }
+            if let found {
+                return StepView(number: number, record: found, startedAt: found.startedAt)
+            }
+            guard state.phase != .idle, number == state.scalars.step else {
+                throw .notFound(.step, id: "\(number)")
+            }
+            return StepView(
+                number: number, record: nil, startedAt: state.scalars.stepStartedAt)
+        }
+    }
+}

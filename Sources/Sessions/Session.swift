@@ -1,0 +1,271 @@
+internal import struct Foundation.Date
+
+/// One session in memory: its state, in step with its journal.
+///
+/// Changes go one after the other: each applies an event to the state, commits what the event
+/// journals, and only then shows it. While a commit is under way readers see the turn before it.
+/// If a commit fails, the state in memory is ahead of the disk and the object is retired; the next
+/// use loads the session anew.
+actor Session {
+    let id: SessionID
+    let store: any Store
+    let limits: Limits
+    let now: @Sendable () -> Date
+
+    private(set) var record: SessionRecord
+    var state: SessionState
+    private(set) var nextCheckpoint: CheckpointNumber
+    private(set) var updatedAt: Date
+    /// Replayable entries since the newest snapshot.
+    private var entriesSinceSnapshot: Int
+
+    /// What is on disk, and may be seen.
+    private(set) var turn: Turn
+    private var isRetired = false
+    private var isBusy = false
+    private var queue: [CheckedContinuation<Void, Never>] = []
+    private var turnWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
+    private var subscribers: [Int: AsyncStream<SessionEvent>.Continuation] = [:]
+    private var nextWaiter = 0
+
+    /// Why a call on this object has to be made again on a fresh one.
+    enum Refusal: Error {
+        case retired
+        case refused(SessionError)
+    }
+
+    init(
+        record: SessionRecord, state: SessionState, nextCheckpoint: CheckpointNumber,
+        updatedAt: Date, entriesSinceSnapshot: Int, store: any Store, limits: Limits,
+        now: @escaping @Sendable () -> Date
+    ) {
+        id = record.id
+        self.record = record
+        self.state = state
+        self.nextCheckpoint = nextCheckpoint
+        self.updatedAt = updatedAt
+        self.entriesSinceSnapshot = entriesSinceSnapshot
+        self.store = store
+        self.limits = limits
+        self.now = now
+        turn = state.turn(of: record.id, metadataVersion: record.metadataVersion)
+    }
+
+    /// Whether someone is waiting on this object, so that it shouldn't leave memory.
+    var isInUse: Bool { isBusy || !turnWaiters.isEmpty || !subscribers.isEmpty }
+}
+
+// MARK: - One at a time
+
+extension Session {
+    /// Runs `body` when every change before it has been committed.
+    func exclusively<Value: Sendable>(
+        _ body: () async throws(SessionError) -> Value
+    ) async throws(Refusal) -> Value {
+        if isBusy {
+            guard queue.count < limits.queuedRequestsMax else {
+                throw .refused(
+                    .overloaded(
+                        limit: "queued_requests", maximum: limits.queuedRequestsMax,
+                        retryAfterSeconds: 1))
+            }
+            await withCheckedContinuation { queue.append($0) }
+        } else {
+            isBusy = true
+        }
+        defer {
+            if queue.isEmpty { isBusy = false } else { queue.removeFirst().resume() }
+        }
+        guard !isRetired else { throw .retired }
+        do throws(SessionError) {
+            return try await body()
+        } catch {
+            throw .refused(error)
+        }
+    }
+
+    func commit(_ batch: Batch) async throws(SessionError) {
+        var batch = batch
+        if batch.snapshot == nil, !batch.entries.isEmpty,
+            entriesSinceSnapshot + batch.entries.count >= limits.snapshotIntervalEvaluations
+        {
+            batch.snapshot = StateCodec.draft(of: state)
+        }
+        do {
+            let ids = try await store.commit(batch, to: id)
+            if batch.snapshot != nil {
+                state.storedPairs = StateCodec.pairs(in: ids)
+                entriesSinceSnapshot = 0
+            } else {
+                entriesSinceSnapshot += batch.entries.count
+            }
+        } catch {
+            retire()
+            throw SessionError(error, session: id)
+        }
+        if let metadata = batch.metadata {
+            record.name = metadata.name
+            record.labels = metadata.labels
+            record.metadataVersion = metadata.version
+        }
+        if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
+        if let last = batch.entries.last { updatedAt = last.time }
+        publish(batch)
+    }
+
+    private func publish(_ batch: Batch) {
+        turn = state.turn(of: id, metadataVersion: record.metadataVersion)
+        if turn.phase != .idle { wakeTurnWaiters() }
+        var events = batch.entries.compactMap(\.trace).map(SessionEvent.evaluation)
+        if let step = batch.step { events.append(.step(step)) }
+        for event in events {
+            for (number, subscriber) in subscribers {
+                if case .dropped = subscriber.yield(event) {
+                    // Better cut off than shown a stream with a gap: Last-Event-ID resumes it.
+                    subscriber.finish()
+                    subscribers[number] = nil
+                }
+            }
+        }
+    }
+
+    func commit(_ change: SessionState.Change, _ idempotency: IdempotencyRecord? = nil)
+        async throws(SessionError)
+    {
+        var batch = Batch()
+        batch.entries = [change.entry]
+        batch.step = change.step
+        batch.idempotency = idempotency
+        if !change.entry.kind.isReplayable { batch.snapshot = StateCodec.draft(of: state) }
+        try await commit(batch)
+    }
+
+    func check(_ precondition: Precondition) throws(SessionError) {
+        switch precondition {
+        case .none, .exists: return
+        case .oneOf(let tags):
+            guard tags.contains(turn.tag.text) else {
+                throw .preconditionFailed(current: turn.tag)
+            }
+        }
+    }
+
+    func checkIdle() throws(SessionError) {
+        guard state.phase == .idle else { throw .stepRunning(state.scalars.step) }
+    }
+}
+
+extension JournalEntry.Kind {
+    /// Whether the entry alone leads from one state to the next; if not, a snapshot goes with it.
+    var isReplayable: Bool {
+        switch self {
+        case .stepBegun, .told, .failed, .stopped, .optionsChanged: true
+        case .created, .parametersReplaced, .stateDictLoaded, .restored: false
+        }
+    }
+}
+
+// MARK: - Repeated POSTs
+
+extension Session {
+    /// What a key was used for before, in this scope; nil if it is new.
+    func earlier(
+        _ key: IdempotencyKey?, scope: String
+    ) async throws(SessionError) -> IdempotencyRecord? {
+        guard let key else { return nil }
+        let found: IdempotencyRecord?
+        do {
+            found = try await store.idempotencyRecord(scope: "\(id)/\(scope)", key: key.key)
+        } catch {
+            throw SessionError(error, session: id)
+        }
+        if let found, found.requestDigest != key.requestDigest {
+            throw .idempotencyKeyReused(key.key)
+        }
+        return found
+    }
+
+    func record(
+        _ key: IdempotencyKey?, scope: String, outcome: String, at time: Date
+    ) -> IdempotencyRecord? {
+        key.map {
+            IdempotencyRecord(
+                scope: "\(id)/\(scope)", key: $0.key, requestDigest: $0.requestDigest,
+                outcome: outcome, createdAt: time)
+        }
+    }
+}
+
+// MARK: - Waiting and leaving
+
+extension Session {
+    /// Returns when a step runs, when the session leaves memory, or when the task is cancelled.
+    func waitForStep() async {
+        if turn.phase != .idle || isRetired || Task.isCancelled { return }
+        let waiter = nextWaiter
+        nextWaiter += 1
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                if Task.isCancelled {
+                    continuation.resume()
+                } else {
+                    turnWaiters[waiter] = continuation
+                }
+            }
+        } onCancel: {
+            Task { await self.cancelWaiter(waiter) }
+        }
+    }
+
+    private func cancelWaiter(_ waiter: Int) {
+        turnWaiters.removeValue(forKey: waiter)?.resume()
+    }
+
+    private func wakeTurnWaiters() {
+        let waiters = turnWaiters
+        turnWaiters = [:]
+        for waiter in waiters.values { waiter.resume() }
+    }
+
+    /// A stream of what happens from now on; the newest `limit` events are kept for a slow reader,
+    /// who is cut off beyond that.
+    func subscribe(limit: Int) throws(Refusal) -> AsyncStream<SessionEvent> {
+        guard !isRetired else { throw .retired }
+        let subscriber = nextWaiter
+        nextWaiter += 1
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: SessionEvent.self, bufferingPolicy: .bufferingOldest(limit))
+        subscribers[subscriber] = continuation
+        continuation.onTermination = { _ in
+            Task { await self.unsubscribe(subscriber) }
+        }
+        return stream
+    }
+
+    private func unsubscribe(_ subscriber: Int) {
+        subscribers.removeValue(forKey: subscriber)
+    }
+
+    /// Leaves memory if nobody uses it; `isForced` does so in any case, once changes under way
+    /// have been committed. A snapshot spares the next load the replay.
+    func leave(isForced: Bool) async -> Bool {
+        if isInUse && !isForced { return false }
+        _ = try? await exclusively { () async throws(SessionError) in
+            if entriesSinceSnapshot > 0 {
+                var batch = Batch()
+                batch.snapshot = StateCodec.draft(of: state)
+                try await commit(batch)
+            }
+            retire()
+        }
+        return isRetired
+    }
+
+    func retire() {
+        isRetired = true
+        wakeTurnWaiters()
+        let leaving = subscribers
+        subscribers = [:]
+        for subscriber in leaving.values { subscriber.finish() }
+    }
+}

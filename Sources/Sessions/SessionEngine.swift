@@ -1,0 +1,116 @@
+/// An optimizer of either precision, with vectors as `Vector`.
+protocol SessionEngine: Sendable {
+    var options: Options { get set }
+    var isStepping: Bool { get }
+    var pendingTrial: Trial? { get }
+    var loss: Double? { get }
+    var parameterVector: Vector { get }
+    var trialVector: Vector { get }
+    var stateInDoubles: TorchState<Double>? { get }
+
+    mutating func beginStep() -> Directive
+    mutating func advance(loss: Double, vector: Vector) -> Directive
+    mutating func advanceInfeasible(loss: Double) -> Directive
+    mutating func stop() -> StepResult
+    mutating func replaceParameters(with vector: Vector)
+    mutating func loadFromDoubles(_ state: TorchState<Double>?) throws(TorchStateError)
+    func stored() -> StoredEngine
+}
+
+/// An engine's snapshot in bytes, ready for a store.
+struct StoredEngine {
+    var scalars: StoredScalars.Engine
+    var vectors: [VectorName: [UInt8]]
+    /// Pairs by number, oldest first; their bytes are made only for those that aren't stored yet.
+    var pairs: [(number: Int, bytes: () -> [UInt8])]
+}
+
+/// The two precisions a session can have.
+protocol VectorScalar: EngineScalar, PlainNumber {
+    static func vector(_ values: [Self]) -> Vector
+    static func values(of vector: Vector) -> [Self]?
+    static func stored(_ scalars: OptimizerSnapshot<Self>.Scalars) -> StoredScalars.Engine
+}
+
+extension Double: VectorScalar {
+    static func vector(_ values: [Double]) -> Vector { .float64(values) }
+    static func values(of vector: Vector) -> [Double]? {
+        if case .float64(let values) = vector { values } else { nil }
+    }
+    static func stored(_ scalars: OptimizerSnapshot<Double>.Scalars) -> StoredScalars.Engine {
+        .float64(scalars)
+    }
+}
+
+extension Float: VectorScalar {
+    static func vector(_ values: [Float]) -> Vector { .float32(values) }
+    static func values(of vector: Vector) -> [Float]? {
+        if case .float32(let values) = vector { values } else { nil }
+    }
+    static func stored(_ scalars: OptimizerSnapshot<Float>.Scalars) -> StoredScalars.Engine {
+        .float32(scalars)
+    }
+}
+
+extension Optimizer: SessionEngine where Scalar: VectorScalar {
+    var parameterVector: Vector { Scalar.vector(parameters) }
+    var trialVector: Vector { Scalar.vector(trialPoint) }
+
+    private func own(_ vector: Vector) -> [Scalar] {
+        guard let values = Scalar.values(of: vector) else {
+            preconditionFailure("a \(vector.dtype) vector for an engine of \(Scalar.self)")
+        }
+        return values
+    }
+
+    mutating func advance(loss: Double, vector: Vector) -> Directive {
+        advance(loss: loss, gradient: own(vector))
+    }
+
+    mutating func replaceParameters(with vector: Vector) {
+        replaceParameters(own(vector))
+    }
+
+    var stateInDoubles: TorchState<Double>? { torchState.map { $0.mapped { $0.map(Double.init) } } }
+
+    mutating func loadFromDoubles(_ state: TorchState<Double>?) throws(TorchStateError) {
+        try load(state.map { $0.mapped { $0.map { Scalar($0) } } })
+    }
+
+    func stored() -> StoredEngine {
+        let snapshot = snapshot
+        return StoredEngine(
+            scalars: Scalar.stored(snapshot.scalars),
+            vectors: snapshot.vectors.mapValues(littleEndianBytes),
+            pairs: snapshot.pairs.map { pair in (pair.number, { pair.bytes }) })
+    }
+}
+
+extension TorchState {
+    func mapped<Other: EngineScalar>(_ transform: ([Scalar]) -> [Other]) -> TorchState<Other> {
+        TorchState<Other>(
+            funcEvals: funcEvals, nIter: nIter, d: d.map(transform), t: t,
+            oldDirs: oldDirs?.map(transform), oldStps: oldStps?.map(transform), ro: ro,
+            hDiag: hDiag, prevFlatGrad: prevFlatGrad.map(transform), prevLoss: prevLoss, al: al)
+    }
+}
+
+// A stored pair: s, y, then its columns of the small matrices, which have equal lengths.
+extension CurvaturePair where Scalar: VectorScalar {
+    var bytes: [UInt8] {
+        littleEndianBytes(s) + littleEndianBytes(y) + littleEndianBytes(sy) + littleEndianBytes(yy)
+    }
+
+    init?(number: Int, bytes: [UInt8], count: Int) {
+        let vectorBytes = count * MemoryLayout<Scalar>.stride
+        let columnBytes = bytes.count - 2 * vectorBytes
+        guard columnBytes > 0, columnBytes.isMultiple(of: 2 * MemoryLayout<Double>.stride) else {
+            return nil
+        }
+        let ends = [0, vectorBytes, 2 * vectorBytes, 2 * vectorBytes + columnBytes / 2, bytes.count]
+        func part<Number: PlainNumber>(_ index: Int) -> [Number] {
+            values(fromLittleEndianBytes: Array(bytes[ends[index]..<ends[index + 1]]))
+        }
+        self.init(number: number, s: part(0), y: part(1), sy: part(2), yy: part(3))
+    }
+}

@@ -1,0 +1,118 @@
+extension SessionService {
+    /// Durable when it returns. O(n).
+    public func create(
+        _ request: CreateRequest, idempotency key: IdempotencyKey? = nil
+    ) async throws(SessionError) -> Outcome<SessionView> {
+        if let earlier = try await earlierSession(key, scope: "sessions") { return earlier }
+        let valid = try request.validated(limits)
+        let state: SessionState
+        do {
+            state = try SessionState(
+                dtype: request.dtype, parameters: valid.specs, values: valid.values,
+                options: valid.options)
+        } catch {
+            throw .invalid([FieldError(field: "options.\(error.option)", reason: error.reason)])
+        }
+        return try await insert(
+            state, name: request.name, labels: request.labels, origin: nil, scope: "sessions", key)
+    }
+
+    /// A new session that starts where the checkpoint stands, sharing its stored pairs.
+    public func fork(
+        _ id: SessionID, checkpoint number: CheckpointNumber, name: String? = nil,
+        labels: [String: String]? = nil, idempotency key: IdempotencyKey? = nil
+    ) async throws(SessionError) -> Outcome<SessionView> {
+        let scope = "\(id)/checkpoints/\(number)/fork"
+        if let earlier = try await earlierSession(key, scope: scope) { return earlier }
+        try Sessions.check(name: name, labels: labels, limits)
+        let (state, record) = try await with(id) { session async throws(Session.Refusal) in
+            try await session.forkSource(number, key)
+        }
+        return try await insert(
+            state, name: name ?? record.name, labels: labels ?? record.labels,
+            origin: Origin(session: id.rawValue, checkpoint: number), scope: scope, key)
+    }
+
+    private func insert(
+        _ state: SessionState, name: String?, labels: [String: String], origin: Origin?,
+        scope: String, _ key: IdempotencyKey?
+    ) async throws(SessionError) -> Outcome<SessionView> {
+        var generator = SystemRandomNumberGenerator()
+        let id = SessionID.random(using: &generator)
+        do {
+            let count = try await store.sessionCount()
+            guard count < limits.sessionsMax else {
+                throw SessionError.overloaded(
+                    limit: "sessions", maximum: limits.sessionsMax, retryAfterSeconds: 60)
+            }
+            let time = now()
+            let (first, change) = state.forked(at: time)
+            let record = SessionRecord(
+                id: id, name: name, labels: labels, dtype: first.dtype,
+                parameters: first.parameters, origin: origin, createdAt: time,
+                metadataVersion: 1)
+            _ = try await store.create(
+                record, entry: change.entry, snapshot: StateCodec.draft(of: first),
+                idempotency: key.map {
+                    IdempotencyRecord(
+                        scope: scope, key: $0.key, requestDigest: $0.requestDigest,
+                        outcome: id.rawValue, createdAt: time)
+                })
+        } catch let error as SessionError {
+            throw error
+        } catch StoreError.duplicateKey(let earlier) {
+            return try await replay(earlier, key)
+        } catch let error as StoreError {
+            throw SessionError(error, session: id)
+        } catch {
+            throw .storageFailed("\(error)")
+        }
+        return Outcome(try await view(id))
+    }
+
+    private func earlierSession(
+        _ key: IdempotencyKey?, scope: String
+    ) async throws(SessionError) -> Outcome<SessionView>? {
+        guard let key else { return nil }
+        let earlier: IdempotencyRecord?
+        do {
+            earlier = try await store.idempotencyRecord(scope: scope, key: key.key)
+        } catch {
+            throw .storageFailed("\(error)")
+        }
+        guard let earlier else { return nil }
+        return try await replay(earlier, key)
+    }
+
+    private func replay(
+        _ earlier: IdempotencyRecord, _ key: IdempotencyKey?
+    ) async throws(SessionError) -> Outcome<SessionView> {
+        guard earlier.requestDigest == key?.requestDigest,
+            let id = SessionID(earlier.outcome)
+        else { throw .idempotencyKeyReused(earlier.key) }
+        return Outcome(try await view(id), isReplay: true)
+    }
+
+    /// Newest first; doesn't load sessions.
+    public func list(
+        pageSize: Int? = nil, after: PageToken? = nil, label: (key: String, value: String)? = nil
+    ) async throws(SessionError) -> Page<SessionSummary> {
+        let size = try check(pageSize: pageSize)
+        do {
+            return try await store.list(pageSize: size, after: after, label: label)
+        } catch {
+            throw .storageFailed("\(error)")
+        }
+    }
+
+    func check(pageSize: Int?) throws(SessionError) -> Int {
+        let size = pageSize ?? limits.pageSizeDefault
+        guard (1...limits.pageSizeMax).contains(size) else {
+            throw .invalid([
+                FieldError(
+                    field: "query.page_size", reason: "must be from 1 to \(limits.pageSizeMax)")
+            ])
+        }
+        return size
+    }
+}

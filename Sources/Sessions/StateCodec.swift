@@ -1,0 +1,122 @@
+internal import Foundation
+
+// The format on disk of what isn't a vector: binary property lists, which keep every bit of a
+// float, describe themselves, and can be read without this program. `formatVersion` is raised by
+// a change that an older reader would misunderstand.
+
+/// The scalars of a snapshot.
+struct StoredScalars: Codable {
+    enum Engine: Codable {
+        case float64(OptimizerSnapshot<Double>.Scalars)
+        case float32(OptimizerSnapshot<Float>.Scalars)
+    }
+
+    var session: SessionState.Scalars
+    var engine: Engine
+}
+
+enum StateCodec {
+    static let formatVersion = 1
+    private static let pairPrefix = "pair/"
+
+    static func encode(_ options: Options) -> [UInt8] { encodeList(options) }
+
+    static func decodeOptions(_ bytes: [UInt8]) -> Options? {
+        try? PropertyListDecoder().decode(Options.self, from: Data(bytes))
+    }
+
+    private static func encodeList(_ value: some Encodable) -> [UInt8] {
+        let encoder = PropertyListEncoder()
+        encoder.outputFormat = .binary
+        do {
+            return Array(try encoder.encode(value))
+        } catch {
+            preconditionFailure("plain scalars can be encoded: \(error)")
+        }
+    }
+
+    /// A snapshot of the state; pairs that are on disk are named, not written again.
+    static func draft(of state: SessionState) -> SnapshotDraft {
+        let engine = state.engine.stored()
+        var vectors: [(name: VectorName, content: SnapshotDraft.Content)] =
+            engine.vectors.sorted { $0.key < $1.key }.map { ($0.key, .new($0.value)) }
+        for pair in engine.pairs {
+            let content: SnapshotDraft.Content =
+                state.storedPairs[pair.number].map { .stored($0) } ?? .new(pair.bytes())
+            vectors.append(("\(pairPrefix)\(pair.number)", content))
+        }
+        return SnapshotDraft(
+            sequence: state.scalars.sequence, formatVersion: formatVersion,
+            numericsVersion: numericsVersion,
+            scalars: encodeList(StoredScalars(session: state.scalars, engine: engine.scalars)),
+            vectors: vectors)
+    }
+
+    /// Which pairs a snapshot's vectors hold.
+    static func pairs(in names: [VectorName: VectorID]) -> [Int: VectorID] {
+        var pairs: [Int: VectorID] = [:]
+        for (name, id) in names where name.hasPrefix(pairPrefix) {
+            if let number = Int(name.dropFirst(pairPrefix.count)) { pairs[number] = id }
+        }
+        return pairs
+    }
+
+    /// The state that the snapshot holds; throws what is wrong with it, in words.
+    static func state(
+        from snapshot: StoredSnapshot, dtype: DType, parameters: [ParameterSpec]
+    ) throws(UnreadableSnapshot) -> SessionState {
+        guard snapshot.formatVersion == formatVersion else {
+            throw UnreadableSnapshot(
+                reason: "format \(snapshot.formatVersion); this version reads \(formatVersion)")
+        }
+        let scalars: StoredScalars
+        do {
+            scalars = try PropertyListDecoder().decode(
+                StoredScalars.self, from: Data(snapshot.scalars))
+        } catch {
+            throw UnreadableSnapshot(reason: "scalars can't be read: \(error)")
+        }
+        let count = parameters.reduce(0) { $0 + $1.count }
+        let engine: any SessionEngine
+        switch (scalars.engine, dtype) {
+        case (.float64(let scalars), .float64):
+            engine = try self.engine(scalars, from: snapshot, count: count)
+        case (.float32(let scalars), .float32):
+            engine = try self.engine(scalars, from: snapshot, count: count)
+        case (.float64, .float32), (.float32, .float64):
+            throw UnreadableSnapshot(reason: "has another precision than its session")
+        }
+        return SessionState(
+            dtype: dtype, parameters: parameters, scalars: scalars.session, engine: engine,
+            storedPairs: pairs(in: snapshot.vectors.mapValues(\.id)))
+    }
+
+    private static func engine<Scalar: VectorScalar>(
+        _ scalars: OptimizerSnapshot<Scalar>.Scalars, from snapshot: StoredSnapshot, count: Int
+    ) throws(UnreadableSnapshot) -> Optimizer<Scalar> {
+        var vectors: [String: [Scalar]] = [:]
+        var pairs: [CurvaturePair<Scalar>] = []
+        for (name, vector) in snapshot.vectors {
+            if name.hasPrefix(pairPrefix) {
+                guard let number = Int(name.dropFirst(pairPrefix.count)),
+                    let pair = CurvaturePair<Scalar>(
+                        number: number, bytes: vector.bytes, count: count)
+                else { throw UnreadableSnapshot(reason: "\(name) has \(vector.bytes.count) bytes") }
+                pairs.append(pair)
+            } else {
+                vectors[name] = values(fromLittleEndianBytes: vector.bytes)
+            }
+        }
+        pairs.sort { $0.number < $1.number }
+        do {
+            return try Optimizer(
+                OptimizerSnapshot(scalars: scalars, vectors: vectors, pairs: pairs))
+        } catch {
+            throw UnreadableSnapshot(reason: "\(error)")
+        }
+    }
+}
+
+struct UnreadableSnapshot: Error, Equatable {
+    var reason: String
+}

@@ -1,0 +1,46 @@
+import LBFGS
+
+/// One line a case: a fingerprint of every point that the engine asks for on exact problems. The
+/// same in debug and release builds, and on every machine; kept in `Tests/TrajectoryBits/golden.txt`.
+public func trajectoryBits() -> [String] {
+    let problems: [Problem] = [
+        .rosenbrock(2), .rosenbrock(10), .rosenbrock(1000), .quadratic(1, condition: 1),
+        .quadratic(7, condition: 100), .quadratic(100, condition: 1e6),
+        .quadratic(4099, condition: 1e3),
+    ]
+    var lines: [String] = []
+    for problem in problems {
+        for search in [Options.LineSearchFunction?.none, .strongWolfe] {
+            for history in [3, 100] {
+                let options = Options(
+                    lr: search == nil ? 0.01 : 1, maxIterations: 12, historySize: history,
+                    lineSearch: search)
+                let label =
+                    "\(problem.name) \(search?.rawValue ?? "none") history \(history)"
+                lines.append("\(label) float64 \(bits(Double.self, problem, options))")
+                lines.append("\(label) float32 \(bits(Float.self, problem, options))")
+            }
+        }
+    }
+    return lines
+}
+
+private func bits<Scalar: EngineScalar>(
+    _: Scalar.Type, _ problem: Problem, _ options: Options
+) -> String {
+    var fingerprint = Fingerprint()
+    var evaluations = 0
+    do {
+        var optimizer = try Optimizer(problem.start.map { Scalar($0) }, options: options)
+        for _ in 0..<3 {
+            optimizer.step { point in
+                evaluations += 1
+                for number in point { fingerprint.add(Double(number)) }
+                return problem.evaluate(at: point)
+            }
+        }
+    } catch {
+        preconditionFailure("the options are valid: \(error)")
+    }
+    return "\(evaluations) \(String(fingerprint.value, radix: 16))"
+}
