@@ -107,7 +107,9 @@ extension CurvaturePair where Scalar: VectorScalar {
         guard columnBytes > 0, columnBytes.isMultiple(of: 2 * MemoryLayout<Double>.stride) else {
             return nil
         }
-        let ends = [0, vectorBytes, 2 * vectorBytes, 2 * vectorBytes + columnBytes / 2, bytes.count]
+        let ends = [
+            0, vectorBytes, 2 * vectorBytes, 2 * vectorBytes + columnBytes / 2, bytes.count,
+        ]
         func part<Number: PlainNumber>(_ index: Int) -> [Number] {
             values(fromLittleEndianBytes: Array(bytes[ends[index]..<ends[index + 1]]))
         }

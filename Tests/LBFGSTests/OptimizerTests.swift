@@ -50,7 +50,8 @@ struct OptimizerTests {
             return optimizer.step { problem.evaluate(at: $0) }.reason
         }
         #expect(try reason(Options(), [0]) == .gradientTolerance)
-        #expect(try reason(Options(maxIterations: 3, maxEvaluations: 9), [4, 4, 4]) == .maxIterations)
+        #expect(
+            try reason(Options(maxIterations: 3, maxEvaluations: 9), [4, 4, 4]) == .maxIterations)
         #expect(
             try reason(Options(maxEvaluations: 2, lineSearch: .strongWolfe), [4, 4, 4])
                 == .maxEvaluations)
@@ -109,7 +110,8 @@ struct OptimizerTests {
     }
 
     @Test func `trial points that overflow are never asked for`() throws {
-        var optimizer = try Optimizer([1e308], options: Options(lr: 1e300, lineSearch: .strongWolfe))
+        var optimizer = try Optimizer(
+            [1e308], options: Options(lr: 1e300, lineSearch: .strongWolfe))
         optimizer.step { point in
             #expect(point.allSatisfy { $0.isFinite })
             return (-point[0] * 1e-300, [-1e10])
@@ -156,7 +158,8 @@ struct OptimizerTests {
         }
     }
 
-    @Test func `an error in the closure ends the step at the best point, and is passed on`() throws {
+    @Test func `an error in the closure ends the step at the best point, and is passed on`() throws
+    {
         struct Failure: Error {}
         let problem = Problem.rosenbrock()
         var optimizer = try make(problem)

@@ -48,7 +48,8 @@ struct SnapshotTests {
         }
     }
 
-    @Test func `a snapshot that lacks a vector, or has one of the wrong length, is refused`() throws {
+    @Test func `a snapshot that lacks a vector, or has one of the wrong length, is refused`() throws
+    {
         let problem = Problem.rosenbrock(4)
         var optimizer = try Optimizer(problem.start, options: Options(lineSearch: .strongWolfe))
         _ = optimizer.beginStep()

@@ -72,7 +72,10 @@ struct StrongWolfeSearchTests {
         #expect(accepted.trial == 0 && accepted.stepLength == 0)
     }
 
-    @Test func `when bracketing runs into an infeasible point at the end of its budget, the last good one is kept`() {
+    @Test
+    func
+        `when bracketing runs into an infeasible point at the end of its budget, the last good one is kept`()
+    {
         let (accepted, trials) = run(stepLength: 1, extraTrialsMax: 1) { t in
             t > 5 ? (.nan, .nan) : (-t, -1)
         }

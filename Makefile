@@ -1,0 +1,75 @@
+# make demo     from a fresh clone to an optimization that survives kill -9
+# make test     every test there is; ends with "N passed, N failed"
+#
+# Both install the Debian packages that are missing, with apt-get (and sudo unless root).
+
+PREFIX = /usr
+SYSCONFDIR = /etc
+DESTDIR =
+# The binary that `install` installs; made when it isn't there. It carries the Swift runtime within,
+# so the machine that runs it needs no toolchain.
+BINARY = .build-install/release/lbfgsd
+
+UNITDIR = $(PREFIX)/lib/systemd/system
+DOCDIR = $(PREFIX)/share/doc/lbfgsd
+# Warnings are errors by each target's settings; this adds imports of targets that are not declared.
+SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
+
+.PHONY: build demo run test bench format lint setup install uninstall clean
+
+build: setup
+	$(SWIFT_BUILD) -c release --product lbfgsd
+
+demo: build .venv/complete
+	PATH="$(CURDIR)/.venv/bin:$$PATH" LBFGSD_BIN="$(CURDIR)/.build/release/lbfgsd" demo/run.sh
+
+# ARGS="--listen 127.0.0.1:9000 ..."
+run: build
+	.build/release/lbfgsd serve $(ARGS)
+
+test:
+	Tests/run.sh
+
+bench: build .venv/complete
+	PATH="$(CURDIR)/.venv/bin:$$PATH" LBFGSD_BIN="$(CURDIR)/.build/release/lbfgsd" \
+		Benchmarks/run.sh
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests
+
+setup:
+	deploy/setup.sh packages
+
+.venv/complete: Tests/requirements.txt deploy/setup.sh
+	deploy/setup.sh python
+
+$(BINARY): | setup
+	$(SWIFT_BUILD) -c release --product lbfgsd --static-swift-stdlib --scratch-path .build-install
+
+# Keeps a configuration that is there. Starts nothing: see deploy/README.md.
+install: $(BINARY)
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/lbfgsd
+	install -D -m 0644 deploy/lbfgsd.socket $(DESTDIR)$(UNITDIR)/lbfgsd.socket
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/lbfgsd
+	sed -e 's,/usr/bin/lbfgsd,$(PREFIX)/bin/lbfgsd,' -e 's,/etc/lbfgsd,$(SYSCONFDIR)/lbfgsd,' \
+		deploy/lbfgsd.service > $(DESTDIR)$(UNITDIR)/lbfgsd.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/lbfgsd.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/lbfgsd/lbfgsd.yaml || \
+		install -m 0644 deploy/lbfgsd.yaml $(DESTDIR)$(SYSCONFDIR)/lbfgsd/lbfgsd.yaml
+	install -D -m 0644 deploy/lbfgsd.yaml $(DESTDIR)$(DOCDIR)/lbfgsd.yaml
+	install -D -m 0644 deploy/nginx.conf $(DESTDIR)$(DOCDIR)/nginx.conf
+	install -D -m 0644 deploy/tokens.conf $(DESTDIR)$(DOCDIR)/tokens.conf
+	install -D -m 0644 deploy/README.md $(DESTDIR)$(DOCDIR)/README.md
+	install -D -m 0644 LICENSE $(DESTDIR)$(DOCDIR)/LICENSE
+
+# Leaves the configuration and the data.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/lbfgsd
+	rm -f $(DESTDIR)$(UNITDIR)/lbfgsd.service $(DESTDIR)$(UNITDIR)/lbfgsd.socket
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+clean:
+	rm -rf .build .build-install .venv out demo-data

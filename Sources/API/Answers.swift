@@ -1,0 +1,71 @@
+internal import HTTPServer
+internal import HTTPTypes
+internal import Sessions
+internal import Wire
+
+// How what happened is said in HTTP.
+
+extension Response {
+    init(
+        _ body: [UInt8], as representation: Representation = .json,
+        status: HTTPResponse.Status = .ok, tag: EntityTag? = nil
+    ) {
+        self.init(status: status, body: .bytes(body))
+        headerFields[.contentType] = representation.contentType
+        if let tag { headerFields[.eTag] = tag.text }
+    }
+
+    func with(_ name: HTTPField.Name, _ value: String) -> Response {
+        var response = self
+        response.headerFields[name] = value
+        return response
+    }
+
+    /// Says that the request had been made before, if it had.
+    func replayed(_ isReplay: Bool) -> Response {
+        isReplay ? with(.idempotentReplayed, "true") : self
+    }
+
+    /// 304, if the client has this state already.
+    func unlessSeen(_ tag: EntityTag, by call: Call) -> Response {
+        guard call.hasSeen(tag) else { return self }
+        return Response(status: .notModified).with(.eTag, tag.text)
+    }
+
+    /// Where a list goes on. `query` is what the request said besides.
+    func linking(to path: String, query: [(name: String, value: String?)]) -> Response {
+        let items = query.compactMap { name, value in
+            value.map { "\(name)=\(percentEncoded($0))" }
+        }
+        return with(.link, "<\(path)?\(items.joined(separator: "&"))>; rel=\"next\"")
+    }
+}
+
+/// All but the unreserved characters of RFC 3986, section 2.3.
+private func percentEncoded(_ text: String) -> String {
+    var encoded = ""
+    for byte in text.utf8 {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"), UInt8(ascii: "~"):
+            encoded.unicodeScalars.append(Unicode.Scalar(byte))
+        default:
+            encoded += "%" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        }
+    }
+    return encoded
+}
+
+/// Paths of what can be created.
+enum Location {
+    static func session(_ id: SessionID) -> String { "/v1/sessions/\(id)" }
+
+    static func step(_ number: StepNumber, of id: SessionID) -> String {
+        "\(session(id))/steps/\(number)"
+    }
+
+    static func checkpoint(_ number: CheckpointNumber, of id: SessionID) -> String {
+        "\(session(id))/checkpoints/\(number)"
+    }
+}

@@ -1,0 +1,152 @@
+internal import HTTPServer
+internal import HTTPTypes
+internal import Sessions
+internal import Wire
+
+/// A request to one operation, and what its header and path say, read as the operation wants it.
+struct Call {
+    let request: Request
+    /// The form that the client wants the answer in.
+    let representation: Representation
+    private let query: [String: String]
+
+    /// - Parameter known: The query's names. Others are refused: a misspelt one would be ignored.
+    init(_ request: Request, query known: [String], produces: [Representation]) throws {
+        var query: [String: String] = [:]
+        var errors: [FieldError] = []
+        for item in request.head.query {
+            let field = "query.\(item.name)"
+            if !known.contains(item.name) {
+                let names = known.isEmpty ? "none" : known.joined(separator: ", ")
+                errors.append(
+                    FieldError(field: field, reason: "is not known here; known: \(names)"))
+            } else if query.updateValue(item.value, forKey: item.name) != nil {
+                errors.append(FieldError(field: field, reason: "comes twice"))
+            }
+        }
+        guard errors.isEmpty else { throw Problem(errors) }
+        let accept = request.head.headerFields[.accept]
+        if produces.isEmpty {
+            representation = .json
+        } else if let chosen = Negotiation.choose(produces, accept: accept) {
+            representation = chosen
+        } else {
+            let available = produces.map(\.mediaType)
+            throw Problem(
+                .notAcceptable, "The answer can be had as \(available.joined(separator: ", ")).",
+                members: [("available", .strings(available))])
+        }
+        self.request = request
+        self.query = query
+    }
+
+    var body: [UInt8] { request.body }
+
+    private func field(_ name: HTTPField.Name) -> String? { request.head.headerFields[name] }
+
+    // Path
+
+    func session() throws -> SessionID {
+        let text = request.pathParameters["session"] ?? ""
+        guard let id = SessionID(text) else {
+            throw SessionError.notFound(.session, id: shortened(text))
+        }
+        return id
+    }
+
+    /// What is numbered from 1. A text that is no such number names nothing.
+    func number(_ resource: SessionError.Resource) throws -> Int {
+        let text = request.pathParameters[resource.rawValue] ?? ""
+        guard let number = Call.number(text), number >= 1 else {
+            throw SessionError.notFound(resource, id: shortened(text))
+        }
+        return number
+    }
+
+    /// A decimal number without sign and leading zeros, so that nothing has two names. Up to 15
+    /// digits: every number that is exact in JSON everywhere.
+    private static func number(_ text: String) -> Int? {
+        guard text.utf8.count <= 15, let number = Int(text), String(number) == text, number >= 0
+        else { return nil }
+        return number
+    }
+
+    private func shortened(_ text: String) -> String {
+        text.count <= 64 ? text : text.prefix(64) + "..."
+    }
+
+    // Query
+
+    func query(_ name: String) -> String? { query[name] }
+
+    func queryNumber(_ name: String, from minimum: Int = 1) throws -> Int? {
+        guard let text = query[name] else { return nil }
+        guard let number = Call.number(text), number >= minimum else {
+            throw Problem.invalid("query.\(name)", "must be a whole number of at least \(minimum)")
+        }
+        return number
+    }
+
+    func pageToken() throws -> PageToken? {
+        guard let text = query["page_token"] else { return nil }
+        guard let token = PageToken(text: text) else {
+            throw Problem.invalid("query.page_token", "must be a next_page_token of this list")
+        }
+        return token
+    }
+
+    // Header fields
+
+    func precondition() throws -> Precondition {
+        guard let value = field(.ifMatch) else { return .none }
+        guard let tags = EntityTags(value) else {
+            throw Problem(.malformed, "If-Match must be * or a list of entity tags in quotes.")
+        }
+        return tags.precondition
+    }
+
+    /// Whether the client has seen the state with this tag, and wants to be told only of another.
+    func hasSeen(_ tag: EntityTag) -> Bool {
+        field(.ifNoneMatch).flatMap(EntityTags.init)?.includes(tag) ?? false
+    }
+
+    /// The Idempotency-Key with the digest of what it is for.
+    func idempotencyKey() throws -> IdempotencyKey? {
+        guard let key = field(.idempotencyKey) else { return nil }
+        guard (1...255).contains(key.utf8.count),
+            key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else {
+            throw Problem(
+                .malformed, "Idempotency-Key must have 1 to 255 visible ASCII characters.")
+        }
+        let what = "\(request.head.method.rawValue) /\(request.head.path.joined(separator: "/"))\n"
+        return IdempotencyKey(key: key, requestDigest: Digest.of(Array(what.utf8), request.body))
+    }
+
+    /// `Prefer: wait=20` (RFC 7240), at most `maximum`. Other preferences are not ours; one that
+    /// can't be read is ignored, as the standard wants it.
+    func waitSeconds(atMost maximum: Double) -> Int? {
+        guard let value = field(.prefer) else { return nil }
+        for preference in split(value, at: ",") {
+            let words = trimmed(split(String(preference), at: ";")[0]).split(
+                separator: "=", maxSplits: 1)
+            guard words.count == 2, trimmed(words[0]).lowercased() == "wait" else { continue }
+            let digits = trimmed(words[1]).filter { $0 != "\"" }
+            guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+                return nil
+            }
+            return min(Int(digits) ?? .max, Int(maximum))
+        }
+        return nil
+    }
+
+    /// The evaluation that the client's event stream has reached.
+    func lastEvent() throws -> EvaluationNumber? {
+        if let number = try queryNumber("last_event_id", from: 0) { return number }
+        guard let text = field(.lastEventID), !text.isEmpty else { return nil }
+        guard let number = Call.number(text) else {
+            throw Problem(.malformed, "Last-Event-ID must be the identifier of an event.")
+        }
+        return number
+    }
+}

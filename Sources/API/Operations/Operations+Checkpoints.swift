@@ -1,0 +1,93 @@
+internal import HTTPServer
+internal import HTTPTypes
+internal import Sessions
+internal import Wire
+
+extension Operations {
+    var checkpoints: [Route] {
+        let all = "/v1/sessions/{session}/checkpoints"
+        let one = "/v1/sessions/{session}/checkpoints/{checkpoint}"
+        let small = Body.json(bytesMax: bodies.small)
+        return [
+            operation("createCheckpoint", .post, all, body: small, handler: createCheckpoint),
+            operation(
+                "listCheckpoints", .get, all, query: ["page_size", "page_token"],
+                handler: listCheckpoints),
+            operation("getCheckpoint", .get, one, handler: getCheckpoint),
+            operation("deleteCheckpoint", .delete, one, produces: [], handler: deleteCheckpoint),
+            operation(
+                "getCheckpointStateDict", .get, one + "/state-dict",
+                handler: getCheckpointStateDict),
+            operation(
+                "restoreCheckpoint", .post, one + "/restore", body: small,
+                handler: restoreCheckpoint),
+            operation(
+                "forkCheckpoint", .post, one + "/fork", body: small, handler: forkCheckpoint),
+        ]
+    }
+
+    @Sendable private func createCheckpoint(_ call: Call) async throws -> Response {
+        let id = try call.session()
+        let outcome = try await service.createCheckpoint(
+            id, name: CheckpointRequest(json: call.body).name,
+            idempotency: try call.idempotencyKey(), precondition: try call.precondition())
+        return Response(outcome.value.json, status: .created)
+            .with(.location, Location.checkpoint(outcome.value.record.number, of: id))
+            .replayed(outcome.isReplay)
+    }
+
+    @Sendable private func listCheckpoints(_ call: Call) async throws -> Response {
+        let id = try call.session()
+        let size = try call.queryNumber("page_size")
+        let page = try await service.checkpoints(
+            id, pageSize: size, after: try call.pageToken())
+        let response = Response(page.json(session: id))
+        guard let next = page.next else { return response }
+        return response.linking(
+            to: "\(Location.session(id))/checkpoints",
+            query: [("page_size", size.map(String.init)), ("page_token", next.text)])
+    }
+
+    @Sendable private func getCheckpoint(_ call: Call) async throws -> Response {
+        let view = try await service.checkpoint(
+            try call.session(), number: try call.number(.checkpoint))
+        return Response(view.json)
+    }
+
+    @Sendable private func deleteCheckpoint(_ call: Call) async throws -> Response {
+        try await service.deleteCheckpoint(
+            try call.session(), number: try call.number(.checkpoint),
+            precondition: try call.precondition())
+        return Response(status: .noContent)
+    }
+
+    @Sendable private func getCheckpointStateDict(_ call: Call) async throws -> Response {
+        let dict = try await service.checkpointStateDict(
+            try call.session(), number: try call.number(.checkpoint))
+        return Response(dict.json)
+    }
+
+    @Sendable private func restoreCheckpoint(_ call: Call) async throws -> Response {
+        try NoFields.check(json: call.body)
+        return turn(
+            try await service.restore(
+                try call.session(), checkpoint: try call.number(.checkpoint),
+                idempotency: try call.idempotencyKey(), precondition: try call.precondition()))
+    }
+
+    @Sendable private func forkCheckpoint(_ call: Call) async throws -> Response {
+        let id = try call.session()
+        let request = try ForkRequest(json: call.body)
+        if case .oneOf(let tags) = try call.precondition() {
+            // A fork changes nothing of the session, so that there is no race to lose.
+            let current = try await service.view(id).tag
+            guard tags.contains(current.text) else {
+                throw SessionError.preconditionFailed(current: current)
+            }
+        }
+        return created(
+            try await service.fork(
+                id, checkpoint: try call.number(.checkpoint), name: request.name,
+                labels: request.labels, idempotency: try call.idempotencyKey()))
+    }
+}

@@ -1,0 +1,79 @@
+internal import HTTPServer
+internal import HTTPTypes
+internal import Sessions
+internal import Wire
+
+extension Operations {
+    var sessions: [Route] {
+        [
+            operation(
+                "createSession", .post, "/v1/sessions", body: .json(bytesMax: bodies.vector),
+                handler: createSession),
+            operation(
+                "listSessions", .get, "/v1/sessions", query: ["page_size", "page_token", "label"],
+                handler: listSessions),
+            operation("getSession", .get, "/v1/sessions/{session}", handler: getSession),
+            operation(
+                "updateSession", .patch, "/v1/sessions/{session}",
+                body: .json(bytesMax: bodies.small), handler: updateSession),
+            operation(
+                "deleteSession", .delete, "/v1/sessions/{session}", produces: [],
+                handler: deleteSession),
+        ]
+    }
+
+    @Sendable private func createSession(_ call: Call) async throws -> Response {
+        if case .oneOf = try call.precondition() {
+            throw Problem(.preconditionFailed, "The list of sessions has no entity tag.")
+        }
+        let key = try call.idempotencyKey()
+        let outcome = try await service.create(CreateRequest(json: call.body), idempotency: key)
+        return created(outcome)
+    }
+
+    /// A session that is new, or was when the request came first.
+    func created(_ outcome: Outcome<SessionView>) -> Response {
+        Response(outcome.value.json, status: .created, tag: outcome.value.tag)
+            .with(.location, Location.session(outcome.value.record.id))
+            .replayed(outcome.isReplay)
+    }
+
+    @Sendable private func listSessions(_ call: Call) async throws -> Response {
+        let size = try call.queryNumber("page_size")
+        let label = call.query("label")
+        let page = try await service.list(
+            pageSize: size, after: try call.pageToken(), label: try label.map(parseLabel))
+        let response = Response(page.json)
+        guard let next = page.next else { return response }
+        return response.linking(
+            to: "/v1/sessions",
+            query: [
+                ("label", label), ("page_size", size.map(String.init)), ("page_token", next.text),
+            ])
+    }
+
+    /// `key:value`. A key has no colon, so the first one ends it.
+    private func parseLabel(_ text: String) throws -> (key: String, value: String) {
+        guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else {
+            throw Problem.invalid("query.label", "must be a label's key, a colon and its value")
+        }
+        return (String(text[..<colon]), String(text[text.index(after: colon)...]))
+    }
+
+    @Sendable private func getSession(_ call: Call) async throws -> Response {
+        let view = try await service.view(try call.session())
+        return Response(view.json, tag: view.tag).unlessSeen(view.tag, by: call)
+    }
+
+    @Sendable private func updateSession(_ call: Call) async throws -> Response {
+        let view = try await service.update(
+            try call.session(), UpdateRequest(json: call.body),
+            precondition: try call.precondition())
+        return Response(view.json, tag: view.tag)
+    }
+
+    @Sendable private func deleteSession(_ call: Call) async throws -> Response {
+        try await service.delete(try call.session(), precondition: try call.precondition())
+        return Response(status: .noContent)
+    }
+}

@@ -1,0 +1,46 @@
+internal import HTTPServer
+internal import HTTPTypes
+internal import Sessions
+internal import Wire
+
+extension Operations {
+    var steps: [Route] {
+        [
+            operation(
+                "beginStep", .post, "/v1/sessions/{session}/steps",
+                body: .json(bytesMax: bodies.small), handler: beginStep),
+            operation("getStep", .get, "/v1/sessions/{session}/steps/{step}", handler: getStep),
+            operation(
+                "stopStep", .post, "/v1/sessions/{session}/stop",
+                body: .json(bytesMax: bodies.small), handler: stopStep),
+        ]
+    }
+
+    @Sendable private func beginStep(_ call: Call) async throws -> Response {
+        try NoFields.check(json: call.body)
+        let id = try call.session()
+        let outcome = try await service.beginStep(
+            id, idempotency: try call.idempotencyKey(), precondition: try call.precondition())
+        return turn(outcome, status: .created)
+            .with(.location, Location.step(outcome.value.step, of: id))
+    }
+
+    @Sendable private func getStep(_ call: Call) async throws -> Response {
+        let id = try call.session()
+        let view = try await service.step(id, number: try call.number(.step))
+        return Response(view.json(session: id))
+    }
+
+    @Sendable private func stopStep(_ call: Call) async throws -> Response {
+        try NoFields.check(json: call.body)
+        return turn(
+            try await service.stop(
+                try call.session(), idempotency: try call.idempotencyKey(),
+                precondition: try call.precondition()))
+    }
+
+    func turn(_ outcome: Outcome<Turn>, status: HTTPResponse.Status = .ok) -> Response {
+        Response(outcome.value.json, status: status, tag: outcome.value.tag)
+            .replayed(outcome.isReplay)
+    }
+}

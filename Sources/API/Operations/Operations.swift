@@ -1,0 +1,49 @@
+internal import HTTPServer
+internal import HTTPTypes
+internal import Sessions
+internal import Telemetry
+internal import Wire
+
+/// What the operations need, and how one becomes a route.
+struct Operations: Sendable {
+    let service: SessionService
+    let metrics: MetricsRegistry
+    let bodies: BodyLimits
+    let probe: @Sendable () async -> Bool
+
+    typealias Handler = @Sendable (Call) async throws -> Response
+
+    enum Body {
+        case none
+        case json(bytesMax: Int)
+    }
+
+    /// - Parameters:
+    ///   - query: The names that the query may have.
+    ///   - produces: The forms that the answer can take. Empty: it has one form, or none, whatever
+    ///     the client accepts.
+    func operation(
+        _ id: String, _ method: HTTPRequest.Method, _ pattern: String, query: [String] = [],
+        body: Body = .none, produces: [Representation] = [.json], handler: @escaping Handler
+    ) -> Route {
+        var route = Route(method: method, pattern: pattern, operationID: id) { request in
+            var response: Response
+            do {
+                response = try await handler(
+                    try Call(request, query: query, produces: produces))
+            } catch {
+                response = Problem(error).response
+            }
+            if response.headerFields[.cacheControl] == nil {
+                response.headerFields[.cacheControl] = "no-store"
+            }
+            if produces.count > 1 { response.headerFields[.vary] = "Accept" }
+            return response
+        }
+        if case .json(let bytesMax) = body {
+            route.mediaTypes = [Representation.json.mediaType]
+            route.bodyBytesMax = bytesMax
+        }
+        return route
+    }
+}

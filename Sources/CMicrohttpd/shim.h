@@ -1,0 +1,72 @@
+/* What Swift cannot import from libmicrohttpd: variadic functions and macros with casts.
+ * Nothing else belongs here; every decision is made in Swift. */
+#ifndef CMICROHTTPD_SHIM_H
+#define CMICROHTTPD_SHIM_H
+
+#include <microhttpd.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* The type that MHD_OPTION_URI_LOG_CALLBACK expects; the library leaves it unnamed. */
+typedef void *(*cmhd_request_line_callback)(void *context, const char *target,
+                                            struct MHD_Connection *connection);
+
+static const uint64_t cmhd_size_unknown = MHD_SIZE_UNKNOWN;
+static const ssize_t cmhd_end_of_stream = MHD_CONTENT_READER_END_OF_STREAM;
+static const ssize_t cmhd_end_with_error = MHD_CONTENT_READER_END_WITH_ERROR;
+
+/* One epoll thread without a listening socket: connections arrive by MHD_add_connection. */
+static inline struct MHD_Daemon *
+cmhd_start(MHD_AccessHandlerCallback access, cmhd_request_line_callback request_line,
+           MHD_RequestCompletedCallback completed, MHD_NotifyConnectionCallback connection,
+           void *context, unsigned int connections_max, unsigned int idle_timeout_seconds,
+           size_t connection_memory_bytes)
+{
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET,
+        0, NULL, NULL, access, context,
+        MHD_OPTION_URI_LOG_CALLBACK, request_line, context,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, context,
+        MHD_OPTION_NOTIFY_CONNECTION, connection, context,
+        MHD_OPTION_CONNECTION_LIMIT, connections_max,
+        MHD_OPTION_CONNECTION_TIMEOUT, idle_timeout_seconds,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, connection_memory_bytes,
+        MHD_OPTION_END);
+}
+
+/* Sends no chunks, and closes the connection after the response. */
+static inline enum MHD_Result
+cmhd_close_after(struct MHD_Response *response)
+{
+    return MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+}
+
+/* The connection's socket, or -1. */
+static inline int
+cmhd_socket(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info == NULL ? -1 : info->connect_fd;
+}
+
+/* The length of the request line and the header fields, as they were sent. */
+static inline size_t
+cmhd_header_size(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info == NULL ? 0 : info->header_size;
+}
+
+/* What the connection callback stored when the connection began. */
+static inline void *
+cmhd_socket_context(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+#endif

@@ -1,0 +1,201 @@
+import HTTPTypes
+import Synchronization
+
+/// One request and its response.
+///
+///     expecting --body--> running --answer--> answered --> sending --> over
+///     dropping ---------------------body----> answered
+///
+/// The library's thread moves it along; the handler's task, the keeper at a deadline, or a stopping
+/// server may answer it while it runs, and the first answer wins.
+final class Exchange: Sendable {
+    private enum Phase {
+        case begun
+        /// The body is arriving for a route.
+        case expecting(Route, parameters: [String: String])
+        /// The body is arriving for nobody; the response is known.
+        case dropping(Response)
+        /// The connection is suspended; its handler is at work.
+        case running(ConnectionHandle)
+        case answered(Response)
+        case sending(StreamBody?)
+        case over
+    }
+
+    private struct State {
+        var phase = Phase.begun
+        /// Beside the phase, not in it, so that appending to it never copies it.
+        var body: [UInt8] = []
+        var bodyBytesReserved = 0
+        var work: (@Sendable () async -> Response)?
+        var task: Task<Void, Never>?
+        var route: String?
+        var status: Int?
+    }
+
+    /// What the library's thread does next.
+    enum Step {
+        /// Nothing: the connection is suspended.
+        case wait
+        case send(Response)
+        case refuse(Refusal)
+    }
+
+    let core: ServerCore
+    let head: RequestHead
+    private let began = Monotonic.nanoseconds()
+    private let state = Mutex(State())
+
+    init(core: ServerCore, head: RequestHead) {
+        self.core = core
+        self.head = head
+    }
+
+    // MARK: On the library's thread
+
+    func matched(_ route: Route?) {
+        state.withLock { $0.route = route?.pattern }
+    }
+
+    /// Makes room for a body. Returns false when all bodies together take too much.
+    func expect(_ route: Route, _ parameters: [String: String], _ length: Int) -> Bool {
+        guard length == 0 || core.reserveBody(bytes: length) else {
+            matched(route)
+            return false
+        }
+        state.withLock { state in
+            state.route = route.pattern
+            state.phase = .expecting(route, parameters: parameters)
+            state.bodyBytesReserved = length
+            state.body.reserveCapacity(length)
+        }
+        return true
+    }
+
+    func dropBody(andAnswer response: Response) {
+        state.withLock { $0.phase = .dropping(response) }
+    }
+
+    func bodyContinues(_ piece: UnsafeRawBufferPointer) {
+        state.withLock { state in
+            guard case .expecting = state.phase else { return }
+            unsafe state.body.append(contentsOf: piece)
+        }
+    }
+
+    func proceed(_ handle: ConnectionHandle) -> Step {
+        state.withLock { state in
+            switch state.phase {
+            case .expecting(let route, let parameters):
+                var body: [UInt8] = []
+                swap(&body, &state.body)
+                let request = Request(
+                    head: head, pathParameters: parameters, route: route.pattern, body: body)
+                let handler = route.handler
+                state.work = { await handler(request) }
+                // Under the lock: an answer that comes before the suspension would be lost.
+                guard handle.suspend(core) else { return .refuse(.shuttingDown) }
+                state.phase = .running(handle)
+                return .wait
+            case .dropping(let response), .answered(let response):
+                state.phase = .answered(response)
+                return .send(response)
+            case .begun, .running, .sending, .over:
+                preconditionFailure("the library asked for an answer in \(state.phase)")
+            }
+        }
+    }
+
+    /// Starts the handler, after the connection was suspended.
+    func run() {
+        guard let work = state.withLock({ $0.work.take() }) else { return }
+        let task = Task { self.answer(await work()) }
+        let isOver = state.withLock { state in
+            if case .running = state.phase {
+                state.task = task
+                return false
+            }
+            return true
+        }
+        // Answered meanwhile, by the task itself or by a stopping server.
+        if isOver { task.cancel() }
+    }
+
+    func sends(_ status: Int, _ stream: StreamBody?) {
+        state.withLock { state in
+            state.status = status
+            state.phase = .sending(stream)
+        }
+    }
+
+    func end(isCut: Bool) {
+        let (stream, task, reserved, status, route) = state.withLock { state in
+            var stream: StreamBody?
+            if case .sending(let sent) = state.phase { stream = sent }
+            state.phase = .over
+            state.body = []
+            return (stream, state.task.take(), state.bodyBytesReserved, state.status, state.route)
+        }
+        stream?.close()
+        task?.cancel()
+        if reserved > 0 { core.releaseBody(bytes: reserved) }
+        // 499 is what proxies write for a client that left; no client ever sees it.
+        let seconds = Double(Monotonic.nanoseconds() - began) / 1e9
+        core.observe(head, route, status ?? (isCut ? 408 : 499), seconds)
+    }
+
+    // MARK: From any thread
+
+    /// The first answer counts. A later one is let go of, and a stream in it with it.
+    func answer(_ response: Response) {
+        state.withLock { state in
+            guard case .running(let handle) = state.phase else { return }
+            state.phase = .answered(response)
+            handle.resume(core)
+        }
+    }
+
+    /// Whether nobody would notice, by the library, that the client has left.
+    var waitsUnwatched: Bool {
+        state.withLock { state in
+            switch state.phase {
+            case .running: head.method.isSafe
+            case .sending(let stream): stream != nil
+            case .begun, .expecting, .dropping, .answered, .over: false
+            }
+        }
+    }
+
+    /// Whether its stream has waited since before `time` for the client to take something.
+    func isStalled(since time: Int64) -> Bool {
+        sentStream?.isStalled(since: time) ?? false
+    }
+
+    private var sentStream: StreamBody? {
+        state.withLock { state in
+            if case .sending(let stream) = state.phase { return stream }
+            return nil
+        }
+    }
+
+    /// Asks the handler to come to an end. A handler that answers all the same is heard.
+    func cancel() {
+        let (task, stream) = state.withLock { state -> (Task<Void, Never>?, StreamBody?) in
+            if case .sending(let stream) = state.phase { return (nil, stream) }
+            return (state.task, nil)
+        }
+        task?.cancel()
+        stream?.close()
+    }
+
+    /// Ends a stream as if it had no more to say. Other exchanges go on.
+    func finishStream() {
+        sentStream?.finish()
+    }
+}
+
+extension HTTPRequest.Method {
+    /// Whether nothing is lost when its handler is cancelled. A write is carried out although
+    /// nobody waits for it any more: its client may well ask, on a new connection, how it went.
+    var isSafe: Bool { self == .get || self == .head }
+}

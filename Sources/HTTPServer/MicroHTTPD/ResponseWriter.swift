@@ -1,0 +1,132 @@
+import CMicrohttpd
+import HTTPTypes
+
+/// Turns a response into the library's, and queues it.
+@safe
+struct ResponseWriter {
+    private let core: ServerCore
+    private let handle: ConnectionHandle
+    private let head: RequestHead
+    private var made: OpaquePointer?
+
+    /// Up to here a body is copied whole, and leaves in one call with its header. A larger one is
+    /// copied piece by piece as the socket takes it, so it is never held twice.
+    private static let copiedBytesMax = 64 * 1024
+
+    init(core: ServerCore, handle: ConnectionHandle, head: RequestHead) {
+        self.core = core
+        self.handle = handle
+        self.head = head
+    }
+
+    /// Makes the library's response. Returns the stream behind it, if there is one.
+    mutating func write(_ response: Response) -> StreamBody? {
+        var streamed: StreamBody?
+        switch response.body {
+        case .none:
+            unsafe made = MHD_create_response_from_buffer(0, nil, .RESPMEM_PERSISTENT)
+        case .bytes(let bytes) where bytes.count <= Self.copiedBytesMax:
+            // Copied before the call returns; never written to.
+            unsafe made = bytes.withUnsafeBytes {
+                unsafe MHD_create_response_from_buffer(
+                    $0.count, UnsafeMutableRawPointer(mutating: $0.baseAddress),
+                    .RESPMEM_MUST_COPY)
+            }
+        case .bytes(let bytes):
+            // The library keeps the reference until it calls releaseBody.
+            unsafe made = MHD_create_response_from_callback(
+                UInt64(bytes.count), Self.copiedBytesMax, readBytes,
+                Unmanaged.passRetained(BytesBody(bytes)).toOpaque(), releaseBytes)
+        case .stream(let stream):
+            let body = StreamBody(core: core, handle: handle)
+            unsafe made = MHD_create_response_from_callback(
+                cmhd_size_unknown, Self.copiedBytesMax, readStream,
+                Unmanaged.passRetained(body).toOpaque(), releaseStream)
+            if head.method == .head {
+                // No body, so nothing would ever read the stream. The library would still send the
+                // last, empty chunk, which a client takes for the beginning of the next response.
+                if let made = unsafe made { _ = unsafe cmhd_close_after(made) }
+            } else {
+                body.pump(stream)
+            }
+            streamed = body
+        }
+        for field in response.headerFields where !ResponseFields.areServers(field.name) {
+            add(field.name.rawName, field.value)
+        }
+        // The client of a server that leaves should look for another one.
+        if core.phase >= .draining { add("Connection", "close") }
+        status = UInt32(response.status.code)
+        return streamed
+    }
+
+    private var status: UInt32 = 500
+
+    /// `MHD_queue_response`. Returns false when the library has no memory; the connection is then
+    /// closed.
+    consuming func queue() -> Bool {
+        guard let response = unsafe made else { return false }
+        // The library counts references: ours goes, its own stays until the response is sent.
+        defer { unsafe MHD_destroy_response(response) }
+        return unsafe MHD_queue_response(handle.pointer, status, response) == .YES
+    }
+
+    private func add(_ name: String, _ value: String) {
+        guard let response = unsafe made else { return }
+        // Both strings are copied. HTTPField has no line breaks in it.
+        _ = unsafe MHD_add_response_header(response, name, value)
+    }
+}
+
+/// A body of known length that is read in pieces.
+private final class BytesBody: Sendable {
+    let bytes: [UInt8]
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+}
+
+/// `MHD_ContentReaderCallback` for a body of known length.
+private func readBytes(
+    context: UnsafeMutableRawPointer?, position: UInt64, buffer: UnsafeMutablePointer<CChar>?,
+    capacity: Int
+) -> Int {
+    guard let context = unsafe context, let buffer = unsafe buffer else {
+        return cmhd_end_with_error
+    }
+    // The context is the BytesBody that was retained for this response.
+    let bytes = unsafe Unmanaged<BytesBody>.fromOpaque(context).takeUnretainedValue().bytes
+    guard position < UInt64(bytes.count) else { return cmhd_end_of_stream }
+    let start = Int(position)
+    let count = min(capacity, bytes.count - start)
+    // `count` is no more than the room at `buffer`, nor than what is left.
+    unsafe bytes.withUnsafeBytes {
+        unsafe UnsafeMutableRawPointer(buffer).copyMemory(
+            from: $0.baseAddress! + start, byteCount: count)
+    }
+    return count
+}
+
+private func releaseBytes(context: UnsafeMutableRawPointer?) {
+    // Balances the retain in `write`; called once.
+    if let context = unsafe context { unsafe Unmanaged<BytesBody>.fromOpaque(context).release() }
+}
+
+/// `MHD_ContentReaderCallback` for a stream.
+private func readStream(
+    context: UnsafeMutableRawPointer?, position: UInt64, buffer: UnsafeMutablePointer<CChar>?,
+    capacity: Int
+) -> Int {
+    guard let context = unsafe context, let buffer = unsafe buffer else {
+        return cmhd_end_with_error
+    }
+    // The context is the StreamBody that was retained for this response; `capacity` bytes are at
+    // `buffer`.
+    let body = unsafe Unmanaged<StreamBody>.fromOpaque(context).takeUnretainedValue()
+    return unsafe body.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
+}
+
+private func releaseStream(context: UnsafeMutableRawPointer?) {
+    guard let context = unsafe context else { return }
+    // Balances the retain in `write`; called once.
+    let body = unsafe Unmanaged<StreamBody>.fromOpaque(context).takeRetainedValue()
+    body.close()
+}

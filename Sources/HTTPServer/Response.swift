@@ -1,0 +1,33 @@
+public import HTTPTypes
+
+/// What a handler answers.
+///
+/// `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` belong to the server: setting
+/// them has no effect.
+public struct Response: Sendable {
+    public var status: HTTPResponse.Status
+    public var headerFields: HTTPFields
+    public var body: Body
+
+    public enum Body: Sendable {
+        case none
+        /// A body of known length.
+        case bytes([UInt8])
+        /// Pieces sent as they come, chunked (until the connection closes, for an HTTP/1.0 client).
+        ///
+        /// The server takes pieces only while less than `streamBufferBytesMax` wait for the client,
+        /// so a stream that is pulled (`AsyncStream(unfolding:)`) never runs ahead. One that is
+        /// pushed through a continuation should have a bounded buffering policy and finish when a
+        /// `yield` reports `.dropped`. A client that takes nothing for `streamStallSeconds` is cut;
+        /// when it vanishes the stream's `onTermination` is called.
+        case stream(AsyncStream<[UInt8]>)
+    }
+
+    public init(
+        status: HTTPResponse.Status, headerFields: HTTPFields = [:], body: Body = .none
+    ) {
+        self.status = status
+        self.headerFields = headerFields
+        self.body = body
+    }
+}

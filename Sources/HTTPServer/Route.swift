@@ -1,0 +1,29 @@
+public import HTTPTypes
+
+/// One operation: a method on a path, what it accepts, and the function that answers it.
+public struct Route: Sendable {
+    public typealias Handler = @Sendable (Request) async -> Response
+
+    public var method: HTTPRequest.Method
+    /// `"/v1/sessions/{s}/steps/{n}"`: literal segments, and parameters that take a whole segment.
+    public var pattern: String
+    public var operationID: String
+    /// The media types of the bodies it reads, in lower case without parameters. Empty: it takes no
+    /// body.
+    public var mediaTypes: [String]
+    /// The largest `Content-Length` it reads. Ignored by a route that takes no body.
+    public var bodyBytesMax: Int
+    public var handler: Handler
+
+    public init(
+        method: HTTPRequest.Method, pattern: String, operationID: String,
+        mediaTypes: [String] = [], bodyBytesMax: Int = 0, handler: @escaping Handler
+    ) {
+        self.method = method
+        self.pattern = pattern
+        self.operationID = operationID
+        self.mediaTypes = mediaTypes
+        self.bodyBytesMax = bodyBytesMax
+        self.handler = handler
+    }
+}

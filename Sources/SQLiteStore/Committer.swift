@@ -1,0 +1,220 @@
+import GRDB
+import Sessions
+import Synchronization
+
+/// The one writer. Writes wait in a queue; whatever waits when the committer looks is one group:
+/// one transaction, one sync, a savepoint for each write, so that one that fails is undone alone.
+///
+/// There is no timer: a lone client's write is a group of one and starts at once, and while its
+/// sync runs others gather for the next. All of it happens on the queue of SQLite's writing
+/// connection, never on Swift's cooperative threads, which must not block.
+final class Committer: Sendable {
+    private struct Waiting {
+        var writes: [any WaitingWrite] = []
+        var bytes = 0
+        var isDraining = false
+        var isClosed = false
+    }
+
+    private let waiting = Mutex(Waiting())
+    private let pool: DatabasePool
+    private let limits: SQLiteStoreLimits
+    private let directory: String
+    private let faults: FaultInjection
+    private let onFatal: @Sendable (String) -> Never
+    /// Used on the writer's queue only.
+    private let segments: Mutex<SegmentLog>
+    /// Pages written to the log since it was last copied back, as estimated.
+    private let logPages = Mutex(0)
+
+    init(
+        pool: DatabasePool, segments: SegmentLog, directory: String, limits: SQLiteStoreLimits,
+        faults: FaultInjection, onFatal: @escaping @Sendable (String) -> Never
+    ) {
+        self.pool = pool
+        self.segments = Mutex(segments)
+        self.directory = directory
+        self.limits = limits
+        self.faults = faults
+        self.onFatal = onFatal
+    }
+
+    /// Runs `body` in a transaction, and returns when it is durable. `bytes` is what the write
+    /// holds in memory and brings to the disk.
+    func write<Value: Sendable>(
+        bytes: Int = 0, _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
+    ) async throws(StoreError) -> Value {
+        let result = await withCheckedContinuation { continuation in
+            enqueue(Write(bytes: bytes, body: body, continuation: continuation))
+        }
+        return try result.get()
+    }
+
+    /// Takes no more writes, finishes those that wait, and copies the log back.
+    func close() async {
+        waiting.withLock { $0.isClosed = true }
+        await withCheckedContinuation { continuation in
+            pool.asyncWriteWithoutTransaction { [self] database in
+                drain(database)
+                checkpoint(database, .truncate)
+                continuation.resume()
+            }
+        }
+    }
+
+    private func enqueue(_ write: any WaitingWrite) {
+        let refusal: StoreError? = waiting.withLock { waiting in
+            if waiting.isClosed { return .closed }
+            if !waiting.writes.isEmpty {
+                guard waiting.writes.count < limits.waitingWritesMax,
+                    waiting.bytes + write.bytes <= limits.waitingBytesMax
+                else { return .failed("too many writes wait for the disk: try again later") }
+            }
+            waiting.writes.append(write)
+            waiting.bytes += write.bytes
+            if !waiting.isDraining {
+                waiting.isDraining = true
+                pool.asyncWriteWithoutTransaction { [self] in drain($0) }
+            }
+            return nil
+        }
+        if let refusal { write.fail(refusal) }
+    }
+
+    private func drain(_ database: Database) {
+        while let group = nextGroup() {
+            run(group, on: database)
+            let pages = logPages.withLock { pages in
+                // A write touches the ends of a few tables and indexes; its bytes come on top.
+                pages += group.count * 6 + group.reduce(0) { $0 + $1.bytes } / 4096
+                return pages
+            }
+            if pages >= limits.checkpointPages { checkpoint(database, .passive) }
+        }
+    }
+
+    /// nil when nothing waits; then the next write starts the committer again.
+    private func nextGroup() -> [any WaitingWrite]? {
+        waiting.withLock { waiting in
+            var count = 0
+            var bytes = 0
+            for write in waiting.writes.prefix(limits.groupWritesMax) {
+                guard count == 0 || bytes + write.bytes <= limits.groupBytesMax else { break }
+                count += 1
+                bytes += write.bytes
+            }
+            guard count > 0 else {
+                waiting.isDraining = false
+                return nil
+            }
+            defer { waiting.writes.removeFirst(count) }
+            waiting.bytes -= bytes
+            return Array(waiting.writes.prefix(count))
+        }
+    }
+
+    /// A transaction that fails as a whole is tried again write by write: what one of them did
+    /// (filled the disk, say) must not fail the others.
+    private func run(_ group: [any WaitingWrite], on database: Database) {
+        guard let error = commit(group, on: database) else { return }
+        if group.count == 1 {
+            group[0].fail(error)
+        } else {
+            for write in group { run([write], on: database) }
+        }
+    }
+
+    /// Commits the group and answers it. Returns the error if none of it was committed, in which
+    /// case nobody has been answered.
+    private func commit(_ group: [any WaitingWrite], on database: Database) -> StoreError? {
+        var transaction = WriteTransaction(
+            database: database, segments: segments.withLock { $0 },
+            inlineBytesMax: limits.inlineBytesMax)
+        var accepted: [any WaitingWrite] = []
+        var refused: [(write: any WaitingWrite, error: StoreError)] = []
+        do {
+            try database.beginTransaction(.immediate)
+            for write in group {
+                if let error = try attempt(write, in: &transaction, isAlone: group.count == 1) {
+                    refused.append((write, error))
+                } else {
+                    accepted.append(write)
+                }
+            }
+            if accepted.isEmpty {
+                try database.rollback()
+            } else {
+                try transaction.segments.prepareCommit(in: database)
+                try faults.pass(.commit, directory)
+                try database.commit()
+                transaction.segments.committed()
+                segments.withLock { $0 = transaction.segments }
+                try? faults.pass(.answer, directory)
+            }
+        } catch {
+            let error = survivable(error)
+            rollBack(database)
+            return error
+        }
+        for write in accepted { write.succeed() }
+        for (write, error) in refused { write.fail(error) }
+        return nil
+    }
+
+    /// Returns the error of a write that was undone alone; throws when the transaction is lost.
+    private func attempt(
+        _ write: any WaitingWrite, in transaction: inout WriteTransaction, isAlone: Bool
+    ) throws -> StoreError? {
+        if isAlone {
+            try write.attempt(in: &transaction)
+            return nil
+        }
+        let segments = transaction.segments
+        try transaction.database.run(.savepoint, [])
+        do {
+            try write.attempt(in: &transaction)
+        } catch {
+            let error = survivable(error)
+            // After a full disk or an I/O error SQLite may have rolled back everything.
+            guard transaction.database.isInsideTransaction else { throw error }
+            try transaction.database.run(.rollBack, [])
+            try transaction.database.run(.release, [])
+            transaction.segments = segments
+            return error
+        }
+        try transaction.database.run(.release, [])
+        return nil
+    }
+
+    private func rollBack(_ database: Database) {
+        guard database.isInsideTransaction else { return }
+        do {
+            try database.rollback()
+        } catch {
+            onFatal("a transaction could not be rolled back: \(error)")
+        }
+    }
+
+    /// Ends the process if the error leaves it in doubt what is on the disk.
+    private func survivable(_ error: any Error) -> StoreError {
+        switch StoreFailure(error, directory: directory) {
+        case .error(let error): return error
+        case .fatal(let reason): onFatal(reason)
+        }
+    }
+
+    /// Copies the log back into the database. Done here and by nobody else: SQLite's own would
+    /// hide a failed sync, and with 3.40's bug two at once could corrupt the database. Another
+    /// failure (no space) leaves the log as it is, to be tried again.
+    private func checkpoint(_ database: Database, _ kind: Database.CheckpointMode) {
+        logPages.withLock { $0 = 0 }
+        do {
+            let result = try database.checkpoint(kind)
+            if kind == .passive, result.walFrameCount >= limits.logPagesMax {
+                _ = try database.checkpoint(.truncate)
+            }
+        } catch {
+            _ = survivable(error)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import Glibc
+
+/// A system call that failed, and on what.
+struct DiskFailure: Error, CustomStringConvertible {
+    enum Operation: String {
+        case open, read, write, sync, truncate, lock, status, makeDirectory, remove
+    }
+
+    let operation: Operation
+    let path: String
+    let code: CInt
+
+    /// ENOSPC, or EDQUOT for a quota: writing may work again later.
+    var isNoSpace: Bool { code == ENOSPC || code == EDQUOT }
+    /// The file isn't there, or ends before what should be in it.
+    var isAbsent: Bool { code == ENOENT || code == ENODATA }
+
+    var description: String {
+        // Sound: strerror returns a string that lives until the next call on this thread.
+        let reason = unsafe String(cString: strerror(code))
+        return "\(operation.rawValue) of \(path) failed: \(reason)"
+    }
+}
+
+/// An open file. The only code that makes file system calls; SQLite makes its own.
+final class DiskFile: Sendable {
+    let path: String
+    private let descriptor: CInt
+
+    enum Mode {
+        case reading
+        case writing
+        /// Creates the file with mode 0600, or empties it.
+        case creating
+        /// Creates the file with mode 0600 unless it is there.
+        case creatingIfAbsent
+
+        fileprivate var flags: CInt {
+            switch self {
+            case .reading: O_RDONLY
+            case .writing: O_RDWR
+            case .creating: O_RDWR | O_CREAT | O_TRUNC
+            case .creatingIfAbsent: O_RDWR | O_CREAT
+            }
+        }
+    }
+
+    /// `open(2)`.
+    init(_ path: String, for mode: Mode) throws(DiskFailure) {
+        self.path = path
+        descriptor = unsafe open(path, mode.flags | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw DiskFailure(operation: .open, path: path, code: errno)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// `pwrite(2)` until all is written.
+    func write(_ bytes: [UInt8], at offset: Int) throws(DiskFailure) {
+        var written = 0
+        while written < bytes.count {
+            // Sound: the pointer and the count are those of the array's rest.
+            let count = unsafe bytes.withUnsafeBytes { buffer in
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[written...])
+                return unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset + written)
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw failure(.write) }
+            written += count
+        }
+    }
+
+    /// `pread(2)` until `count` bytes are read; a file that ends before throws ENODATA.
+    func read(count: Int, at offset: Int) throws(DiskFailure) -> [UInt8] {
+        var code: CInt = 0
+        // Sound: no more than `count` bytes are written to the buffer's start, and the number of
+        // those that were is what is reported as initialised.
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            while initialized < count {
+                let rest = unsafe UnsafeMutableRawBufferPointer(
+                    UnsafeMutableBufferPointer(rebasing: buffer[initialized..<count]))
+                let got = unsafe pread(
+                    descriptor, rest.baseAddress, rest.count, offset + initialized)
+                if got < 0 && errno == EINTR { continue }
+                guard got > 0 else {
+                    code = got < 0 ? errno : ENODATA
+                    return
+                }
+                initialized += got
+            }
+        }
+        guard code == 0 else { throw DiskFailure(operation: .read, path: path, code: code) }
+        return bytes
+    }
+
+    /// `fdatasync(2)`. After a failure the kernel may have dropped the pages, and a second call
+    /// may succeed without them: whoever sees it throw must not go on.
+    func sync() throws(DiskFailure) {
+        guard fdatasync(descriptor) == 0 else { throw failure(.sync) }
+    }
+
+    /// `fstat(2)`
+    func size() throws(DiskFailure) -> Int {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw failure(.status) }
+        return Int(status.st_size)
+    }
+
+    /// `ftruncate(2)`
+    func truncate(to size: Int) throws(DiskFailure) {
+        guard ftruncate(descriptor, size) == 0 else { throw failure(.truncate) }
+    }
+
+    /// `flock(2)`, without waiting; false when another process holds the lock. It is given up
+    /// when the file is closed, by the kernel at the latest.
+    func lock() throws(DiskFailure) -> Bool {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+        if errno == EWOULDBLOCK { return false }
+        throw failure(.lock)
+    }
+
+    /// Gives the lock up before the file is closed.
+    func unlock() { _ = flock(descriptor, LOCK_UN) }
+
+    private func failure(_ operation: DiskFailure.Operation) -> DiskFailure {
+        DiskFailure(operation: operation, path: path, code: errno)
+    }
+}
+
+extension DiskFile {
+    /// `mkdir(2)` with mode 0700; one that is there already is left as it is.
+    static func makeDirectory(_ path: String) throws(DiskFailure) {
+        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw DiskFailure(operation: .makeDirectory, path: path, code: errno)
+        }
+    }
+
+    /// Makes names created in or removed from a directory durable.
+    static func syncDirectory(_ path: String) throws(DiskFailure) {
+        let directory = try DiskFile(path, for: .reading)
+        guard fsync(directory.descriptor) == 0 else { throw directory.failure(.sync) }
+    }
+
+    /// `unlink(2)`
+    static func remove(_ path: String) throws(DiskFailure) {
+        guard unsafe unlink(path) == 0 else {
+            throw DiskFailure(operation: .remove, path: path, code: errno)
+        }
+    }
+
+    /// Bytes that an unprivileged process can still write, by `statvfs(3)`; nil if it can't say.
+    static func availableBytes(at path: String) -> Int? {
+        var status = statvfs()
+        guard unsafe statvfs(path, &status) == 0 else { return nil }
+        return Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    }
+}

@@ -1,0 +1,55 @@
+import GRDB
+import Sessions
+
+/// A row of `event`: a journal entry without its payload's bytes.
+struct EventRow {
+    /// `payload` is empty.
+    var entry: JournalEntry
+    /// The payload's blob, which is there as long as replay may need it.
+    var payload: Int64?
+
+    static func sealed(_ entry: JournalEntry, session: Int64, payload: Int64?) -> SealedRow {
+        var row = SealedRow()
+        row.add(session)
+        row.add(entry.sequence)
+        row.add(entry.kind.rawValue)
+        row.add(entry.time)
+        row.add(entry.closedEvaluation)
+        row.add(entry.resultDigest)
+        row.add(entry.pointDigest)
+        row.add(entry.standing)
+        row.add(payload)
+        row.add(entry.trace?.evaluation)
+        row.add(entry.trace?.step)
+        row.add(entry.trace?.iteration)
+        row.add(entry.trace?.loss)
+        row.add(entry.trace?.gradientNormInf)
+        row.add(entry.trace?.stepLength)
+        row.add(entry.trace?.time.microseconds)
+        return row
+    }
+
+    init(_ row: Row) throws {
+        var columns = try SealedRowReader(row, of: "event")
+        _ = try columns.int64()
+        let sequence = try columns.int()
+        let kind = try columns.require(JournalEntry.Kind(rawValue: try columns.int()))
+        let time = try columns.date()
+        let closedEvaluation = try columns.optionalInt()
+        let resultDigest = try columns.optionalDigest()
+        let pointDigest = try columns.optionalDigest()
+        let standing = try columns.standing()
+        payload = try columns.optionalInt64()
+        let trace: TracePoint? =
+            if let evaluation = try columns.optionalInt() {
+                TracePoint(
+                    evaluation: evaluation, step: try columns.int(), iteration: try columns.int(),
+                    loss: try columns.optionalDouble(),
+                    gradientNormInf: try columns.optionalDouble(),
+                    stepLength: try columns.double(), time: try columns.date())
+            } else { nil }
+        entry = JournalEntry(
+            sequence: sequence, kind: kind, time: time, trace: trace, resultDigest: resultDigest,
+            pointDigest: pointDigest, closedEvaluation: closedEvaluation, standing: standing)
+    }
+}

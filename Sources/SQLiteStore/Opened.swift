@@ -1,0 +1,53 @@
+import GRDB
+import Sessions
+
+/// What opening the directory gives; made on a thread that may block.
+struct Opened: Sendable {
+    let directory: StoreDirectory
+    let pool: DatabasePool
+    let segments: SegmentLog
+
+    init(_ path: String, limits: SQLiteStoreLimits, faults: FaultInjection) throws {
+        let directory = try StoreDirectory(path)
+        self.directory = directory
+        try Opened.prepareSchema(directory.database)
+        pool = try DatabasePool(
+            path: directory.database, configuration: Opened.configuration(limits))
+        segments = try pool.writeWithoutTransaction { database in
+            // GRDB's pool sets NORMAL, under which a power loss takes acknowledged commits.
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+            // The committer does it, and looks at the result.
+            try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+            return try SegmentLog(
+                recovering: directory.segments, bytesMax: limits.segmentBytesMax, in: database,
+                faults: faults)
+        }
+    }
+
+    /// Before anything else touches it, a connection of its own looks at the file: another
+    /// program's database must not even be put into another journal mode.
+    private static func prepareSchema(_ path: String) throws {
+        do {
+            let queue = try DatabaseQueue(path: path, configuration: Configuration())
+            try queue.writeWithoutTransaction(Schema.prepare)
+            try queue.close()
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_NOTADB {
+            throw StoreError.incompatible("\(path) is not an SQLite database")
+        }
+    }
+
+    private static func configuration(_ limits: SQLiteStoreLimits) -> Configuration {
+        var configuration = Configuration()
+        configuration.label = "lbfgsd.store"
+        configuration.maximumReaderCount = limits.readersMax
+        // For readers that a truncating checkpoint waits for; there is no second writer.
+        configuration.busyMode = .timeout(1)
+        configuration.prepareDatabase { database in
+            // A mapped page that can't be read kills the process instead of failing the read.
+            try database.execute(sql: "PRAGMA mmap_size = 0")
+            try database.execute(sql: "PRAGMA cell_size_check = ON")
+            try database.execute(sql: "PRAGMA trusted_schema = OFF")
+        }
+        return configuration
+    }
+}

@@ -1,0 +1,62 @@
+import Sessions
+
+// What a caller hands in, with checksums computed, and what it will cost the committer.
+
+struct PreparedEntry: Sendable {
+    let entry: JournalEntry
+    let payload: PreparedBytes?
+
+    init(_ entry: JournalEntry) {
+        self.entry = entry
+        payload = entry.payload.isEmpty ? nil : PreparedBytes(entry.payload)
+    }
+}
+
+struct PreparedSnapshot: Sendable {
+    let draft: SnapshotDraft
+    let scalars: PreparedBytes
+    /// In the order of the draft's vectors; nil for those that are stored already.
+    let new: [PreparedBytes?]
+
+    init(_ draft: SnapshotDraft) {
+        let names = Set(draft.vectors.map(\.name))
+        precondition(names.count == draft.vectors.count, "a snapshot names a vector twice")
+        self.draft = draft
+        scalars = PreparedBytes(draft.scalars)
+        new = draft.vectors.map { vector in
+            switch vector.content {
+            case .stored: nil
+            case .new(let bytes): PreparedBytes(bytes)
+            }
+        }
+    }
+
+    /// Bytes that it brings.
+    var bytes: Int {
+        scalars.bytes.count + new.reduce(0) { $0 + ($1?.bytes.count ?? 0) }
+    }
+}
+
+struct PreparedBatch: Sendable {
+    let entries: [PreparedEntry]
+    let step: StepRecord?
+    let snapshot: PreparedSnapshot?
+    let checkpoint: CheckpointRecord?
+    let removedCheckpoint: CheckpointNumber?
+    let metadata: SessionMetadata?
+    let idempotency: IdempotencyRecord?
+
+    init(_ batch: Batch) {
+        entries = batch.entries.map(PreparedEntry.init)
+        step = batch.step
+        snapshot = batch.snapshot.map(PreparedSnapshot.init)
+        checkpoint = batch.checkpoint
+        removedCheckpoint = batch.removedCheckpoint
+        metadata = batch.metadata
+        idempotency = batch.idempotency
+    }
+
+    var bytes: Int {
+        entries.reduce(snapshot?.bytes ?? 0) { $0 + $1.entry.payload.count }
+    }
+}

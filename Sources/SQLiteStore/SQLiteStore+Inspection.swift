@@ -1,0 +1,90 @@
+import Foundation
+import GRDB
+package import Sessions
+
+// For tests: what is on the disk beside what the contract shows.
+
+extension SQLiteStore {
+    package func inventory() async throws(StoreError) -> StoreInventory {
+        try await read { transaction in
+            func count(_ sql: String) throws -> Int {
+                try Int.fetchOne(transaction.database, sql: sql) ?? 0
+            }
+            let directory = transaction.segmentDirectory
+            return StoreInventory(
+                sessions: try count("SELECT count(*) FROM session"),
+                entries: try count("SELECT count(*) FROM event"),
+                payloads: try count(
+                    "SELECT count(*) FROM event JOIN blob ON blob.id = event.payload"),
+                snapshots: try count("SELECT count(*) FROM snapshot"),
+                vectors: try count("SELECT count(*) FROM vector"),
+                segmentBytesLive: try count("SELECT total(live) FROM segment"),
+                segmentFiles: try FileManager.default.contentsOfDirectory(atPath: directory).count)
+        }
+    }
+
+    /// What is wrong with the store as a whole; empty when nothing is. Reads all of it.
+    package func inconsistencies() async throws(StoreError) -> [String] {
+        try await read { transaction in
+            let database = transaction.database
+            var found = try String.fetchAll(database, sql: "PRAGMA integrity_check")
+                .filter { $0 != "ok" }
+            found += try Row.fetchAll(database, sql: "PRAGMA foreign_key_check").map { "\($0)" }
+            var names: [VectorID: Int] = [:]
+            var blobs: Set<Int64> = []
+            for row in try Row.fetchAll(database, sql: "SELECT * FROM snapshot") {
+                let snapshot = try SnapshotRow(row)
+                blobs.insert(snapshot.scalars)
+                for item in snapshot.vectors.items { names[item.id, default: 0] += 1 }
+            }
+            blobs.formUnion(names.keys)
+            blobs.formUnion(
+                try Int64.fetchAll(
+                    database, sql: "SELECT payload FROM event JOIN blob ON blob.id = payload"))
+            let counts = try Row.fetchAll(database, sql: "SELECT id, names FROM vector")
+            if Dictionary(uniqueKeysWithValues: counts.map { ($0[0] as Int64, $0[1] as Int) })
+                != names
+            {
+                found.append("vector.names differs from what snapshots name")
+            }
+            if Set(try Int64.fetchAll(database, sql: "SELECT id FROM blob")) != blobs {
+                found.append("there are blobs that nothing names, or names without a blob")
+            }
+            for blob in blobs { _ = try transaction.bytes(of: blob) }
+            let live = """
+                SELECT segment.id FROM segment LEFT JOIN
+                    (SELECT segment, sum(length) AS length FROM blob GROUP BY segment) AS used
+                    ON used.segment = segment.id
+                WHERE live <> ifnull(length, 0)
+                """
+            found += try Int64.fetchAll(database, sql: live).map { "segment \($0) miscounts" }
+            let count = "SELECT sessions <> (SELECT count(*) FROM session) FROM store"
+            if try Bool.fetchOne(database, sql: count) ?? true {
+                found.append("store.sessions miscounts")
+            }
+            return found
+        }
+    }
+
+    /// SQLite's plan for each statement, one line a step.
+    package func plans() async throws(StoreError) -> [Statement: [String]] {
+        try await read { transaction in
+            var plans: [Statement: [String]] = [:]
+            for statement in Statement.allCases {
+                let rows = try Row.fetchAll(
+                    transaction.database, sql: "EXPLAIN QUERY PLAN " + statement.rawValue,
+                    arguments: StatementArguments(
+                        Array(repeating: 1, count: statement.rawValue.count { $0 == "?" })))
+                plans[statement] = rows.map { $0["detail"] }
+            }
+            return plans
+        }
+    }
+
+    /// What `PRAGMA name` says on the writing connection.
+    package func pragma(_ name: String) async throws(StoreError) -> String? {
+        try await write { transaction in
+            try String.fetchOne(transaction.database, sql: "PRAGMA " + name)
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import GRDB
+public import Sessions
+
+public import struct Foundation.Date
+
+// The store's promises, each handed to a transaction.
+
+extension SQLiteStore {
+    public func create(
+        _ record: SessionRecord, entry: JournalEntry, snapshot: SnapshotDraft,
+        idempotency: IdempotencyRecord?
+    ) async throws(StoreError) -> [VectorName: VectorID] {
+        let prepared = PreparedSnapshot(snapshot)
+        return try await write(bytes: prepared.bytes) { transaction in
+            try transaction.create(
+                record, entry: entry, snapshot: prepared, idempotency: idempotency)
+        }
+    }
+
+    @discardableResult
+    public func commit(_ batch: Batch, to session: SessionID) async throws(StoreError)
+        -> [VectorName: VectorID]
+    {
+        let prepared = PreparedBatch(batch)
+        return try await write(bytes: prepared.bytes) { transaction in
+            try transaction.commit(prepared, to: session)
+        }
+    }
+
+    public func delete(_ session: SessionID) async throws(StoreError) {
+        try await write { transaction in try transaction.delete(session) }
+    }
+
+    public func load(_ session: SessionID) async throws(StoreError) -> StoredSession {
+        try await read { transaction in try transaction.load(session) }
+    }
+
+    public func load(
+        _ session: SessionID, checkpoint: CheckpointNumber
+    ) async throws(StoreError) -> StoredCheckpoint {
+        try await read { transaction in
+            try transaction.load(session, checkpoint: checkpoint)
+        }
+    }
+
+    public func list(
+        pageSize: Int, after: PageToken?, label: (key: String, value: String)?
+    ) async throws(StoreError) -> Page<SessionSummary> {
+        try await read { transaction in
+            try transaction.list(pageSize: pageSize, after: after, label: label)
+        }
+    }
+
+    public func summary(_ session: SessionID) async throws(StoreError) -> SessionSummary {
+        try await read { transaction in
+            try transaction.summary(transaction.session(session))
+        }
+    }
+
+    public func toldEntry(
+        _ session: SessionID, evaluation number: EvaluationNumber
+    ) async throws(StoreError) -> JournalEntry? {
+        try await read { transaction in
+            let entry = try transaction.evaluated(
+                transaction.rowID(session), from: number, limit: 1
+            ).first
+            return entry?.trace?.evaluation == number ? entry : nil
+        }
+    }
+
+    public func step(
+        _ session: SessionID, number: StepNumber
+    ) async throws(StoreError) -> StepRecord? {
+        try await read { transaction in
+            try transaction.step(transaction.rowID(session), number: number)
+        }
+    }
+
+    public func trace(
+        _ session: SessionID, from first: EvaluationNumber, limit: Int
+    ) async throws(StoreError) -> [TracePoint] {
+        try await read { transaction in
+            try transaction.evaluated(
+                transaction.rowID(session), from: first, limit: limit
+            ).compactMap(\.trace)
+        }
+    }
+
+    public func checkpoints(
+        _ session: SessionID, pageSize: Int, after: PageToken?
+    ) async throws(StoreError) -> Page<CheckpointRecord> {
+        try await read { transaction in
+            try transaction.checkpoints(
+                transaction.rowID(session), pageSize: pageSize, after: after)
+        }
+    }
+
+    public func idempotencyRecord(
+        scope: String, key: String
+    ) async throws(StoreError) -> IdempotencyRecord? {
+        try await read { transaction in try transaction.idempotency(scope: scope, key: key) }
+    }
+
+    public func expireIdempotencyRecords(before date: Date) async throws(StoreError) {
+        try await write { transaction in
+            try transaction.database.run(.expireIdempotency, [date.microseconds])
+        }
+    }
+
+    public func sessionCount() async throws(StoreError) -> Int {
+        try await read { transaction in
+            Int(try transaction.database.integer(.sessionCount, []) ?? 0)
+        }
+    }
+
+    public func probe() async throws(StoreError) {
+        try await write { transaction in
+            try transaction.database.run(.countProbe, [])
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import Dispatch
+import GRDB
+public import Sessions
+import Synchronization
+
+/// Sessions in a directory: an SQLite database, and segment files for long vectors.
+///
+/// Writes go through one `Committer`, which groups them; reads through a few read-only
+/// connections, each for one short transaction. A write returns when it is durable: its long
+/// vectors are written and synced to a segment first, then the SQLite transaction that names them
+/// is committed with `synchronous = FULL`. Readers see the database as of some commit, so never a
+/// vector that isn't whole.
+///
+/// Everything read is checked against CRC-32C checksums: rows, payloads, and vectors by the MiB.
+public final class SQLiteStore: Store {
+    private let directory: StoreDirectory
+    private let pool: DatabasePool
+    private let limits: SQLiteStoreLimits
+    private let committer: Committer
+    private let reads = Mutex((waiting: 0, isClosed: false))
+
+    /// Opens the store in `directory`, creating it (mode 0700) if need be, and recovers from
+    /// whatever ended the process before.
+    ///
+    /// Throws `.failed` when another process has it open, `.incompatible` when a newer program or
+    /// another one made the database.
+    ///
+    /// `onFatal` is called when a sync has failed. What is on the disk is then in doubt until a
+    /// new process has read it back, so it must end this one; no caller hears of a success that
+    /// may not be one.
+    public convenience init(
+        directory: String, limits: SQLiteStoreLimits = SQLiteStoreLimits(),
+        onFatal: @escaping @Sendable (String) -> Never = { fatalError("the store failed: \($0)") }
+    ) async throws(StoreError) {
+        try await self.init(directory: directory, limits: limits, faults: nil, onFatal: onFatal)
+    }
+
+    package init(
+        directory path: String, limits: SQLiteStoreLimits, faults: WriteFaults?,
+        onFatal: @escaping @Sendable (String) -> Never
+    ) async throws(StoreError) {
+        let faults = FaultInjection(faults: faults)
+        let opened: Result<Opened, StoreError> = await withCheckedContinuation { continuation in
+            DispatchQueue(label: "lbfgsd.store.open").async {
+                do {
+                    let opened = try Opened(path, limits: limits, faults: faults)
+                    continuation.resume(returning: .success(opened))
+                } catch {
+                    switch StoreFailure(error, directory: path) {
+                    case .error(let error): continuation.resume(returning: .failure(error))
+                    case .fatal(let reason): onFatal(reason)
+                    }
+                }
+            }
+        }
+        let store = try opened.get()
+        directory = store.directory
+        pool = store.pool
+        self.limits = limits
+        committer = Committer(
+            pool: store.pool, segments: store.segments, directory: path, limits: limits,
+            faults: faults, onFatal: onFatal)
+    }
+
+    /// Runs `body` on one of the readers' threads.
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (ReadTransaction) throws -> Value
+    ) async throws(StoreError) -> Value {
+        let refusal: StoreError? = reads.withLock { reads in
+            if reads.isClosed { return .closed }
+            guard reads.waiting < limits.waitingReadsMax else {
+                return .failed("too many reads wait for the disk: try again later")
+            }
+            reads.waiting += 1
+            return nil
+        }
+        if let refusal { throw refusal }
+        defer { reads.withLock { $0.waiting -= 1 } }
+        var result = await attemptRead(body)
+        // A segment that was collected under the reader's eyes: without it in the next attempt.
+        if case .failure(let error) = result, error is SegmentGone {
+            result = await attemptRead(body)
+        }
+        switch result {
+        case .success(let value): return value
+        case .failure(let error):
+            switch StoreFailure(error, directory: directory.path) {
+            case .error(let error): throw error
+            case .fatal(let reason): throw .failed(reason)
+            }
+        }
+    }
+
+    private func attemptRead<Value: Sendable>(
+        _ body: @escaping @Sendable (ReadTransaction) throws -> Value
+    ) async -> Result<Value, any Error> {
+        let segments = directory.segments
+        return await withCheckedContinuation { continuation in
+            pool.asyncRead { database in
+                continuation.resume(
+                    returning: Result {
+                        try body(
+                            ReadTransaction(database: database.get(), segmentDirectory: segments))
+                    })
+            }
+        }
+    }
+
+    func write<Value: Sendable>(
+        bytes: Int = 0, _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
+    ) async throws(StoreError) -> Value {
+        try await committer.write(bytes: bytes, body)
+    }
+
+    public func close() async {
+        let wasClosed = reads.withLock { reads in
+            defer { reads.isClosed = true }
+            return reads.isClosed
+        }
+        guard !wasClosed else { return }
+        await committer.close()
+        await withCheckedContinuation { continuation in
+            DispatchQueue(label: "lbfgsd.store.close").async { [pool] in
+                // Waits for the readers and closes them, so that the writer is the last
+                // connection and can remove its log.
+                pool.releaseMemory()
+                try? pool.close()
+                continuation.resume()
+            }
+        }
+        directory.unlock()
+    }
+}

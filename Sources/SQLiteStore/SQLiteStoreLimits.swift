@@ -1,0 +1,27 @@
+/// Every bound of the store. The defaults suit a machine with a few cores and one disk.
+public struct SQLiteStoreLimits: Equatable, Sendable {
+    /// Payloads and vectors up to this size live in SQLite, longer ones in segment files. Below
+    /// it the rows are cheaper than a second file to sync; above it writing every byte twice,
+    /// through the write-ahead log, is what costs.
+    public var inlineBytesMax = 16 * 1024
+    /// A segment file that has grown to this takes no more: the next transaction opens another.
+    /// Dead bytes are given back a whole segment at a time.
+    public var segmentBytesMax = 256 * 1024 * 1024
+    /// Writes that share one transaction, and their bytes together. One longer write goes alone.
+    public var groupWritesMax = 256
+    public var groupBytesMax = 64 * 1024 * 1024
+    /// Writes that wait for the committer, and their bytes together; more are refused. A longer
+    /// write is taken when nothing waits.
+    public var waitingWritesMax = 8192
+    public var waitingBytesMax = 1 << 30
+    /// Read-only connections, each with its thread, and reads that wait for one of them.
+    public var readersMax = 4
+    public var waitingReadsMax = 8192
+    /// Pages written to the write-ahead log, as estimated, before it is copied back into the
+    /// database.
+    public var checkpointPages = 1000
+    /// A log that has grown to this many pages because of readers is emptied by waiting for them.
+    public var logPagesMax = 16 * 1024
+
+    public init() {}
+}

@@ -1,0 +1,187 @@
+import GRDB
+import Sessions
+
+/// The tables, their versions, and how a file is known to be ours.
+///
+/// Child tables name a session by its rowid. Rows are appended in rowid order wherever there are
+/// many of them: `WITHOUT ROWID` by (session, k) writes a page a session and transaction, and
+/// measured three times slower. Foreign keys guard the session only: every other reference would
+/// need an index that nothing reads.
+enum Schema {
+    /// "LBFG": tells our files from other SQLite databases, also to file(1).
+    static let applicationID: Int64 = 0x4C42_4647
+
+    /// Each brings a file from the version before; the version is the count of those applied.
+    /// What has been released is never edited.
+    static let migrations: [String] = [version1]
+
+    static let version1 = """
+        -- Counts that would otherwise take a scan; one row.
+        CREATE TABLE store (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            sessions INTEGER NOT NULL,
+            probes INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO store VALUES (1, 0, 0);
+
+        CREATE TABLE session (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, -- page tokens: never used twice
+            public_id TEXT NOT NULL UNIQUE,
+            next_checkpoint INTEGER NOT NULL,
+            name TEXT,
+            labels TEXT NOT NULL,                 -- JSON
+            dtype TEXT NOT NULL,
+            origin_session TEXT,
+            origin_checkpoint INTEGER,
+            created_at INTEGER NOT NULL,
+            metadata_version INTEGER NOT NULL,
+            parameters TEXT NOT NULL,             -- JSON
+            crc INTEGER NOT NULL
+        ) STRICT;
+
+        -- Finds sessions by label; what is read of labels is in session.labels.
+        CREATE TABLE session_label (
+            session INTEGER NOT NULL REFERENCES session (id),
+            key TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (session, key)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX session_label_by_value ON session_label (key, value, session);
+
+        -- Bytes written once and never changed: inline, or in a segment file.
+        CREATE TABLE blob (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, -- vector identifiers: never used twice
+            length INTEGER NOT NULL,
+            crcs BLOB,                            -- CRC-32C of each chunk; NULL if empty
+            bytes BLOB,                           -- NULL if empty or in a segment
+            segment INTEGER,
+            offset INTEGER
+        ) STRICT;
+
+        -- A blob that snapshots name, and how often; apart from the bytes, so that a count can
+        -- change without writing them again.
+        CREATE TABLE vector (
+            id INTEGER PRIMARY KEY REFERENCES blob (id),
+            names INTEGER NOT NULL
+        ) STRICT;
+
+        -- A journal entry. `payload` is a blob's identifier, and stays when the blob is collected.
+        CREATE TABLE event (
+            id INTEGER PRIMARY KEY,
+            session INTEGER NOT NULL REFERENCES session (id),
+            sequence INTEGER NOT NULL,
+            kind INTEGER NOT NULL,
+            time INTEGER NOT NULL,
+            closed_evaluation INTEGER,
+            result_digest BLOB,
+            point_digest BLOB,
+            standing_phase TEXT NOT NULL,
+            standing_step INTEGER NOT NULL,
+            standing_evaluation INTEGER NOT NULL,
+            standing_loss INTEGER,
+            payload INTEGER,
+            k INTEGER,                            -- the evaluation; with what follows, its trace
+            step INTEGER,
+            iteration INTEGER,
+            loss INTEGER,
+            gradient_norm INTEGER,
+            step_length INTEGER,
+            evaluated_at INTEGER,
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX event_by_sequence ON event (session, sequence);
+        CREATE UNIQUE INDEX event_by_evaluation ON event (session, k) WHERE k IS NOT NULL;
+
+        CREATE TABLE step (
+            session INTEGER NOT NULL REFERENCES session (id),
+            number INTEGER NOT NULL,
+            started_at INTEGER NOT NULL,
+            ended_at INTEGER NOT NULL,
+            first_evaluation INTEGER NOT NULL,
+            last_evaluation INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            loss_before INTEGER,
+            loss INTEGER,
+            gradient_norm INTEGER,
+            iterations INTEGER NOT NULL,
+            evaluations INTEGER NOT NULL,
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX step_by_number ON step (session, number);
+
+        CREATE TABLE snapshot (
+            id INTEGER PRIMARY KEY,
+            session INTEGER NOT NULL REFERENCES session (id),
+            sequence INTEGER NOT NULL,
+            format_version INTEGER NOT NULL,
+            numerics_version INTEGER NOT NULL,
+            scalars INTEGER NOT NULL,             -- a blob
+            vectors BLOB NOT NULL,                -- names and identifiers, see VectorList
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX snapshot_by_sequence ON snapshot (session, sequence);
+
+        CREATE TABLE checkpoint (
+            session INTEGER NOT NULL REFERENCES session (id),
+            number INTEGER NOT NULL,
+            name TEXT,
+            sequence INTEGER NOT NULL,
+            created_at INTEGER NOT NULL,
+            standing_phase TEXT NOT NULL,
+            standing_step INTEGER NOT NULL,
+            standing_evaluation INTEGER NOT NULL,
+            standing_loss INTEGER,
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX checkpoint_by_number ON checkpoint (session, number);
+        CREATE INDEX checkpoint_by_sequence ON checkpoint (session, sequence);
+
+        CREATE TABLE idempotency (
+            scope TEXT NOT NULL,
+            key TEXT NOT NULL,
+            request_digest BLOB NOT NULL,
+            outcome TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX idempotency_by_key ON idempotency (scope, key);
+        CREATE INDEX idempotency_by_age ON idempotency (created_at);
+
+        -- A segment file: its committed length, and how many of its bytes are live.
+        CREATE TABLE segment (
+            id INTEGER PRIMARY KEY,
+            size INTEGER NOT NULL,
+            live INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX segment_dead ON segment (id) WHERE live = 0;
+        """
+
+    /// Makes the database at `path` one of ours in the newest version, or throws `.incompatible`
+    /// without having changed it. A new file becomes one in a single transaction, so that a crash
+    /// leaves either nothing or all of it.
+    static func prepare(_ database: Database) throws {
+        let application = try Int64.fetchOne(database, sql: "PRAGMA application_id") ?? 0
+        let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+        let tables = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_schema") ?? 0
+        let isNew = application == 0 && version == 0 && tables == 0
+        guard isNew || application == applicationID else {
+            throw StoreError.incompatible("the database belongs to another application")
+        }
+        guard version <= migrations.count else {
+            throw StoreError.incompatible(
+                "the store has schema version \(version), newer than \(migrations.count), the "
+                    + "newest that this program knows: run the newer program")
+        }
+        if isNew {
+            // Only possible before the first table: later space is given back page by page.
+            try database.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+        }
+        guard version < migrations.count else { return }
+        try database.inTransaction(.immediate) {
+            for migration in migrations[version...] { try database.execute(sql: migration) }
+            try database.execute(sql: "PRAGMA application_id = \(applicationID)")
+            try database.execute(sql: "PRAGMA user_version = \(migrations.count)")
+            return .commit
+        }
+    }
+}

@@ -1,0 +1,149 @@
+/// Every statement that runs more than once, in one place, so that a test can ask SQLite for the
+/// plan of each: none may scan a table that grows.
+package enum Statement: String, CaseIterable {
+    // Writes
+    case savepoint = "SAVEPOINT write"
+    case release = "RELEASE write"
+    case rollBack = "ROLLBACK TO write"
+    case countSession = "UPDATE store SET sessions = sessions + ? WHERE id = 1"
+    case countProbe = "UPDATE store SET probes = probes + 1 WHERE id = 1"
+    case insertSession = """
+        INSERT INTO session (public_id, next_checkpoint, name, labels, dtype, origin_session,
+            origin_checkpoint, created_at, metadata_version, parameters, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+    case updateSession = """
+        UPDATE session SET (public_id, next_checkpoint, name, labels, dtype, origin_session,
+            origin_checkpoint, created_at, metadata_version, parameters, crc)
+            = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        WHERE id = ?
+        """
+    case deleteSession = "DELETE FROM session WHERE id = ?"
+    case insertLabel = "INSERT INTO session_label (session, key, value) VALUES (?, ?, ?)"
+    case deleteLabels = "DELETE FROM session_label WHERE session = ?"
+    case insertBlob = """
+        INSERT INTO blob (length, crcs, bytes, segment, offset) VALUES (?, ?, ?, ?, ?)
+        """
+    case deleteBlob = "DELETE FROM blob WHERE id = ? RETURNING segment, length"
+    case deletePayloads = """
+        DELETE FROM blob WHERE id IN (
+            SELECT payload FROM event
+            WHERE session = ? AND sequence > ? AND sequence <= ? AND payload IS NOT NULL)
+        RETURNING segment, length
+        """
+    case insertVector = "INSERT INTO vector (id, names) VALUES (?, ?)"
+    case setVectorNames = "UPDATE vector SET names = ? WHERE id = ?"
+    case deleteVector = "DELETE FROM vector WHERE id = ?"
+    case insertEvent = """
+        INSERT INTO event (session, sequence, kind, time, closed_evaluation, result_digest,
+            point_digest, standing_phase, standing_step, standing_evaluation, standing_loss,
+            payload, k, step, iteration, loss, gradient_norm, step_length, evaluated_at, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+    case deleteEvents = "DELETE FROM event WHERE session = ?"
+    case insertStep = """
+        INSERT INTO step (session, number, started_at, ended_at, first_evaluation,
+            last_evaluation, reason, loss_before, loss, gradient_norm, iterations, evaluations,
+            crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+    case deleteSteps = "DELETE FROM step WHERE session = ?"
+    case insertSnapshot = """
+        INSERT INTO snapshot (session, sequence, format_version, numerics_version, scalars,
+            vectors, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        """
+    case deleteSnapshot = "DELETE FROM snapshot WHERE id = ?"
+    case insertCheckpoint = """
+        INSERT INTO checkpoint (session, number, name, sequence, created_at, standing_phase,
+            standing_step, standing_evaluation, standing_loss, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+    case deleteCheckpoint = """
+        DELETE FROM checkpoint WHERE session = ? AND number = ? RETURNING sequence
+        """
+    case deleteCheckpoints = "DELETE FROM checkpoint WHERE session = ?"
+    case insertIdempotency = """
+        INSERT INTO idempotency (scope, key, request_digest, outcome, created_at, crc)
+        VALUES (?, ?, ?, ?, ?, ?)
+        """
+    case expireIdempotency = "DELETE FROM idempotency WHERE created_at < ?"
+    case growSegment = """
+        INSERT INTO segment (id, size, live) VALUES (?, ?, ?)
+        ON CONFLICT (id) DO UPDATE SET size = excluded.size, live = live + excluded.live
+        """
+    case shrinkSegment = "UPDATE segment SET live = live + ? WHERE id = ?"
+    case deleteDeadSegments = "DELETE FROM segment WHERE live = 0 AND id <> ? RETURNING id"
+
+    // Reads
+    case session = """
+        SELECT id, public_id, next_checkpoint, name, labels, dtype, origin_session,
+            origin_checkpoint, created_at, metadata_version, parameters, crc
+        FROM session WHERE public_id = ?
+        """
+    case sessionRowID = "SELECT id FROM session WHERE public_id = ?"
+    case sessionsBelow = """
+        SELECT id, public_id, next_checkpoint, name, labels, dtype, origin_session,
+            origin_checkpoint, created_at, metadata_version, parameters, crc
+        FROM session WHERE id < ? ORDER BY id DESC LIMIT ?
+        """
+    case labelledSessionsBelow = """
+        SELECT session.id, public_id, next_checkpoint, name, labels, dtype, origin_session,
+            origin_checkpoint, created_at, metadata_version, parameters, crc
+        FROM session_label CROSS JOIN session ON session.id = session_label.session
+        WHERE key = ? AND value = ? AND session < ? ORDER BY session DESC LIMIT ?
+        """
+    case sessionCount = "SELECT sessions FROM store WHERE id = 1"
+    case newestSequence = """
+        SELECT sequence FROM event WHERE session = ? ORDER BY sequence DESC LIMIT 1
+        """
+    case newestEvent = """
+        SELECT session, sequence, kind, time, closed_evaluation, result_digest, point_digest,
+            standing_phase, standing_step, standing_evaluation, standing_loss, payload, k, step,
+            iteration, loss, gradient_norm, step_length, evaluated_at, crc
+        FROM event WHERE session = ? ORDER BY sequence DESC LIMIT 1
+        """
+    case eventsBetween = """
+        SELECT session, sequence, kind, time, closed_evaluation, result_digest, point_digest,
+            standing_phase, standing_step, standing_evaluation, standing_loss, payload, k, step,
+            iteration, loss, gradient_norm, step_length, evaluated_at, crc
+        FROM event WHERE session = ? AND sequence > ? AND sequence <= ? ORDER BY sequence
+        """
+    case eventsFromEvaluation = """
+        SELECT session, sequence, kind, time, closed_evaluation, result_digest, point_digest,
+            standing_phase, standing_step, standing_evaluation, standing_loss, payload, k, step,
+            iteration, loss, gradient_norm, step_length, evaluated_at, crc
+        FROM event WHERE session = ? AND k >= ? ORDER BY k LIMIT ?
+        """
+    case step = """
+        SELECT session, number, started_at, ended_at, first_evaluation, last_evaluation, reason,
+            loss_before, loss, gradient_norm, iterations, evaluations, crc
+        FROM step WHERE session = ? AND number <= ? ORDER BY number DESC LIMIT 1
+        """
+    case snapshotAtOrBelow = """
+        SELECT id, session, sequence, format_version, numerics_version, scalars, vectors, crc
+        FROM snapshot WHERE session = ? AND sequence <= ? ORDER BY sequence DESC, id DESC LIMIT 1
+        """
+    case snapshotSequenceAbove = """
+        SELECT min(sequence) FROM snapshot WHERE session = ? AND sequence > ?
+        """
+    case checkpoint = """
+        SELECT session, number, name, sequence, created_at, standing_phase, standing_step,
+            standing_evaluation, standing_loss, crc
+        FROM checkpoint WHERE session = ? AND number = ?
+        """
+    case checkpointsBelow = """
+        SELECT session, number, name, sequence, created_at, standing_phase, standing_step,
+            standing_evaluation, standing_loss, crc
+        FROM checkpoint WHERE session = ? AND number < ? ORDER BY number DESC LIMIT ?
+        """
+    case newestPinnedSequence = """
+        SELECT max(sequence) FROM checkpoint WHERE session = ? AND sequence >= ? AND sequence < ?
+        """
+    case blob = "SELECT length, crcs, bytes, segment, offset FROM blob WHERE id = ?"
+    case vectorNames = "SELECT names FROM vector WHERE id = ?"
+    case idempotency = """
+        SELECT scope, key, request_digest, outcome, created_at, crc
+        FROM idempotency WHERE scope = ? AND key = ?
+        """
+}

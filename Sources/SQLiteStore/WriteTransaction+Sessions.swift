@@ -1,0 +1,128 @@
+import GRDB
+import Sessions
+
+// What `create`, `commit` and `delete` do, within a transaction. Whatever one of them throws, the
+// committer undoes what it has done so far.
+
+extension WriteTransaction {
+    mutating func create(
+        _ record: SessionRecord, entry: JournalEntry, snapshot: PreparedSnapshot,
+        idempotency: IdempotencyRecord?
+    ) throws -> [VectorName: VectorID] {
+        if let idempotency { try insert(idempotency) }
+        guard try database.rows(.session, [record.id.rawValue]).isEmpty else {
+            throw StoreError.exists
+        }
+        let row = try SessionRow.sealed(record, nextCheckpoint: 1)
+        try database.run(.insertSession, row.arguments)
+        let session = database.lastInsertedRowID
+        try insertLabels(record.labels, session: session)
+        try database.run(.countSession, [1])
+        try append([PreparedEntry(entry)], to: session, after: 0, upTo: entry.sequence)
+        return try setNewestSnapshot(snapshot, of: session, newest: entry.sequence)
+    }
+
+    mutating func commit(
+        _ batch: PreparedBatch, to id: SessionID
+    ) throws -> [VectorName: VectorID] {
+        let session = try reading.rowID(id)
+        if let idempotency = batch.idempotency { try insert(idempotency) }
+        var newest = Int(try database.integer(.newestSequence, [session]) ?? 0)
+        newest = try append(
+            batch.entries, to: session, after: newest, upTo: batch.snapshot?.draft.sequence ?? 0)
+        if let step = batch.step {
+            guard try reading.step(session, number: step.number) == nil else {
+                throw StoreError.exists
+            }
+            try database.run(.insertStep, step.sealed(session: session).arguments)
+        }
+        if let number = batch.removedCheckpoint {
+            try removeCheckpoint(number, of: session)
+        }
+        if batch.checkpoint != nil || batch.metadata != nil {
+            var row = try reading.session(id)
+            if let checkpoint = batch.checkpoint {
+                try insert(checkpoint, at: newest, into: &row)
+            }
+            if let metadata = batch.metadata { try update(&row, with: metadata) }
+            let sealed = try SessionRow.sealed(row.record, nextCheckpoint: row.nextCheckpoint)
+            try database.run(.updateSession, sealed.arguments + [session])
+        }
+        guard let snapshot = batch.snapshot else { return [:] }
+        return try setNewestSnapshot(snapshot, of: session, newest: newest)
+    }
+
+    mutating func delete(_ id: SessionID) throws {
+        let session = try reading.rowID(id)
+        try deletePayloads(session, after: 0, through: Int.max)
+        var names = VectorNames()
+        while let snapshot = try reading.snapshot(session, atOrBelow: Int.max) {
+            names.subtract(snapshot.vectors)
+            try deleteBlob(snapshot.scalars)
+            try database.run(.deleteSnapshot, [snapshot.id])
+        }
+        try apply(names)
+        for statement: Statement in [
+            .deleteEvents, .deleteSteps, .deleteCheckpoints, .deleteLabels, .deleteSession,
+        ] {
+            try database.run(statement, [session])
+        }
+        try database.run(.countSession, [-1])
+    }
+
+    /// Returns the sequence of the newest entry. Entries up to and including `covered` lie below
+    /// the snapshot that comes with them, and are written without payload: nothing replays them.
+    @discardableResult
+    private mutating func append(
+        _ entries: [PreparedEntry], to session: Int64, after newest: SequenceNumber,
+        upTo covered: SequenceNumber
+    ) throws -> SequenceNumber {
+        var newest = newest
+        for prepared in entries {
+            let entry = prepared.entry
+            guard entry.sequence == newest + 1 else {
+                throw StoreError.outOfOrder(expected: newest + 1, got: entry.sequence)
+            }
+            newest = entry.sequence
+            var payload: Int64?
+            if let bytes = prepared.payload, entry.sequence > covered {
+                payload = try insert(bytes)
+            }
+            let row = EventRow.sealed(entry, session: session, payload: payload)
+            try database.run(.insertEvent, row.arguments)
+        }
+        return newest
+    }
+
+    private func insert(
+        _ checkpoint: CheckpointRecord, at newest: SequenceNumber, into row: inout SessionRow
+    ) throws {
+        guard checkpoint.number >= row.nextCheckpoint else { throw StoreError.exists }
+        guard checkpoint.sequence == newest else {
+            throw StoreError.outOfOrder(expected: newest, got: checkpoint.sequence)
+        }
+        row.nextCheckpoint = checkpoint.number + 1
+        try database.run(.insertCheckpoint, checkpoint.sealed(session: row.id).arguments)
+    }
+
+    private func update(_ row: inout SessionRow, with metadata: SessionMetadata) throws {
+        row.record.name = metadata.name
+        row.record.labels = metadata.labels
+        row.record.metadataVersion = metadata.version
+        try database.run(.deleteLabels, [row.id])
+        try insertLabels(metadata.labels, session: row.id)
+    }
+
+    private func insert(_ record: IdempotencyRecord) throws {
+        if let taken = try reading.idempotency(scope: record.scope, key: record.key) {
+            throw StoreError.duplicateKey(taken)
+        }
+        try database.run(.insertIdempotency, record.sealed.arguments)
+    }
+
+    private func insertLabels(_ labels: [String: String], session: Int64) throws {
+        for (key, value) in labels.sorted(by: { $0.key < $1.key }) {
+            try database.run(.insertLabel, [session, key, value])
+        }
+    }
+}

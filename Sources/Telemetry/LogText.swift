@@ -1,0 +1,55 @@
+internal import Foundation
+
+/// The parts of a log line, made safe to print.
+enum LogText {
+    /// Control characters (C0, DEL, C1, the line and paragraph separators) and the invisible marks
+    /// that turn the direction of text, as `\n`, `\t` or `\u{...}`.
+    static func escaped(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isUnsafe) else { return text }
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\n": escaped += "\\n"
+            case "\r": escaped += "\\r"
+            case "\t": escaped += "\\t"
+            case _ where isUnsafe(scalar): escaped += "\\u{\(String(scalar.value, radix: 16))}"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+
+    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7F..<0xA0, 0x2028, 0x2029, 0x202A...0x202E, 0x2066...0x2069: true
+        default: false
+        }
+    }
+
+    /// Quoted when it is empty or holds what would end it early.
+    static func value(_ text: String) -> String {
+        let ends: (Unicode.Scalar) -> Bool = { $0 == " " || $0 == "\"" || $0 == "=" || $0 == "\\" }
+        guard text.isEmpty || text.unicodeScalars.contains(where: { ends($0) || isUnsafe($0) })
+        else { return text }
+        let quoted = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        return "\"\(escaped(quoted))\""
+    }
+
+    static func key(_ text: String) -> String {
+        let plain = text.unicodeScalars.map { scalar -> Character in
+            isUnsafe(scalar) || scalar == " " || scalar == "=" || scalar == "\""
+                ? "_" : Character(scalar)
+        }
+        return String(plain)
+    }
+
+    /// RFC 3339 in UTC, with milliseconds.
+    static func timestamp(_ now: Date) -> String {
+        now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    }
+
+    /// The time of day, for a terminal.
+    static func clock(_ now: Date) -> String {
+        String(timestamp(now).dropFirst("2026-01-01T".count).dropLast("Z".count))
+    }
+}

@@ -1,0 +1,16 @@
+/// Text that must not be seen: whatever prints, logs, dumps or interpolates it shows `[redacted]`.
+/// Only `reveal()`, which is easy to search for, gives it away.
+public struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
+    private let text: String
+
+    public init(_ text: String) { self.text = text }
+
+    /// The text itself. Never pass it to a log, an error or a metric.
+    public func reveal() -> String { text }
+
+    public var description: String { "[redacted]" }
+    public var debugDescription: String { "[redacted]" }
+    public var customMirror: Mirror { Mirror(self, children: [:]) }
+}

@@ -1,0 +1,32 @@
+public import Sessions
+
+extension CheckpointView {
+    public var json: [UInt8] {
+        JSONText.object { $0.write(record, of: session) }
+    }
+}
+
+extension Page<CheckpointRecord> {
+    /// `{"checkpoints": [..], "next_page_token"}`
+    public func json(session: SessionID) -> [UInt8] {
+        JSONText.object { text in
+            text.field("checkpoints", array: items) { text, record in
+                text.object { $0.write(record, of: session) }
+            }
+            text.field("next_page_token", next?.text)
+        }
+    }
+}
+
+extension JSONText {
+    fileprivate mutating func write(_ record: CheckpointRecord, of session: SessionID) {
+        field("id", String(record.number))
+        field("session", session.rawValue)
+        field("name", record.name)
+        field("state", record.standing.phase.rawValue)
+        field("step", record.standing.step)
+        field("evaluation", record.standing.evaluation)
+        field("loss", record.standing.loss)
+        field("created_at", record.createdAt)
+    }
+}

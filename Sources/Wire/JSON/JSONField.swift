@@ -1,0 +1,150 @@
+internal import struct Sessions.FieldError
+
+/// A value in a document that is being read, and the path at which it stands: every refusal names it.
+struct JSONField {
+    var value: JSONValue
+    /// e.g. `options.lr`, `params[0].values[3]`; empty for the document itself.
+    var path: String
+
+    func fails(_ reason: String) -> WireError { .invalid(path.isEmpty ? "body" : path, reason) }
+
+    private func isNot(_ expected: String) -> WireError {
+        fails(
+            value == .overflow
+                ? "is too large for a Float64" : "must be \(expected), not \(value.kind)")
+    }
+
+    var isNull: Bool { value == .null }
+
+    func string() throws(WireError) -> String {
+        guard case .string(let text) = value else { throw isNot("a string") }
+        return text
+    }
+
+    /// One of the strings that the type's cases stand for.
+    func choice<Choice>(_ type: Choice.Type) throws(WireError) -> Choice
+    where Choice: RawRepresentable<String> & CaseIterable {
+        let text = try string()
+        if let choice = Choice(rawValue: text) { return choice }
+        let known = Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
+        throw fails("must be \(known), not \"\(text)\"")
+    }
+
+    func number() throws(WireError) -> Double {
+        switch value {
+        case .integer(let integer): return Double(integer)
+        case .number(let number): return number
+        case .string(let text):
+            if let number = NonFinite.value(of: text) { return number }
+        case .null, .boolean, .overflow, .array, .numbers, .object: break
+        }
+        throw isNot("a number (or the string \"NaN\", \"Infinity\" or \"-Infinity\")")
+    }
+
+    /// 3, and 3.0 too: some clients know one kind of number only.
+    func integer() throws(WireError) -> Int {
+        switch value {
+        case .integer(let integer): return integer
+        case .number(let number):
+            if let integer = Int(exactly: number) { return integer }
+            throw fails("must be a whole number that fits in 64 bits, not \(number)")
+        case .null, .boolean, .overflow, .string, .array, .numbers, .object:
+            throw isNot("a whole number")
+        }
+    }
+
+    /// O(1) for an array that was numbers throughout.
+    func numbers() throws(WireError) -> [Double] {
+        if case .numbers(let numbers) = value { return numbers }
+        var numbers: [Double] = []
+        for element in try elements() { numbers.append(try element.number()) }
+        return numbers
+    }
+
+    func integers() throws(WireError) -> [Int] {
+        var integers: [Int] = []
+        for element in try elements() { integers.append(try element.integer()) }
+        return integers
+    }
+
+    func strings() throws(WireError) -> [String] {
+        var strings: [String] = []
+        for element in try elements() { strings.append(try element.string()) }
+        return strings
+    }
+
+    func elements() throws(WireError) -> [JSONField] {
+        let values: [JSONValue]
+        switch value {
+        case .array(let array): values = array
+        case .numbers(let numbers): values = numbers.map(JSONValue.number)
+        case .null, .boolean, .integer, .number, .overflow, .string, .object:
+            throw isNot("an array")
+        }
+        return values.enumerated().map { JSONField(value: $1, path: "\(path)[\($0)]") }
+    }
+
+    /// The members of an object whose names the client chose, in order of name.
+    func members() throws(WireError) -> [(name: String, field: JSONField)] {
+        guard case .object(let fields) = value else { throw isNot("an object") }
+        return fields.sorted { $0.key < $1.key }.map {
+            ($0, JSONField(value: $1, path: child($0)))
+        }
+    }
+
+    /// The object's fields; throws every one that isn't among `known`.
+    func object(known: [String]) throws(WireError) -> JSONFields {
+        let members = try members()
+        let unknown = members.filter { !known.contains($0.name) }
+        guard unknown.isEmpty else {
+            throw .invalid(
+                unknown.map { name, field in
+                    let hint = nearestName(to: name, in: known).map { "; did you mean \($0)?" }
+                    return FieldError(field: field.path, reason: "is not known" + (hint ?? ""))
+                })
+        }
+        let fields = Dictionary(uniqueKeysWithValues: members.map { ($0.name, $0.field) })
+        return JSONFields(whole: self, fields: fields)
+    }
+
+    fileprivate func child(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+}
+
+/// An object's fields by name, all of them known ones.
+struct JSONFields {
+    fileprivate let whole: JSONField
+    fileprivate let fields: [String: JSONField]
+
+    /// The field, if it is there: as `null` too.
+    subscript(name: String) -> JSONField? { fields[name] }
+
+    /// The field, if it is there and not `null`.
+    func present(_ name: String) -> JSONField? {
+        fields[name].flatMap { $0.isNull ? nil : $0 }
+    }
+
+    /// The same object with another value in one place.
+    func replacing(_ name: String, with value: JSONValue) -> JSONFields {
+        var fields = fields
+        fields[name]?.value = value
+        return JSONFields(whole: whole, fields: fields)
+    }
+
+    func required(_ name: String) throws(WireError) -> JSONField {
+        guard let field = fields[name] else {
+            throw .invalid(whole.child(name), "is required")
+        }
+        return field
+    }
+}
+
+extension JSONField {
+    /// The document as a whole. Where a body may be left out an empty one counts as `{}`.
+    init(document: [UInt8], isOptional: Bool = false) throws(WireError) {
+        if document.isEmpty && isOptional {
+            self.init(value: .object([:]), path: "")
+        } else {
+            self.init(value: try JSONParser.parse(document), path: "")
+        }
+    }
+}

@@ -1,0 +1,240 @@
+/// Reads JSON: RFC 8259 to the letter, as restricted by I-JSON (RFC 7493).
+///
+/// Why not Foundation's decoder: it takes a trailing comma, a byte order mark, UTF-16 and a name
+/// that comes twice (and picks one); it looks at numbers and strings only when they are asked for,
+/// so that nonsense in a field nobody reads passes; it refuses `1e-400`, which rounds to 0; and
+/// where a number doesn't fit it says neither which field nor that the JSON was well-formed, which
+/// is the difference between 400 and 422. This one also reads vectors at three times its speed.
+///
+/// Cost: O(bytes), and 8 bytes of memory a number of a vector.
+struct JSONParser {
+    /// Our documents have at most six levels. The limit bounds the recursion below.
+    static let depthMax = 32
+
+    private let bytes: [UInt8]
+    private var index = 0
+
+    static func parse(_ bytes: [UInt8]) throws(WireError) -> JSONValue {
+        var parser = JSONParser(bytes: bytes)
+        parser.skipSpace()
+        let value = try parser.value(depth: 0)
+        parser.skipSpace()
+        guard parser.isAtEnd else { throw parser.malformed("more text after the value") }
+        return value
+    }
+
+    private init(bytes: [UInt8]) { self.bytes = bytes }
+
+    private var isAtEnd: Bool { index == bytes.count }
+
+    /// The byte at the cursor. 0 at the end: outside a string no byte of JSON is 0, so it is refused
+    /// wherever it turns up.
+    private var byte: UInt8 { index < bytes.count ? bytes[index] : 0 }
+
+    private func malformed(_ reason: String) -> WireError {
+        .malformed("\(isAtEnd ? "unexpected end" : reason) at byte \(index)")
+    }
+
+    private mutating func skipSpace() {
+        while true {
+            switch byte {
+            case 0x20, 0x0A, 0x0D, 0x09: index += 1
+            default: return
+            }
+        }
+    }
+
+    /// Skips spaces, then `expected`; returns whether it was there.
+    private mutating func skip(_ expected: Unicode.Scalar) -> Bool {
+        skipSpace()
+        guard byte == UInt8(ascii: expected) else { return false }
+        index += 1
+        return true
+    }
+
+    private mutating func value(depth: Int) throws(WireError) -> JSONValue {
+        switch byte {
+        case UInt8(ascii: "{"): return try object(depth: try deeper(depth))
+        case UInt8(ascii: "["): return try array(depth: try deeper(depth))
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try numeral()
+        case UInt8(ascii: "t"): return try word("true", .boolean(true))
+        case UInt8(ascii: "f"): return try word("false", .boolean(false))
+        case UInt8(ascii: "n"): return try word("null", .null)
+        default: throw malformed("no value")
+        }
+    }
+
+    private func deeper(_ depth: Int) throws(WireError) -> Int {
+        guard depth < JSONParser.depthMax else {
+            throw malformed("more than \(JSONParser.depthMax) levels of nesting")
+        }
+        return depth + 1
+    }
+
+    private mutating func word(
+        _ word: StaticString, _ value: JSONValue
+    ) throws(WireError) -> JSONValue {
+        for expected in word.description.utf8 {
+            guard byte == expected else { throw malformed("no value") }
+            index += 1
+        }
+        return value
+    }
+
+    private mutating func object(depth: Int) throws(WireError) -> JSONValue {
+        index += 1
+        var fields: [String: JSONValue] = [:]
+        if skip("}") { return .object(fields) }
+        repeat {
+            skipSpace()
+            guard byte == UInt8(ascii: "\"") else { throw malformed("no field name") }
+            let start = index
+            let name = try string()
+            guard skip(":") else { throw malformed("no colon after a field name") }
+            skipSpace()
+            let value = try value(depth: depth)
+            guard fields.updateValue(value, forKey: name) == nil else {
+                throw .malformed("the field \"\(name)\" comes twice, again at byte \(start)")
+            }
+        } while skip(",")
+        guard skip("}") else { throw malformed("neither a comma nor the object's end") }
+        return .object(fields)
+    }
+
+    /// Vectors are the bulk of every large document: an array is collected as numbers for as long as
+    /// it has nothing else.
+    private mutating func array(depth: Int) throws(WireError) -> JSONValue {
+        index += 1
+        if skip("]") { return .array([]) }
+        var numbers: [Double] = []
+        var values: [JSONValue] = []
+        repeat {
+            skipSpace()
+            let value = try value(depth: depth)
+            if values.isEmpty, let number = Self.element(value, isFirst: numbers.isEmpty) {
+                numbers.append(number)
+            } else {
+                if !numbers.isEmpty {
+                    values = numbers.map(JSONValue.number)
+                    numbers = []
+                }
+                values.append(value)
+            }
+        } while skip(",")
+        guard skip("]") else { throw malformed("neither a comma nor the array's end") }
+        return numbers.isEmpty ? .array(values) : .numbers(numbers)
+    }
+
+    /// The value as an element of a vector. A first "NaN" may as well begin a list of names, so it
+    /// decides nothing; after a number it can only be one.
+    private static func element(_ value: JSONValue, isFirst: Bool) -> Double? {
+        switch value {
+        case .integer(let integer): Double(exactly: integer)
+        case .number(let number): number
+        case .string(let text): isFirst ? nil : NonFinite.value(of: text)
+        case .null, .boolean, .overflow, .array, .numbers, .object: nil
+        }
+    }
+
+    private mutating func numeral() throws(WireError) -> JSONValue {
+        let start = index
+        if byte == UInt8(ascii: "-") { index += 1 }
+        if byte == UInt8(ascii: "0") {
+            index += 1
+        } else if !skipDigits() {
+            throw malformed("no digit")
+        }
+        var isInteger = true
+        if byte == UInt8(ascii: ".") {
+            isInteger = false
+            index += 1
+            guard skipDigits() else { throw malformed("no digit after the point") }
+        }
+        if byte | 0x20 == UInt8(ascii: "e") {
+            isInteger = false
+            index += 1
+            if byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-") { index += 1 }
+            guard skipDigits() else { throw malformed("no digit in the exponent") }
+        }
+        let text = String(decoding: bytes[start..<index], as: UTF8.self)
+        // -0 is the number -0.0: as an integer it would lose its sign.
+        if isInteger, let integer = Int(text), integer != 0 || text == "0" {
+            return .integer(integer)
+        }
+        guard let number = Double(text) else { throw malformed("no number") }
+        return number.isFinite ? .number(number) : .overflow
+    }
+
+    /// Returns whether there was one.
+    private mutating func skipDigits() -> Bool {
+        let start = index
+        while index < bytes.count, bytes[index] &- UInt8(ascii: "0") < 10 { index += 1 }
+        return index > start
+    }
+
+    /// Text between quotes. What needs no decoding is taken as it stands.
+    private mutating func string() throws(WireError) -> String {
+        index += 1
+        var start = index
+        var decoded: [UInt8] = []
+        while byte != UInt8(ascii: "\"") {
+            if byte == UInt8(ascii: "\\") {
+                decoded += bytes[start..<index]
+                index += 1
+                decoded += try escape()
+                start = index
+            } else if byte >= 0x20 {
+                index += 1
+            } else {
+                throw malformed("a control character in a string")
+            }
+        }
+        let rest = bytes[start..<index]
+        let text =
+            decoded.isEmpty
+            ? String(validating: rest, as: UTF8.self)
+            : String(validating: decoded + rest, as: UTF8.self)
+        guard let text else { throw .malformed("a string that isn't UTF-8 ends at byte \(index)") }
+        index += 1
+        return text
+    }
+
+    private mutating func escape() throws(WireError) -> [UInt8] {
+        let letter = byte
+        let plain: [UInt8: UInt8] = [
+            UInt8(ascii: "\""): 0x22, UInt8(ascii: "\\"): 0x5C, UInt8(ascii: "/"): 0x2F,
+            UInt8(ascii: "b"): 0x08, UInt8(ascii: "f"): 0x0C, UInt8(ascii: "n"): 0x0A,
+            UInt8(ascii: "r"): 0x0D, UInt8(ascii: "t"): 0x09,
+        ]
+        if let decoded = plain[letter] {
+            index += 1
+            return [decoded]
+        }
+        guard letter == UInt8(ascii: "u") else { throw malformed("an unknown escape") }
+        var units = [try codeUnit()]
+        if UTF16.isLeadSurrogate(units[0]), byte == UInt8(ascii: "\\") {
+            index += 1
+            guard byte == UInt8(ascii: "u") else { throw malformed("half a surrogate pair") }
+            units.append(try codeUnit())
+        }
+        guard let text = String(validating: units, as: UTF16.self) else {
+            throw malformed("half a surrogate pair")
+        }
+        return Array(text.utf8)
+    }
+
+    /// The four digits after a `u`.
+    private mutating func codeUnit() throws(WireError) -> UInt16 {
+        index += 1
+        var unit: UInt16 = 0
+        for _ in 0..<4 {
+            guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {
+                throw malformed("no hexadecimal digit")
+            }
+            unit = unit << 4 | UInt16(digit)
+            index += 1
+        }
+        return unit
+    }
+}

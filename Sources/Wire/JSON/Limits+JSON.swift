@@ -1,0 +1,37 @@
+public import Sessions
+
+extension Limits {
+    /// The limits that a client can run into, and the server's own on bodies, in bytes.
+    public func json(bodyBytesMax: Int, vectorBodyBytesMax: Int, stateBodyBytesMax: Int) -> [UInt8]
+    {
+        JSONText.object { text in
+            text.field("parameters_max", parametersMax)
+            text.field("tensors_max", tensorsMax)
+            text.field("session_bytes_max", sessionBytesMax)
+            text.field("sessions_max", sessionsMax)
+            text.field("resident_sessions_max", residentSessionsMax)
+            text.field("idle_seconds", idleSeconds)
+            text.field("queued_requests_max", queuedRequestsMax)
+            text.field("waiters_max", waitersMax)
+            text.field("wait_seconds_max", waitSecondsMax)
+            text.field("name_length_max", nameLengthMax)
+            text.field("labels_max", labelsMax)
+            text.field("label_length_max", labelLengthMax)
+            text.field("checkpoints_max", checkpointsMax)
+            text.field("page_size_max", pageSizeMax)
+            text.field("page_size_default", pageSizeDefault)
+            text.field("snapshot_interval_evaluations", snapshotIntervalEvaluations)
+            text.field("idempotency_seconds", idempotencySeconds)
+            text.field("body_bytes_max", bodyBytesMax)
+            text.field("vector_body_bytes_max", vectorBodyBytesMax)
+            text.field("state_body_bytes_max", stateBodyBytesMax)
+        }
+    }
+}
+
+/// What the probes answer: `{"status": "ok"}`.
+public enum StatusDocument {
+    public static func json(_ status: String) -> [UInt8] {
+        JSONText.object { $0.field("status", status) }
+    }
+}

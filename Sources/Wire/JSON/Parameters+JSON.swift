@@ -1,0 +1,83 @@
+public import Sessions
+
+/// New values for the parameters, in the form in which they are read, so that what was read can be
+/// sent back; and what the client takes their form to be, to be compared with what it is.
+public struct ParametersDocument: Equatable, Sendable {
+    public var input: ParametersInput
+    /// nil where the client didn't say.
+    public var dtype: DType?
+    /// By name or position, those that the client said.
+    public var shapes: [String: [Int]] = [:]
+
+    /// `{"x": [..flat..]}`, or `{"params": [{"name", "shape", "values"}, ..]}` in any order, where
+    /// parameters without a name go by position.
+    public init(json: [UInt8]) throws(WireError) {
+        let body = try JSONField(document: json).object(known: ["dtype", "params", "x"])
+        dtype = try body["dtype"]?.choice(DType.self)
+        switch (body["x"], body["params"]) {
+        case (let flat?, nil):
+            input = .flat(try flat.numbers())
+        case (nil, let params?):
+            var named: [String: [Double]] = [:]
+            for (index, element) in try params.elements().enumerated() {
+                let fields = try element.object(known: ["name", "shape", "values"])
+                let name = try fields.present("name")?.string() ?? String(index)
+                guard named[name] == nil else {
+                    throw element.fails("is the second one for parameter \(name)")
+                }
+                named[name] = try fields.required("values").numbers()
+                shapes[name] = try fields["shape"]?.shape()
+            }
+            input = .named(named)
+        case (nil, nil):
+            throw .invalid("params", "is required (or x, all values in one array)")
+        case (.some, .some):
+            throw .invalid("x", "says the same as params: give one of the two")
+        }
+    }
+
+    /// What the client took the session to be and it isn't.
+    public func mismatches(with record: SessionRecord) -> [FieldError] {
+        var errors: [FieldError] = []
+        if let dtype, dtype != record.dtype {
+            errors.append(
+                FieldError(field: "dtype", reason: "is \(record.dtype.rawValue) in this session"))
+        }
+        for (index, spec) in record.parameters.enumerated() {
+            let name = spec.name ?? String(index)
+            if let shape = shapes[name], shape != spec.shape {
+                errors.append(
+                    FieldError(field: "params.\(name)", reason: "must have the shape \(spec.shape)")
+                )
+            }
+        }
+        return errors
+    }
+}
+
+extension ParametersView {
+    /// `{"dtype", "params": [{"name", "shape", "values"}]}`
+    public var json: [UInt8] {
+        let flat = values.doubles
+        return JSONText.object { text in
+            text.field("dtype", values.dtype.rawValue)
+            var start = 0
+            text.field("params", array: specs) { text, spec in
+                let end = start + spec.count
+                text.object { text in
+                    text.write(spec)
+                    text.field("values", numbers: Array(flat[start..<end]))
+                }
+                start = end
+            }
+        }
+    }
+}
+
+extension JSONText {
+    /// The fields of a parameter.
+    mutating func write(_ spec: ParameterSpec) {
+        field("name", spec.name)
+        field("shape", array: spec.shape) { $0.integer($1) }
+    }
+}

@@ -1,0 +1,60 @@
+public import struct Sessions.FieldError
+
+/// What went wrong, in the form of RFC 9457.
+public struct ProblemDocument: Equatable, Sendable {
+    /// A member of the problem's own: what a client needs to act.
+    public enum Member: Equatable, Sendable {
+        case integer(Int)
+        case string(String)
+        case strings([String])
+    }
+
+    /// A reference that names the kind of problem, and never changes.
+    public var type: String
+    public var title: String
+    public var status: Int
+    /// What happened this time, to what, and what to do.
+    public var detail: String
+    public var errors: [FieldError]
+    public var members: [(name: String, value: Member)]
+
+    public init(
+        type: String, title: String, status: Int, detail: String, errors: [FieldError] = [],
+        members: [(name: String, value: Member)] = []
+    ) {
+        self.type = type
+        self.title = title
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.members = members
+    }
+
+    public static func == (left: ProblemDocument, right: ProblemDocument) -> Bool {
+        left.json == right.json
+    }
+
+    public var json: [UInt8] {
+        JSONText.object { text in
+            text.field("type", type)
+            text.field("title", title)
+            text.field("status", status)
+            text.field("detail", detail)
+            if !errors.isEmpty {
+                text.field("errors", array: errors) { text, error in
+                    text.object { text in
+                        text.field("field", error.field)
+                        text.field("reason", error.reason)
+                    }
+                }
+            }
+            for (name, value) in members {
+                switch value {
+                case .integer(let value): text.field(name, value)
+                case .string(let value): text.field(name, value)
+                case .strings(let values): text.field(name, array: values) { $0.string($1) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+public import Sessions
+
+// What a client sends to create and change things. A field that may be left out may be `null` too
+// where that means the same; everywhere else `null` is refused.
+
+extension CreateRequest {
+    public init(json: [UInt8]) throws(WireError) {
+        let body = try JSONField(document: json).object(
+            known: ["name", "labels", "dtype", "params", "x0", "options"])
+        switch (body["params"], body["x0"]) {
+        case (let params?, nil):
+            var parameters: [ParameterInput] = []
+            for element in try params.elements() {
+                parameters.append(try ParameterInput(element))
+            }
+            self.init(parameters: parameters)
+        case (nil, let x0?):
+            let values = try x0.numbers()
+            self.init(parameters: [
+                ParameterInput(name: nil, shape: [values.count], values: values)
+            ])
+            isShortForm = true
+        case (nil, nil):
+            throw .invalid("params", "is required (or x0, for one unnamed parameter)")
+        case (.some, .some):
+            throw .invalid("x0", "is the short form of params: give one of the two")
+        }
+        name = try body.present("name")?.string()
+        if let field = body.present("labels") { labels = try field.labels() }
+        if let field = body["dtype"] { dtype = try field.choice(DType.self) }
+        if let field = body["options"] { options = try OptionsPatch(field, isCreation: true) }
+    }
+}
+
+extension ParameterInput {
+    init(_ field: JSONField) throws(WireError) {
+        let fields = try field.object(known: ["name", "shape", "values"])
+        self.init(
+            name: try fields.present("name")?.string(),
+            shape: try fields.required("shape").shape(),
+            values: try fields.required("values").numbers())
+    }
+}
+
+extension OptionsPatch {
+    static let names = [
+        "lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size",
+        "line_search_fn", "mode",
+    ]
+
+    /// At creation `"max_eval": null` is torch's default, as in its constructor; in a change there
+    /// is no default to go back to.
+    init(_ field: JSONField, isCreation: Bool) throws(WireError) {
+        try self.init(
+            try field.object(known: OptionsPatch.names), isCreation: isCreation)
+    }
+
+    init(_ fields: JSONFields, isCreation: Bool) throws(WireError) {
+        self.init()
+        lr = try fields["lr"]?.number()
+        maxIterations = try fields["max_iter"]?.integer()
+        maxEvaluations =
+            try (isCreation ? fields.present("max_eval") : fields["max_eval"])?.integer()
+        toleranceGradient = try fields["tolerance_grad"]?.number()
+        toleranceChange = try fields["tolerance_change"]?.number()
+        historySize = try fields["history_size"]?.integer()
+        if let field = fields["line_search_fn"] {
+            lineSearch = .some(
+                field.isNull ? nil : try field.choice(Options.LineSearchFunction.self))
+        }
+        mode = try fields["mode"]?.choice(Options.Mode.self)
+    }
+}
+
+extension UpdateRequest {
+    public init(json: [UInt8]) throws(WireError) {
+        let body = try JSONField(document: json).object(known: ["name", "labels", "options"])
+        self.init()
+        if let field = body["name"] { name = .some(field.isNull ? nil : try field.string()) }
+        if let field = body["labels"] { labels = field.isNull ? [:] : try field.labels() }
+        if let field = body["options"] { options = try OptionsPatch(field, isCreation: false) }
+    }
+}
+
+/// The body of a request that has nothing to say: absent, or `{}`.
+public enum NoFields {
+    public static func check(json: [UInt8]) throws(WireError) {
+        _ = try JSONField(document: json, isOptional: true).object(known: [])
+    }
+}
+
+/// What a new checkpoint is called. The body may be absent.
+public struct CheckpointRequest: Equatable, Sendable {
+    public var name: String?
+
+    public init(json: [UInt8]) throws(WireError) {
+        let body = try JSONField(document: json, isOptional: true).object(known: ["name"])
+        name = try body.present("name")?.string()
+    }
+}
+
+/// What a fork is called; nil takes over what the forked session has. The body may be absent.
+public struct ForkRequest: Equatable, Sendable {
+    public var name: String?
+    public var labels: [String: String]?
+
+    public init(json: [UInt8]) throws(WireError) {
+        let body = try JSONField(document: json, isOptional: true).object(
+            known: ["name", "labels"])
+        name = try body.present("name")?.string()
+        if let field = body.present("labels") { labels = try field.labels() }
+    }
+}
+
+extension JSONField {
+    func shape() throws(WireError) -> [Int] {
+        let dimensions = try integers()
+        if let index = dimensions.firstIndex(where: { $0 < 1 }) {
+            throw .invalid("\(path)[\(index)]", "must be at least 1, not \(dimensions[index])")
+        }
+        return dimensions
+    }
+
+    func labels() throws(WireError) -> [String: String] {
+        var labels: [String: String] = [:]
+        for (name, field) in try members() { labels[name] = try field.string() }
+        return labels
+    }
+}

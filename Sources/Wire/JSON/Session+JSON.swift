@@ -1,0 +1,75 @@
+public import Sessions
+
+extension SessionView {
+    public var json: [UInt8] {
+        JSONText.object { text in
+            text.writeIdentity(record, standing)
+            text.field("params", array: record.parameters) { text, spec in
+                text.object { $0.write(spec) }
+            }
+            text.field("options") { $0.write(options) }
+            text.writeProgress(record, standing)
+            text.field("memory_bytes_estimate", memoryBytesEstimate)
+            text.field("created_at", record.createdAt)
+            text.field("updated_at", updatedAt)
+        }
+    }
+}
+
+extension Page<SessionSummary> {
+    /// `{"sessions": [..], "next_page_token"}`. A line of the list leaves out what would make the
+    /// list long or slow: the parameters and the options.
+    public var json: [UInt8] {
+        JSONText.object { text in
+            text.field("sessions", array: items) { text, summary in
+                text.object { text in
+                    text.writeIdentity(summary.record, summary.standing)
+                    text.writeProgress(summary.record, summary.standing)
+                    text.field("created_at", summary.record.createdAt)
+                    text.field("updated_at", summary.updatedAt)
+                }
+            }
+            text.field("next_page_token", next?.text)
+        }
+    }
+}
+
+extension JSONText {
+    fileprivate mutating func writeIdentity(_ record: SessionRecord, _ standing: SessionStanding) {
+        field("id", record.id.rawValue)
+        field("name", record.name)
+        field("labels") { text in
+            for (key, value) in record.labels.sorted(by: { $0.key < $1.key }) {
+                text.field(key, value)
+            }
+        }
+        field("state", standing.phase.rawValue)
+        field("dtype", record.dtype.rawValue)
+        field("n", record.parameterCount)
+    }
+
+    fileprivate mutating func writeProgress(_ record: SessionRecord, _ standing: SessionStanding) {
+        field("step", standing.step)
+        field("evaluation", standing.evaluation)
+        field("loss", standing.loss)
+        if let origin = record.origin {
+            field("origin") { text in
+                text.field("session", origin.session)
+                text.field("checkpoint", String(origin.checkpoint))
+            }
+        } else {
+            fieldNull("origin")
+        }
+    }
+
+    fileprivate mutating func write(_ options: Options) {
+        field("lr", options.lr)
+        field("max_iter", options.maxIterations)
+        field("max_eval", options.maxEvaluations)
+        field("tolerance_grad", options.toleranceGradient)
+        field("tolerance_change", options.toleranceChange)
+        field("history_size", options.historySize)
+        field("line_search_fn", options.lineSearch?.rawValue)
+        field("mode", options.mode.rawValue)
+    }
+}

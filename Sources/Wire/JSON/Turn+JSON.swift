@@ -1,0 +1,67 @@
+public import Sessions
+
+extension Turn {
+    /// While evaluating: `{"session", "state", "step", "evaluation": {"number", "x"}}`;
+    /// while idle: `{"session", "state", "step", "x", "result"}`.
+    public var json: [UInt8] {
+        JSONText.object { text in
+            text.field("session", session.rawValue)
+            text.field("state", phase.rawValue)
+            text.field("step", step)
+            switch phase {
+            case .evaluating:
+                text.field("evaluation") { text in
+                    text.field("number", evaluation)
+                    text.field("x", numbers: x)
+                }
+            case .idle:
+                text.field("x", numbers: x)
+                text.field("result", result)
+            }
+        }
+    }
+}
+
+extension StepView {
+    public func json(session: SessionID) -> [UInt8] {
+        JSONText.object { text in
+            text.field("session", session.rawValue)
+            if let record {
+                text.write(record)
+            } else {
+                text.field("step", number)
+                text.field("state", "running")
+                text.field("started_at", startedAt)
+                for name in ["ended_at", "first_evaluation", "last_evaluation", "result"] {
+                    text.fieldNull(name)
+                }
+            }
+        }
+    }
+}
+
+extension JSONText {
+    /// The fields of a step that has ended.
+    mutating func write(_ record: StepRecord) {
+        field("step", record.number)
+        field("state", "ended")
+        field("started_at", record.startedAt)
+        field("ended_at", record.endedAt)
+        field("first_evaluation", record.firstEvaluation)
+        field("last_evaluation", record.lastEvaluation)
+        field("result", record.result)
+    }
+
+    mutating func field(_ name: String, _ result: StepResult?) {
+        guard let result else { return fieldNull(name) }
+        field(name) { text in
+            text.field("reason", result.reason.rawValue)
+            text.field("converged", result.converged)
+            text.field("loss_before", result.lossBefore)
+            text.field("loss", result.loss)
+            text.field("iterations", result.iterations)
+            text.field("evaluations", result.evaluations)
+            text.field("gradient_norm_inf", result.gradientNormInf)
+        }
+    }
+}

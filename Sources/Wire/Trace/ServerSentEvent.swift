@@ -1,0 +1,29 @@
+public import Sessions
+
+/// A frame of an event stream, as the HTML standard defines it (section 9.2, server-sent events).
+public enum ServerSentEvent: Equatable, Sendable {
+    /// How long a client waits before it connects again.
+    case retry(milliseconds: Int)
+    /// A comment that shows both ends, and all between them, that the connection lives.
+    case heartbeat
+    case session(SessionEvent, of: SessionID)
+
+    public var bytes: [UInt8] {
+        switch self {
+        case .retry(let milliseconds):
+            return Array("retry: \(milliseconds)\n\n".utf8)
+        case .heartbeat:
+            return Array(": \n\n".utf8)
+        case .session(.evaluation(let point), _):
+            return Array("event: evaluation\nid: \(point.evaluation)\ndata: ".utf8)
+                + point.json + Array("\n\n".utf8)
+        case .session(.step(let record), let session):
+            // Without an identifier: the client stays at the evaluation that it has seen.
+            let data = JSONText.object { text in
+                text.field("session", session.rawValue)
+                text.write(record)
+            }
+            return Array("event: step\ndata: ".utf8) + data + Array("\n\n".utf8)
+        }
+    }
+}

@@ -1,0 +1,142 @@
+internal import API
+internal import Glibc
+internal import HTTPServer
+internal import SQLiteStore
+internal import Sessions
+internal import Telemetry
+
+/// The daemon's life: open the store, serve, and at a signal leave everything on disk.
+struct Daemon {
+    private let settings: Settings
+    private let manager: ServiceManager
+    private let log: Logger
+    private let registry = MetricsRegistry()
+    private let access: AccessControl
+    private let store: any Store
+    private let service: SessionService
+
+    /// Returns when a signal has stopped it and all is saved.
+    static func run(
+        _ settings: Settings, manager: ServiceManager, log: Logger
+    ) async throws(CommandFailure) {
+        // First of all, so that a signal during the start is not lost.
+        let signals = SignalWatcher()
+        let access = try AccessControl(tokenFile: settings.tokenFile, log: log)
+        let endpoint = try Endpoint(settings: settings, manager: manager)
+        try ExposureRule.check(endpoint.address, hasTokens: access.isRestricted)
+        let store = try await StoreOpening.open(settings.data, log: log)
+        let daemon = Daemon(
+            settings: settings, manager: manager, log: log, access: access, store: store)
+        try await daemon.serve(at: endpoint, until: signals)
+    }
+
+    private init(
+        settings: Settings, manager: ServiceManager, log: Logger, access: AccessControl,
+        store: any Store
+    ) {
+        self.settings = settings
+        self.manager = manager
+        self.log = log
+        self.access = access
+        self.store = store
+        service = SessionService(store: store, limits: settings.limits, metrics: registry)
+        registry.gauge(
+            "lbfgsd_build_info", help: "Always 1; its label tells the version.",
+            labels: [("version", Version.current)]
+        ).set(1)
+    }
+
+    private func serve(
+        at endpoint: Endpoint, until signals: SignalWatcher
+    ) async throws(CommandFailure) {
+        let router = makeRouter()
+        let server = makeServer(router, at: endpoint)
+        do {
+            try server.start()
+        } catch {
+            await store.close()
+            throw CommandFailure(.unavailable, error.description)
+        }
+        let url = endpoint.url(port: server.port)
+        let liveness = await Liveness(
+            server: server, router: router, endpoint: endpoint, log: log)
+        log.notice(
+            "ready",
+            metadata: [
+                "version": "\(Version.current)", "url": "\(url)",
+                "data": "\(settings.data.text)", "pid": "\(getpid())",
+            ])
+        manager.notify(.ready(status: "Serving \(url)"))
+        let chores = beginChores(liveness)
+        for await event in signals.events {
+            if event == .stop { break }
+            manager.notify(.reloading)
+            access.reload(log: log)
+            manager.notify(.ready(status: "Serving \(url)"))
+        }
+        await stop(server, chores: chores, unlessAgain: signals)
+    }
+
+    private func makeRouter() -> Router {
+        let readiness = Readiness(store: store)
+        let router = API.makeRouter(
+            service: service, metrics: registry, probe: { await readiness.isReady() })
+        return Router(
+            router.routes.map { route in
+                var route = route
+                route.bodyBytesMax = min(route.bodyBytesMax, settings.bodyBytesMax)
+                return route
+            })
+    }
+
+    private func makeServer(_ router: Router, at endpoint: Endpoint) -> HTTPServer {
+        let server = HTTPServer(
+            configuration: settings.serverConfiguration(listen: endpoint.listener), router: router,
+            admit: makeAdmit(tokens: { [access] in access.tokens }), refuse: API.refuse,
+            observe: makeObserve(metrics: registry))
+        ServerMetrics.register(server, in: registry)
+        return server
+    }
+
+    /// What goes on beside serving.
+    private func beginChores(_ liveness: Liveness) -> [Task<Void, Never>] {
+        var chores = [
+            Task { [service, seconds = min(30, max(1, settings.idleEvictionSeconds / 4))] in
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: .seconds(seconds))
+                    await service.releaseIdleSessions()
+                }
+            }
+        ]
+        if let limit = manager.watchdogSeconds {
+            let watchdog = Watchdog(
+                limitSeconds: limit, manager: manager, liveness: liveness, store: store, log: log)
+            chores.append(Task { await watchdog.run() })
+        }
+        return chores
+    }
+
+    /// Requests end first, then sessions are saved, then the store is closed: each needs the next.
+    private func stop(
+        _ server: HTTPServer, chores: [Task<Void, Never>], unlessAgain signals: SignalWatcher
+    ) async {
+        manager.notify(.stopping)
+        log.notice("stopping")
+        ShutdownDeadline.begin(seconds: settings.shutdownTimeoutSeconds) { [log] in
+            log.critical("stopping took too long; what was acknowledged is on disk")
+        }
+        let impatience = Task { [log, events = signals.events] in
+            for await event in events where event == .stop {
+                log.critical("stopped by a second signal; what was acknowledged is on disk")
+                _exit(ExitStatus.failure.rawValue)
+            }
+        }
+        server.quiesce()
+        for chore in chores { chore.cancel() }
+        await server.stop()
+        await service.shutdown()
+        await store.close()
+        impatience.cancel()
+        log.notice("stopped")
+    }
+}

@@ -1,0 +1,43 @@
+internal import Glibc
+internal import SQLiteStore
+internal import Sessions
+internal import Telemetry
+
+enum StoreOpening {
+    static func open(_ data: DataLocation, log: Logger) async throws(CommandFailure) -> any Store {
+        guard case .directory(let path) = data else {
+            log.warning("sessions are kept in memory and end with this process")
+            return MemoryStore()
+        }
+        do throws(StoreError) {
+            return try await SQLiteStore(
+                directory: path,
+                onFatal: { reason in
+                    // What the kernel holds after a failed sync can't be trusted: a new process
+                    // reads what is on disk. Nothing may be written on the way out.
+                    log.critical("the disk failed; ending", metadata: ["error": "\(reason)"])
+                    _exit(ExitStatus.failure.rawValue)
+                })
+        } catch {
+            throw failure(error, path: path)
+        }
+    }
+
+    private static func failure(_ error: StoreError, path: String) -> CommandFailure {
+        switch error {
+        case .full(let what):
+            CommandFailure(.storage, "data \(path): no room: \(what)")
+        case .corrupt(let what):
+            CommandFailure(
+                .storage, "data \(path): is damaged: \(what)",
+                "restore a backup, or start with another directory; this one is left as it is")
+        case .incompatible(let what):
+            CommandFailure(.storage, "data \(path): \(what)")
+        case .failed(let what):
+            CommandFailure(
+                what.contains("in use") ? .temporary : .storage, "data \(path): \(what)")
+        case .missing, .exists, .duplicateKey, .outOfOrder, .closed:
+            CommandFailure(.storage, "data \(path): can't be opened: \(error)")
+        }
+    }
+}

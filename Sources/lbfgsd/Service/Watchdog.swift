@@ -1,0 +1,27 @@
+internal import Sessions
+internal import Telemetry
+
+/// Feeds the service manager's watchdog, and only with proof: the daemon has answered a request,
+/// and the store has written to disk. A round that hangs feeds nothing, which is the point.
+struct Watchdog: Sendable {
+    /// The manager's limit; it is fed at half of it, so that one late round does no harm.
+    var limitSeconds: Double
+    var manager: ServiceManager
+    var liveness: Liveness
+    var store: any Store
+    var log: Logger
+
+    /// Until the task is cancelled. A failed round is logged; the next may succeed.
+    func run() async {
+        while !Task.isCancelled {
+            do {
+                try await liveness.check()
+                try await store.probe()
+                manager.notify(.watchdog)
+            } catch {
+                log.error("not feeding the watchdog", metadata: ["error": "\(error)"])
+            }
+            try? await Task.sleep(for: .seconds(limitSeconds / 2))
+        }
+    }
+}

@@ -1,0 +1,105 @@
+/// The settings in effect, and where each came from.
+///
+/// The command line wins over the environment, the environment over the configuration file, and
+/// the file over the defaults. All that is wrong is told at once.
+struct Configuration: Sendable {
+    private(set) var settings = Settings()
+    private var origins: [String: Origin] = [:]
+    /// Names of environment variables that look like misspelt ones of ours.
+    private(set) var suspects: [(name: String, meant: String)] = []
+
+    /// The file to read when the command line names none.
+    static let fileVariable = "LBFGSD_CONFIG"
+
+    init(
+        commandLine given: [String: String], environment: [String: String],
+        file path: String?
+    ) throws(CommandFailure) {
+        if let state = environment["STATE_DIRECTORY"]?.split(separator: ":").first {
+            settings.data = .directory(String(state))
+            origins["data"] = .environment("STATE_DIRECTORY")
+        }
+        var problems: [SettingProblem] = []
+        if let path = path ?? environment[Configuration.fileVariable], !path.isEmpty {
+            problems += apply(try ConfigurationFile.read(path))
+        }
+        problems += applyEnvironment(environment)
+        // A wrong option is a wrong way to call the command; a wrong file or variable isn't.
+        let wrongOptions = apply(commandLine: given)
+        guard problems.isEmpty, wrongOptions.isEmpty else {
+            throw CommandFailure(
+                problems.isEmpty ? .usage : .configuration, (problems + wrongOptions).map(\.text))
+        }
+    }
+
+    func origin(of setting: Setting) -> Origin { origins[setting.key] ?? .builtIn }
+
+    private mutating func apply(_ file: ConfigurationFile) -> [SettingProblem] {
+        file.entries.compactMap { entry in
+            let origin = Origin.file(path: file.path, line: entry.line)
+            guard let setting = Setting.named(entry.key) else {
+                let names = Setting.all.map(\.key)
+                let hint = Setting.suggestion(for: entry.key, among: names)
+                    .map { "; did you mean \($0)?" }
+                return SettingProblem(
+                    origin: origin, key: entry.key, what: "is no setting\(hint ?? "")")
+            }
+            let text: String
+            switch entry.value {
+            case .plain(let plain):
+                text = plain
+            case .quoted(let quoted) where setting.isText:
+                text = quoted
+            case .quoted(let quoted):
+                return SettingProblem(
+                    origin: origin, key: entry.key,
+                    what: "must be \(setting.requirement), without quotes, not text \"\(quoted)\"")
+            case .missing:
+                return SettingProblem(
+                    origin: origin, key: entry.key,
+                    what: "has no value; it must be \(setting.requirement)")
+            case .collection:
+                return SettingProblem(
+                    origin: origin, key: entry.key,
+                    what: "must be \(setting.requirement), not a list or a mapping")
+            }
+            return assign(text, to: setting, from: origin)
+        }
+    }
+
+    /// An empty variable counts as unset, as it does for most programs.
+    private mutating func applyEnvironment(_ environment: [String: String]) -> [SettingProblem] {
+        let names = Setting.all.map(\.environmentName) + [Configuration.fileVariable]
+        for name in environment.keys.sorted()
+        where name.hasPrefix("LBFGSD_") && !names.contains(name) {
+            if let meant = Setting.suggestion(for: name, among: names) {
+                suspects.append((name, meant))
+            }
+        }
+        return Setting.all.compactMap { setting in
+            let name = setting.environmentName
+            guard let text = environment[name], !text.isEmpty else { return nil }
+            return assign(text, to: setting, from: .environment(name))
+        }
+    }
+
+    private mutating func apply(commandLine given: [String: String]) -> [SettingProblem] {
+        Setting.all.compactMap { setting in
+            given[setting.key].flatMap {
+                assign($0, to: setting, from: .commandLine(option: setting.key))
+            }
+        }
+    }
+
+    private mutating func assign(
+        _ text: String, to setting: Setting, from origin: Origin
+    ) -> SettingProblem? {
+        guard setting.set(text, in: &settings) else {
+            return SettingProblem(
+                origin: origin, key: setting.key,
+                what: "must be \(setting.requirement), not \"\(text)\"")
+        }
+        origins[setting.key] = origin
+        return nil
+    }
+}

@@ -1,0 +1,93 @@
+internal import HTTPServer
+internal import Sessions
+internal import Telemetry
+
+/// What the daemon runs with. Each property's value here is its default, and nowhere else; each has
+/// a row in `Setting.all`.
+struct Settings: Sendable {
+    var listen = ListenAddress(host: "127.0.0.1", port: 8080)
+    var tokenFile: String?
+
+    var data = DataLocation.directory("lbfgsd-data")
+
+    var httpThreads = Settings.serverDefaults.threads
+    var connectionsMax = Settings.serverDefaults.connectionsMax
+    var connectionsPerAddressMax = Settings.serverDefaults.connectionsPerAddressMax
+    var bodyBytesMax = 1 << 30
+    var bodyBytesInFlightMax = Settings.serverDefaults.bodyBytesInFlightMax
+    var headerTimeoutSeconds = Int(Settings.serverDefaults.headerDeadlineSeconds)
+    var idleTimeoutSeconds = Settings.serverDefaults.idleTimeoutSeconds
+    var waitersMax = Limits().waitersMax
+
+    var sessionsMax = Limits().sessionsMax
+    var parametersMax = Limits().parametersMax
+    var sessionBytesMax = Limits().sessionBytesMax
+    var checkpointsMax = Limits().checkpointsMax
+    var residentSessionsMax = Limits().residentSessionsMax
+    var idleEvictionSeconds = Int(Limits().idleSeconds)
+    var snapshotInterval = Limits().snapshotIntervalEvaluations
+
+    var logLevel = LogLevel.info
+    var logForm = LogFormChoice.auto
+    var shutdownTimeoutSeconds = 10
+
+    private static let serverDefaults = ServerConfiguration(
+        listen: .address(host: "127.0.0.1", port: 8080))
+
+    /// The part that sessions are held to.
+    var limits: Limits {
+        var limits = Limits()
+        limits.waitersMax = waitersMax
+        limits.sessionsMax = sessionsMax
+        limits.parametersMax = parametersMax
+        limits.sessionBytesMax = sessionBytesMax
+        limits.checkpointsMax = checkpointsMax
+        limits.residentSessionsMax = residentSessionsMax
+        limits.idleSeconds = Double(idleEvictionSeconds)
+        limits.snapshotIntervalEvaluations = snapshotInterval
+        return limits
+    }
+
+    /// The part that the HTTP server is held to.
+    func serverConfiguration(listen: ServerConfiguration.Listener) -> ServerConfiguration {
+        var configuration = ServerConfiguration(listen: listen)
+        configuration.threads = httpThreads
+        configuration.connectionsMax = connectionsMax
+        configuration.connectionsPerAddressMax = connectionsPerAddressMax
+        configuration.bodyBytesInFlightMax = bodyBytesInFlightMax
+        configuration.headerDeadlineSeconds = Double(headerTimeoutSeconds)
+        configuration.idleTimeoutSeconds = idleTimeoutSeconds
+        // Exchanges get half of the time to stop, saving the sessions what is left of it.
+        configuration.stopGraceSeconds = Double(shutdownTimeoutSeconds) / 2
+        return configuration
+    }
+}
+
+/// Logger.Level, by names that an operator types.
+enum LogLevel: String, CaseIterable, Sendable {
+    case trace
+    case debug
+    case info
+    case notice
+    case warning
+    case error
+    case critical
+
+    var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .info }
+}
+
+enum LogFormChoice: String, CaseIterable, Sendable {
+    case auto
+    case journal
+    case stamped
+    case terminal
+
+    func form(environment: [String: String]) -> LogForm {
+        switch self {
+        case .auto: LogForm.fittingStandardError(environment: environment)
+        case .journal: .journal
+        case .stamped: .stamped
+        case .terminal: .terminal(colour: false)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+internal import Telemetry
+
+/// How one kind of value is written: read from text, shown as text, and described in words.
+struct ValueForm<Value>: Sendable {
+    /// Stands for the value in the help: `--listen <host:port>`.
+    var placeholder: String
+    /// Completes "must be ...".
+    var requirement: String
+    /// Whether a quoted scalar in the configuration file can be meant: not for numbers.
+    var isText = false
+    /// Shown in the example configuration when there is no default.
+    var example = ""
+    /// nil when the text doesn't meet the requirement.
+    var read: @Sendable (String) -> Value?
+    var show: @Sendable (Value) -> String
+}
+
+extension ValueForm<Int> {
+    static func count(_ range: ClosedRange<Int>) -> ValueForm {
+        ValueForm(
+            placeholder: "n",
+            requirement: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+            read: { text in wholeNumber(text).flatMap { range.contains($0) ? $0 : nil } },
+            show: { String($0) })
+    }
+
+    /// Bytes, bare or with KiB, MiB or GiB.
+    static func bytes(_ range: ClosedRange<Int>) -> ValueForm {
+        ValueForm(
+            placeholder: "bytes",
+            requirement: "a number of bytes from \(byteText(range.lowerBound)) to "
+                + "\(byteText(range.upperBound)), such as 1048576 or 1MiB",
+            read: { text in byteCount(text).flatMap { range.contains($0) ? $0 : nil } },
+            show: byteText)
+    }
+
+    static func seconds(_ range: ClosedRange<Int>) -> ValueForm {
+        ValueForm(
+            placeholder: "seconds",
+            requirement: "a whole number of seconds from \(range.lowerBound) to "
+                + "\(range.upperBound)",
+            read: { text in wholeNumber(text).flatMap { range.contains($0) ? $0 : nil } },
+            show: { String($0) })
+    }
+
+    private static let byteUnits = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+
+    /// Digits only: no sign, no space, none of the forms that YAML would read as a number too.
+    private static func wholeNumber(_ text: some StringProtocol) -> Int? {
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        return text.utf8.allSatisfy(digits.contains) ? Int(text) : nil
+    }
+
+    private static func byteCount(_ text: String) -> Int? {
+        for (unit, size) in byteUnits where text.hasSuffix(unit) {
+            guard let number = wholeNumber(text.dropLast(unit.count)) else { return nil }
+            let (bytes, overflow) = number.multipliedReportingOverflow(by: size)
+            return overflow ? nil : bytes
+        }
+        return wholeNumber(text)
+    }
+
+    private static func byteText(_ bytes: Int) -> String {
+        for (unit, size) in byteUnits where bytes >= size && bytes.isMultiple(of: size) {
+            return "\(bytes / size)\(unit)"
+        }
+        return String(bytes)
+    }
+}
+
+extension ValueForm<ListenAddress> {
+    static let address = ValueForm(
+        placeholder: "host:port",
+        requirement: "an address and a port, such as 127.0.0.1:8080 or [::1]:8080",
+        isText: true, read: { ListenAddress($0) }, show: \.text)
+}
+
+extension ValueForm<DataLocation> {
+    static let data = ValueForm(
+        placeholder: "directory", requirement: "a directory, or :memory:", isText: true,
+        read: { $0.isEmpty ? nil : DataLocation($0) }, show: \.text)
+}
+
+extension ValueForm<String?> {
+    /// A file that need not be named.
+    static let optionalFile = ValueForm(
+        placeholder: "file", requirement: "the name of a file", isText: true,
+        example: "/etc/lbfgsd/tokens",
+        read: { $0.isEmpty ? nil : .some($0) }, show: { $0 ?? "" })
+}
+
+extension ValueForm
+where Value: RawRepresentable<String> & CaseIterable & Sendable {
+    /// One of the type's cases, by name.
+    static var choice: ValueForm {
+        let names = Value.allCases.map(\.rawValue).joined(separator: "|")
+        return ValueForm(
+            placeholder: names,
+            requirement: "one of " + names.replacing("|", with: ", "), isText: true,
+            read: { Value(rawValue: $0) }, show: \.rawValue)
+    }
+}

@@ -1,0 +1,159 @@
+import Foundation
+import HTTPServer
+import HTTPTypes
+import Synchronization
+
+/// A server on a free port, for the length of one test.
+struct Harness: Sendable {
+    let server: HTTPServer
+    let log: Log
+
+    var port: Int { server.port }
+
+    func client() throws -> Client { try Client(port: port) }
+
+    /// Waits until the condition holds; false when it does not come true in time.
+    func eventually(
+        withinSeconds seconds: Double = 10, _ condition: () -> Bool
+    ) -> Bool {
+        let end = Date().addingTimeInterval(seconds)
+        while !condition() {
+            if Date() > end { return false }
+            usleep(2000)
+        }
+        return true
+    }
+}
+
+/// What the server observed, and what handlers want remembered.
+final class Log: Sendable {
+    struct Entry: Equatable {
+        var method: String
+        var target: String
+        var route: String?
+        var status: Int
+    }
+
+    private let state = Mutex<(entries: [Entry], notes: [String])>(([], []))
+
+    var entries: [Entry] { state.withLock { $0.entries } }
+    var notes: [String] { state.withLock { $0.notes } }
+
+    func append(_ entry: Entry) { state.withLock { $0.entries.append(entry) } }
+    func note(_ text: String) { state.withLock { $0.notes.append(text) } }
+}
+
+/// Starts a server, runs `body` on a thread of its own, and stops the server.
+///
+/// The thread matters: clients block, and as many blocked tests as there are cores would leave no
+/// thread to the handlers they wait for.
+@discardableResult
+func serving<Result: Sendable>(
+    _ routes: [Route] = standardRoutes(Log()), log: Log = Log(),
+    configure: (inout ServerConfiguration) -> Void = { _ in },
+    admit: @escaping HTTPServer.Admit = { _, _ in nil },
+    stopsAtEnd: Bool = true,
+    _ body: @escaping @Sendable (Harness) throws -> Result
+) async throws -> Result {
+    var configuration = ServerConfiguration(listen: .address(host: "127.0.0.1", port: 0))
+    configuration.stopGraceSeconds = 1
+    configure(&configuration)
+    let server = HTTPServer(
+        configuration: configuration, router: Router(routes), admit: admit,
+        refuse: { refusal, _ in
+            Response(
+                status: refusal.status, headerFields: [.contentType: "application/problem+json"],
+                body: .bytes(Array("\(refusal)".utf8)))
+        },
+        observe: { head, route, status, seconds in
+            log.append(
+                Log.Entry(
+                    method: head.method.rawValue, target: head.target, route: route, status: status)
+            )
+        })
+    try server.start()
+    let harness = Harness(server: server, log: log)
+    do {
+        let result = try await onThread { try body(harness) }
+        if stopsAtEnd { await server.stop() }
+        return result
+    } catch {
+        await server.stop()
+        throw error
+    }
+}
+
+/// The task goes on as itself, so that what it records is recorded for its test.
+func onThread<Result: Sendable>(
+    _ body: @escaping @Sendable () throws -> Result
+) async throws -> Result {
+    try await withTaskExecutorPreference(OwnThread()) { try body() }
+}
+
+/// Runs each job on a new thread.
+private final class OwnThread: TaskExecutor {
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        // The job is run once, here.
+        Thread.detachNewThread { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+}
+
+/// Runs `body` on so many threads at once, and waits for all.
+func inParallel(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
+    let failures = Mutex<[any Error]>([])
+    let group = DispatchGroup()
+    for index in 0..<count {
+        group.enter()
+        Thread.detachNewThread {
+            do { try body(index) } catch { failures.withLock { $0.append(error) } }
+            group.leave()
+        }
+    }
+    group.wait()
+    if let first = failures.withLock({ $0.first }) { throw first }
+}
+
+func text(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
+    Response(
+        status: status, headerFields: [.contentType: "text/plain"], body: .bytes(Array(text.utf8)))
+}
+
+/// Routes that most tests do with. The log is told what handlers go through.
+func standardRoutes(_ log: Log) -> [Route] {
+    [
+        Route(method: .get, pattern: "/hello", operationID: "hello") { _ in text("hello") },
+        Route(method: .get, pattern: "/items/{id}", operationID: "item") { request in
+            text(request.pathParameters["id"] ?? "")
+        },
+        Route(
+            method: .put, pattern: "/items/{id}", operationID: "putItem",
+            mediaTypes: ["application/json", "application/octet-stream"], bodyBytesMax: 32 << 20
+        ) { request in
+            log.note("put \(request.body.count)")
+            return Response(status: .ok, body: .bytes(request.body))
+        },
+        Route(method: .post, pattern: "/touch", operationID: "touch") { _ in text("touched") },
+        Route(method: .get, pattern: "/forever", operationID: "forever") { _ in
+            log.note("waiting")
+            try? await Task.sleep(for: .seconds(3600))
+            log.note("woken")
+            return text("at last")
+        },
+        Route(method: .post, pattern: "/forever", operationID: "write") { _ in
+            log.note("writing")
+            for _ in 0..<100 where !Task.isCancelled {
+                try? await Task.sleep(for: .milliseconds(10))
+            }
+            log.note(Task.isCancelled ? "write cancelled" : "written")
+            return text("written")
+        },
+        Route(method: .get, pattern: "/deaf", operationID: "deaf") { _ in
+            log.note("deaf")
+            await withCheckedContinuation { continuation in
+                DispatchQueue.global().asyncAfter(deadline: .now() + 6) { continuation.resume() }
+            }
+            return text("too late")
+        },
+    ]
+}

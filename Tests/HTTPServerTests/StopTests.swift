@@ -1,0 +1,157 @@
+import Foundation
+import HTTPServer
+import HTTPTypes
+import Testing
+
+@Suite("Leaving")
+struct StopTests {
+    @Test("two hundred long-polls do not keep a server from stopping")
+    func longPolls() async throws {
+        let log = Log()
+        let (server, clients) = try await serving(standardRoutes(log), stopsAtEnd: false) {
+            harness in
+            let clients = try (0..<200).map { _ in
+                let client = try harness.client()
+                client.send("GET /forever HTTP/1.1\r\nHost: a\r\n\r\n")
+                return client
+            }
+            #expect(harness.eventually { harness.server.activity.exchangesWaiting == 200 })
+            return Unchecked((harness.server, clients))
+        }.value
+        let began = Date()
+        await server.stop()
+        #expect(Date().timeIntervalSince(began) < 4)
+        let replies = Unchecked(clients)
+        try await onThread {
+            for client in replies.value {
+                let reply = try client.reply()
+                #expect(reply.text == "at last" && reply.closes)
+                #expect(client.isClosed())
+            }
+        }
+        #expect(log.notes.filter { $0 == "woken" }.count == 200)
+        #expect(server.activity.exchangesWaiting == 0 && server.activity.connectionsOpen == 0)
+    }
+
+    @Test("a handler that does not listen is spoken for")
+    func deaf() async throws {
+        let log = Log()
+        let (server, client) = try await serving(
+            standardRoutes(log), configure: { $0.stopGraceSeconds = 0.4 }, stopsAtEnd: false
+        ) { harness in
+            let client = try harness.client()
+            client.send("GET /deaf HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(harness.eventually { log.notes == ["deaf"] })
+            return Unchecked((harness.server, client))
+        }.value
+        let began = Date()
+        await server.stop()
+        #expect(Date().timeIntervalSince(began) < 5)
+        let reply = try client.reply()
+        #expect(reply.status == 503 && reply.text == "shuttingDown")
+    }
+
+    @Test("a write in flight is finished before the server leaves")
+    func write() async throws {
+        let log = Log()
+        let (server, client) = try await serving(
+            standardRoutes(log), configure: { $0.stopGraceSeconds = 10 }, stopsAtEnd: false
+        ) { harness in
+            let client = try harness.client()
+            client.send("POST /forever HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(harness.eventually { log.notes == ["writing"] })
+            return Unchecked((harness.server, client))
+        }.value
+        await server.stop()
+        #expect(try client.reply().text == "written")
+        #expect(log.notes == ["writing", "written"])
+    }
+
+    @Test("streams come to a clean end")
+    func streams() async throws {
+        let route = Route(method: .get, pattern: "/", operationID: "events") { _ in
+            let (stream, continuation) = AsyncStream<[UInt8]>.makeStream()
+            continuation.yield(Array("first".utf8))
+            // Held by the task, so that the stream stays open.
+            Task {
+                try? await Task.sleep(for: .seconds(20))
+                continuation.finish()
+            }
+            return Response(status: .ok, body: .stream(stream))
+        }
+        let (server, client) = try await serving([route], stopsAtEnd: false) { harness in
+            let client = try harness.client()
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            _ = try client.headLines()
+            #expect(try client.chunk() == Array("first".utf8))
+            return Unchecked((harness.server, client))
+        }.value
+        let began = Date()
+        await server.stop()
+        #expect(Date().timeIntervalSince(began) < 3)
+        #expect(try client.chunk() == nil)
+    }
+
+    @Test("stopping twice, at once, before a start and after, does nothing worse than once")
+    func twice() async throws {
+        try await serving { harness in
+            let reply = try harness.client().ask("GET", "/hello")
+            #expect(reply.status == 200)
+        }
+        let server = HTTPServer(
+            configuration: ServerConfiguration(listen: .address(host: "127.0.0.1", port: 0)),
+            router: Router([]))
+        await server.stop()
+        #expect(throws: ServerError.startedBefore) { try server.start() }
+        let other = HTTPServer(
+            configuration: ServerConfiguration(listen: .address(host: "127.0.0.1", port: 0)),
+            router: Router([]))
+        try other.start()
+        async let first: Void = other.stop()
+        async let second: Void = other.stop()
+        _ = await (first, second)
+        await other.stop()
+        other.quiesce()
+    }
+
+    @Test("after quiesce open connections are served and new ones refused")
+    func quiesce() async throws {
+        try await serving { harness in
+            let client = try harness.client()
+            #expect(try client.ask("GET", "/hello").status == 200)
+            harness.server.quiesce()
+            harness.server.quiesce()
+            #expect(harness.eventually { (try? Client(port: harness.port)) == nil })
+            #expect(try client.ask("GET", "/hello").status == 200)
+        }
+    }
+
+    @Test("servers start and stop under load, again and again, and never abort")
+    func underLoad() async throws {
+        let log = Log()
+        for round in 0..<10 {
+            let server = try await serving(
+                standardRoutes(log), configure: { $0.threads = 1 + round % 2 }, stopsAtEnd: false
+            ) { harness in
+                for index in 0..<8 {
+                    Thread.detachNewThread {
+                        while let client = try? harness.client() {
+                            let path = index % 4 == 0 ? "/forever" : "/hello"
+                            while (try? client.ask("GET", path))?.closes == false {}
+                        }
+                    }
+                }
+                usleep(30_000)
+                return harness.server
+            }
+            await server.stop()
+            #expect(server.activity.exchangesWaiting == 0)
+        }
+    }
+}
+
+/// Carries test clients from one thread to another, one at a time.
+struct Unchecked<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+}

@@ -1,0 +1,165 @@
+import Foundation
+import HTTPServer
+import HTTPTypes
+import Synchronization
+import Testing
+
+@Suite("Streams")
+struct StreamTests {
+    /// A stream that the test pushes into, on `/events`.
+    private final class Source: Sendable {
+        private let continuations = Mutex<[AsyncStream<[UInt8]>.Continuation]>([])
+        let ended = Atomic<Int>(0)
+
+        var count: Int { continuations.withLock { $0.count } }
+
+        func send(_ text: String) {
+            for continuation in continuations.withLock({ $0 }) {
+                continuation.yield(Array(text.utf8))
+            }
+        }
+
+        func finish() {
+            for continuation in continuations.withLock({ $0 }) { continuation.finish() }
+        }
+
+        var route: Route {
+            Route(method: .get, pattern: "/events", operationID: "events") { _ in
+                let (stream, continuation) = AsyncStream<[UInt8]>.makeStream()
+                continuation.onTermination = { _ in self.ended.add(1, ordering: .relaxed) }
+                self.continuations.withLock { $0.append(continuation) }
+                return Response(
+                    status: .ok, headerFields: [.contentType: "text/event-stream"],
+                    body: .stream(stream))
+            }
+        }
+    }
+
+    private static let get = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    @Test("pieces arrive one by one, when they are sent")
+    func oneByOne() async throws {
+        let source = Source()
+        try await serving([source.route]) { harness in
+            let client = try harness.client()
+            client.send(Self.get)
+            let head = try client.headLines()
+            #expect(head[0].hasSuffix("200 OK"))
+            for index in 0..<5 {
+                client.setTimeout(seconds: 0.05)
+                #expect(throws: Client.Failure.self) { try client.chunk() }
+                client.setTimeout(seconds: 10)
+                source.send("data: \(index)\n\n")
+                #expect(try client.chunk() == Array("data: \(index)\n\n".utf8))
+            }
+            source.finish()
+            #expect(try client.chunk() == nil)
+            // The connection is as good as new.
+            client.send(Self.get)
+            #expect(try client.headLines()[0].hasSuffix("200 OK"))
+        }
+    }
+
+    @Test("a stream of nothing is an empty body")
+    func empty() async throws {
+        let route = Route(method: .get, pattern: "/", operationID: "empty") { _ in
+            Response(status: .ok, body: .stream(AsyncStream { $0.finish() }))
+        }
+        try await serving([route]) { harness in
+            let client = try harness.client()
+            for _ in 0..<20 { #expect(try client.ask("GET", "/").body.isEmpty) }
+        }
+    }
+
+    @Test(
+        "when the client leaves, the stream ends though nothing is sent", arguments: [true, false])
+    func vanishes(byReset: Bool) async throws {
+        let source = Source()
+        try await serving([source.route]) { harness in
+            var client: Client? = try harness.client()
+            client?.send(Self.get)
+            _ = try client?.headLines()
+            #expect(harness.eventually { harness.server.activity.exchangesWaiting == 1 })
+            if byReset { client?.resetOnClose() }
+            client = nil
+            #expect(harness.eventually { source.ended.load(ordering: .relaxed) == 1 })
+            #expect(harness.eventually { harness.server.activity.exchangesInFlight == 0 })
+        }
+    }
+
+    @Test("HEAD on a stream has a header only, and lets the stream go")
+    func head() async throws {
+        let source = Source()
+        try await serving([source.route]) { harness in
+            let client = try harness.client()
+            #expect(try client.ask("HEAD", "/events").status == 200)
+            #expect(harness.eventually { source.ended.load(ordering: .relaxed) == 1 })
+            #expect(try client.rest().isEmpty)
+        }
+    }
+
+    @Test("an HTTP/1.0 client gets a stream without chunks, until the end")
+    func http10() async throws {
+        let source = Source()
+        try await serving([source.route]) { harness in
+            let client = try harness.client()
+            client.send("GET /events HTTP/1.0\r\n\r\n")
+            #expect(harness.eventually { source.count == 1 })
+            source.send("abc")
+            source.finish()
+            #expect(try client.reply().text == "abc")
+        }
+    }
+
+    @Test("a long listing that is pulled never runs far ahead of its client, and arrives whole")
+    func pulled() async throws {
+        let (counter, total) = (Counter(), 800)
+        let route = Route(method: .get, pattern: "/events", operationID: "list") { _ in
+            Response(
+                status: .ok,
+                body: .stream(
+                    AsyncStream(unfolding: {
+                        await counter.next(below: total)
+                            ? [UInt8](repeating: 1, count: 65_536) : nil
+                    })))
+        }
+        try await serving([route]) { harness in
+            let client = try harness.client()
+            client.send(Self.get)
+            _ = try client.headLines()
+            usleep(300_000)
+            // What the server may hold, what the sockets may hold, and not much more.
+            #expect(counter.count < 300)
+            var count = 0
+            while let chunk = try client.chunk() { count += chunk.count }
+            #expect(count == total * 65_536)
+        }
+    }
+
+    private final class Counter: Sendable {
+        private let value = Atomic<Int>(0)
+        var count: Int { value.load(ordering: .relaxed) }
+        func next(below limit: Int) async -> Bool {
+            value.add(1, ordering: .relaxed).newValue <= limit
+        }
+    }
+
+    @Test("a client that takes nothing is cut, and its stream ends")
+    func stalled() async throws {
+        let source = Source()
+        let configure: (inout ServerConfiguration) -> Void = {
+            $0.streamBufferBytesMax = 64 * 1024
+            $0.streamStallSeconds = 0.5
+        }
+        try await serving([source.route], configure: configure) { harness in
+            let client = try harness.client()
+            client.send(Self.get)
+            _ = try client.headLines()
+            let piece = String(repeating: "x", count: 65_536)
+            for _ in 0..<400 { source.send(piece) }
+            #expect(harness.eventually { source.ended.load(ordering: .relaxed) == 1 })
+            #expect(harness.eventually { harness.server.activity.connectionsOpen == 0 })
+            #expect(harness.server.activity.connectionsCut == 1)
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import Foundation
+import SQLiteStore
+import Sessions
+import Synchronization
+import Testing
+
+/// A run that is copied, now and then, as a crash at `point` would leave it.
+final class CrashRun: Sendable {
+    let root: String
+    let point: WritePoint
+    let seed: UInt64
+    let crashes = Mutex<[Crash]>([])
+    private let acknowledged = Mutex<[Int: SequenceNumber]>([:])
+    /// Sizes of the segments at the newest commit.
+    private let synced = Mutex<[String: Int]>([:])
+
+    init(root: String, point: WritePoint, seed: UInt64) {
+        self.root = root
+        self.point = point
+        self.seed = seed
+    }
+
+    private var live: String { root + "/live" }
+
+    func workload(sessions: Int, commits: Int) async throws {
+        var limits = SQLiteStoreLimits()
+        limits.inlineBytesMax = 100
+        limits.segmentBytesMax = 4096
+        limits.checkpointPages = 40
+        let passed = Mutex(0)
+        let store = try await SQLiteStore(
+            directory: live, limits: limits,
+            faults: { [self] reached in
+                if reached == point {
+                    let count = passed.withLock { passed in
+                        passed += 1
+                        return passed
+                    }
+                    if count % 7 == seed % 7 { crash(count) }
+                }
+                if reached == .answer { noteSegments() }
+                return 0
+            }, onFatal: { fatalError($0) })
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for session in 1...sessions {
+                group.addTask { [self] in
+                    try await store.begin(session)
+                    acknowledged.withLock { $0[session] = 1 }
+                    for sequence in 2...commits {
+                        try await store.advance(session, to: sequence)
+                        acknowledged.withLock { $0[session] = sequence }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        await store.close()
+    }
+
+    /// On the committer's queue, so that nobody writes meanwhile.
+    private func crash(_ number: Int) {
+        let acknowledged = acknowledged.withLock { $0 }
+        let copy = root + "/crash-\(number)"
+        do {
+            try copyCrashed(live, to: copy)
+        } catch {
+            Issue.record("\(error)")
+            return
+        }
+        crashes.withLock {
+            $0.append(
+                Crash(
+                    directory: copy, acknowledged: acknowledged,
+                    segmentSizes: synced.withLock { $0 }))
+        }
+    }
+
+    private func noteSegments() {
+        let segments = live + "/segments"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: segments)) ?? []
+        let sizes = names.map { ($0, (try? sizeOfFile(segments + "/" + $0)) ?? 0) }
+        synced.withLock { $0 = Dictionary(uniqueKeysWithValues: sizes) }
+    }
+}
+
+struct Crash: Sendable {
+    var directory: String
+    var acknowledged: [Int: SequenceNumber]
+    var segmentSizes: [String: Int]
+
+    func verify(_ comment: String) async throws {
+        let store = try await SQLiteStore(directory: directory)
+        #expect(try await store.inconsistencies() == [], "\(comment)")
+        for (session, sequence) in acknowledged {
+            let newest = try await store.load(workID(session)).newest.sequence
+            #expect(newest == sequence || newest == sequence + 1, "\(comment)")
+        }
+        for session in 1...4 {
+            try await store.verify(session, comment)
+        }
+        // It can go on from here.
+        for (session, _) in acknowledged {
+            let newest = try await store.load(workID(session)).newest.sequence
+            try await store.advance(session, to: newest + 1)
+            try await store.verify(session, comment)
+        }
+        await store.close()
+    }
+}

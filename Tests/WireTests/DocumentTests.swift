@@ -1,0 +1,140 @@
+import Foundation
+import Sessions
+import Testing
+import Wire
+
+private func make() -> SessionService {
+    SessionService(store: MemoryStore(), now: { Date(timeIntervalSince1970: 1_700_000_000.25) })
+}
+
+private let create = """
+    {"name": "a\\u0007\\"b", "labels": {"team": "flow"},
+     "params": [{"name": "w", "shape": [1, 2], "values": [1, 2]}, {"name": "b", "shape": [], \
+    "values": [0]}], "options": {"max_iter": 1}}
+    """
+
+@Suite("Documents have every field, in order")
+struct DocumentTests {
+    @Test("of a session")
+    func session() async throws {
+        let service = make()
+        let view = try await service.create(CreateRequest(json: utf8(create))).value
+        #expect(
+            text(view.json) == """
+                {"id":"\(view.record.id)","name":"a\\u0007\\"b","labels":{"team":"flow"},\
+                "state":"idle","dtype":"float64","n":3,\
+                "params":[{"name":"w","shape":[1,2]},{"name":"b","shape":[]}],\
+                "options":{"lr":1.0,"max_iter":1,"max_eval":1,"tolerance_grad":1e-07,\
+                "tolerance_change":1e-09,"history_size":100,"line_search_fn":null,"mode":"torch"},\
+                "step":0,"evaluation":0,"loss":null,"origin":null,\
+                "memory_bytes_estimate":\(view.memoryBytesEstimate),\
+                "created_at":"2023-11-14T22:13:20.250000Z",\
+                "updated_at":"2023-11-14T22:13:20.250000Z"}
+                """)
+    }
+
+    @Test("of a list")
+    func list() async throws {
+        let service = make()
+        let id = try await service.create(CreateRequest(json: utf8(create))).value.record.id
+        _ = try await service.create(CreateRequest(json: utf8("{\"x0\": [1]}")))
+        let first = try await service.list(pageSize: 1)
+        let token = try #require(first.next)
+        #expect(text(first.json).hasSuffix("\"next_page_token\":\"\(token.text)\"}"))
+        let second = try await service.list(pageSize: 1, after: token)
+        #expect(
+            text(second.json) == """
+                {"sessions":[{"id":"\(id)","name":"a\\u0007\\"b","labels":{"team":"flow"},\
+                "state":"idle","dtype":"float64","n":3,"step":0,"evaluation":0,"loss":null,\
+                "origin":null,"created_at":"2023-11-14T22:13:20.250000Z",\
+                "updated_at":"2023-11-14T22:13:20.250000Z"}],"next_page_token":null}
+                """)
+    }
+
+    @Test("of a turn, a step, the parameters and a checkpoint")
+    func turn() async throws {
+        let service = make()
+        let id = try await service.create(CreateRequest(json: utf8(create))).value.record.id
+        #expect(
+            text(try await service.turn(id).json)
+                == "{\"session\":\"\(id)\",\"state\":\"idle\",\"step\":0,\"x\":[1.0,2.0,0.0],"
+                + "\"result\":null}")
+        #expect(
+            text(try await service.beginStep(id).value.json)
+                == "{\"session\":\"\(id)\",\"state\":\"evaluating\",\"step\":1,"
+                + "\"evaluation\":{\"number\":1,\"x\":[1.0,2.0,0.0]}}")
+        #expect(
+            text(try await service.step(id, number: 1).json(session: id)) == """
+                {"session":"\(id)","step":1,"state":"running",\
+                "started_at":"2023-11-14T22:13:20.250000Z","ended_at":null,\
+                "first_evaluation":null,"last_evaluation":null,"result":null}
+                """)
+        let zero = try TellRequest(json: utf8("{\"loss\": 0.5, \"gradients\": {\"w\": null}}"))
+        let turn = try await service.tell(id, evaluation: 1, zero).value
+        let result = """
+            {"reason":"gradient_tolerance","converged":true,"loss_before":0.5,"loss":0.5,\
+            "iterations":0,"evaluations":1,"gradient_norm_inf":0.0}
+            """
+        #expect(
+            text(turn.json)
+                == "{\"session\":\"\(id)\",\"state\":\"idle\",\"step\":1,\"x\":[1.0,2.0,0.0],"
+                + "\"result\":\(result)}")
+        #expect(
+            text(try await service.step(id, number: 1).json(session: id)) == """
+                {"session":"\(id)","step":1,"state":"ended",\
+                "started_at":"2023-11-14T22:13:20.250000Z",\
+                "ended_at":"2023-11-14T22:13:20.250000Z","first_evaluation":1,\
+                "last_evaluation":1,"result":\(result)}
+                """)
+        #expect(
+            text(try await service.parameters(id).json) == """
+                {"dtype":"float64","params":[{"name":"w","shape":[1,2],"values":[1.0,2.0]},\
+                {"name":"b","shape":[],"values":[0.0]}]}
+                """)
+        let checkpoint = try await service.createCheckpoint(id, name: "a").value
+        #expect(
+            text(checkpoint.json) == """
+                {"id":"1","session":"\(id)","name":"a","state":"idle","step":1,"evaluation":1,\
+                "loss":0.5,"created_at":"2023-11-14T22:13:20.250000Z"}
+                """)
+    }
+}
+
+@Suite("Parameters that were read")
+struct ReadParametersTests {
+    @Test("can be sent back, with their form checked")
+    func parametersComeBack() async throws {
+        let service = make()
+        let view = try await service.create(CreateRequest(json: utf8(create))).value
+        let document = try ParametersDocument(
+            json: try await service.parameters(view.record.id).json)
+        #expect(document.input == .named(["w": [1, 2], "b": [0]]))
+        #expect(document.mismatches(with: view.record) == [])
+        let other = try ParametersDocument(
+            json: utf8(
+                """
+                {"dtype": "float32", "params": [{"name": "w", "shape": [2, 1], "values": [1, 2]}]}
+                """))
+        #expect(other.mismatches(with: view.record).map(\.field) == ["dtype", "params.w"])
+    }
+}
+
+@Suite("A page token")
+struct PageTokenTests {
+    @Test("comes back as it went", arguments: [0, 1, -1, 255, Int64.max, Int64.min])
+    func roundTrip(below: Int64) {
+        let token = PageToken(below: below)
+        #expect(token.text.utf8.count == 11)
+        #expect(PageToken(text: token.text) == token)
+    }
+
+    @Test(
+        "that nobody gave out is none",
+        arguments: [
+            "", "a", "AAAAAAAAAAA=", "AAAAAAAAAAB", "AAAAAAAAAA", "AAAAAAAAAAAA", "////////8A", "ä",
+            " ",
+        ])
+    func foreign(text: String) {
+        #expect(PageToken(text: text) == nil)
+    }
+}

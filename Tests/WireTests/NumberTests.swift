@@ -1,0 +1,129 @@
+import Sessions
+import Testing
+import Wire
+
+private let odd: [Double] = [
+    0, -0.0, 1, -1, 0.1, 1 / 3, .pi, .leastNonzeroMagnitude, -.leastNonzeroMagnitude,
+    .leastNormalMagnitude, .leastNormalMagnitude.nextDown, .greatestFiniteMagnitude,
+    -.greatestFiniteMagnitude, 1e22, 1e23, 9_007_199_254_740_994, 1e15, 1e16,
+    123_456_789_012_345_680,
+]
+
+private func tell(_ gradient: [Double]) throws -> [Double] {
+    let numbers = gradient.map { value in
+        if value.isNaN { return "\"NaN\"" }
+        if value.isInfinite { return value < 0 ? "\"-Infinity\"" : "\"Infinity\"" }
+        return value.description
+    }
+    let json = "{\"loss\": 1, \"gradient\": [\(numbers.joined(separator: ","))]}"
+    guard case .evaluated(_, .flat(let read)) = try TellRequest(json: utf8(json)) else {
+        Issue.record("not a flat gradient")
+        return []
+    }
+    return read
+}
+
+/// x as a client gets it: through a session, and written by it.
+private func written(_ values: [Double], as dtype: DType = .float64) async throws -> String {
+    let service = SessionService(store: MemoryStore())
+    var request = CreateRequest(parameters: [
+        ParameterInput(name: nil, shape: [values.count], values: values)
+    ])
+    request.dtype = dtype
+    let id = try await service.create(request).value.record.id
+    return text(try await service.parameters(id).json)
+}
+
+private func flat(_ document: ParametersDocument) -> [Double] {
+    guard case .named(let named) = document.input else { return [] }
+    return named["0"] ?? []
+}
+
+@Suite("Numbers keep their bits")
+struct NumberBitsTests {
+    @Test("when they are read")
+    func read() throws {
+        #expect(try tell(odd).map(\.bitPattern) == odd.map(\.bitPattern))
+    }
+
+    @Test("when they are written and read again")
+    func writtenAndRead() async throws {
+        let json = try await written(odd)
+        let read = flat(try ParametersDocument(json: utf8(json)))
+        #expect(read.map(\.bitPattern) == odd.map(\.bitPattern))
+    }
+
+    @Test("whatever bits they are")
+    func random() async throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = Seeded(seed: seed)
+        let values = (0..<20_000).map { _ in
+            Double(bitPattern: UInt64.random(in: 0...UInt64.max, using: &generator))
+        }.filter(\.isFinite)
+        let read = flat(try ParametersDocument(json: utf8(try await written(values))))
+        #expect(read.map(\.bitPattern) == values.map(\.bitPattern), "seed \(seed)")
+    }
+
+    @Test("of Float32 too, written as the Float64 that each is")
+    func float32() async throws {
+        let json = try await written([0.1, -0.0, 16_777_217], as: .float32)
+        #expect(json.contains("[0.10000000149011612,-0.0,16777216.0]"))
+    }
+
+    @Test("and minus zero has a point, without which many readers drop its sign")
+    func minusZero() async throws {
+        #expect(try await written([-0.0]).contains("[-0.0]"))
+        #expect(try tell([-0.0]).map(\.sign) == [.minus])
+        let bare = try TellRequest(json: utf8("{\"loss\": -0, \"gradient\": []}"))
+        guard case .evaluated(let loss, _) = bare else { return }
+        #expect(loss.sign == .minus)
+    }
+
+    @Test("and tiny ones round to zero instead of failing")
+    func underflow() throws {
+        let request = try CreateRequest(json: utf8("{\"x0\": [1e-400, -1e-400]}"))
+        #expect(request.parameters[0].values.map(\.bitPattern) == [0, (-0.0).bitPattern])
+    }
+}
+
+@Suite("Numbers that are not finite are strings")
+struct NonFiniteTests {
+    @Test(
+        "wherever they stand in an array",
+        arguments: [
+            [Double.nan], [1, .nan], [.nan, 1], [.infinity, -.infinity],
+            [1, .infinity, 2, -.infinity],
+        ])
+    func inArray(gradient: [Double]) throws {
+        let read = try tell(gradient)
+        #expect(read.count == gradient.count)
+        for (left, right) in zip(read, gradient) {
+            #expect(left == right || (left.isNaN && right.isNaN))
+        }
+    }
+
+    @Test("as a loss")
+    func asLoss() throws {
+        let tell = try TellRequest(json: utf8("{\"loss\": \"-Infinity\", \"gradient\": [0]}"))
+        #expect(tell == .evaluated(loss: -.infinity, gradient: .flat([0])))
+    }
+
+    @Test("but stay names where names are wanted")
+    func names() throws {
+        let json = """
+            {"state": {}, "param_groups": [{"params": [0, 1], "param_names": ["NaN", "Infinity"]}]}
+            """
+        #expect(try StateDict(json: utf8(json)).paramNames == ["NaN", "Infinity"])
+    }
+}
+
+@Suite("Whole numbers")
+struct WholeNumberTests {
+    @Test(
+        "may have a point, and all 64 bits",
+        arguments: [("20", 20), ("20.0", 20), ("2e1", 20), ("4611686018427387904", 1 << 62)])
+    func spellings(text: String, value: Int) throws {
+        let update = try UpdateRequest(json: utf8("{\"options\": {\"max_iter\": \(text)}}"))
+        #expect(update.options?.maxIterations == value)
+    }
+}

@@ -1,0 +1,101 @@
+"""The command as an operator meets it: run to its end, or serving on a free port.
+
+Used by test_command.py and test_deploy.py; knows no pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from daemon import binary
+
+START_SECONDS = 30
+STOP_SECONDS = 30
+
+# What a test sets for the daemon comes from the test alone.
+OURS = re.compile(r"^(LBFGSD_|NOTIFY_|WATCHDOG_|LISTEN_|JOURNAL_|STATE_|CREDENTIALS_|NO_COLOR)")
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not OURS.match(name)}
+    return {**kept, **more}
+
+
+def run(*arguments, cwd=None, **variables) -> subprocess.CompletedProcess:
+    """`lbfgsd ARGUMENTS...`, run to its end."""
+    return subprocess.run(
+        [str(binary()), *(str(argument) for argument in arguments)], capture_output=True, text=True,
+        env=environment(**variables), cwd=cwd, timeout=START_SECONDS)
+
+
+class Serving:
+    """`lbfgsd serve ARGUMENTS...` as a process, with its log in a file."""
+
+    def __init__(self, log: Path, *arguments, command: tuple = (), **variables):
+        self.log = log
+        line = [*command, binary(), "serve", *arguments]
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [str(word) for word in line], stdout=stream, stderr=stream,
+                stdin=subprocess.DEVNULL, env=environment(**variables))
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> re.Match:
+        """Waits until the log has a match."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if match := re.search(pattern, self.text):
+                return match
+            if self.process.poll() is not None:
+                raise AssertionError(f"it ended with {self.process.returncode}:\n{self.text}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no {pattern!r} in its log:\n{self.text}")
+            time.sleep(0.01)
+
+    @property
+    def url(self) -> str:
+        return self.wait_for(r"\bready .*\burl=\"?(http://[^\s\"]+)")[1]
+
+    def get(self, path: str, token: str | None = None, **more) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        more.setdefault("timeout", 60)
+        return requests.get(self.url + path, headers={**headers, **more.pop("headers", {})}, **more)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def serving(home: Path, *arguments, listen: str = "127.0.0.1:0", data=None, **more):
+    """A daemon of the test's own, killed at the end if the test didn't stop it."""
+    where = data or home / "data"
+    daemon = Serving(home / "log", "--listen", listen, "--data", where, *arguments, **more)
+    try:
+        yield daemon
+    finally:
+        if daemon.process.poll() is None:
+            daemon.process.kill()
+        daemon.process.wait()
+
+
+def settings(text: str) -> dict[str, tuple[str, str]]:
+    """What check-config printed: setting -> (value, origin); unset ones have no value."""
+    found = {}
+    for line in text.splitlines():
+        if match := re.match(r"(?:# )?([a-z-]+):\s*(.*?)\s+# (.+)$", line):
+            found[match[1]] = (match[2].strip('"'), match[3])
+        elif match := re.match(r"# ([a-z-]+):\s+# not set", line):
+            found[match[1]] = ("", "default")
+    return found

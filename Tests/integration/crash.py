@@ -1,0 +1,310 @@
+"""Kills the daemon with SIGKILL again and again while clients work, and checks its promise:
+
+    A result that got a 2xx is on disk. After kill -9 or power loss the session resumes at the same
+    trial point, bit for bit. Each result is applied exactly once; an evaluation may be computed
+    more than once.
+
+    python Tests/integration/crash.py --kills 2000 --seed 7
+
+Each worker runs one script after the other (scripts.py): first in a daemon that nobody kills, then
+in the one that is being killed, with a client that repeats blindly what it got no answer to. Every
+number that the second shows must be one that the first showed. The seed decides the scripts and the
+moments of the kills; which instruction a kill hits is chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# The closures must give the same bits each time they are computed, and leave room for the daemon.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import requests  # noqa: E402
+from daemon import Daemon, trace_points  # noqa: E402
+from expectations import replayed  # noqa: E402
+from scripts import Life, Script, normal_trace  # noqa: E402
+
+WORKERS = 6
+GIVE_UP_SECONDS = 60
+RETRY_SECONDS = 0.005
+REQUEST_SECONDS = 20
+BUSY_SECONDS = (0.0, 0.7)
+EARLY_SECONDS = (0.0, 0.15)
+EARLY_SHARE, IDLE_SHARE = 0.15, 0.07
+
+
+class Broken(AssertionError):
+    """The promise was not kept."""
+
+
+@dataclass
+class Ledger:
+    """What a client knows of one session in the daemon that is being killed."""
+    role: str
+    expected_trace: list[tuple]
+    acknowledged: list[tuple[int, bytes]] = field(default_factory=list)
+
+
+class PatientApi:
+    """Repeats a request until it is answered. `ledgers` is None for the daemon nobody kills."""
+
+    def __init__(self, url: str, chaos: "Chaos | None" = None):
+        self.url, self.chaos, self.session = url, chaos, requests.Session()
+
+    def call(self, method: str, path: str, body=None, key=None, allowed=()) -> requests.Response:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if key:
+            headers["Idempotency-Key"] = key
+        deadline, tries = time.monotonic() + GIVE_UP_SECONDS, 0
+        while True:
+            response = self._try(method, path, body, headers)
+            if response is not None and response.status_code != 503:
+                break
+            tries += 1
+            if time.monotonic() > deadline or self.chaos and self.chaos.failures:
+                raise Broken(f"{method} {path}: no answer for {GIVE_UP_SECONDS} s")
+            time.sleep(RETRY_SECONDS)
+        if not response.ok and response.status_code not in allowed:
+            raise Broken(f"{method} {path} after {tries} tries in vain: {response.status_code} "
+                         f"{response.text[:500]}")
+        if self.chaos:
+            self.chaos.count(tries, replayed(response), method)
+        return response
+
+    def _try(self, method, path, body, headers) -> requests.Response | None:
+        if self.chaos:
+            self.chaos.gate.wait()
+        try:
+            return self.session.request(method, self.url + path, data=body, headers=headers,
+                                        timeout=REQUEST_SECONDS)
+        except requests.RequestException:
+            self.session.close()
+            self.session = requests.Session()
+            return None
+
+    def told(self, session: str, number: int, body: bytes) -> None:
+        if self.chaos:
+            with self.chaos.lock:
+                self.chaos.ledgers[session].acknowledged.append((number, body))
+
+    def begun(self, session: str, role: str) -> None:
+        if self.chaos:
+            self.chaos.enter(session, role)
+
+
+class Chaos:
+    """The daemon that is being killed, the one that isn't, and the clients of both."""
+
+    def __init__(self, home: Path, seed: int, kills: int):
+        self.seed, self.kills_wanted = seed, kills
+        self.victim = Daemon(home / "victim", home / "victim.log")
+        self.calm = Daemon(home / "calm", home / "calm.log")
+        self.lock = threading.Lock()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.over = threading.Event()
+        self.ledgers: dict[str, Ledger] = {}
+        self.traces: dict[int, dict[str, list[tuple]]] = {}
+        self.worker_index = threading.local()
+        self.sessions_expected: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        self.calm.start()
+        self.victim.start()
+        workers = [threading.Thread(target=self._work, args=(w,), daemon=True) for w in range(WORKERS)]
+        try:
+            for worker in workers:
+                worker.start()
+            self._kill_again_and_again()
+            self.over.set()
+            for worker in workers:
+                worker.join(10 * GIVE_UP_SECONDS)
+                if worker.is_alive():
+                    self.failures.append("a client came to no end")
+            if not self.failures:
+                self._check_that_every_post_counted_once()
+        except Exception:
+            self.failures.append(traceback.format_exc())
+        finally:
+            self.over.set()
+            self.gate.set()
+            self.calm.close()
+            self.victim.close()
+
+    # Clients
+
+    def _work(self, worker: int) -> None:
+        index = worker
+        while not self.over.is_set() and not self.failures:
+            script = Script(self.seed, index)
+            try:
+                self._run_script(index)
+            except Exception:
+                self.failures.append(f"{script}\n{traceback.format_exc()}")
+            index += WORKERS
+
+    def _run_script(self, index: int) -> None:
+        expected: list[tuple] = []
+        Life(Script(self.seed, index), PatientApi(self.calm.url),
+             lambda *observation: expected.append(observation)).run()
+        self.worker_index.traces = {
+            role: value for role, what, value in expected if what == "trace"}
+        position = 0
+
+        def compare(*observation) -> None:
+            nonlocal position
+            if observation != expected[position]:
+                raise Broken(f"observation {position} is\n{observation}\ninstead of\n{expected[position]}")
+            position += 1
+
+        life = Life(Script(self.seed, index), PatientApi(self.victim.url, self), compare)
+        life.run()
+        if position != len(expected):
+            raise Broken(f"{position} observations instead of {len(expected)}")
+        with self.lock:
+            self.sessions_expected[f"{self.seed}/{index}"] += 1 + life.forks
+            self.counts["scripts"] += 1
+            self.counts["observations"] += position
+
+    def enter(self, session: str, role: str) -> None:
+        with self.lock:
+            self.ledgers[session] = Ledger(role, self.worker_index.traces[role])
+
+    def count(self, tries: int, was_replayed: bool, method: str) -> None:
+        with self.lock:
+            self.counts["answers"] += 1
+            self.counts["requests without an answer"] += tries
+            if was_replayed:
+                self.counts["answered, though the answer was lost (replayed)"] += 1
+                if not tries:
+                    self.failures.append(f"a {method} that was sent once was taken for a repetition")
+
+    # Kills
+
+    def _kill_again_and_again(self) -> None:
+        chance = random.Random(f"{self.seed}/kills")
+        while self.counts["kills"] < self.kills_wanted and not self.failures:
+            dice = chance.random()
+            if dice < EARLY_SHARE:
+                self._kill("during start-up", chance.uniform(*EARLY_SECONDS))
+                self.victim.spawn()
+                continue
+            if dice < EARLY_SHARE + IDLE_SHARE:
+                self.victim.wait_ready()
+                self.gate.clear()
+                self._kill("while idle", chance.uniform(*BUSY_SECONDS))
+            else:
+                self._kill("at work", chance.uniform(*BUSY_SECONDS))
+            with self.lock:
+                known = {session: list(ledger.acknowledged) for session, ledger in self.ledgers.items()}
+            self.victim.spawn()
+            began = time.monotonic()
+            self.victim.wait_ready()
+            self.slowest = max(getattr(self, "slowest", 0), time.monotonic() - began)
+            self.gate.set()
+            self._check(known)
+
+    def _kill(self, when: str, after_seconds: float) -> None:
+        time.sleep(after_seconds)
+        if not self.victim.alive:
+            raise Broken(f"the daemon ended by itself: {self.victim.process.returncode}")
+        self.victim.kill()
+        self.counts["kills"] += 1
+        self.counts[f"kills {when}"] += 1
+
+    def _check(self, known: dict[str, list[tuple[int, bytes]]]) -> None:
+        """All that was acknowledged before the kill is there, once, in order, as it was told."""
+        client = requests.Session()
+        newest = list(known)[-4 * WORKERS:]
+        for session in newest:
+            acknowledged, ledger = known[session], self.ledgers[session]
+            url = f"{self.victim.url}/v1/sessions/{session}"
+            response = client.get(f"{url}/trace", timeout=REQUEST_SECONDS)
+            if response.status_code != 200:
+                raise Broken(f"the trace of {session}: {response.status_code} {response.text[:300]}")
+            trace = normal_trace(response.json())
+            if trace != ledger.expected_trace[: len(trace)]:
+                raise Broken(f"the trace of {session} ({ledger.role}) is {trace}\n"
+                             f"instead of the beginning of {ledger.expected_trace}")
+            there = Counter(point["evaluation"] for point in trace_points(response.json()))
+            if lost := [number for number, _ in acknowledged if there[number] != 1]:
+                raise Broken(f"results of {session} that got a 2xx are lost: {lost}")
+            if acknowledged:
+                number, body = acknowledged[-1]
+                again = client.put(f"{url}/evaluations/{number}/result", data=body,
+                                   headers={"Content-Type": "application/json"},
+                                   timeout=REQUEST_SECONDS)
+                if again.status_code != 200 or not replayed(again):
+                    raise Broken(f"evaluation {number} of {session}, told again: {again.status_code} "
+                                 f"{dict(again.headers)} {again.text[:300]}")
+            self.counts["traces checked"] += 1
+
+    def _check_that_every_post_counted_once(self) -> None:
+        listed, path = Counter(), "/v1/sessions?page_size=100"
+        while path:
+            page = requests.get(self.victim.url + path, timeout=REQUEST_SECONDS).json()
+            listed.update(item["labels"]["script"] for item in page["sessions"])
+            token = page.get("next_page_token")
+            path = f"/v1/sessions?page_size=100&page_token={token}" if token else None
+        if listed != self.sessions_expected:
+            raise Broken(f"sessions a script: {listed}\ninstead of {self.sessions_expected}")
+
+
+@dataclass
+class Report:
+    seed: int
+    seconds: float
+    counts: Counter
+    slowest_start: float
+    failures: list[str]
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}, {self.seconds:.0f} s, slowest start {self.slowest_start:.2f} s"]
+        lines += [f"  {name}: {count}" for name, count in sorted(self.counts.items())]
+        lines += [f"FAILED: {failure}" for failure in self.failures]
+        return "\n".join(lines)
+
+
+def run(kills: int, seed: int, home: Path) -> Report:
+    began = time.monotonic()
+    chaos = Chaos(home, seed, kills)
+    chaos.run()
+    if chaos.failures:
+        chaos.failures.append(f"the end of the daemon's log:\n{chaos.victim.tail(30)}")
+    return Report(seed, time.monotonic() - began, chaos.counts, getattr(chaos, "slowest", 0),
+                  chaos.failures)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    home = Path(tempfile.mkdtemp(prefix="lbfgsd-crash-"))
+    report = run(arguments.kills, arguments.seed, home)
+    print(report)
+    if report.failures:
+        print(f"the data directories are kept in {home}")
+        return 1
+    shutil.rmtree(home)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

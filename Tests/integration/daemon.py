@@ -1,0 +1,197 @@
+"""The real daemon as a child process, and a client for it that is as thin as can be.
+
+Used by the fixtures in conftest.py, by crash.py and by the service benchmark; knows no pytest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 30
+STOP_SECONDS = 30
+REQUEST_SECONDS = 60
+
+
+def binary() -> Path:
+    """$LBFGSD_BIN, or the newest of the package's own builds."""
+    if named := os.environ.get("LBFGSD_BIN"):
+        return Path(named).resolve()
+    built = [ROOT / ".build" / kind / "lbfgsd" for kind in ("release", "debug")]
+    found = [path for path in built if path.is_file()]
+    if not found:
+        raise FileNotFoundError("no lbfgsd: run `swift build -c release`, or set LBFGSD_BIN")
+    return found[0]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Daemon:
+    """`lbfgsd serve` on one port and one data directory, over as many lives as a test wants."""
+
+    def __init__(self, data: Path, log: Path, arguments: tuple[str, ...] = (), environment=None):
+        self.data, self.log = Path(data), Path(log)
+        self.arguments, self.environment = arguments, environment or {}
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen | None = None
+        self.data.mkdir(parents=True, exist_ok=True)
+
+    def spawn(self) -> None:
+        """Starts the process and doesn't wait for it to answer."""
+        assert not self.alive, "it runs already"
+        command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(word) for word in (*command, *self.arguments)], stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, env={**os.environ, **self.environment})
+
+    def start(self) -> "Daemon":
+        self.spawn()
+        self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if not self.alive:
+                raise RuntimeError(f"the daemon ended with {self.process.returncode}:\n{self.tail()}")
+            try:
+                if requests.get(f"{self.url}/readyz", timeout=2).ok:
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(0.005)
+        raise RuntimeError(f"the daemon is not ready after {START_SECONDS} s:\n{self.tail()}")
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def stop(self) -> int:
+        """SIGTERM, which is a clean shutdown; returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+    def restart(self, cleanly: bool = False) -> None:
+        self.stop() if cleanly else self.kill()
+        self.start()
+
+    def close(self) -> None:
+        if self.alive:
+            self.kill()
+
+    def tail(self, lines: int = 60) -> str:
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def encode(value) -> bytes:
+    """JSON as the daemon wants it: non-finite numbers are strings."""
+    return json.dumps(_spelled(value), allow_nan=False).encode()
+
+
+def _spelled(value):
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_spelled(item) for item in value]
+    return value
+
+
+class Client:
+    """Requests to one daemon. `call` returns the response, the other methods what a 2xx says."""
+
+    def __init__(self, url: str):
+        self.url = url
+        self.session = requests.Session()
+
+    def call(self, method: str, path: str, body=None, headers=None, **more) -> requests.Response:
+        headers = dict(headers or {})
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = encode(body)
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        more.setdefault("timeout", REQUEST_SECONDS)
+        url = path if path.startswith("http") else self.url + path
+        return self.session.request(method, url, data=body, headers=headers, **more)
+
+    def ok(self, method: str, path: str, body=None, status: int | None = None, **more):
+        response = self.call(method, path, body, **more)
+        good = response.status_code == status if status else response.ok
+        assert good, f"{method} {path}: {response.status_code}\n{response.text[:2000]}"
+        return response.json() if response.content else None
+
+    def create(self, **body) -> str:
+        """A new session's identifier."""
+        if "params" not in body:
+            body.setdefault("x0", [-1.2, 1.0])
+        return self.ok("POST", "/v1/sessions", body, status=201)["id"]
+
+    def get(self, session: str) -> dict:
+        return self.ok("GET", f"/v1/sessions/{session}", status=200)
+
+    def begin(self, session: str) -> dict:
+        return self.ok("POST", f"/v1/sessions/{session}/steps", status=201)
+
+    def ask(self, session: str) -> dict:
+        return self.ok("GET", f"/v1/sessions/{session}/evaluation", status=200)
+
+    def tell(self, session: str, number: int, loss, gradient) -> dict:
+        return self.ok("PUT", f"/v1/sessions/{session}/evaluations/{number}/result",
+                       {"loss": loss, "gradient": gradient}, status=200)
+
+    def answer(self, turn: dict, fun) -> dict:
+        """Evaluates what a turn asks for and tells it."""
+        loss, gradient = fun(numbers(turn["evaluation"]["x"]))
+        return self.tell(turn["session"], turn["evaluation"]["number"], loss, list(gradient))
+
+    def step(self, session: str, fun, turn: dict | None = None) -> dict:
+        """Carries a step to its end; returns the turn that says so."""
+        turn = turn or self.begin(session)
+        while turn["state"] == "evaluating":
+            turn = self.answer(turn, fun)
+        return turn
+
+    def x(self, session: str) -> list[float]:
+        """The parameters, flat."""
+        return flat(self.ok("GET", f"/v1/sessions/{session}/params", status=200))
+
+    def trace(self, session: str) -> list[dict]:
+        return trace_points(self.ok("GET", f"/v1/sessions/{session}/trace", status=200))
+
+
+def numbers(values) -> list[float]:
+    return [float(value) for value in values]
+
+
+def flat(document: dict) -> list[float]:
+    return [float(value) for item in document["params"] for value in item["values"]]
+
+
+def trace_points(document: dict) -> list[dict]:
+    return document["trace"]

@@ -1,0 +1,70 @@
+"""Hooks for Schemathesis: leads generated requests to sessions that exist.
+
+Loaded by its command line through SCHEMATHESIS_HOOKS. $LBFGSD_FUZZ_TARGETS names a file of JSON:
+`{"sessions": {id: [numbers of evaluations, pending last]}, "doomed": [ids that may be deleted]}`.
+Only values that fit the schema are replaced, by others that fit it, so that what was made wrong on
+purpose stays wrong. The choice is a function of the value: a seed replays the same requests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from pathlib import Path
+
+import schemathesis
+
+TARGETS = json.loads(Path(os.environ["LBFGSD_FUZZ_TARGETS"]).read_text())
+SESSIONS = TARGETS["sessions"]
+SESSION = re.compile(r"s[0-9a-hjkmnp-tv-z]{20}")
+PARAMETERS = 2
+
+
+def chosen(items, value):
+    return items[zlib.crc32(repr(value).encode()) % len(items)]
+
+
+def is_number(value) -> bool:
+    return str(value).isdecimal() and 1 <= int(value) < 10**15
+
+
+@schemathesis.hook
+def map_path_parameters(context, path_parameters):
+    """Most sessions are known ones, and most numbers small."""
+    if not path_parameters:
+        return path_parameters
+    known, session = dict(path_parameters), path_parameters.get("session")
+    if not isinstance(session, str) or not SESSION.fullmatch(session):
+        return path_parameters
+    if zlib.crc32(session.encode()) % 8 == 0:
+        return path_parameters
+    operation = context.operation
+    deletes = operation is not None and operation.method.lower() == "delete" and "checkpoint" not in known
+    known["session"] = chosen(TARGETS["doomed"] if deletes else list(SESSIONS), session)
+    numbers = SESSIONS.get(known["session"], [1])
+    for name, values in (("evaluation", numbers), ("step", [1, 2]), ("checkpoint", [1, 2, 3])):
+        if is_number(known.get(name)):
+            value = chosen(values, known[name])
+            known[name] = type(known[name])(value)
+    return known
+
+
+@schemathesis.hook
+def map_headers(context, headers):
+    """Long-polls would take all the time there is."""
+    if headers and "wait" in str(headers.get("Prefer", "")):
+        headers["Prefer"] = "wait=0"
+    return headers
+
+
+@schemathesis.hook
+def map_body(context, body):
+    """Vectors of the length that the known sessions have."""
+    if isinstance(body, dict):
+        for name in ("gradient", "x"):
+            values = body.get(name)
+            if isinstance(values, list) and values and all(type(v) in (int, float) for v in values):
+                body[name] = (values * PARAMETERS)[:PARAMETERS]
+    return body

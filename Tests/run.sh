@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Every test: Swift's in release, the same bits in debug and release, Python's against the real
+# daemon. Ends with the line "N passed, N failed", and with status 1 when a test failed, a part broke
+# down, or no test ran. Each part runs whatever became of the one before.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+out=out/test
+rm -rf "$out"
+mkdir -p "$out"
+broken=()
+
+# part NAME COMMAND...: runs it, shows how long it took, and notes when it fails.
+part() {
+    local name=$1 began=$SECONDS status=0
+    shift
+    echo "==> $name"
+    "$@" || status=$?
+    echo "==> $name: $((SECONDS - began)) s, status $status"
+    if ((status != 0)); then broken+=("$name"); fi
+    return "$status"
+}
+
+swift_build=(swift build --explicit-target-dependency-import-check error)
+
+setup() {
+    # systemd's tools are for the tests of the units; nginx is fetched by the test that needs it.
+    deploy/setup.sh packages systemd openssl && deploy/setup.sh python
+}
+
+build_release() { "${swift_build[@]}" -c release --build-tests; }
+
+swift_tests() {
+    swift test -c release --skip-build --xunit-output "$out/swift.xml" 2>&1 |
+        tee "$out/swift.log"
+}
+
+# The engine gives the same bits however it is compiled.
+trajectory_bits() {
+    "${swift_build[@]}" --product TrajectoryBits &&
+        .build/debug/TrajectoryBits >"$out/bits.debug" &&
+        .build/release/TrajectoryBits >"$out/bits.release" &&
+        test -s "$out/bits.debug" &&
+        cmp "$out/bits.debug" "$out/bits.release" &&
+        echo "the same $(wc -l <"$out/bits.debug") lines in debug and release"
+}
+
+python_tests() {
+    LBFGSD_BIN="$PWD/.build/release/lbfgsd" .venv/bin/python -m pytest Tests/integration \
+        --junitxml="$out/pytest.xml" --durations=10 -p no:cacheprovider
+}
+
+bits_passed=0
+bits_failed=0
+part "setup" setup
+if part "release build" build_release; then
+    part "Swift tests" swift_tests
+    if part "trajectory bits" trajectory_bits; then bits_passed=1; else bits_failed=1; fi
+    part "Python tests" python_tests
+fi
+
+echo
+if ((${#broken[@]} > 0)); then printf 'failed: %s\n' "${broken[@]}"; fi
+python3 Tests/summary.py "$out" "$bits_passed" "$bits_failed" "${#broken[@]}"

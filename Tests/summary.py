@@ -1,0 +1,68 @@
+"""Adds up what the parts of Tests/run.sh counted, and prints "N passed, N failed".
+
+usage: summary.py DIRECTORY BITS_PASSED BITS_FAILED PARTS_BROKEN
+
+DIRECTORY holds the reports of swift test and pytest (JUnit's XML). Ends with status 1 when
+a test failed, a part broke down without a failed test to show for it, or no test ran.
+"""
+
+import pathlib
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+
+def count_report(path: pathlib.Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped test cases of a JUnit report; zeros when there is none."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError):
+        return 0, 0, 0
+    passed = failed = skipped = 0
+    for case in root.iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif case.find("skipped") is not None:
+            skipped += 1
+        else:
+            passed += 1
+    return passed, failed, skipped
+
+
+def count_swift_log(path: pathlib.Path) -> tuple[int, int, int]:
+    """The same from Swift Testing's lines, for when its report is missing (a crash)."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return 0, 0, 0
+    passed = len(re.findall(r"^\S+\s+Test .* passed after ", text, re.MULTILINE))
+    failed = len(re.findall(r"^\S+\s+Test .* failed after ", text, re.MULTILINE))
+    skipped = len(re.findall(r"^\S+\s+Test .* skipped", text, re.MULTILINE))
+    return passed, failed, skipped
+
+
+def main() -> int:
+    directory = pathlib.Path(sys.argv[1])
+    bits_passed, bits_failed, broken = (int(text) for text in sys.argv[2:5])
+    swift = count_report(directory / "swift-swift-testing.xml")
+    if not any(swift):
+        swift = count_swift_log(directory / "swift.log")
+    python = count_report(directory / "pytest.xml")
+    print(f"Swift Testing: {swift[0]} passed, {swift[1]} failed, {swift[2]} skipped")
+    print(f"pytest: {python[0]} passed, {python[1]} failed, {python[2]} skipped")
+    passed = swift[0] + python[0] + bits_passed
+    failed = swift[1] + python[1] + bits_failed
+    # A part that ended badly without a failed test (it crashed, or didn't build) counts as one.
+    if broken and not failed:
+        failed = broken
+    if passed and not (swift[0] and python[0]):
+        failed = max(failed, 1)
+    if not passed:
+        print("no test passed")
+        failed = max(failed, 1)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Makes a Debian machine with a Swift toolchain ready to build and test.
+#
+#   setup.sh packages [NAME ...]   Debian packages: what the build needs, and those named
+#   setup.sh python                .venv with what the clients, the demo and the tests import
+#
+# Installs only what is missing, so a machine that has it all needs neither network nor root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build_packages=(libmicrohttpd-dev libsqlite3-dev pkg-config curl make)
+
+is_installed() {
+    dpkg-query --show --showformat='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+install_packages() {
+    local missing=()
+    for package in "$@"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    if ((${#missing[@]} == 0)); then return; fi
+    local as_root=()
+    if ((EUID != 0)); then as_root=(sudo); fi
+    echo "setup: installing ${missing[*]}" >&2
+    "${as_root[@]}" apt-get update -q >&2
+    # RUNLEVEL keeps packaged services from being started.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
+}
+
+make_venv() {
+    if [[ -f .venv/complete && .venv/complete -nt Tests/requirements.txt ]]; then return; fi
+    # Debian splits ensurepip from python3; other builds of Python have it.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
+    [[ -x .venv/bin/python ]] || python3 -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --requirement Tests/requirements.txt >&2
+    touch .venv/complete
+}
+
+case "${1-}" in
+    packages) install_packages "${build_packages[@]}" "${@:2}" ;;
+    python) make_venv ;;
+    *)
+        sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+        exit 64
+        ;;
+esac
