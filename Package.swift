@@ -91,8 +91,12 @@ let package = Package(
             name: "HTTPServerTests", dependencies: ["HTTPServer", httpTypes],
             swiftSettings: strict),
         .testTarget(
-            name: "APITests", dependencies: ["API", "Sessions", "HTTPServer", httpTypes],
+            name: "APITests",
+            dependencies: ["API", "Sessions", "HTTPServer", "Telemetry", httpTypes],
             swiftSettings: strict),
-        .testTarget(name: "TidyTests", dependencies: ["Yams"], swiftSettings: strict),
+        .testTarget(
+            name: "TidyTests",
+            dependencies: ["API", "Sessions", "HTTPServer", "Telemetry", "Yams", httpTypes],
+            swiftSettings: strict),
     ]
 )

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every test: Swift's in release, the same bits in debug and release, Python's against the real
-# daemon. Ends with the line "N passed, N failed", and with status 1 when a test failed, a part broke
-# down, or no test ran. Each part runs whatever became of the one before.
+# daemon. Ends with the line "N passed, N failed", and with status 1 when a test failed, a part
+# broke down, or no test ran. Each part runs whatever became of the one before.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 

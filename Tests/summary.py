@@ -35,9 +35,9 @@ def count_swift_log(path: pathlib.Path) -> tuple[int, int, int]:
         text = path.read_text(errors="replace")
     except OSError:
         return 0, 0, 0
-    passed = len(re.findall(r"^\S+\s+Test .* passed after ", text, re.MULTILINE))
-    failed = len(re.findall(r"^\S+\s+Test .* failed after ", text, re.MULTILINE))
-    skipped = len(re.findall(r"^\S+\s+Test .* skipped", text, re.MULTILINE))
+    passed = len(re.findall(r"^\S+\s+Test (?!run ).* passed after ", text, re.MULTILINE))
+    failed = len(re.findall(r"^\S+\s+Test (?!run ).* failed after ", text, re.MULTILINE))
+    skipped = len(re.findall(r"^\S+\s+Test (?!run ).* skipped", text, re.MULTILINE))
     return passed, failed, skipped
 
 

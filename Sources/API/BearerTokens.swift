@@ -35,9 +35,9 @@ public struct BearerTokens: Sendable {
     }
 }
 
-/// Operations that need no token: probes run by a supervisor that has none, and the description that
-/// says how to send one.
-let openOperations: Set = ["getLiveness", "getReadiness", "getOpenAPIDocument"]
+/// Operations that need no token: what supervisors and scrapers read, who have none, and the
+/// description that says how to send one. Nothing in them tells of a session.
+let openOperations: Set = ["getLiveness", "getReadiness", "getMetrics", "getOpenAPIDocument"]
 
 /// For `HTTPServer(admit:)`. `tokens` is asked on every request, so that they can change while the
 /// server runs; nil lets everybody in.

@@ -67,8 +67,8 @@ extension CreateRequest {
                         ? "must have at least one number"
                         : "must have dimensions of at least 1, with a product that fits in 64 bits")
             }
-            if let name = parameter.name, name.isEmpty || name.count > limits.nameLengthMax {
-                wrong("params[\(index)].name", "must have 1 to \(limits.nameLengthMax) characters")
+            if let name = parameter.name, !isPlain(name, lengthMax: limits.nameLengthMax) {
+                wrong("params[\(index)].name", plainText(lengthMax: limits.nameLengthMax))
             }
             total += parameter.values.count
             flat += parameter.values
@@ -90,6 +90,16 @@ extension CreateRequest {
 
 private func notFinite(_ field: String, _ dtype: DType) -> FieldError {
     FieldError(field: field, reason: "must be finite numbers within \(dtype.rawValue)'s range")
+}
+
+/// Names and label values go to logs, terminals and files as they are.
+private func isPlain(_ text: String, lengthMax: Int) -> Bool {
+    !text.isEmpty && text.unicodeScalars.count <= lengthMax
+        && !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+}
+
+private func plainText(lengthMax: Int) -> String {
+    "must have 1 to \(lengthMax) characters, none of them a control character"
 }
 
 private func firstDuplicate(_ names: [String]) -> String? {
@@ -136,10 +146,9 @@ func checkMemory(
 
 func check(name: String?, labels: [String: String]?, _ limits: Limits) throws(SessionError) {
     var errors: [FieldError] = []
-    if let name, name.isEmpty || name.count > limits.nameLengthMax {
+    if let name, !isPlain(name, lengthMax: limits.nameLengthMax) {
         errors.append(
-            FieldError(
-                field: "name", reason: "must have 1 to \(limits.nameLengthMax) characters"))
+            FieldError(field: "name", reason: plainText(lengthMax: limits.nameLengthMax)))
     }
     let labels = labels ?? [:]
     if labels.count > limits.labelsMax {
@@ -147,21 +156,21 @@ func check(name: String?, labels: [String: String]?, _ limits: Limits) throws(Se
             FieldError(field: "labels", reason: "has more than \(limits.labelsMax) entries"))
     }
     for (key, value) in labels.sorted(by: { $0.key < $1.key }) {
-        let isPlain =
+        let isPlainKey =
             !key.isEmpty && key.utf8.count <= limits.labelLengthMax
             && key.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: ":") }
-        if !isPlain {
+        if !isPlainKey {
             errors.append(
                 FieldError(
                     field: "labels.\(key)",
                     reason: "a key has 1 to \(limits.labelLengthMax) visible ASCII characters, "
                         + "none of them a colon"))
         }
-        if value.utf8.count > limits.labelLengthMax {
+        if !value.isEmpty && !Sessions.isPlain(value, lengthMax: limits.labelLengthMax) {
             errors.append(
                 FieldError(
                     field: "labels.\(key)",
-                    reason: "must have at most \(limits.labelLengthMax) bytes"))
+                    reason: plainText(lengthMax: limits.labelLengthMax)))
         }
     }
     guard errors.isEmpty else { throw .invalid(errors) }

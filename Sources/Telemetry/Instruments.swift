@@ -22,7 +22,7 @@ public final class Counter: Instrument {
 
     init() {}
 
-    /// `amount` must not be negative. Past 2^63 the count wraps, which a scraper takes as a restart.
+    /// `amount` must not be negative. Past 2^63 the count wraps; a scraper takes it for a restart.
     public func increment(by amount: Int = 1) {
         precondition(amount >= 0, "a counter can't fall, but was to be incremented by \(amount)")
         count.wrappingAdd(amount, ordering: .relaxed)

@@ -1,14 +1,15 @@
-internal import Foundation
 internal import Glibc
-internal import Logging
+package import Logging
+
+package import struct Foundation.Date
 
 /// Writes one line an event to the standard error stream, in a single write(2), so that lines of
 /// several threads don't mix. Control characters are escaped: what a client sent can't forge a line
 /// or drive a terminal.
-struct LineLogHandler: LogHandler {
-    var logLevel: Logger.Level
-    var metadata: Logger.Metadata = [:]
-    var metadataProvider: Logger.MetadataProvider?
+package struct LineLogHandler: LogHandler {
+    package var logLevel: Logger.Level
+    package var metadata: Logger.Metadata = [:]
+    package var metadataProvider: Logger.MetadataProvider?
 
     private let label: String
     private let form: LogForm
@@ -19,12 +20,12 @@ struct LineLogHandler: LogHandler {
         logLevel = level
     }
 
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    func log(event: LogEvent) {
+    package func log(event: LogEvent) {
         var merged = metadata
         if let provided = metadataProvider?.get() { merged.merge(provided) { _, new in new } }
         if let own = event.metadata { merged.merge(own) { _, new in new } }
@@ -35,7 +36,7 @@ struct LineLogHandler: LogHandler {
         LineLogHandler.write(line)
     }
 
-    static func line(
+    package static func line(
         level: Logger.Level, message: String, metadata: Logger.Metadata, label: String?,
         form: LogForm, now: Date
     ) -> String {

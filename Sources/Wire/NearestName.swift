@@ -6,7 +6,8 @@ func nearestName(to name: String, in known: [String]) -> String? {
     return best.distance <= max(1, min(name.count, best.name.count) / 3) ? best.name : nil
 }
 
-/// Levenshtein's distance (1966) over lower-case letters, without underscores: `maxIter` is `max_iter`.
+/// Levenshtein's distance (1966) over lower-case letters, without underscores: `maxIter` is
+/// `max_iter`.
 private func editDistance(_ left: String, _ right: String) -> Int {
     let left = Array(left.lowercased().utf8.filter { $0 != UInt8(ascii: "_") })
     let right = Array(right.lowercased().utf8.filter { $0 != UInt8(ascii: "_") })

@@ -138,7 +138,8 @@ class Chaos:
             if not self.failures:
                 self._check_that_every_post_counted_once()
         except Exception:
-            self.failures.append(traceback.format_exc())
+            status = "runs" if self.victim.alive else f"ended: {self.victim.process.returncode}"
+            self.failures.append(f"the daemon {status}\n{traceback.format_exc(chain=False)}")
         finally:
             self.over.set()
             self.gate.set()

@@ -129,7 +129,6 @@ def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path):
     for key in known_settings():
         variable = "LBFGSD_" + key.upper().replace("-", "_")
         if key not in any_word:
-            option = run("check-config", f"--{key}", "-nonsense")
             option = run("check-config", f"--{key}=nonsense!")
             assert option.returncode == USAGE
             assert f"--{key}" in option.stderr and '"nonsense!"' in option.stderr
@@ -143,13 +142,14 @@ def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path):
 
 
 @pytest.mark.parametrize("key, value", [
-    ("max-sessions", "0"), ("max-sessions", "-1"), ("max-sessions", "1e3"), ("max-sessions", "0x10"),
-    ("max-sessions", "1.5"), ("max-sessions", " 5"), ("max-sessions", "99999999999999999999"),
+    ("max-sessions", "0"), ("max-sessions", "-1"), ("max-sessions", "1e3"),
+    ("max-sessions", "0x10"), ("max-sessions", "1.5"), ("max-sessions", " 5"),
+    ("max-sessions", "99999999999999999999"),
     ("max-sessions", "٣"), ("max-body-bytes", "10MB"), ("max-body-bytes", "9999999999GiB"),
     ("max-body-bytes", "MiB"), ("listen", "8080"), ("listen", ":8080"), ("listen", "127.0.0.1"),
     ("listen", "127.0.0.1:65536"), ("listen", "::1:8080"), ("listen", "[::1]"),
     ("listen", "[127.0.0.1]:80"), ("listen", "host name:80"), ("listen", "127.0.0.1:+80"),
-    ("log-level", "INFO"), ("log-level", "verbose"), ("data", "")])
+    ("log-level", "INFO"), ("log-level", "verbose")])
 def test_a_value_out_of_range_or_of_another_type_is_refused(key, value):
     result = run("check-config", f"--{key}={value}")
     assert result.returncode == USAGE

@@ -31,8 +31,8 @@ private let retryMilliseconds = 1000
 /// again and goes on where it was.
 private let framesMax = 10_000
 
-/// The events as frames, with heartbeats between. It ends when the events do, when the client is too
-/// slow, and takes both tasks with it when the server lets go of it.
+/// The events as frames, with heartbeats between. It ends when the events do, when the client is
+/// too slow, and takes both tasks with it when the server lets go of it.
 private func frames(
     of events: AsyncStream<SessionEvent>, from id: SessionID
 ) -> AsyncStream<[UInt8]> {

@@ -5,8 +5,8 @@ internal import Telemetry
 internal import Wire
 
 extension Operations {
-    /// What operators and tools look at. Probes and scrapers get the one form there is, whatever they
-    /// say they accept.
+    /// What operators and tools look at. Probes and scrapers get the one form there is, whatever
+    /// they say they accept.
     var server: [Route] {
         [
             operation("getLimits", .get, "/v1/limits", handler: getLimits),

@@ -36,6 +36,12 @@ struct RequestReader: ~Copyable {
         let end = unsafe Int(bitPattern: method) + Int(cmhd_header_size(handle))
         header.ends(at: end)
         let token = unsafe String(cString: method)
+        // The library ends the target at a NUL byte; behind the whole target stands the version.
+        // Only the two addresses are used: they lie in the same request line.
+        let lineLength = unsafe Int(bitPattern: version) - Int(bitPattern: method)
+        if Header.isParserFaulty, lineLength != token.utf8.count + target.utf8.count + 2 {
+            header.defect = "the request line is not three words, each a space apart"
+        }
         let method = HTTPRequest.Method(token)
         var head = RequestHead(
             method: method ?? .unreadable, target: target, path: [], headerFields: header.fields,
@@ -81,7 +87,7 @@ private struct Header {
     /// The parser of 0.9 has two faults, which show only in where names and values stand in memory:
     /// it parses in place, so that in a sound header everything is where it was sent. Later
     /// versions are not faulty, and where they put things is unknown.
-    private static let isParserFaulty = unsafe String(cString: MHD_get_version()).hasPrefix("0.9.")
+    static let isParserFaulty = unsafe String(cString: MHD_get_version()).hasPrefix("0.9.")
 
     /// Whether the value begins where the name's line goes on.
     ///

@@ -1,6 +1,7 @@
 internal import struct Sessions.FieldError
 
-/// A value in a document that is being read, and the path at which it stands: every refusal names it.
+/// A value in a document that is being read, and the path at which it stands: every refusal names
+/// it.
 struct JSONField {
     var value: JSONValue
     /// e.g. `options.lr`, `params[0].values[3]`; empty for the document itself.

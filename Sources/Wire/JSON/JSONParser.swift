@@ -27,8 +27,8 @@ struct JSONParser {
 
     private var isAtEnd: Bool { index == bytes.count }
 
-    /// The byte at the cursor. 0 at the end: outside a string no byte of JSON is 0, so it is refused
-    /// wherever it turns up.
+    /// The byte at the cursor. 0 at the end: outside a string no byte of JSON is 0, so it is
+    /// refused wherever it turns up.
     private var byte: UInt8 { index < bytes.count ? bytes[index] : 0 }
 
     private func malformed(_ reason: String) -> WireError {
@@ -102,8 +102,8 @@ struct JSONParser {
         return .object(fields)
     }
 
-    /// Vectors are the bulk of every large document: an array is collected as numbers for as long as
-    /// it has nothing else.
+    /// Vectors are the bulk of every large document: an array is collected as numbers for as long
+    /// as it has nothing else.
     private mutating func array(depth: Int) throws(WireError) -> JSONValue {
         index += 1
         if skip("]") { return .array([]) }

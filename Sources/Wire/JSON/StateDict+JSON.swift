@@ -1,7 +1,7 @@
 public import Sessions
 
-// torch's state dict in torch's words, with flat vectors for tensors: all state sits under the first
-// parameter.
+// torch's state dict in torch's words, with flat vectors for tensors: all state sits under the
+// first parameter.
 
 extension StateDict {
     public init(json: [UInt8]) throws(WireError) {

@@ -1,8 +1,8 @@
 public import Sessions
 
 extension [TracePoint] {
-    /// RFC 4180, with a header. A failed evaluation's loss and gradient are empty; non-finite numbers
-    /// are spelled as in JSON.
+    /// RFC 4180, with a header. A failed evaluation's loss and gradient are empty; non-finite
+    /// numbers are spelled as in JSON.
     public var csv: [UInt8] {
         var text = "evaluation,step,iteration,loss,gradient_norm_inf,step_length,time\r\n"
         for point in self {

@@ -49,7 +49,6 @@ struct ServiceManager: Sendable {
         case reloading
         case stopping
         case watchdog
-        case extendTimeout(seconds: Int)
 
         var message: String {
             switch self {
@@ -57,7 +56,6 @@ struct ServiceManager: Sendable {
             case .reloading: "RELOADING=1\nMONOTONIC_USEC=\(ServiceManager.monotonicMicroseconds)"
             case .stopping: "STOPPING=1\nSTATUS=Saving sessions"
             case .watchdog: "WATCHDOG=1"
-            case .extendTimeout(let seconds): "EXTEND_TIMEOUT_USEC=\(seconds * 1_000_000)"
             }
         }
     }

@@ -2,8 +2,8 @@ internal import Dispatch
 internal import Glibc
 
 /// The signals that the daemon acts on, as a stream instead of their default actions, as long as
-/// this is alive. A write to a socket whose peer has gone, or past the limit on a file's size, is an
-/// error from then on, and no signal.
+/// this is alive. A write to a socket whose peer has gone, or past the limit on a file's size, is
+/// an error from then on, and no signal.
 final class SignalWatcher {
     enum Event: Sendable {
         case reload

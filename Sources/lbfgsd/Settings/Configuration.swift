@@ -15,6 +15,8 @@ struct Configuration: Sendable {
         commandLine given: [String: String], environment: [String: String],
         file path: String?
     ) throws(CommandFailure) {
+        let fields = Mirror(reflecting: settings).children.count
+        precondition(fields == Setting.all.count, "each setting has one row in Setting.all")
         if let state = environment["STATE_DIRECTORY"]?.split(separator: ":").first {
             settings.data = .directory(String(state))
             origins["data"] = .environment("STATE_DIRECTORY")

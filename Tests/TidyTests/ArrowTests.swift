@@ -1,0 +1,112 @@
+import Testing
+
+/// The modules that each module may import besides the standard library's, and what is allowed in
+/// one place only. A new arrow is a decision: it is made here and in ARCHITECTURE.md.
+@Suite("Arrows between modules")
+struct ArrowTests {
+    private static let arrows: [String: Set<String>] = [
+        "LBFGS": [],
+        "Telemetry": ["Logging"],
+        "Sessions": ["LBFGS", "Telemetry", "Crypto"],
+        "Wire": ["Sessions"],
+        "SQLiteStore": ["Sessions", "Telemetry", "GRDB"],
+        "CMicrohttpd": [],
+        "HTTPServer": ["CMicrohttpd", "Telemetry", "HTTPTypes"],
+        "API": ["Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes", "Crypto"],
+        "lbfgsd": [
+            "Sessions", "SQLiteStore", "HTTPServer", "API", "Telemetry", "ArgumentParser", "Yams",
+        ],
+    ]
+    /// What comes with the toolchain. The engine has nothing of it: same input, same bits.
+    private static let platform: Set<String> = [
+        "Foundation", "FoundationEssentials", "Dispatch", "Synchronization", "Glibc",
+    ]
+
+    @Test("No module imports what it has no arrow to")
+    func arrows() throws {
+        for file in try SourceTree.swiftFiles(below: "Sources") {
+            guard let allowed = Self.arrows[file.module] else {
+                Issue.record("\(file) is in no module that has arrows")
+                continue
+            }
+            let platform = file.module == "LBFGS" ? [] : Self.platform
+            for name in file.imports where !allowed.contains(name) && !platform.contains(name) {
+                Issue.record("\(file) imports \(name)")
+            }
+        }
+    }
+
+    @Test(
+        "What is dangerous is imported in one place",
+        arguments: [
+            ("GRDB", "Sources/SQLiteStore/"), ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
+            ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
+            ("LBFGS", "Sources/Sessions/"),
+        ])
+    func onlyHere(name: String, folder: String) throws {
+        for file in try SourceTree.swiftFiles(below: "Sources")
+        where file.imports.contains(name) && !file.path.hasPrefix(folder) {
+            Issue.record("\(file) imports \(name)")
+        }
+    }
+
+    @Test("Only Wire knows JSON")
+    func json() throws {
+        let words = ["JSONDecoder", "JSONEncoder", "JSONSerialization", "JSONText", "JSONParser"]
+        for file in try SourceTree.swiftFiles(below: "Sources") where file.module == "API" {
+            for word in words where file.says(word) { Issue.record("\(file) says \(word)") }
+        }
+    }
+
+    @Test("Wire knows neither HTTP nor SQL")
+    func wire() throws {
+        for file in try SourceTree.swiftFiles(below: "Sources/Wire") {
+            for word in ["HTTPField", "HTTPFields", "HTTPResponse", "HTTPRequest", "SQL", "Store"]
+            where file.says(word) {
+                Issue.record("\(file) says \(word)")
+            }
+        }
+    }
+
+    @Test("Only one file turns errors into statuses")
+    func statuses() throws {
+        let cases = [
+            "badRequest", "unauthorized", "forbidden", "methodNotAllowed", "notAcceptable",
+            "conflict", "gone", "lengthRequired", "preconditionFailed", "contentTooLarge",
+            "unprocessableContent", "tooManyRequests", "internalServerError", "serviceUnavailable",
+        ]
+        for file in try SourceTree.swiftFiles(below: "Sources/API")
+        where file.name != "Problem.swift" {
+            for word in cases where file.text.contains("status: .\(word)") {
+                Issue.record("\(file) answers .\(word)")
+            }
+            for error in ["SessionError", "WireError", "Refusal"]
+            where file.text.contains("case let error as \(error)")
+                || file.text.contains("catch let error as \(error)")
+            {
+                Issue.record("\(file) looks into a \(error)")
+            }
+        }
+    }
+
+    @Test("Tests see what the package sees")
+    func testable() throws {
+        for folder in ["Sources", "Tests"] {
+            for file in try SourceTree.swiftFiles(below: folder)
+            where file.lines.contains(where: { $0.hasPrefix("@test" + "able") }) {
+                Issue.record("\(file) sees more than its neighbours do")
+            }
+        }
+    }
+
+    @Test("The engine has no clock, randomness, logging, concurrency or class")
+    func engine() throws {
+        let words = [
+            "async", "await", "actor", "class", "print", "Date", "ContinuousClock", "Task",
+            "random", "SystemRandomNumberGenerator", "fma", "addingProduct", "addProduct",
+        ]
+        for file in try SourceTree.swiftFiles(below: "Sources/LBFGS") {
+            for word in words where file.says(word) { Issue.record("\(file) says \(word)") }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import API
+import HTTPServer
+import HTTPTypes
+import Sessions
+import Telemetry
+import Testing
+import Yams
+
+/// openapi.yaml, the routes and the problems change together or not at all.
+@Suite("openapi.yaml")
+struct OpenAPITests {
+    private struct Operation: Hashable, CustomStringConvertible {
+        var method: String
+        var path: String
+        var id: String
+
+        var description: String { "\(method) \(path) \(id)" }
+    }
+
+    private func document() throws -> Node {
+        try #require(try Yams.compose(yaml: try SourceTree.text(of: "openapi.yaml")))
+    }
+
+    private func router() -> Router {
+        makeRouter(
+            service: SessionService(store: MemoryStore()), metrics: MetricsRegistry(),
+            probe: { true })
+    }
+
+    /// Every operation of the document, with what it says.
+    private func operations() throws -> [(operation: Operation, node: Node)] {
+        let paths = try #require(try document()["paths"]?.mapping)
+        var operations: [(Operation, Node)] = []
+        for (path, item) in paths {
+            for (method, node) in try #require(item.mapping) where method.string != "parameters" {
+                let operation = Operation(
+                    method: try #require(method.string).uppercased(),
+                    path: try #require(path.string),
+                    id: try #require(node["operationId"]?.string))
+                operations.append((operation, node))
+            }
+        }
+        return operations
+    }
+
+    @Test("The routes and the document name the same operations")
+    func operationsAgree() throws {
+        let documented = Set(try operations().map(\.operation))
+        let served = Set(
+            router().routes.map {
+                Operation(method: $0.method.rawValue, path: $0.pattern, id: $0.operationID)
+            })
+        #expect(documented.subtracting(served) == [])
+        #expect(served.subtracting(documented) == [])
+        #expect(Set(documented.map(\.id)).count == documented.count)
+    }
+
+    @Test("An operation has a body in the document if it reads one")
+    func bodiesAgree() throws {
+        let routes = Dictionary(
+            uniqueKeysWithValues: router().routes.map { ($0.operationID, $0) })
+        for (operation, node) in try operations() {
+            let content = node["requestBody"]?["content"]?.mapping
+            let documented = Set(content?.keys.compactMap(\.string) ?? [])
+            let read = Set(routes[operation.id]?.mediaTypes ?? [])
+            #expect(documented == read, "\(operation)")
+        }
+    }
+
+    @Test("Every operation says what can go wrong everywhere")
+    func errors() throws {
+        let open: Set = ["getLiveness", "getReadiness", "getOpenAPIDocument"]
+        for (operation, node) in try operations() {
+            let statuses = Set(node["responses"]?.mapping?.keys.compactMap(\.string) ?? [])
+            var expected: Set = ["400", "415", "422", "500", "503", "default"]
+            if !open.contains(operation.id) { expected.insert("401") }
+            if operation.path.contains("{session}") { expected.formUnion(["404", "429"]) }
+            if node["requestBody"] != nil { expected.formUnion(["411", "413"]) }
+            if operation.method != "GET" { expected.formUnion(["412", "507"]) }
+            #expect(statuses.isSuperset(of: expected), "\(operation)")
+            #expect((node["security"] != nil) == open.contains(operation.id), "\(operation)")
+        }
+    }
+
+    @Test("What is served is the document itself")
+    func served() async throws {
+        guard
+            case .matched(let route, let parameters) = router().resolve(.get, ["openapi.yaml"]),
+            case let head = RequestHead(
+                method: .get, target: "/openapi.yaml", path: ["openapi.yaml"]),
+            case .bytes(let bytes) = await route.handler(
+                Request(head: head, pathParameters: parameters, route: route.pattern)
+            ).body
+        else {
+            Issue.record("there is no document")
+            return
+        }
+        #expect(bytes == (try SourceTree.bytes(of: "openapi.yaml")))
+    }
+
+    @Test("Every kind of problem is documented, with its status")
+    func problems() throws {
+        let source = try SourceTree.text(of: "Sources/API/Problem.swift")
+        let start = try #require(source.firstRange(of: "enum Kind")).upperBound
+        let end = try #require(source.firstRange(of: "var status")).lowerBound
+        let kinds = source[start..<end].split(separator: "\n").compactMap { line -> String? in
+            let words = line.split(separator: " ")
+            guard words.first == "case", words.count > 1 else { return nil }
+            let raw = words.count == 4 ? words[3].dropFirst().dropLast() : words[1]
+            return "/problems/" + raw.filter { $0 != "`" }
+        }
+        let schema = try document()["components"]?["schemas"]?["Problem"]?["properties"]?["type"]
+        let documented = schema?["enum"]?.sequence?.compactMap(\.string) ?? []
+        #expect(Set(kinds) == Set(documented) && kinds.count == documented.count)
+        let prose = try #require(try document()["info"]?["description"]?.string)
+        for kind in kinds { #expect(prose.contains("| `\(kind)` |"), "\(kind)") }
+    }
+
+    @Test("Every reference leads somewhere, and every component is used")
+    func references() throws {
+        let text = try SourceTree.text(of: "openapi.yaml")
+        let used = Set(
+            text.split(separator: "'").filter { $0.hasPrefix("#/components/") }.map(String.init))
+        var defined: Set<String> = []
+        for (group, items) in try #require(try document()["components"]?.mapping)
+        where group.string != "securitySchemes" {
+            for (name, _) in try #require(items.mapping) {
+                defined.insert("#/components/\(group.string ?? "")/\(name.string ?? "")")
+            }
+        }
+        #expect(used == defined)
+    }
+}

@@ -1,0 +1,543 @@
+"""What an operator installs: the units, socket activation, notification, the proxy, a backup.
+
+Everything here runs for real, with systemd's own tools and nginx, and nothing is skipped: a tool
+that is missing fails the test that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from command import environment, run, serving
+from daemon import ROOT, Client, binary, free_port
+
+DEPLOY = ROOT / "deploy"
+EXPOSURE_MAX = 0.6
+
+
+def call(*command, **more) -> subprocess.CompletedProcess:
+    more.setdefault("timeout", 120)
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
+
+
+# MARK: Units
+
+
+@pytest.fixture
+def units(tmp_path) -> Path:
+    """The units with the built binary for /usr/bin/lbfgsd, and no other change."""
+    for name in ("lbfgsd.service", "lbfgsd.socket"):
+        text = (DEPLOY / name).read_text()
+        (tmp_path / name).write_text(text.replace("/usr/bin/lbfgsd", str(binary())))
+    return tmp_path
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(units):
+    result = call("systemd-analyze", "verify", units / "lbfgsd.service", units / "lbfgsd.socket")
+    assert result.returncode == 0
+    assert result.stdout + result.stderr == ""
+
+
+def exposure(unit: Path) -> float:
+    result = call("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+    score = re.search(r"Overall exposure level for .*: ([0-9.]+)", result.stdout)
+    assert score, result.stdout + result.stderr
+    return float(score[1])
+
+
+def test_the_service_is_confined(units):
+    assert exposure(units / "lbfgsd.service") <= EXPOSURE_MAX
+
+
+def test_the_drop_in_for_tokens_is_valid_and_keeps_the_confinement(units):
+    text = (units / "lbfgsd.service").read_text()
+    drop_in = (DEPLOY / "tokens.conf").read_text().split("[Service]\n")[1]
+    (units / "lbfgsd.service").write_text(text.replace("[Service]\n", "[Service]\n" + drop_in))
+    result = call("systemd-analyze", "verify", units / "lbfgsd.service", units / "lbfgsd.socket")
+    assert result.returncode == 0 and result.stderr == ""
+    assert exposure(units / "lbfgsd.service") <= EXPOSURE_MAX
+
+
+def test_the_manager_waits_longer_than_the_daemon_needs_to_stop():
+    unit = (DEPLOY / "lbfgsd.service").read_text()
+    waits = int(re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[1])
+    example = (DEPLOY / "lbfgsd.yaml").read_text()
+    needs = int(re.search(r"^#shutdown-timeout-seconds: (\d+)$", example, re.MULTILINE)[1])
+    assert waits > needs
+
+
+# MARK: Installing
+
+
+def install(destination: Path, *variables) -> subprocess.CompletedProcess:
+    return call(
+        "make", "-s", "-C", ROOT, "install", f"DESTDIR={destination}", f"BINARY={binary()}",
+        *variables)
+
+
+def test_make_install_puts_everything_in_place(tmp_path):
+    result = install(tmp_path)
+    assert result.returncode == 0, result.stderr
+    installed = {
+        str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777
+        for path in tmp_path.rglob("*") if path.is_file()}
+    assert installed == {
+        "usr/bin/lbfgsd": 0o755,
+        "usr/lib/systemd/system/lbfgsd.service": 0o644,
+        "usr/lib/systemd/system/lbfgsd.socket": 0o644,
+        "etc/lbfgsd/lbfgsd.yaml": 0o644,
+        **{f"usr/share/doc/lbfgsd/{name}": 0o644
+           for name in ("LICENSE", "README.md", "lbfgsd.yaml", "nginx.conf", "tokens.conf")},
+    }
+    version = call(tmp_path / "usr/bin/lbfgsd", "--version")
+    assert version.stdout == run("--version").stdout
+    unit = (tmp_path / "usr/lib/systemd/system/lbfgsd.service").read_text()
+    assert unit == (DEPLOY / "lbfgsd.service").read_text()
+
+
+def test_make_install_keeps_a_configuration_that_is_there(tmp_path):
+    assert install(tmp_path).returncode == 0
+    configuration = tmp_path / "etc/lbfgsd/lbfgsd.yaml"
+    configuration.write_text("max-sessions: 7\n")
+    assert install(tmp_path).returncode == 0
+    assert configuration.read_text() == "max-sessions: 7\n"
+
+
+def test_make_install_under_another_prefix_says_so_in_the_unit(tmp_path):
+    assert install(tmp_path, "PREFIX=/opt/l", "SYSCONFDIR=/opt/etc").returncode == 0
+    unit = (tmp_path / "opt/l/lib/systemd/system/lbfgsd.service").read_text()
+    assert "ExecStart=/opt/l/bin/lbfgsd serve --config /opt/etc/lbfgsd/lbfgsd.yaml" in unit
+    assert (tmp_path / "opt/etc/lbfgsd/lbfgsd.yaml").exists()
+
+
+# MARK: Socket activation
+
+
+def activated(home: Path, port: int, *arguments, **variables):
+    """The daemon under systemd-socket-activate, which starts it at the first connection."""
+    command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}"]
+    for name in variables:
+        command += ["-E", name]
+    return serving(home, *arguments, listen="127.0.0.1:1", command=tuple(command), **variables)
+
+
+def wait_listening(port: int) -> None:
+    """Until somebody listens; without a connection, which would start the daemon."""
+    wanted = f"0100007F:{port:04X} 00000000:0000 0A"
+    deadline = time.monotonic() + 20
+    while wanted not in Path("/proc/net/tcp").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_passed_socket_is_served_and_the_listen_setting_is_not(tmp_path):
+    port = free_port()
+    with activated(tmp_path, port) as daemon:
+        wait_listening(port)
+        assert requests.get(f"http://127.0.0.1:{port}/livez", timeout=30).status_code == 200
+        assert daemon.url == f"http://127.0.0.1:{port}"
+        client = Client(daemon.url)
+        session = client.create()
+        client.begin(session)
+        pid = int(daemon.wait_for(r"ready .*pid=(\d+)")[1])
+        variables = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"LISTEN_PID" in variables  # what the process was started with, to be sure
+        assert daemon.stop() == 0
+        assert "stopped" in daemon.text
+
+
+def test_a_passed_socket_beyond_loopback_needs_tokens_too(tmp_path):
+    port = free_port()
+    command = ("systemd-socket-activate", "-l", f"0.0.0.0:{port}")
+    with serving(tmp_path, command=command) as daemon:
+        deadline = time.monotonic() + 20
+        while daemon.process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                pass
+            time.sleep(0.05)
+        assert daemon.process.wait(20) == 78
+        assert f"refusing to listen on 0.0.0.0:{port} without tokens" in daemon.text
+
+
+def test_two_passed_sockets_are_refused(tmp_path):
+    ports = free_port(), free_port()
+    command = ("systemd-socket-activate",
+               *(word for port in ports for word in ("-l", f"127.0.0.1:{port}")))
+    with serving(tmp_path, command=command) as daemon:
+        wait_listening(ports[0])
+        socket.create_connection(("127.0.0.1", ports[0]), timeout=5).close()
+        assert daemon.process.wait(20) == 78
+        assert "passed 2 sockets" in daemon.text
+
+
+def test_a_unix_socket_can_be_passed(tmp_path):
+    path = tmp_path / "socket"
+    command = ("systemd-socket-activate", "-l", path)
+    with serving(tmp_path, command=command) as daemon:
+        deadline = time.monotonic() + 20
+        while not path.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(30)
+            client.connect(str(path))
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        daemon.wait_for("ready .*url=unix")
+        assert daemon.stop() == 0
+
+
+def test_sockets_meant_for_another_process_are_left_alone(tmp_path):
+    with serving(tmp_path, LISTEN_FDS="1", LISTEN_PID="1") as daemon:
+        assert daemon.get("/livez").status_code == 200
+        assert daemon.stop() == 0
+
+
+def test_no_connection_is_refused_while_the_daemon_restarts(tmp_path):
+    """What the socket unit is for: the listening socket outlives the daemon."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        port = listener.getsockname()[1]
+        ended = threading.Event()
+        statuses = []
+
+        def start():
+            # What a service manager does: the socket as descriptor 3, its count, and whom for.
+            script = 'exec 3<&"$1"; shift; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+            return subprocess.Popen(
+                ["bash", "-c", script, "start", str(listener.fileno()), str(binary()), "serve",
+                 "--data", str(tmp_path / "data")],
+                pass_fds=[listener.fileno()], env=environment(),
+                stderr=(tmp_path / "log").open("ab"))
+
+        def ask():
+            # A connection each, so that each has to be accepted anew.
+            while not ended.is_set():
+                with requests.Session() as session:
+                    answer = session.get(f"http://127.0.0.1:{port}/livez", timeout=30)
+                    statuses.append(answer.status_code)
+
+        process = start()
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            for _ in range(3):
+                before = len(statuses)
+                while len(statuses) < before + 20:
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(15) == 0
+                process = start()
+            before = len(statuses)
+            while len(statuses) < before + 20:
+                time.sleep(0.01)
+        finally:
+            ended.set()
+            thread.join(30)
+            process.kill()
+            process.wait()
+        assert set(statuses) <= {200, 503} and statuses.count(200) > 60
+        # A request that reached the old daemon as it stopped may be told to come again.
+        assert statuses.count(503) <= 3
+
+
+# MARK: Notification
+
+
+class Manager:
+    """The service manager's end of $NOTIFY_SOCKET."""
+
+    def __init__(self, address: str):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.received: list[tuple[float, str]] = []
+
+    def next(self, seconds: float = 30) -> str:
+        self.socket.settimeout(seconds)
+        message = self.socket.recv(4096).decode()
+        self.received.append((time.monotonic(), message))
+        return message
+
+    def wait(self, line: str, seconds: float = 30) -> float:
+        """When a message with the line came."""
+        deadline = time.monotonic() + seconds
+        while True:
+            message = self.next(max(0.01, deadline - time.monotonic()))
+            if line in message.splitlines():
+                return self.received[-1][0]
+
+    def quiet(self, seconds: float) -> bool:
+        try:
+            self.next(seconds)
+            return False
+        except TimeoutError:
+            return True
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path):
+    address = {"path": str(tmp_path / "notify"), "abstract": f"@lbfgsd-test-{os.getpid()}"}
+    manager = Manager(address[request.param])
+    manager.address = address[request.param]
+    yield manager
+    manager.socket.close()
+
+
+def test_it_tells_when_it_is_ready_reloads_and_stops(tmp_path, manager):
+    token_file = tmp_path / "tokens"
+    token_file.write_text("a-token-of-twenty-five-ch\n")
+    with serving(
+            tmp_path, "--token-file", token_file, NOTIFY_SOCKET=manager.address) as daemon:
+        first = manager.next().splitlines()
+        # Ready means that it can be asked, and that the store takes writes.
+        assert requests.get(daemon.url + "/readyz", timeout=5).status_code == 200
+        assert "READY=1" in first
+        assert f"MAINPID={daemon.process.pid}" in first
+        assert f"STATUS=Serving {daemon.url}" in first
+        daemon.process.send_signal(signal.SIGHUP)
+        reloading = manager.next()
+        assert re.search(r"^RELOADING=1\nMONOTONIC_USEC=\d+$", reloading)
+        assert "READY=1" in manager.next().splitlines()
+        daemon.process.send_signal(signal.SIGTERM)
+        assert "STOPPING=1" in manager.next().splitlines()
+        assert daemon.process.wait(15) == 0
+        assert manager.quiet(0.2)
+
+
+def test_it_feeds_the_watchdog_at_half_its_time(tmp_path, manager):
+    with serving(
+            tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1000000") as daemon:
+        manager.wait("READY=1")
+        times = [manager.wait("WATCHDOG=1") for _ in range(5)]
+        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        assert all(0.4 < gap < 0.9 for gap in gaps), gaps
+        # Fed with proof: a request to itself in each round.
+        metrics = daemon.get("/metrics").text
+        asked = re.search(
+            r'lbfgsd_http_requests_total\{[^}]*route="/livez"[^}]*\} (\d+)', metrics)
+        assert int(asked[1]) >= 5
+        assert daemon.stop() == 0
+
+
+def test_it_does_not_feed_a_watchdog_of_another_process(tmp_path, manager):
+    with serving(
+            tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000",
+            WATCHDOG_PID="1") as daemon:
+        manager.wait("READY=1")
+        assert manager.quiet(1)
+        assert daemon.stop() == 0
+
+
+def test_it_does_not_feed_the_watchdog_while_the_disk_takes_no_writes(tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    with serving(
+            tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000") as daemon:
+        manager.wait("WATCHDOG=1")
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        daemon_seen = time.monotonic() + 5
+        while not manager.quiet(0.6):
+            assert time.monotonic() < daemon_seen, "it is still fed"
+        resource.prlimit(
+            daemon.process.pid, resource.RLIMIT_FSIZE,
+            (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        # Either the store took it for a failed disk and ended the process, to recover in the next,
+        # or it goes on and is fed again.
+        try:
+            manager.wait("WATCHDOG=1", 5)
+        except TimeoutError:
+            assert daemon.process.wait(1) == 1
+    manager.socket.close()
+
+
+def test_a_stopped_process_is_not_fed(tmp_path):
+    manager = Manager(str(tmp_path / "notify"))
+    with serving(
+            tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000") as daemon:
+        manager.wait("WATCHDOG=1")
+        daemon.process.send_signal(signal.SIGSTOP)
+        manager.quiet(0.3)
+        assert manager.quiet(1)
+        daemon.process.send_signal(signal.SIGCONT)
+        manager.wait("WATCHDOG=1", 5)
+        assert daemon.stop() == 0
+    manager.socket.close()
+
+
+def test_without_a_network_of_its_own_it_serves_and_feeds_the_watchdog(tmp_path):
+    """What PrivateNetwork= does: the socket is the host's, the process can reach no address."""
+    manager = Manager(str(tmp_path / "notify"))
+    port = free_port()
+    command = ("systemd-socket-activate", "-l", f"127.0.0.1:{port}", "-E", "NOTIFY_SOCKET",
+               "-E", "WATCHDOG_USEC", "unshare", "--net",
+               *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
+    with serving(
+            tmp_path, command=command, NOTIFY_SOCKET=str(tmp_path / "notify"),
+            WATCHDOG_USEC="500000") as daemon:
+        wait_listening(port)
+        assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
+        manager.wait("READY=1")
+        for _ in range(3):
+            manager.wait("WATCHDOG=1", 5)
+        assert daemon.stop() == 0
+    manager.socket.close()
+
+
+# MARK: The proxy
+
+
+def nginx_binary(tmp_path: Path) -> Path:
+    """Debian's nginx; unpacked for the test where it isn't installed."""
+    if found := shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"):
+        return Path(found)
+    unpacked = ROOT / "out" / "nginx"
+    if not (unpacked / "usr/sbin/nginx").exists():
+        download = tmp_path / "download"
+        download.mkdir()
+        download.chmod(0o777)
+        for command in (["apt-get", "update", "-q"], ["apt-get", "download", "-q", "nginx"]):
+            result = call(*command, cwd=download)
+            assert result.returncode == 0 or command[1] == "update", result.stderr
+        package = next(download.glob("nginx_*.deb"))
+        unpacked.parent.mkdir(exist_ok=True)
+        assert call("dpkg-deb", "-x", package, unpacked).returncode == 0
+    return unpacked / "usr/sbin/nginx"
+
+
+@pytest.fixture
+def proxy(tmp_path):
+    """deploy/nginx.conf with other ports and a certificate of its own, in front of a daemon."""
+    name = "optimizer.example.org"
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = call(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
+        f"/CN={name}", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
+        certificate)
+    assert made.returncode == 0, made.stderr
+    port = free_port()
+    with serving(tmp_path) as daemon:
+        text = (DEPLOY / "nginx.conf").read_text()
+        for ours, theirs in (
+                ("127.0.0.1:8080", daemon.url.removeprefix("http://")),
+                ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+                (f"/etc/ssl/certs/{name}.pem", str(certificate)),
+                (f"/etc/ssl/private/{name}.key", str(key))):
+            assert text.count(ours) == 1
+            text = text.replace(ours, theirs)
+        whole = tmp_path / "nginx.conf"
+        places = "".join(
+            f"{kind}_temp_path {tmp_path}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        whole.write_text(
+            f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/nginx.log;\n"
+            f"events {{}}\nhttp {{ access_log off; {places}\n{text}\n}}\n")
+        log = tmp_path / "nginx.log"
+        command = [nginx_binary(tmp_path), "-p", tmp_path, "-e", log, "-c", whole]
+        tested = call(*command, "-t")
+        assert tested.returncode == 0, tested.stderr
+        assert "warn" not in tested.stderr
+        process = subprocess.Popen([str(word) for word in command])
+        session = requests.Session()
+        session.verify, session.trust_env = str(certificate), False
+        url = f"https://localhost:{port}"
+        try:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    assert session.get(url + "/livez", timeout=5).status_code == 200
+                    break
+                except requests.ConnectionError:
+                    assert time.monotonic() < deadline and process.poll() is None
+                    time.sleep(0.05)
+            yield url, session
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_behind_the_proxy_everything_works_over_tls(proxy):
+    url, session = proxy
+    client = Client(url)
+    client.session = session
+    # A body far above nginx's own limit of 1 MB, and its answer.
+    n = 200_000
+    made = client.create(x0=[0.5] * n)
+    turn = client.begin(made)
+    assert len(turn["evaluation"]["x"]) == n
+    turn = client.tell(made, 1, 0.5 * n * 0.25, [0.5] * n)
+    assert turn["state"] in ("evaluating", "idle")
+    # A long-poll that ends with its own time, not the proxy's.
+    quiet = client.create()
+    began = time.monotonic()
+    waited = client.call(
+        "GET", f"/v1/sessions/{quiet}/evaluation", headers={"Prefer": "wait=2"})
+    assert waited.status_code == 200 and time.monotonic() - began >= 1.5
+    assert session.get(url + "/metrics", timeout=30).status_code == 403
+
+
+def test_behind_the_proxy_events_arrive_as_they_happen(proxy):
+    url, session = proxy
+    client = Client(url)
+    client.session = session
+    made = client.create()
+    turn = client.begin(made)
+    with session.get(
+            f"{url}/v1/sessions/{made}/events", headers={"Accept": "text/event-stream"},
+            stream=True, timeout=20) as events:
+        assert events.status_code == 200
+        lines = events.iter_lines()
+        began = time.monotonic()
+        client.tell(made, turn["evaluation"]["number"], 2.5, [1.0, 1.0])
+        for line in lines:
+            if b"2.5" in line:
+                break
+        assert time.monotonic() - began < 5
+
+
+# MARK: Backup
+
+
+def test_a_backup_of_a_running_daemon_can_be_started(tmp_path):
+    """The steps of deploy/README.md, with Python's SQLite for the sqlite3 command."""
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    n = 5_000  # long enough for the vectors to be in segments
+    with serving(tmp_path) as daemon:
+        client = Client(daemon.url)
+        session = client.create(x0=[1.0] * n)
+        turn = client.begin(session)
+        for step in range(3):
+            turn = client.tell(
+                session, turn["evaluation"]["number"], 10.0 - step, [1.0 + step] * n)
+        wanted = client.ask(session)
+        database = sqlite3.connect(f"file:{tmp_path}/data/lbfgsd.sqlite?mode=ro", uri=True)
+        database.execute("VACUUM INTO ?", (str(backup / "lbfgsd.sqlite"),))
+        database.close()
+        shutil.copytree(tmp_path / "data" / "segments", backup / "segments")
+        # The daemon goes on as if nothing had been.
+        client.tell(session, turn["evaluation"]["number"], 1.0, [0.5] * n)
+        assert daemon.stop() == 0
+    with serving(tmp_path, data=backup) as daemon:
+        assert Client(daemon.url).ask(session) == wanted
+
+
+def test_a_copy_of_a_stopped_daemon_can_be_started(tmp_path):
+    with serving(tmp_path) as daemon:
+        session = Client(daemon.url).create()
+        assert daemon.stop() == 0
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    with serving(tmp_path, data=tmp_path / "copy") as daemon:
+        assert Client(daemon.url).get(session)["id"] == session
