@@ -34,10 +34,13 @@ let package = Package(
         .target(
             name: "LBFGS", swiftSettings: strict,
             // Square roots in debug builds; nothing else would link it for a program of its own.
-            linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
+            linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]
+        ),
         .target(
             name: "Sessions",
-            dependencies: ["LBFGS", "Telemetry", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "LBFGS", "Telemetry", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Sessions"], swiftSettings: strict),
         .target(

@@ -29,8 +29,13 @@ class DemoDaemon:
     def start(self) -> int:
         command = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
         with self.log.open("ab") as log:
-            process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                       stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self.pid_file.write_text(f"{process.pid}\n")
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -86,7 +91,14 @@ class DemoDaemon:
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except FileNotFoundError:
-            listing = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], text=True,
-                                     capture_output=True) if not Path("/proc/self").exists() else None
+            listing = (
+                subprocess.run(
+                    ["ps", "-o", "command=", "-p", str(pid)], text=True, capture_output=True
+                )
+                if not Path("/proc/self").exists()
+                else None
+            )
             words = listing.stdout.encode().split() if listing else []
-        return any(word.endswith(b"lbfgsd") for word in words[:1]) and os.fsencode(self.data) in words
+        return (
+            any(word.endswith(b"lbfgsd") for word in words[:1]) and os.fsencode(self.data) in words
+        )

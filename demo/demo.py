@@ -38,7 +38,8 @@ class Http:
         for _ in range(RETRIES_MAX):
             try:
                 response = self.session.request(
-                    method, self.url + path, json=body, headers=headers, timeout=30)
+                    method, self.url + path, json=body, headers=headers, timeout=30
+                )
                 if response.status_code not in (429, 503):
                     break
             except requests.ConnectionError:
@@ -59,20 +60,26 @@ def split(x) -> tuple[np.ndarray, np.ndarray]:
 
 
 def create(http: Http) -> str:
-    return http.call("POST", "/v1/sessions", {
-        "name": "digits",
-        "labels": {"made-by": "demo"},
-        "dtype": "float64",
-        "params": [
-            {"name": "W", "shape": [PIXELS, CLASSES], "values": [0.0] * (PIXELS * CLASSES)},
-            {"name": "b", "shape": [CLASSES], "values": [0.0] * CLASSES},
-        ],
-        "options": {
-            "line_search_fn": "strong_wolfe", "max_iter": ITERATIONS_PER_STEP,
-            "max_eval": 2 * ITERATIONS_PER_STEP, "tolerance_grad": TOLERANCE_GRADIENT,
-            "tolerance_change": 0,
+    return http.call(
+        "POST",
+        "/v1/sessions",
+        {
+            "name": "digits",
+            "labels": {"made-by": "demo"},
+            "dtype": "float64",
+            "params": [
+                {"name": "W", "shape": [PIXELS, CLASSES], "values": [0.0] * (PIXELS * CLASSES)},
+                {"name": "b", "shape": [CLASSES], "values": [0.0] * CLASSES},
+            ],
+            "options": {
+                "line_search_fn": "strong_wolfe",
+                "max_iter": ITERATIONS_PER_STEP,
+                "max_eval": 2 * ITERATIONS_PER_STEP,
+                "tolerance_grad": TOLERANCE_GRADIENT,
+                "tolerance_change": 0,
+            },
         },
-    })["id"]
+    )["id"]
 
 
 def fit(http: Http, session: str, digits: Digits, at_evaluation) -> dict:
@@ -85,11 +92,15 @@ def fit(http: Http, session: str, digits: Digits, at_evaluation) -> dict:
                 at_evaluation(turn)
                 number = turn["evaluation"]["number"]
                 loss, dW, db = digits.loss_and_gradients(*split(turn["evaluation"]["x"]))
-                turn = http.call("PUT", f"/v1/sessions/{session}/evaluations/{number}/result", {
-                    "loss": loss, "gradients": {"W": dW.ravel().tolist(), "b": db.tolist()}})
+                turn = http.call(
+                    "PUT",
+                    f"/v1/sessions/{session}/evaluations/{number}/result",
+                    {"loss": loss, "gradients": {"W": dW.ravel().tolist(), "b": db.tolist()}},
+                )
                 slope = max(abs(dW).max(), abs(db).max())
-                bar.set_postfix_str(f"step {turn['step']}, loss {loss:.9f}, |g|inf {slope:.1e}",
-                                    refresh=False)
+                bar.set_postfix_str(
+                    f"step {turn['step']}, loss {loss:.9f}, |g|inf {slope:.1e}", refresh=False
+                )
                 bar.update()
             if turn["result"]["reason"] != "max_iterations":
                 break
@@ -113,8 +124,10 @@ class Crash:
         restart.start()
         again = self.http.call("GET", f"/v1/sessions/{self.session}/evaluation")
         restart.join()
-        tqdm.write(f"Started it again on the same data; the client asked {self.http.retries} times "
-                   "in vain, and then:")
+        tqdm.write(
+            f"Started it again on the same data; the client asked {self.http.retries} times "
+            "in vain, and then:"
+        )
         before, after = (np.array(t["evaluation"]["x"]).tobytes() for t in (turn, again))
         if again["evaluation"]["number"] != number or before != after:
             raise SystemExit("demo: the pending evaluation came back changed")
@@ -154,8 +167,10 @@ def main() -> None:
 
     digits, http = Digits(), Http(daemon.url)
     session = create(http)
-    print(f"Session {session}: {PIXELS * CLASSES + CLASSES} parameters, "
-          f"{len(digits.train_y)} images to learn from, {len(digits.test_y)} to test with.")
+    print(
+        f"Session {session}: {PIXELS * CLASSES + CLASSES} parameters, "
+        f"{len(digits.train_y)} images to learn from, {len(digits.test_y)} to test with."
+    )
     crash = Crash(daemon, http, session)
     turn = fit(http, session, digits, crash)
     if not crash.done:

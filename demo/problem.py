@@ -25,7 +25,8 @@ class Digits:
     def __init__(self):
         pixels, digits = load_digits(return_X_y=True)
         self.train_x, self.test_x, self.train_y, self.test_y = train_test_split(
-            pixels / 16, digits, test_size=0.25, random_state=SPLIT_SEED, stratify=digits)
+            pixels / 16, digits, test_size=0.25, random_state=SPLIT_SEED, stratify=digits
+        )
         self.one_hot = np.eye(CLASSES)[self.train_y]
         self.penalty = 1 / (C * len(self.train_y))
 
@@ -43,8 +44,9 @@ class Digits:
         return float(((self.test_x @ weights + bias).argmax(axis=1) == self.test_y).mean())
 
     def by_scikit_learn(self) -> tuple[np.ndarray, np.ndarray]:
-        model = LogisticRegression(C=C, solver="lbfgs", tol=TOLERANCE_GRADIENT,
-                                   max_iter=ITERATIONS_MAX)
+        model = LogisticRegression(
+            C=C, solver="lbfgs", tol=TOLERANCE_GRADIENT, max_iter=ITERATIONS_MAX
+        )
         model.fit(self.train_x, self.train_y)
         return model.coef_.T, model.intercept_
 
@@ -55,12 +57,17 @@ class Digits:
         weights = torch.zeros((PIXELS, CLASSES), dtype=torch.float64, requires_grad=True)
         bias = torch.zeros(CLASSES, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS(
-            [weights, bias], line_search_fn="strong_wolfe", tolerance_grad=TOLERANCE_GRADIENT,
-            tolerance_change=0, max_iter=ITERATIONS_MAX)
+            [weights, bias],
+            line_search_fn="strong_wolfe",
+            tolerance_grad=TOLERANCE_GRADIENT,
+            tolerance_change=0,
+            max_iter=ITERATIONS_MAX,
+        )
 
         def closure():
             loss, *gradients = self.loss_and_gradients(
-                weights.detach().numpy(), bias.detach().numpy())
+                weights.detach().numpy(), bias.detach().numpy()
+            )
             weights.grad, bias.grad = map(torch.from_numpy, gradients)
             return torch.tensor(loss, dtype=torch.float64)
 

@@ -39,22 +39,32 @@ SYNC_PROBES = 500
 
 def compiled(directory: Path, name: str, *options: str) -> Path:
     program = directory / name
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-o", str(program), str(HERE / f"{name}.c"),
-                    *options], check=True)
+    subprocess.run(
+        [os.environ.get("CC", "cc"), "-O2", "-o", str(program), str(HERE / f"{name}.c"), *options],
+        check=True,
+    )
     return program
 
 
 def write_bodies(path: Path, n: int) -> None:
     generator = random.Random(SEED)
-    bodies = [encode({"loss": generator.random(),
-                      "gradient": [generator.uniform(-1, 1) for _ in range(n)]})
-              for _ in range(POOL)]
+    bodies = [
+        encode(
+            {"loss": generator.random(), "gradient": [generator.uniform(-1, 1) for _ in range(n)]}
+        )
+        for _ in range(POOL)
+    ]
     path.write_bytes(b"".join(body + b"\n" for body in bodies))
 
 
 def begin_sessions(client: Client, n: int, count: int) -> list[str]:
-    options = {"lr": STEP_LENGTH, "max_iter": EVALUATIONS_MAX, "max_eval": EVALUATIONS_MAX,
-               "tolerance_grad": 0, "tolerance_change": 0}
+    options = {
+        "lr": STEP_LENGTH,
+        "max_iter": EVALUATIONS_MAX,
+        "max_eval": EVALUATIONS_MAX,
+        "tolerance_grad": 0,
+        "tolerance_change": 0,
+    }
     sessions = [client.create(x0=[0.0] * n, options=options) for _ in range(count)]
     for session in sessions:
         client.begin(session)
@@ -62,8 +72,13 @@ def begin_sessions(client: Client, n: int, count: int) -> list[str]:
 
 
 def load(program: Path, port: int, bodies: Path, lines: list[str], seconds: float) -> dict:
-    done = subprocess.run([program, str(port), bodies, str(seconds / 5), str(seconds)], text=True,
-                          input="".join(lines), stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [program, str(port), bodies, str(seconds / 5), str(seconds)],
+        text=True,
+        input="".join(lines),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     return json.loads(done.stdout)
 
 
@@ -97,16 +112,22 @@ class Case:
         # The first point is all zeros, which is short; the second has as many digits as any.
         first = json.loads(self.bodies.read_text().splitlines()[0])
         number = turn.json()["evaluation"]["number"]
-        self.answer.write_bytes(self.client.call(
-            "PUT", f"/v1/sessions/{self.sessions[0]}/evaluations/{number}/result", first).content)
+        self.answer.write_bytes(
+            self.client.call(
+                "PUT", f"/v1/sessions/{self.sessions[0]}/evaluations/{number}/result", first
+            ).content
+        )
 
     def tell(self, program: Path, seconds: float) -> dict:
-        lines = [f"{session} {self.client.get(session)['evaluation']}\n"
-                 for session in self.sessions]
+        lines = [
+            f"{session} {self.client.get(session)['evaluation']}\n" for session in self.sessions
+        ]
         syncs = self.syncs()
         figures = load(program, self.daemon.port, self.bodies, lines, seconds)
-        told = sum(self.client.get(session)["evaluation"] - int(line.split()[1])
-                   for session, line in zip(self.sessions, lines))
+        told = sum(
+            self.client.get(session)["evaluation"] - int(line.split()[1])
+            for session, line in zip(self.sessions, lines)
+        )
         return {**figures, "syncs_per_tell": (self.syncs() - syncs) / told}
 
     def syncs(self) -> int:
@@ -144,16 +165,25 @@ def main() -> None:
 
 def measure(directory: Path, runs: int, seconds: float) -> None:
     bare, client = compiled(directory, "bare", "-lmicrohttpd"), compiled(directory, "load")
-    daemon = Daemon(directory / "data", directory / "log", environment={
-        "LD_PRELOAD": str(compiled(directory, "syncs", "-shared", "-fPIC")),
-        "SYNC_COUNT_FILE": str(directory / "sync-count")})
+    daemon = Daemon(
+        directory / "data",
+        directory / "log",
+        environment={
+            "LD_PRELOAD": str(compiled(directory, "syncs", "-shared", "-fPIC")),
+            "SYNC_COUNT_FILE": str(directory / "sync-count"),
+        },
+    )
     try:
         daemon.start()
         idle = resident_mib(daemon.pid)
-        print(f"Service: tell round trips, medians of {runs} runs of {seconds:g} s, "
-              f"{os.cpu_count()} cores shared by server and client.\n")
-        print("| n | connections | evaluations/s | p50 ms | p99 ms | syncs per tell "
-              "| bare server/s | p50 ms | p99 ms |")
+        print(
+            f"Service: tell round trips, medians of {runs} runs of {seconds:g} s, "
+            f"{os.cpu_count()} cores shared by server and client.\n"
+        )
+        print(
+            "| n | connections | evaluations/s | p50 ms | p99 ms | syncs per tell "
+            "| bare server/s | p50 ms | p99 ms |"
+        )
         print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
         for n in SIZES:
             for connections in CONNECTIONS:
@@ -162,15 +192,22 @@ def measure(directory: Path, runs: int, seconds: float) -> None:
                 for _ in range(runs):
                     floor.append(case.bare(bare, client, seconds))
                     ours.append(case.tell(client, seconds))
-                print(f"| {n} | {connections} | {rate(ours):,.0f} "
-                      f"| {median(ours, 'p50_us') / 1000:.2f} | {median(ours, 'p99_us') / 1000:.2f} "
-                      f"| {median(ours, 'syncs_per_tell'):.2f} | {rate(floor):,.0f} "
-                      f"| {median(floor, 'p50_us') / 1000:.2f} "
-                      f"| {median(floor, 'p99_us') / 1000:.2f} |", flush=True)
-        print(f"\nResident memory: {idle:.1f} MiB idle after start, "
-              f"{resident_mib(daemon.pid):.1f} MiB with {sum(CONNECTIONS) * len(SIZES)} sessions "
-              "after the run.")
-        print(f"One appended kilobyte made durable on this disk: {sync_microseconds(directory):.0f} us.")
+                print(
+                    f"| {n} | {connections} | {rate(ours):,.0f} "
+                    f"| {median(ours, 'p50_us') / 1000:.2f} | {median(ours, 'p99_us') / 1000:.2f} "
+                    f"| {median(ours, 'syncs_per_tell'):.2f} | {rate(floor):,.0f} "
+                    f"| {median(floor, 'p50_us') / 1000:.2f} "
+                    f"| {median(floor, 'p99_us') / 1000:.2f} |",
+                    flush=True,
+                )
+        print(
+            f"\nResident memory: {idle:.1f} MiB idle after start, "
+            f"{resident_mib(daemon.pid):.1f} MiB with {sum(CONNECTIONS) * len(SIZES)} sessions "
+            "after the run."
+        )
+        print(
+            f"One appended kilobyte made durable on this disk: {sync_microseconds(directory):.0f} us."
+        )
     except BaseException:
         print(daemon.tail(), file=sys.stderr)
         raise

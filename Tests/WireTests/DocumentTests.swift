@@ -8,7 +8,7 @@ private func make() -> SessionService {
 }
 
 private let create = """
-    {"name": "a\\u0007\\"b", "labels": {"team": "flow"},
+    {"name": "a\\\\\\"b", "labels": {"team": "flow"},
      "params": [{"name": "w", "shape": [1, 2], "values": [1, 2]}, {"name": "b", "shape": [], \
     "values": [0]}], "options": {"max_iter": 1}}
     """
@@ -21,7 +21,7 @@ struct DocumentTests {
         let view = try await service.create(CreateRequest(json: utf8(create))).value
         #expect(
             text(view.json) == """
-                {"id":"\(view.record.id)","name":"a\\u0007\\"b","labels":{"team":"flow"},\
+                {"id":"\(view.record.id)","name":"a\\\\\\"b","labels":{"team":"flow"},\
                 "state":"idle","dtype":"float64","n":3,\
                 "params":[{"name":"w","shape":[1,2]},{"name":"b","shape":[]}],\
                 "options":{"lr":1.0,"max_iter":1,"max_eval":1,"tolerance_grad":1e-07,\
@@ -44,7 +44,7 @@ struct DocumentTests {
         let second = try await service.list(pageSize: 1, after: token)
         #expect(
             text(second.json) == """
-                {"sessions":[{"id":"\(id)","name":"a\\u0007\\"b","labels":{"team":"flow"},\
+                {"sessions":[{"id":"\(id)","name":"a\\\\\\"b","labels":{"team":"flow"},\
                 "state":"idle","dtype":"float64","n":3,"step":0,"evaluation":0,"loss":null,\
                 "origin":null,"created_at":"2023-11-14T22:13:20.250000Z",\
                 "updated_at":"2023-11-14T22:13:20.250000Z"}],"next_page_token":null}

@@ -34,74 +34,50 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import requests  # noqa: E402
 from daemon import Daemon, trace_points  # noqa: E402
 from expectations import replayed  # noqa: E402
+from patient import GIVE_UP_SECONDS, REQUEST_SECONDS, Broken, PatientApi  # noqa: E402
 from scripts import Life, Script, normal_trace  # noqa: E402
 
 WORKERS = 6
-GIVE_UP_SECONDS = 60
-RETRY_SECONDS = 0.005
-REQUEST_SECONDS = 20
 BUSY_SECONDS = (0.0, 0.7)
 EARLY_SECONDS = (0.0, 0.15)
 EARLY_SHARE, IDLE_SHARE = 0.15, 0.07
 
 
-class Broken(AssertionError):
-    """The promise was not kept."""
-
-
 @dataclass
 class Ledger:
     """What a client knows of one session in the daemon that is being killed."""
+
     role: str
     expected_trace: list[tuple]
     acknowledged: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-class PatientApi:
-    """Repeats a request until it is answered. `ledgers` is None for the daemon nobody kills."""
+class VictimApi(PatientApi):
+    """The client of one script in the daemon that is being killed."""
 
-    def __init__(self, url: str, chaos: "Chaos | None" = None):
-        self.url, self.chaos, self.session = url, chaos, requests.Session()
+    def __init__(self, chaos: Chaos, traces: dict[str, list[tuple]]):
+        super().__init__(chaos.victim.url)
+        self.chaos, self.traces = chaos, traces
 
-    def call(self, method: str, path: str, body=None, key=None, allowed=()) -> requests.Response:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        if key:
-            headers["Idempotency-Key"] = key
-        deadline, tries = time.monotonic() + GIVE_UP_SECONDS, 0
-        while True:
-            response = self._try(method, path, body, headers)
-            if response is not None and response.status_code != 503:
-                break
-            tries += 1
-            if time.monotonic() > deadline or self.chaos and self.chaos.failures:
-                raise Broken(f"{method} {path}: no answer for {GIVE_UP_SECONDS} s")
-            time.sleep(RETRY_SECONDS)
-        if not response.ok and response.status_code not in allowed:
-            raise Broken(f"{method} {path} after {tries} tries in vain: {response.status_code} "
-                         f"{response.text[:500]}")
-        if self.chaos:
-            self.chaos.count(tries, replayed(response), method)
-        return response
+    def before_try(self) -> None:
+        self.chaos.gate.wait()
+        if self.chaos.failures:
+            raise Broken("given up, as something else failed")
 
-    def _try(self, method, path, body, headers) -> requests.Response | None:
-        if self.chaos:
-            self.chaos.gate.wait()
-        try:
-            return self.session.request(method, self.url + path, data=body, headers=headers,
-                                        timeout=REQUEST_SECONDS)
-        except requests.RequestException:
-            self.session.close()
-            self.session = requests.Session()
-            return None
+    def answered(self, response: requests.Response, method: str, tries: int) -> None:
+        self.chaos.count(response, method, tries)
 
     def told(self, session: str, number: int, body: bytes) -> None:
-        if self.chaos:
-            with self.chaos.lock:
-                self.chaos.ledgers[session].acknowledged.append((number, body))
+        with self.chaos.lock:
+            self.chaos.ledgers[session].acknowledged.append((number, body))
 
     def begun(self, session: str, role: str) -> None:
-        if self.chaos:
-            self.chaos.enter(session, role)
+        with self.chaos.lock:
+            self.chaos.ledgers[session] = Ledger(role, self.traces[role])
+
+    def ending(self, session: str) -> None:
+        with self.chaos.lock:
+            del self.chaos.ledgers[session]
 
 
 class Chaos:
@@ -116,16 +92,17 @@ class Chaos:
         self.gate.set()
         self.over = threading.Event()
         self.ledgers: dict[str, Ledger] = {}
-        self.traces: dict[int, dict[str, list[tuple]]] = {}
-        self.worker_index = threading.local()
         self.sessions_expected: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
+        self.slowest_start = 0.0
         self.failures: list[str] = []
 
     def run(self) -> None:
         self.calm.start()
         self.victim.start()
-        workers = [threading.Thread(target=self._work, args=(w,), daemon=True) for w in range(WORKERS)]
+        workers = [
+            threading.Thread(target=self._work, args=(w,), daemon=True) for w in range(WORKERS)
+        ]
         try:
             for worker in workers:
                 worker.start()
@@ -160,16 +137,22 @@ class Chaos:
 
     def _run_script(self, index: int) -> None:
         expected: list[tuple] = []
-        Life(Script(self.seed, index), PatientApi(self.calm.url),
-             lambda *observation: expected.append(observation)).run()
+        Life(
+            Script(self.seed, index),
+            PatientApi(self.calm.url),
+            lambda *observation: expected.append(observation),
+        ).run()
         self.worker_index.traces = {
-            role: value for role, what, value in expected if what == "trace"}
+            role: value for role, what, value in expected if what == "trace"
+        }
         position = 0
 
         def compare(*observation) -> None:
             nonlocal position
             if observation != expected[position]:
-                raise Broken(f"observation {position} is\n{observation}\ninstead of\n{expected[position]}")
+                raise Broken(
+                    f"observation {position} is\n{observation}\ninstead of\n{expected[position]}"
+                )
             position += 1
 
         life = Life(Script(self.seed, index), PatientApi(self.victim.url, self), compare)
@@ -192,7 +175,9 @@ class Chaos:
             if was_replayed:
                 self.counts["answered, though the answer was lost (replayed)"] += 1
                 if not tries:
-                    self.failures.append(f"a {method} that was sent once was taken for a repetition")
+                    self.failures.append(
+                        f"a {method} that was sent once was taken for a repetition"
+                    )
 
     # Kills
 
@@ -211,7 +196,9 @@ class Chaos:
             else:
                 self._kill("at work", chance.uniform(*BUSY_SECONDS))
             with self.lock:
-                known = {session: list(ledger.acknowledged) for session, ledger in self.ledgers.items()}
+                known = {
+                    session: list(ledger.acknowledged) for session, ledger in self.ledgers.items()
+                }
             self.victim.spawn()
             began = time.monotonic()
             self.victim.wait_ready()
@@ -230,28 +217,37 @@ class Chaos:
     def _check(self, known: dict[str, list[tuple[int, bytes]]]) -> None:
         """All that was acknowledged before the kill is there, once, in order, as it was told."""
         client = requests.Session()
-        newest = list(known)[-4 * WORKERS:]
+        newest = list(known)[-4 * WORKERS :]
         for session in newest:
             acknowledged, ledger = known[session], self.ledgers[session]
             url = f"{self.victim.url}/v1/sessions/{session}"
             response = client.get(f"{url}/trace", timeout=REQUEST_SECONDS)
             if response.status_code != 200:
-                raise Broken(f"the trace of {session}: {response.status_code} {response.text[:300]}")
+                raise Broken(
+                    f"the trace of {session}: {response.status_code} {response.text[:300]}"
+                )
             trace = normal_trace(response.json())
             if trace != ledger.expected_trace[: len(trace)]:
-                raise Broken(f"the trace of {session} ({ledger.role}) is {trace}\n"
-                             f"instead of the beginning of {ledger.expected_trace}")
+                raise Broken(
+                    f"the trace of {session} ({ledger.role}) is {trace}\n"
+                    f"instead of the beginning of {ledger.expected_trace}"
+                )
             there = Counter(point["evaluation"] for point in trace_points(response.json()))
             if lost := [number for number, _ in acknowledged if there[number] != 1]:
                 raise Broken(f"results of {session} that got a 2xx are lost: {lost}")
             if acknowledged:
                 number, body = acknowledged[-1]
-                again = client.put(f"{url}/evaluations/{number}/result", data=body,
-                                   headers={"Content-Type": "application/json"},
-                                   timeout=REQUEST_SECONDS)
+                again = client.put(
+                    f"{url}/evaluations/{number}/result",
+                    data=body,
+                    headers={"Content-Type": "application/json"},
+                    timeout=REQUEST_SECONDS,
+                )
                 if again.status_code != 200 or not replayed(again):
-                    raise Broken(f"evaluation {number} of {session}, told again: {again.status_code} "
-                                 f"{dict(again.headers)} {again.text[:300]}")
+                    raise Broken(
+                        f"evaluation {number} of {session}, told again: {again.status_code} "
+                        f"{dict(again.headers)} {again.text[:300]}"
+                    )
             self.counts["traces checked"] += 1
 
     def _check_that_every_post_counted_once(self) -> None:
@@ -274,7 +270,9 @@ class Report:
     failures: list[str]
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}, {self.seconds:.0f} s, slowest start {self.slowest_start:.2f} s"]
+        lines = [
+            f"seed {self.seed}, {self.seconds:.0f} s, slowest start {self.slowest_start:.2f} s"
+        ]
         lines += [f"  {name}: {count}" for name, count in sorted(self.counts.items())]
         lines += [f"FAILED: {failure}" for failure in self.failures]
         return "\n".join(lines)
@@ -286,13 +284,15 @@ def run(kills: int, seed: int, home: Path) -> Report:
     chaos.run()
     if chaos.failures:
         chaos.failures.append(f"the end of the daemon's log:\n{chaos.victim.tail(30)}")
-    return Report(seed, time.monotonic() - began, chaos.counts, getattr(chaos, "slowest", 0),
-                  chaos.failures)
+    return Report(
+        seed, time.monotonic() - began, chaos.counts, getattr(chaos, "slowest", 0), chaos.failures
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments = parser.parse_args()

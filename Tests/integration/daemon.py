@@ -50,6 +50,11 @@ def free_port() -> int:
         return port
 
 
+def inherited() -> dict[str, str]:
+    """The environment without what would set up the daemon: that comes from the test alone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LBFGSD_")}
+
+
 class Daemon:
     """`lbfgsd serve` on one port and one data directory, over as many lives as a test wants."""
 
@@ -67,10 +72,14 @@ class Daemon:
         command = [binary(), "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(word) for word in (*command, *self.arguments)], stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, env={**os.environ, **self.environment})
+                [str(word) for word in (*command, *self.arguments)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**inherited(), **self.environment},
+            )
 
-    def start(self) -> "Daemon":
+    def start(self) -> Daemon:
         self.spawn()
         self.wait_ready()
         return self
@@ -79,7 +88,9 @@ class Daemon:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if not self.alive:
-                raise RuntimeError(f"the daemon ended with {self.process.returncode}:\n{self.tail()}")
+                raise RuntimeError(
+                    f"the daemon ended with {self.process.returncode}:\n{self.tail()}"
+                )
             try:
                 if requests.get(f"{self.url}/readyz", timeout=2).ok:
                     return
@@ -173,8 +184,12 @@ class Client:
         return self.ok("GET", f"/v1/sessions/{session}/evaluation", status=200)
 
     def tell(self, session: str, number: int, loss, gradient) -> dict:
-        return self.ok("PUT", f"/v1/sessions/{session}/evaluations/{number}/result",
-                       {"loss": loss, "gradient": gradient}, status=200)
+        return self.ok(
+            "PUT",
+            f"/v1/sessions/{session}/evaluations/{number}/result",
+            {"loss": loss, "gradient": gradient},
+            status=200,
+        )
 
     def answer(self, turn: dict, fun) -> dict:
         """Evaluates what a turn asks for and tells it."""

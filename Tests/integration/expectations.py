@@ -7,12 +7,15 @@ import json
 PROBLEM = "application/problem+json"
 
 
-def assert_problem(response, status: int | tuple, slug: str | None = None, field: str | None = None):
+def assert_problem(
+    response, status: int | tuple, slug: str | None = None, field: str | None = None
+):
     """An RFC 9457 problem of this status; `field` must be named among its errors. A slug is
     compared only where the contract fixes it."""
     statuses = status if isinstance(status, tuple) else (status,)
     assert response.status_code in statuses, (
-        f"{response.status_code} instead of {status}: {response.text[:1000]}")
+        f"{response.status_code} instead of {status}: {response.text[:1000]}"
+    )
     assert response.headers["Content-Type"].split(";")[0] == PROBLEM
     problem = response.json()
     assert problem["status"] == response.status_code
@@ -43,8 +46,13 @@ def assert_turn(turn: dict, session: str) -> dict:
         if turn["step"] > 0:
             result = turn["result"]
             assert isinstance(result["reason"], str) and isinstance(result["converged"], bool)
-            assert {"loss_before", "loss", "iterations", "evaluations",
-                    "gradient_norm_inf"} <= result.keys()
+            assert {
+                "loss_before",
+                "loss",
+                "iterations",
+                "evaluations",
+                "gradient_norm_inf",
+            } <= result.keys()
     return turn
 
 

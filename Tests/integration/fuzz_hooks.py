@@ -41,7 +41,9 @@ def map_path_parameters(context, path_parameters):
     if zlib.crc32(session.encode()) % 8 == 0:
         return path_parameters
     operation = context.operation
-    deletes = operation is not None and operation.method.lower() == "delete" and "checkpoint" not in known
+    deletes = (
+        operation is not None and operation.method.lower() == "delete" and "checkpoint" not in known
+    )
     known["session"] = chosen(TARGETS["doomed"] if deletes else list(SESSIONS), session)
     numbers = SESSIONS.get(known["session"], [1])
     for name, values in (("evaluation", numbers), ("step", [1, 2]), ("checkpoint", [1, 2, 3])):

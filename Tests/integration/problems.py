@@ -57,15 +57,20 @@ class Perceptron:
     """A small network (2 inputs, 6 tanh units, 1 output) with squared loss on made-up data."""
 
     HIDDEN = 6
-    SHAPES = {"hidden.weight": (HIDDEN, 2), "hidden.bias": (HIDDEN,), "output.weight": (1, HIDDEN),
-              "output.bias": (1,)}
+    SHAPES = {
+        "hidden.weight": (HIDDEN, 2),
+        "hidden.bias": (HIDDEN,),
+        "output.weight": (1, HIDDEN),
+        "output.bias": (1,),
+    }
 
     def __init__(self, rows: int = 40, seed: int = 5):
         generator = np.random.default_rng(seed)
         self.inputs = generator.uniform(-1, 1, size=(rows, 2))
         self.targets = np.sin(3 * self.inputs[:, :1]) * self.inputs[:, 1:]
         self.start = generator.normal(
-            scale=0.5, size=sum(math.prod(shape) for shape in self.SHAPES.values())).tolist()
+            scale=0.5, size=sum(math.prod(shape) for shape in self.SHAPES.values())
+        ).tolist()
 
     def __call__(self, x):
         h = self.HIDDEN

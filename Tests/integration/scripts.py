@@ -7,7 +7,8 @@ in between, carrying it out must show the same numbers each time: `Life` lists t
 from __future__ import annotations
 
 import random
-from typing import Callable, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from daemon import encode, flat, numbers, trace_points
@@ -16,8 +17,19 @@ from problems import Perceptron, Quadratic, rosenbrock, rosenbrock_start
 TRACE_COLUMNS = ("evaluation", "step", "iteration", "loss", "gradient_norm_inf", "step_length")
 SIZES = (2, 3, 10, 50, 200, 1000, 2000)
 TELLS = (30, 90)
-ACTIONS = ("checkpoint", "checkpoint", "restore", "fork", "learning rate", "stop", "parameters",
-           "state dict", "failed", "not a number")
+# What may happen while an evaluation is pending, and what has to wait until none is.
+ACTIONS = (
+    "checkpoint",
+    "checkpoint",
+    "restore",
+    "fork",
+    "learning rate",
+    "stop",
+    "failed",
+    "not a number",
+)
+IDLE_ACTIONS = ("parameters", "state dict", "checkpoint", "fork")
+IDLE_ACTION_SHARE = 0.3
 ACTION_SHARE = 0.15
 FORK_TELLS = 8
 
@@ -25,10 +37,17 @@ FORK_TELLS = 8
 class Api(Protocol):
     """Requests that are repeated until they are answered; `told` notes a result that got a 2xx."""
 
-    def call(self, method: str, path: str, body: bytes | None = None, key: str | None = None,
-             allowed: tuple[int, ...] = ()): ...
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        key: str | None = None,
+        allowed: tuple[int, ...] = (),
+    ): ...
     def told(self, session: str, number: int, body: bytes) -> None: ...
     def begun(self, session: str, role: str) -> None: ...
+    def ending(self, session: str) -> None: ...
 
 
 class Script:
@@ -45,18 +64,34 @@ class Script:
         search = chance.choice(["strong_wolfe", None])
         self.dtype = chance.choice(["float64", "float32"])
         self.options = {
-            "lr": 1.0 if search else 1e-2, "line_search_fn": search,
-            "max_iter": chance.randint(2, 12), "max_eval": chance.randint(3, 20),
-            "history_size": chance.choice([1, 3, 10, 100]), "tolerance_change": 0,
+            "lr": 1.0 if search else 1e-2,
+            "line_search_fn": search,
+            "max_iter": chance.randint(2, 12),
+            "max_eval": chance.randint(3, 20),
+            "history_size": chance.choice([1, 3, 10, 100]),
+            "tolerance_change": 0,
         }
         self.tells = chance.randint(*TELLS)
-        self.actions = {count: chance.choice(ACTIONS) for count in range(1, self.tells)
-                        if chance.random() < ACTION_SHARE}
-        self.rates = [chance.choice([0.5, 0.9, 1.0]) * self.options["lr"] for _ in range(self.tells)]
-        self.deletes_fork = chance.random() < 0.3
+        self.actions = {
+            count: chance.choice(ACTIONS)
+            for count in range(1, self.tells)
+            if chance.random() < ACTION_SHARE
+        }
+        self.rates = [
+            chance.choice([0.5, 0.9, 1.0]) * self.options["lr"] for _ in range(self.tells)
+        ]
+        self.idle_actions = {
+            count: chance.choice(IDLE_ACTIONS)
+            for count in range(1, self.tells)
+            if chance.random() < IDLE_ACTION_SHARE
+        }
+        self.deletes_forks = chance.random() < 0.3
 
     def __str__(self) -> str:
-        return f"script {self.name}: n {len(self.start)}, {self.dtype}, {self.options}, {self.actions}"
+        return (
+            f"script {self.name}: n {len(self.start)}, {self.dtype}, {self.options}, "
+            f"{self.actions}, while idle {self.idle_actions}"
+        )
 
 
 class Life:
@@ -66,20 +101,28 @@ class Life:
         self.script, self.api, self.observe = script, api, observe
         self.session, self.role, self.count, self.posts = "", "original", 0, 0
         self.checkpoints: list[str] = []
-        self.forks = 0
+        self.forks = self.forks_deleted = 0
 
     def run(self) -> None:
-        created = self.post("/v1/sessions", {
-            "x0": self.script.start, "dtype": self.script.dtype, "options": self.script.options,
-            "labels": {"script": self.script.name}})
+        created = self.post(
+            "/v1/sessions",
+            {
+                "x0": self.script.start,
+                "dtype": self.script.dtype,
+                "options": self.script.options,
+                "labels": {"script": self.script.name},
+            },
+        )
         self.session = created["id"]
         self.api.begun(self.session, self.role)
         turn = self.ask()
         while self.count < self.script.tells:
-            turn = self.answer(turn) if turn["state"] == "evaluating" else self.begin()
-            action = self.script.actions.get(self.count)
-            if action and turn["state"] == "evaluating" or action in ("parameters", "state dict"):
-                turn = self.act(action, turn)
+            if turn["state"] == "evaluating":
+                turn = self.answer(turn)
+                turn = self.act(self.script.actions, turn, "evaluating")
+            else:
+                turn = self.begin()
+            turn = self.act(self.script.idle_actions, turn, "idle")
         self.look_back()
 
     # Requests
@@ -117,10 +160,9 @@ class Life:
 
     # Actions
 
-    def act(self, action: str, turn: dict) -> dict:
-        # An action belongs to a count and happens once.
-        del (actions := dict(self.script.actions))[self.count]
-        self.script.actions = actions
+    def act(self, actions: dict[int, str], turn: dict, state: str) -> dict:
+        """Does what the script wants at this count, once, if the session is in this state."""
+        action = actions.pop(self.count, None) if turn["state"] == state else None
         if action == "checkpoint":
             self.checkpoints.append(self.post(self.path("/checkpoints"))["id"])
             self.observe(self.role, "checkpoint", self.checkpoints[-1])
@@ -132,21 +174,23 @@ class Life:
             self.live_in_fork(self.checkpoints[self.count % len(self.checkpoints)])
         elif action == "learning rate":
             body = encode({"options": {"lr": self.script.rates[self.count]}})
-            self.observe(self.role, "options",
-                         self.api.call("PATCH", self.path(), body).json()["options"])
+            self.observe(
+                self.role, "options", self.api.call("PATCH", self.path(), body).json()["options"]
+            )
         elif action == "stop":
             return self.seen(self.post(self.path("/stop")))
         elif action == "failed":
             return self.answer(turn, {"failed": "as the script wants it"})
         elif action == "not a number":
-            return self.answer(turn, {"loss": float("nan"),
-                                      "gradient": [float("nan")] * len(self.script.start)})
-        elif action == "parameters" and turn["state"] == "idle":
+            return self.answer(
+                turn, {"loss": float("nan"), "gradient": [float("nan")] * len(self.script.start)}
+            )
+        elif action == "parameters":
             document = self.get("/params")
             document["params"][0]["values"] = self.script.start
             self.api.call("PUT", self.path("/params"), encode(document))
             return self.ask()
-        elif action == "state dict" and turn["state"] == "idle":
+        elif action == "state dict":
             self.api.call("PUT", self.path("/state-dict"), encode(self.get("/state-dict")))
             return self.ask()
         return turn
@@ -162,6 +206,10 @@ class Life:
         for _ in range(FORK_TELLS):
             turn = self.answer(turn) if turn["state"] == "evaluating" else self.begin()
         self.look_back()
+        if self.script.deletes_forks:
+            self.forks_deleted += 1
+            self.api.ending(fork)
+            self.api.call("DELETE", self.path(), allowed=(404,))
         (self.session, self.role), self.count = original, count
 
     def look_back(self) -> None:
@@ -170,12 +218,17 @@ class Life:
         self.observe(self.role, "parameters", bits(flat(self.get("/params"))))
         self.observe(self.role, "state dict", self.get("/state-dict"))
         shown = self.get("")
-        self.observe(self.role, "session", {
-            name: shown[name] for name in ("state", "step", "evaluation", "loss", "options", "n")})
+        self.observe(
+            self.role,
+            "session",
+            {name: shown[name] for name in ("state", "step", "evaluation", "loss", "options", "n")},
+        )
         for number in range(1, shown["step"] + (shown["state"] == "idle")):
             # A step that a restore cut off has no result.
             answer = self.api.call("GET", self.path(f"/steps/{number}"), allowed=(404,))
-            self.observe(self.role, f"step {number}", answer.json().get("result", answer.status_code))
+            self.observe(
+                self.role, f"step {number}", answer.json().get("result", answer.status_code)
+            )
 
 
 def bits(values) -> bytes:

@@ -34,71 +34,74 @@ def newest(client) -> str | None:
 # Well-formed but wrong
 
 
-@pytest.mark.parametrize(("body", "field"), [
-    ({}, None),
-    ({"x0": [1], "params": [P]}, None),
-    ({"x0": []}, "x0"),
-    ({"x0": None}, "x0"),
-    ({"x0": "1,2"}, "x0"),
-    ({"x0": 5}, "x0"),
-    ({"x0": {"0": 1}}, "x0"),
-    ({"x0": [1, "two"]}, "x0[1]"),
-    ({"x0": [1, None]}, "x0[1]"),
-    ({"x0": [1, True]}, "x0[1]"),
-    ({"x0": [1, [2]]}, "x0[1]"),
-    ({"params": []}, "params"),
-    ({"params": {}}, "params"),
-    ({"params": ["w"]}, "params[0]"),
-    ({"params": [{**P, "values": [1]}]}, "params[0].values"),
-    ({"params": [{**P, "values": [1, 2, 3]}]}, "params[0].values"),
-    ({"params": [{**P, "values": "12"}]}, "params[0].values"),
-    ({"params": [{**P, "values": [1, {}]}]}, "params[0].values[1]"),
-    ({"params": [P, {**P, "name": "b", "values": []}]}, "params[1].values"),
-    ({"params": [{"name": "w", "shape": [2]}]}, "params[0].values"),
-    ({"params": [{"name": "w", "values": [1, 2]}]}, "params[0].shape"),
-    ({"params": [{**P, "shape": 2}]}, "params[0].shape"),
-    ({"params": [{**P, "shape": [-2]}]}, "params[0].shape[0]"),
-    ({"params": [{**P, "shape": [2.5]}]}, "params[0].shape[0]"),
-    ({"params": [{**P, "shape": ["2"]}]}, "params[0].shape[0]"),
-    ({"params": [{**P, "name": 7}]}, "params[0].name"),
-    ({"params": [{**P, "colour": "red"}]}, "params[0].colour"),
-    ({"params": [P, P]}, "params"),
-    ({"x0": [1], "dtype": "float16"}, "dtype"),
-    ({"x0": [1], "dtype": None}, "dtype"),
-    ({"x0": [1], "dtype": 64}, "dtype"),
-    ({"x0": [1], "name": 5}, "name"),
-    ({"x0": [1], "name": "n" * 10_000}, "name"),
-    ({"x0": [1], "labels": ["a"]}, "labels"),
-    ({"x0": [1], "labels": {"a": 1}}, "labels.a"),
-    ({"x0": [1], "labels": {"a": "v" * 10_000}}, "labels.a"),
-    ({"x0": [1], "labels": {f"l{i}": "v" for i in range(1000)}}, "labels"),
-    ({"x0": [1], "id": "mine"}, "id"),
-    ({"x0": [1], "options": []}, "options"),
-    ({"x0": [1], "options": {"momentum": 0.9}}, "options.momentum"),
-    ({"x0": [1], "options": {"lr": -1}}, "options.lr"),
-    ({"x0": [1], "options": {"lr": "fast"}}, "options.lr"),
-    ({"x0": [1], "options": {"lr": "NaN"}}, "options.lr"),
-    ({"x0": [1], "options": {"lr": "Infinity"}}, "options.lr"),
-    ({"x0": [1], "options": {"lr": True}}, "options.lr"),
-    ({"x0": [1], "options": {"lr": None}}, "options.lr"),
-    ({"x0": [1], "options": {"max_iter": 0}}, "options.max_iter"),
-    ({"x0": [1], "options": {"max_iter": -5}}, "options.max_iter"),
-    ({"x0": [1], "options": {"max_iter": 1.5}}, "options.max_iter"),
-    ({"x0": [1], "options": {"max_iter": "20"}}, "options.max_iter"),
-    ({"x0": [1], "options": {"max_iter": 10**30}}, "options.max_iter"),
-    ({"x0": [1], "options": {"max_iter": False}}, "options.max_iter"),
-    ({"x0": [1], "options": {"max_eval": 0}}, "options.max_eval"),
-    ({"x0": [1], "options": {"max_eval": -(2**63)}}, "options.max_eval"),
-    ({"x0": [1], "options": {"tolerance_grad": -1e-9}}, "options.tolerance_grad"),
-    ({"x0": [1], "options": {"tolerance_grad": "NaN"}}, "options.tolerance_grad"),
-    ({"x0": [1], "options": {"tolerance_change": -1}}, "options.tolerance_change"),
-    ({"x0": [1], "options": {"history_size": 0}}, "options.history_size"),
-    ({"x0": [1], "options": {"history_size": -1}}, "options.history_size"),
-    ({"x0": [1], "options": {"line_search_fn": "armijo"}}, "options.line_search_fn"),
-    ({"x0": [1], "options": {"line_search_fn": 1}}, "options.line_search_fn"),
-    ({"x0": [1], "options": {"mode": "magic"}}, "options.mode"),
-    ({"x0": [1], "options": {"mode": None}}, "options.mode"),
-])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, None),
+        ({"x0": [1], "params": [P]}, None),
+        ({"x0": []}, "x0"),
+        ({"x0": None}, "x0"),
+        ({"x0": "1,2"}, "x0"),
+        ({"x0": 5}, "x0"),
+        ({"x0": {"0": 1}}, "x0"),
+        ({"x0": [1, "two"]}, "x0[1]"),
+        ({"x0": [1, None]}, "x0[1]"),
+        ({"x0": [1, True]}, "x0[1]"),
+        ({"x0": [1, [2]]}, "x0[1]"),
+        ({"params": []}, "params"),
+        ({"params": {}}, "params"),
+        ({"params": ["w"]}, "params[0]"),
+        ({"params": [{**P, "values": [1]}]}, "params[0].values"),
+        ({"params": [{**P, "values": [1, 2, 3]}]}, "params[0].values"),
+        ({"params": [{**P, "values": "12"}]}, "params[0].values"),
+        ({"params": [{**P, "values": [1, {}]}]}, "params[0].values[1]"),
+        ({"params": [P, {**P, "name": "b", "values": []}]}, "params[1].values"),
+        ({"params": [{"name": "w", "shape": [2]}]}, "params[0].values"),
+        ({"params": [{"name": "w", "values": [1, 2]}]}, "params[0].shape"),
+        ({"params": [{**P, "shape": 2}]}, "params[0].shape"),
+        ({"params": [{**P, "shape": [-2]}]}, "params[0].shape[0]"),
+        ({"params": [{**P, "shape": [2.5]}]}, "params[0].shape[0]"),
+        ({"params": [{**P, "shape": ["2"]}]}, "params[0].shape[0]"),
+        ({"params": [{**P, "name": 7}]}, "params[0].name"),
+        ({"params": [{**P, "colour": "red"}]}, "params[0].colour"),
+        ({"params": [P, P]}, "params"),
+        ({"x0": [1], "dtype": "float16"}, "dtype"),
+        ({"x0": [1], "dtype": None}, "dtype"),
+        ({"x0": [1], "dtype": 64}, "dtype"),
+        ({"x0": [1], "name": 5}, "name"),
+        ({"x0": [1], "name": "n" * 10_000}, "name"),
+        ({"x0": [1], "labels": ["a"]}, "labels"),
+        ({"x0": [1], "labels": {"a": 1}}, "labels.a"),
+        ({"x0": [1], "labels": {"a": "v" * 10_000}}, "labels.a"),
+        ({"x0": [1], "labels": {f"l{i}": "v" for i in range(1000)}}, "labels"),
+        ({"x0": [1], "id": "mine"}, "id"),
+        ({"x0": [1], "options": []}, "options"),
+        ({"x0": [1], "options": {"momentum": 0.9}}, "options.momentum"),
+        ({"x0": [1], "options": {"lr": -1}}, "options.lr"),
+        ({"x0": [1], "options": {"lr": "fast"}}, "options.lr"),
+        ({"x0": [1], "options": {"lr": "NaN"}}, "options.lr"),
+        ({"x0": [1], "options": {"lr": "Infinity"}}, "options.lr"),
+        ({"x0": [1], "options": {"lr": True}}, "options.lr"),
+        ({"x0": [1], "options": {"lr": None}}, "options.lr"),
+        ({"x0": [1], "options": {"max_iter": 0}}, "options.max_iter"),
+        ({"x0": [1], "options": {"max_iter": -5}}, "options.max_iter"),
+        ({"x0": [1], "options": {"max_iter": 1.5}}, "options.max_iter"),
+        ({"x0": [1], "options": {"max_iter": "20"}}, "options.max_iter"),
+        ({"x0": [1], "options": {"max_iter": 10**30}}, "options.max_iter"),
+        ({"x0": [1], "options": {"max_iter": False}}, "options.max_iter"),
+        ({"x0": [1], "options": {"max_eval": 0}}, "options.max_eval"),
+        ({"x0": [1], "options": {"max_eval": -(2**63)}}, "options.max_eval"),
+        ({"x0": [1], "options": {"tolerance_grad": -1e-9}}, "options.tolerance_grad"),
+        ({"x0": [1], "options": {"tolerance_grad": "NaN"}}, "options.tolerance_grad"),
+        ({"x0": [1], "options": {"tolerance_change": -1}}, "options.tolerance_change"),
+        ({"x0": [1], "options": {"history_size": 0}}, "options.history_size"),
+        ({"x0": [1], "options": {"history_size": -1}}, "options.history_size"),
+        ({"x0": [1], "options": {"line_search_fn": "armijo"}}, "options.line_search_fn"),
+        ({"x0": [1], "options": {"line_search_fn": 1}}, "options.line_search_fn"),
+        ({"x0": [1], "options": {"mode": "magic"}}, "options.mode"),
+        ({"x0": [1], "options": {"mode": None}}, "options.mode"),
+    ],
+)
 def test_a_bad_creation_is_refused(client, body, field):
     before = newest(client)
     problem = assert_problem(create(client, **body), 422, "invalid-request", field)
@@ -106,8 +109,10 @@ def test_a_bad_creation_is_refused(client, body, field):
     assert newest(client) == before
 
 
-@pytest.mark.parametrize("shape", [
-    [10**9], [10**18, 10**18], [2**63], [2**62, 2, 2], [0], [2, 0], [1] * 100_000, [2**64 + 2]])
+@pytest.mark.parametrize(
+    "shape",
+    [[10**9], [10**18, 10**18], [2**63], [2**62, 2, 2], [0], [2, 0], [1] * 100_000, [2**64 + 2]],
+)
 def test_a_shape_that_cannot_be_is_refused(client, shape):
     before = newest(client)
     assert_problem(create(client, params=[{**P, "shape": shape}]), (413, 422))
@@ -144,13 +149,20 @@ def test_values_beyond_float32_do_not_crash(client):
     assert response.status_code in (201, 422)
     session = client.create(dtype="float32")
     client.begin(session)
-    response = client.call("PUT", f"/v1/sessions/{session}/evaluations/1/result",
-                           {"loss": 1e300, "gradient": [1e300, -1e300]})
+    response = client.call(
+        "PUT",
+        f"/v1/sessions/{session}/evaluations/1/result",
+        {"loss": 1e300, "gradient": [1e300, -1e300]},
+    )
     assert response.status_code in (200, 422)
 
 
 def test_an_extreme_but_finite_evaluation_leaves_the_point_finite(client):
-    for loss, gradient in [(1.7e308, [1.7e308, 1.7e308]), (5e-324, [5e-324, 0]), (-1.7e308, [1e-300, 1])]:
+    for loss, gradient in [
+        (1.7e308, [1.7e308, 1.7e308]),
+        (5e-324, [5e-324, 0]),
+        (-1.7e308, [1e-300, 1]),
+    ]:
         session = client.create(options={**WOLFE, "tolerance_grad": 0, "tolerance_change": 0})
         client.begin(session)
         turn = client.tell(session, 1, loss, gradient)
@@ -164,18 +176,49 @@ def test_an_extreme_but_finite_evaluation_leaves_the_point_finite(client):
 # Malformed
 
 
-@pytest.mark.parametrize("body", [
-    b"", b" ", b"{", b"{]", b'{"x0": [1,]}', b'{"x0": [NaN]}', b'{"x0": [Infinity]}', b"{'x0': [1]}",
-    b'{"x0": [1]} {}', b'{"x0": [1]}x', b'{"x0": [01]}', b'{"x0": [.5]}', b'{"x0": [1.]}',
-    b'{"x0": [+1]}', b'{"x0": [0x1]}', b'{"x0": [1e]}', b'{"x0": [- 1]}', b'{"x0" [1]}', b'{x0: [1]}',
-    b'{"x0": [1] // c\n}', b'{"x0": [tru]}', b'{"name": "\xff\xfe", "x0": [1]}',
-    b'{"name": "a\nb", "x0": [1]}', b'{"name": "\\x", "x0": [1]}', b'{"name": "\\u12", "x0": [1]}',
-    b'{"name": "open', b"[" * 100_000, b'{"x0":' * 50_000, b"[" * 2000 + b"]" * 2000, b"\x00", b"nul",
-    '{"x0": [1]}'.encode("utf-16"), b"\xef\xbb\xbf{\"x0\": [1]",
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{]",
+        b'{"x0": [1,]}',
+        b'{"x0": [NaN]}',
+        b'{"x0": [Infinity]}',
+        b"{'x0': [1]}",
+        b'{"x0": [1]} {}',
+        b'{"x0": [1]}x',
+        b'{"x0": [01]}',
+        b'{"x0": [.5]}',
+        b'{"x0": [1.]}',
+        b'{"x0": [+1]}',
+        b'{"x0": [0x1]}',
+        b'{"x0": [1e]}',
+        b'{"x0": [- 1]}',
+        b'{"x0" [1]}',
+        b"{x0: [1]}",
+        b'{"x0": [1] // c\n}',
+        b'{"x0": [tru]}',
+        b'{"name": "\xff\xfe", "x0": [1]}',
+        b'{"name": "a\nb", "x0": [1]}',
+        b'{"name": "\\x", "x0": [1]}',
+        b'{"name": "\\u12", "x0": [1]}',
+        b'{"name": "open',
+        b"[" * 100_000,
+        b'{"x0":' * 50_000,
+        b"[" * 2000 + b"]" * 2000,
+        b"\x00",
+        b"nul",
+        '{"x0": [1]}'.encode("utf-16"),
+        b'\xef\xbb\xbf{"x0": [1]',
+    ],
+)
 def test_malformed_json_is_refused(client, body):
     before = newest(client)
-    response = client.call("POST", "/v1/sessions", body or b"", {"Content-Type": "application/json"})
+    response = client.call(
+        "POST", "/v1/sessions", body or b"", {"Content-Type": "application/json"}
+    )
     if body.startswith(b"[" * 2000 + b"]"):
         assert_problem(response, (400, 422))
     else:
@@ -189,11 +232,18 @@ def test_json_that_is_no_object_is_refused(client, body):
     assert_problem(response, (400, 422))
 
 
-@pytest.mark.parametrize("body", [
-    b'{"x0": [1e400]}', b'{"x0": [-1e999999999999]}', b'{"x0": [1], "options": {"lr": 1e400}}',
-    b'{"x0": [1], "name": "\\ud800"}', b'{"x0": [1], "x0": [2]}',
-    b'{"x0": [1' + b"0" * 100_000 + b']}', b'{"x0": [0.' + b"1" * 100_000 + b']}',
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x0": [1e400]}',
+        b'{"x0": [-1e999999999999]}',
+        b'{"x0": [1], "options": {"lr": 1e400}}',
+        b'{"x0": [1], "name": "\\ud800"}',
+        b'{"x0": [1], "x0": [2]}',
+        b'{"x0": [1' + b"0" * 100_000 + b"]}",
+        b'{"x0": [0.' + b"1" * 100_000 + b"]}",
+    ],
+)
 def test_strange_but_parsable_json_never_breaks_the_daemon(client, body):
     response = client.call("POST", "/v1/sessions", body, {"Content-Type": "application/json"})
     if response.status_code != 201:
@@ -202,8 +252,18 @@ def test_strange_but_parsable_json_never_breaks_the_daemon(client, body):
 
 def test_odd_names_are_kept_as_they_are(daemon, own_client):
     client = own_client
-    for name in ("", " ", "käse 🧀", "../../etc/passwd", "a\tb\nc", "<script>", "'; DROP TABLE session; --",
-                 "\u0000", "\u2028", "%s%n"):
+    for name in (
+        "",
+        " ",
+        "käse 🧀",
+        "../../etc/passwd",
+        "a\tb\nc",
+        "<script>",
+        "'; DROP TABLE session; --",
+        "\u0000",
+        "\u2028",
+        "%s%n",
+    ):
         response = create(client, x0=[1], name=name)
         if response.status_code == 201:
             assert client.get(response.json()["id"])["name"] == name
@@ -214,9 +274,14 @@ def test_odd_names_are_kept_as_they_are(daemon, own_client):
 
 
 def test_a_problem_never_shows_the_inside(client):
-    for response in (create(client), client.call("GET", "/v1/sessions/x"),
-                     client.call("POST", "/v1/sessions", b"{", {"Content-Type": "application/json"})):
-        assert not re.search(r"Swift|fatal|\.swift|/home/|/root/|SQLITE|0x[0-9a-f]{6}", response.text)
+    for response in (
+        create(client),
+        client.call("GET", "/v1/sessions/x"),
+        client.call("POST", "/v1/sessions", b"{", {"Content-Type": "application/json"}),
+    ):
+        assert not re.search(
+            r"Swift|fatal|\.swift|/home/|/root/|SQLITE|0x[0-9a-f]{6}", response.text
+        )
 
 
 # Framing: requests that no client library would send
@@ -251,33 +316,59 @@ def statuses(answer: bytes) -> list[int]:
 BODY = b'{"x0": [1, 2]}'
 
 
-@pytest.mark.parametrize(("request_bytes", "expected"), [
-    (head("/v1/sessions", "POST", "Transfer-Encoding: chunked") + b"e\r\n" + BODY + b"\r\n0\r\n\r\n",
-     {411}),
-    (head("/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Transfer-Encoding: chunked") + BODY,
-     {400}),
-    (head("/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Content-Length: 3") + BODY, {400}),
-    (head("/v1/sessions", "POST", "Content-Length: fourteen") + BODY, {400}),
-    (head("/v1/sessions", "POST", "Content-Length: -1") + BODY, {400}),
-    (head("/v1/sessions", "POST", "Content-Length: 0x0e") + BODY, {400}),
-    (head("/v1/sessions", "POST", "Content-Length: 99999999999999999999") + BODY, {400, 413}),
-    (head("/v1/sessions", "POST", "Content-Length: 1000000000000", "Expect: 100-continue"), {413}),
-    (head("/v1/sessions", "POST", "Content-Length : 14") + BODY, {400}),
-    (head("/v1/sessions", "POST", "Host: other", f"Content-Length: {len(BODY)}") + BODY, {400}),
-    (b"POST /v1/sessions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n" + BODY,
-     {400}),
-    (head("/v1/sessions\x00x", "GET"), {400, 404}),
-    (head("/v1/sessions%00x", "GET"), {400, 404}),
-    (head("/v1/sessions/%zz", "GET"), {400, 404}),
-    (head("/" + "a" * 100_000, "GET"), {400, 413, 414, 431}),
-    (head("/v1/limits", "GET", *(f"X-{i}: {'v' * 1000}" for i in range(200))), {400, 413, 431}),
-    (head("/v1/sessions", "BREW"), {400, 405, 501}),
-    (head("/v1/sessions", "G(T"), {400}),
-    (head("/v1/sessions", "TRACE"), {400, 405, 501}),
-    (b"nonsense\r\n\r\n", {400}),
-    (b"GET /v1/limits\r\n\r\n", {400}),
-    (b"GET /v1/limits HTTP/9.9\r\nHost: x\r\n\r\n", {400, 505}),
-], ids=lambda value: value[:60].decode("latin-1").replace("\r\n", " ") if isinstance(value, bytes) else "")
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [
+        (
+            head("/v1/sessions", "POST", "Transfer-Encoding: chunked")
+            + b"e\r\n"
+            + BODY
+            + b"\r\n0\r\n\r\n",
+            {411},
+        ),
+        (
+            head(
+                "/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Transfer-Encoding: chunked"
+            )
+            + BODY,
+            {400},
+        ),
+        (
+            head("/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Content-Length: 3")
+            + BODY,
+            {400},
+        ),
+        (head("/v1/sessions", "POST", "Content-Length: fourteen") + BODY, {400}),
+        (head("/v1/sessions", "POST", "Content-Length: -1") + BODY, {400}),
+        (head("/v1/sessions", "POST", "Content-Length: 0x0e") + BODY, {400}),
+        (head("/v1/sessions", "POST", "Content-Length: 99999999999999999999") + BODY, {400, 413}),
+        (
+            head("/v1/sessions", "POST", "Content-Length: 1000000000000", "Expect: 100-continue"),
+            {413},
+        ),
+        (head("/v1/sessions", "POST", "Content-Length : 14") + BODY, {400}),
+        (head("/v1/sessions", "POST", "Host: other", f"Content-Length: {len(BODY)}") + BODY, {400}),
+        (
+            b"POST /v1/sessions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"
+            + BODY,
+            {400},
+        ),
+        (head("/v1/sessions\x00x", "GET"), {400, 404}),
+        (head("/v1/sessions%00x", "GET"), {400, 404}),
+        (head("/v1/sessions/%zz", "GET"), {400, 404}),
+        (head("/" + "a" * 100_000, "GET"), {400, 413, 414, 431}),
+        (head("/v1/limits", "GET", *(f"X-{i}: {'v' * 1000}" for i in range(200))), {400, 413, 431}),
+        (head("/v1/sessions", "BREW"), {400, 405, 501}),
+        (head("/v1/sessions", "G(T"), {400}),
+        (head("/v1/sessions", "TRACE"), {400, 405, 501}),
+        (b"nonsense\r\n\r\n", {400}),
+        (b"GET /v1/limits\r\n\r\n", {400}),
+        (b"GET /v1/limits HTTP/9.9\r\nHost: x\r\n\r\n", {400, 505}),
+    ],
+    ids=lambda value: (
+        value[:60].decode("latin-1").replace("\r\n", " ") if isinstance(value, bytes) else ""
+    ),
+)
 def test_a_smuggled_or_garbled_request_is_refused(client, shared_daemon, request_bytes, expected):
     before = newest(client)
     answer = exchange(shared_daemon, request_bytes)
@@ -291,8 +382,11 @@ def test_a_smuggled_or_garbled_request_is_refused(client, shared_daemon, request
 
 def test_a_body_shorter_than_announced_makes_nothing(client, shared_daemon):
     before = newest(client)
-    assert 201 not in statuses(exchange(
-        shared_daemon, head("/v1/sessions", "POST", "Content-Length: 1000") + BODY, close=True))
+    assert 201 not in statuses(
+        exchange(
+            shared_daemon, head("/v1/sessions", "POST", "Content-Length: 1000") + BODY, close=True
+        )
+    )
     assert newest(client) == before
 
 
@@ -307,8 +401,16 @@ def test_a_result_shorter_than_announced_tells_nothing(client, shared_daemon):
     session = client.create()
     turn = client.begin(session)
     body = b'{"loss": 1, "gradient": [1, 2]}'
-    answer = exchange(shared_daemon, head(f"/v1/sessions/{session}/evaluations/1/result", "PUT",
-                                          f"Content-Length: {len(body) + 1}") + body, close=True)
+    answer = exchange(
+        shared_daemon,
+        head(
+            f"/v1/sessions/{session}/evaluations/1/result",
+            "PUT",
+            f"Content-Length: {len(body) + 1}",
+        )
+        + body,
+        close=True,
+    )
     assert 200 not in statuses(answer)
     assert client.ask(session) == turn and client.trace(session) == []
 
@@ -318,8 +420,9 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(client, shared_dae
     assert statuses(answer) == [413]
     problem = json.loads(answer.split(b"\r\n\r\n", 1)[1])
     assert problem["type"].endswith("content-too-large")
-    assert any(isinstance(value, int) and value > 1000 for value in problem.values()), \
+    assert any(isinstance(value, int) and value > 1000 for value in problem.values()), (
         "the problem should say the limit"
+    )
 
 
 def test_a_client_that_expects_100_gets_it(client, shared_daemon):
@@ -332,7 +435,9 @@ def test_a_client_that_expects_100_gets_it(client, shared_daemon):
 
 
 def test_a_request_in_single_bytes_is_understood(client, shared_daemon):
-    request = head("/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Connection: close") + BODY
+    request = (
+        head("/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Connection: close") + BODY
+    )
     with socket.create_connection(("127.0.0.1", shared_daemon.port), timeout=5) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for index in range(len(request)):
@@ -342,7 +447,9 @@ def test_a_request_in_single_bytes_is_understood(client, shared_daemon):
 
 def test_pipelined_requests_are_answered_in_order(client, shared_daemon):
     session = client.create()
-    requests = head("/livez", "GET") + head(f"/v1/sessions/{session}", "GET") + head("/nothing", "GET")
+    requests = (
+        head("/livez", "GET") + head(f"/v1/sessions/{session}", "GET") + head("/nothing", "GET")
+    )
     assert statuses(exchange(shared_daemon, requests)) == [200, 200, 404]
 
 

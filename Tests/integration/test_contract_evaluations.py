@@ -42,8 +42,12 @@ def test_a_fresh_session_is_idle_at_its_start(client):
 def test_a_step_asks_for_its_start_first(client):
     session = client.create(x0=[-1.2, 1.0])
     turn = assert_turn(client.begin(session), session)
-    assert turn == {"session": session, "state": "evaluating", "step": 1,
-                    "evaluation": {"number": 1, "x": [-1.2, 1.0]}}
+    assert turn == {
+        "session": session,
+        "state": "evaluating",
+        "step": 1,
+        "evaluation": {"number": 1, "x": [-1.2, 1.0]},
+    }
     assert client.ask(session) == turn
 
 
@@ -92,7 +96,9 @@ def test_numbers_go_on_over_the_steps(client):
 
 def test_a_second_step_must_wait_for_the_first(client):
     session, turn = make_evaluating(client, told=2)
-    problem = assert_problem(client.call("POST", f"/v1/sessions/{session}/steps"), 409, "step-running")
+    problem = assert_problem(
+        client.call("POST", f"/v1/sessions/{session}/steps"), 409, "step-running"
+    )
     assert 1 in problem.values(), "the problem should say which step runs"
     assert client.ask(session) == turn
 
@@ -106,7 +112,9 @@ def test_a_step_can_be_looked_at_while_it_runs_and_when_it_has_ended(client):
     shown = client.ok("GET", f"/v1/sessions/{session}/steps/1")
     assert shown["state"] == "ended" and shown["result"] == turn["result"]
     assert (shown["first_evaluation"], shown["last_evaluation"]) == (
-        1, turn["result"]["evaluations"])
+        1,
+        turn["result"]["evaluations"],
+    )
     client.step(session, rosenbrock)
     assert client.ok("GET", f"/v1/sessions/{session}/steps/1") == shown
 
@@ -137,7 +145,9 @@ def test_asking_changes_nothing(client):
 def test_a_long_poll_on_an_idle_session_returns_when_the_time_is_up(client):
     session = client.create()
     began = time.monotonic()
-    response = client.call("GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=2"})
+    response = client.call(
+        "GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=2"}
+    )
     seconds = time.monotonic() - began
     assert response.status_code == 200 and response.json()["state"] == "idle"
     assert 1.8 <= seconds <= 4, f"{seconds} s"
@@ -150,7 +160,9 @@ def test_a_long_poll_returns_when_a_step_begins(client):
     begin = threading.Timer(0.5, lambda: other.begin(session))
     begin.start()
     began = time.monotonic()
-    response = client.call("GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"})
+    response = client.call(
+        "GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"}
+    )
     seconds = time.monotonic() - began
     begin.join()
     assert response.json()["state"] == "evaluating"
@@ -161,26 +173,36 @@ def test_a_long_poll_returns_when_a_step_begins(client):
 def test_a_long_poll_on_an_evaluating_session_returns_at_once(client):
     session, turn = make_evaluating(client)
     began = time.monotonic()
-    response = client.call("GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"})
+    response = client.call(
+        "GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"}
+    )
     assert response.json() == turn and time.monotonic() - began < 1
 
 
 def test_a_long_poll_ends_when_the_session_is_deleted(client):
     session = client.create()
-    delete = threading.Timer(0.3, lambda: Client(client.url).call("DELETE", f"/v1/sessions/{session}"))
+    delete = threading.Timer(
+        0.3, lambda: Client(client.url).call("DELETE", f"/v1/sessions/{session}")
+    )
     delete.start()
     began = time.monotonic()
-    response = client.call("GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"})
+    response = client.call(
+        "GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"}
+    )
     delete.join()
     assert_problem(response, 404, "not-found")
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("preference", ["wait=soon", "wait=-1", "wait", "respond-async", "wait=0", ""])
+@pytest.mark.parametrize(
+    "preference", ["wait=soon", "wait=-1", "wait", "respond-async", "wait=0", ""]
+)
 def test_a_preference_that_makes_no_sense_is_ignored(client, preference):
     session = client.create()
     began = time.monotonic()
-    response = client.call("GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": preference})
+    response = client.call(
+        "GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": preference}
+    )
     assert response.status_code == 200 and time.monotonic() - began < 1
 
 
@@ -188,8 +210,11 @@ def test_many_long_polls_wait_at_once(client):
     session, answers = client.create(), []
 
     def wait():
-        turn = Client(client.url).call(
-            "GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"}).json()
+        turn = (
+            Client(client.url)
+            .call("GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"})
+            .json()
+        )
         answers.append(turn["evaluation"]["number"])
 
     threads = [threading.Thread(target=wait) for _ in range(40)]
@@ -236,9 +261,15 @@ def test_the_last_result_of_a_step_can_be_repeated(client):
     assert replayed(second)
 
 
-@pytest.mark.parametrize("other", [
-    {"loss": 1.5, "gradient": [1, 3]}, {"loss": 1.25, "gradient": [1, 2]},
-    {"loss": 1.5, "gradient": [1, -2]}, {"failed": "no"}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"loss": 1.5, "gradient": [1, 3]},
+        {"loss": 1.25, "gradient": [1, 2]},
+        {"loss": 1.5, "gradient": [1, -2]},
+        {"failed": "no"},
+    ],
+)
 def test_another_result_for_the_same_evaluation_is_refused(client, other):
     session, _ = make_evaluating(client)
     client.tell(session, 1, 1.5, [1, 2])
@@ -273,8 +304,14 @@ def test_a_result_for_an_idle_session_is_not_found(client):
 def test_concurrent_tells_of_the_same_result_are_applied_once(client):
     session, turn = make_evaluating(client)
     body, answers = encode({"loss": 24.2, "gradient": [-215.6, -88]}), []
-    threads = [threading.Thread(target=lambda: answers.append(
-        Client(client.url).call("PUT", result_path(session, 1), body))) for _ in range(16)]
+    threads = [
+        threading.Thread(
+            target=lambda: answers.append(
+                Client(client.url).call("PUT", result_path(session, 1), body)
+            )
+        )
+        for _ in range(16)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -287,9 +324,16 @@ def test_concurrent_tells_of_the_same_result_are_applied_once(client):
 def test_concurrent_tells_of_different_results_have_one_winner(client):
     session, _ = make_evaluating(client)
     statuses = []
-    threads = [threading.Thread(target=lambda i=i: statuses.append(Client(client.url).call(
-        "PUT", result_path(session, 1), {"loss": i, "gradient": [1, i]}).status_code))
-        for i in range(16)]
+    threads = [
+        threading.Thread(
+            target=lambda i=i: statuses.append(
+                Client(client.url)
+                .call("PUT", result_path(session, 1), {"loss": i, "gradient": [1, i]})
+                .status_code
+            )
+        )
+        for i in range(16)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -299,19 +343,25 @@ def test_concurrent_tells_of_different_results_have_one_winner(client):
 
 
 def test_gradients_may_come_by_name(client):
-    params = [{"name": "w", "shape": [2, 2], "values": [1, 2, 3, 4]},
-              {"name": "b", "shape": [2], "values": [5, 6]}]
+    params = [
+        {"name": "w", "shape": [2, 2], "values": [1, 2, 3, 4]},
+        {"name": "b", "shape": [2], "values": [5, 6]},
+    ]
     named, flat = (client.create(params=params, options=WOLFE) for _ in range(2))
     client.begin(named)
     client.begin(flat)
-    by_name = client.ok("PUT", result_path(named, 1),
-                        {"loss": 3, "gradients": {"b": [5, 6], "w": [1, 2, 3, 4]}})
+    by_name = client.ok(
+        "PUT", result_path(named, 1), {"loss": 3, "gradients": {"b": [5, 6], "w": [1, 2, 3, 4]}}
+    )
     assert by_name["evaluation"] == client.tell(flat, 1, 3, [1, 2, 3, 4, 5, 6])["evaluation"]
 
 
 @pytest.mark.parametrize("gradients", [{"w": [1, 2], "b": None}, {"w": [1, 2]}])
 def test_a_gradient_that_is_null_or_absent_is_zeros(client, gradients):
-    params = [{"name": "w", "shape": [2], "values": [1, 2]}, {"name": "b", "shape": [1], "values": [5]}]
+    params = [
+        {"name": "w", "shape": [2], "values": [1, 2]},
+        {"name": "b", "shape": [1], "values": [5]},
+    ]
     named, flat = (client.create(params=params) for _ in range(2))
     client.begin(named)
     client.begin(flat)
@@ -327,36 +377,39 @@ def test_no_gradients_at_all_are_all_zeros(client):
     assert turn["result"]["reason"] == "gradient_tolerance"
 
 
-@pytest.mark.parametrize(("body", "field"), [
-    ({"loss": 1, "gradient": [1]}, "gradient"),
-    ({"loss": 1, "gradient": [1, 2, 3]}, "gradient"),
-    ({"loss": 1, "gradient": []}, "gradient"),
-    ({"loss": 1, "gradient": 5}, "gradient"),
-    ({"loss": 1, "gradient": [1, "two"]}, "gradient[1]"),
-    ({"loss": 1, "gradient": [1, None]}, "gradient[1]"),
-    ({"loss": 1, "gradient": [1, True]}, "gradient[1]"),
-    ({"loss": 1, "gradient": [[1, 2]]}, None),
-    ({"loss": 1, "gradient": None}, "gradient"),
-    ({"loss": 1}, "gradient"),
-    ({"gradient": [1, 2]}, "loss"),
-    ({"loss": None, "gradient": [1, 2]}, "loss"),
-    ({"loss": "low", "gradient": [1, 2]}, "loss"),
-    ({"loss": "nan", "gradient": [1, 2]}, "loss"),
-    ({"loss": True, "gradient": [1, 2]}, "loss"),
-    ({"loss": [1], "gradient": [1, 2]}, "loss"),
-    ({"loss": 1, "gradient": [1, 2], "gradients": {}}, None),
-    ({"loss": 1, "gradients": {"nobody": [1, 2]}}, None),
-    ({"loss": 1, "gradients": [1, 2]}, "gradients"),
-    ({"loss": 1, "gradient": [1, 2], "hessian": []}, "hessian"),
-    ({"failed": 5}, "failed"),
-    ({"failed": None}, "failed"),
-    ({"failed": "x", "loss": 1}, None),
-    ({"failed": "x", "loss": 1, "gradient": [1, 2]}, None),
-    ({}, None),
-    ([], None),
-    ("text", None),
-    (5, None),
-])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"loss": 1, "gradient": [1]}, "gradient"),
+        ({"loss": 1, "gradient": [1, 2, 3]}, "gradient"),
+        ({"loss": 1, "gradient": []}, "gradient"),
+        ({"loss": 1, "gradient": 5}, "gradient"),
+        ({"loss": 1, "gradient": [1, "two"]}, "gradient[1]"),
+        ({"loss": 1, "gradient": [1, None]}, "gradient[1]"),
+        ({"loss": 1, "gradient": [1, True]}, "gradient[1]"),
+        ({"loss": 1, "gradient": [[1, 2]]}, None),
+        ({"loss": 1, "gradient": None}, "gradient"),
+        ({"loss": 1}, "gradient"),
+        ({"gradient": [1, 2]}, "loss"),
+        ({"loss": None, "gradient": [1, 2]}, "loss"),
+        ({"loss": "low", "gradient": [1, 2]}, "loss"),
+        ({"loss": "nan", "gradient": [1, 2]}, "loss"),
+        ({"loss": True, "gradient": [1, 2]}, "loss"),
+        ({"loss": [1], "gradient": [1, 2]}, "loss"),
+        ({"loss": 1, "gradient": [1, 2], "gradients": {}}, None),
+        ({"loss": 1, "gradients": {"nobody": [1, 2]}}, None),
+        ({"loss": 1, "gradients": [1, 2]}, "gradients"),
+        ({"loss": 1, "gradient": [1, 2], "hessian": []}, "hessian"),
+        ({"failed": 5}, "failed"),
+        ({"failed": None}, "failed"),
+        ({"failed": "x", "loss": 1}, None),
+        ({"failed": "x", "loss": 1, "gradient": [1, 2]}, None),
+        ({}, None),
+        ([], None),
+        ("text", None),
+        (5, None),
+    ],
+)
 def test_a_bad_result_is_refused_and_changes_nothing(client, body, field):
     session, turn = make_evaluating(client)
     response = client.call("PUT", result_path(session, 1), encode(body))
@@ -374,8 +427,12 @@ def test_a_wrong_length_says_both_lengths(client):
 def test_a_bad_gradient_by_name_is_named(client):
     session = client.create(params=[{"name": "w", "shape": [2], "values": [1, 2]}])
     client.begin(session)
-    for gradients, field in [({"w": [1]}, "gradients.w"), ({"w": 1}, "gradients.w"),
-                             ({"w": [1, "x"]}, "gradients.w[1]"), ({"v": [1, 2]}, "gradients.v")]:
+    for gradients, field in [
+        ({"w": [1]}, "gradients.w"),
+        ({"w": 1}, "gradients.w"),
+        ({"w": [1, "x"]}, "gradients.w[1]"),
+        ({"v": [1, 2]}, "gradients.v"),
+    ]:
         response = client.call("PUT", result_path(session, 1), {"loss": 1, "gradients": gradients})
         assert_problem(response, 422, field=field)
 
@@ -394,8 +451,10 @@ def test_a_non_finite_loss_is_taken_and_poisons_nothing(client, loss):
         turn = client.answer(turn, rosenbrock)
     assert np.isfinite(client.x(session)).all()
     assert turn["result"]["loss"] <= rosenbrock([-1.2, 1.0])[0]
-    assert client.trace(session)[1]["loss"] == {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[
-        str(loss)]
+    assert (
+        client.trace(session)[1]["loss"]
+        == {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(loss)]
+    )
 
 
 def test_an_infeasible_point_is_stepped_around(client):
@@ -412,14 +471,19 @@ def test_an_infeasible_point_is_stepped_around(client):
 
 def test_a_repeated_failure_is_replayed(client):
     session, _ = make_evaluating(client, told=1)
-    first, second = (client.call("PUT", result_path(session, 2), {"failed": "no"}) for _ in range(2))
+    first, second = (
+        client.call("PUT", result_path(session, 2), {"failed": "no"}) for _ in range(2)
+    )
     assert first.status_code == second.status_code == 200
     assert first.json() == second.json() and replayed(second)
 
 
 def test_a_start_that_cannot_be_evaluated_ends_the_step_where_it_was(client):
-    for told in ({"failed": "no"}, {"loss": "NaN", "gradient": ["NaN", "NaN"]},
-                 {"loss": "Infinity", "gradient": [1, 2]}):
+    for told in (
+        {"failed": "no"},
+        {"loss": "NaN", "gradient": ["NaN", "NaN"]},
+        {"loss": "Infinity", "gradient": [1, 2]},
+    ):
         session, _ = make_evaluating(client)
         turn = client.ok("PUT", result_path(session, 1), told)
         assert turn["state"] == "idle" and turn["x"] == [-1.2, 1.0]
@@ -442,7 +506,9 @@ def test_when_everything_fails_the_step_ends_at_its_start(client):
     for _ in range(ROUNDS_MAX):
         if turn["state"] != "evaluating":
             break
-        turn = client.ok("PUT", result_path(session, turn["evaluation"]["number"]), {"failed": "no"})
+        turn = client.ok(
+            "PUT", result_path(session, turn["evaluation"]["number"]), {"failed": "no"}
+        )
     assert turn["state"] == "idle" and turn["x"] == [-1.2, 1.0]
     assert turn["result"]["loss"] == rosenbrock([-1.2, 1.0])[0]
 

@@ -12,10 +12,20 @@ from daemon import encode, flat
 from expectations import assert_problem, replayed
 from problems import rosenbrock
 
-DEFAULTS = {"lr": 1, "max_iter": 20, "max_eval": 25, "tolerance_grad": 1e-7,
-            "tolerance_change": 1e-9, "history_size": 100, "line_search_fn": None, "mode": "torch"}
-TWO_PARAMS = [{"name": "w", "shape": [2, 3], "values": [1, 2, 3, 4, 5, 6]},
-              {"name": "b", "shape": [3], "values": [7, 8, 9]}]
+DEFAULTS = {
+    "lr": 1,
+    "max_iter": 20,
+    "max_eval": 25,
+    "tolerance_grad": 1e-7,
+    "tolerance_change": 1e-9,
+    "history_size": 100,
+    "line_search_fn": None,
+    "mode": "torch",
+}
+TWO_PARAMS = [
+    {"name": "w", "shape": [2, 3], "values": [1, 2, 3, 4, 5, 6]},
+    {"name": "b", "shape": [3], "values": [7, 8, 9]},
+]
 
 
 def make_key() -> str:
@@ -48,11 +58,23 @@ def test_max_eval_defaults_to_five_quarters_of_max_iter(client):
 
 
 def test_all_that_is_given_comes_back(client):
-    options = {"lr": 0.5, "max_iter": 7, "max_eval": 30, "tolerance_grad": 1e-5,
-               "tolerance_change": 0, "history_size": 3, "line_search_fn": "strong_wolfe",
-               "mode": "torch"}
-    body = {"name": "pinn-42", "labels": {"team": "flow", "cheese": "käse"}, "dtype": "float32",
-            "params": TWO_PARAMS, "options": options}
+    options = {
+        "lr": 0.5,
+        "max_iter": 7,
+        "max_eval": 30,
+        "tolerance_grad": 1e-5,
+        "tolerance_change": 0,
+        "history_size": 3,
+        "line_search_fn": "strong_wolfe",
+        "mode": "torch",
+    }
+    body = {
+        "name": "pinn-42",
+        "labels": {"team": "flow", "cheese": "käse"},
+        "dtype": "float32",
+        "params": TWO_PARAMS,
+        "options": options,
+    }
     session = client.ok("POST", "/v1/sessions", body, status=201)
     assert session["name"] == "pinn-42" and session["labels"] == body["labels"]
     assert session["dtype"] == "float32" and session["options"] == options
@@ -92,8 +114,9 @@ def test_a_repeated_creation_makes_one_session(client):
 def test_a_key_with_another_body_is_refused(client):
     key = {"Idempotency-Key": make_key()}
     client.ok("POST", "/v1/sessions", {"x0": [1, 2]}, headers=key)
-    assert_problem(client.call("POST", "/v1/sessions", {"x0": [1, 3]}, key), 422,
-                   "idempotency-key-reused")
+    assert_problem(
+        client.call("POST", "/v1/sessions", {"x0": [1, 3]}, key), 422, "idempotency-key-reused"
+    )
 
 
 def test_a_repeated_beginning_begins_one_step(client):
@@ -136,7 +159,10 @@ def test_a_repeated_restore_restores_once(client):
     session = client.create(options={"line_search_fn": "strong_wolfe"})
     client.answer(client.begin(session), rosenbrock)
     number = client.ok("POST", f"/v1/sessions/{session}/checkpoints")["id"]
-    key, path = {"Idempotency-Key": make_key()}, f"/v1/sessions/{session}/checkpoints/{number}/restore"
+    key, path = (
+        {"Idempotency-Key": make_key()},
+        f"/v1/sessions/{session}/checkpoints/{number}/restore",
+    )
     first = client.call("POST", path, headers=key)
     asked = client.ask(session)["evaluation"]["number"]
     second = client.call("POST", path, headers=key)
@@ -193,15 +219,28 @@ def test_a_listed_session_says_what_it_says_itself(own_client):
     (listed,) = own_client.ok("GET", "/v1/sessions")["sessions"]
     shown = own_client.get(session)
     assert {name: shown[name] for name in listed.keys() & shown.keys()} == {
-        name: listed[name] for name in listed.keys() & shown.keys()}
+        name: listed[name] for name in listed.keys() & shown.keys()
+    }
     assert {"id", "name", "labels", "state", "step", "evaluation", "loss", "n"} <= listed.keys()
 
 
-@pytest.mark.parametrize("query", [
-    "page_size=0", "page_size=-1", "page_size=two", "page_size=99999999999999999999",
-    "page_token=nonsense", "page_token=", "label=", "label=nocolon"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "page_size=0",
+        "page_size=-1",
+        "page_size=two",
+        "page_size=99999999999999999999",
+        "page_token=nonsense",
+        "page_token=",
+        "label=",
+        "label=nocolon",
+    ],
+)
 def test_a_query_that_makes_no_sense_is_refused(client, query):
-    assert_problem(client.call("GET", f"/v1/sessions?{query}"), 422, field="query." + query.split("=")[0])
+    assert_problem(
+        client.call("GET", f"/v1/sessions?{query}"), 422, field="query." + query.split("=")[0]
+    )
 
 
 # Changing
@@ -243,10 +282,18 @@ def test_a_change_gives_a_new_etag(client):
     assert client.call("GET", f"/v1/sessions/{session}").headers["ETag"] != after
 
 
-@pytest.mark.parametrize(("body", "field"), [
-    ({"options": {"lr": -1}}, "options.lr"), ({"options": {"momentum": 1}}, "options.momentum"),
-    ({"name": 5}, "name"), ({"labels": {"a": 1}}, "labels.a"), ({"dtype": "float32"}, "dtype"),
-    ({"x0": [1]}, "x0"), ({"name": "changed", "options": {"max_iter": 0}}, "options.max_iter")])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"options": {"lr": -1}}, "options.lr"),
+        ({"options": {"momentum": 1}}, "options.momentum"),
+        ({"name": 5}, "name"),
+        ({"labels": {"a": 1}}, "labels.a"),
+        ({"dtype": "float32"}, "dtype"),
+        ({"x0": [1]}, "x0"),
+        ({"name": "changed", "options": {"max_iter": 0}}, "options.max_iter"),
+    ],
+)
 def test_a_bad_change_changes_nothing(client, body, field):
     session = client.create(name="as it was")
     before = client.call("GET", f"/v1/sessions/{session}")
@@ -265,14 +312,20 @@ def test_a_stale_etag_is_refused_and_a_current_one_is_not(client):
     current = client.call("PATCH", path, {"name": "b"}, {"If-Match": stale}).headers["ETag"]
     assert current != stale
     for method, target, body in [
-            ("PATCH", path, {"name": "c"}), ("POST", f"{path}/steps", None), ("DELETE", path, None)]:
-        assert_problem(client.call(method, target, body, {"If-Match": stale}), 412,
-                       "precondition-failed")
+        ("PATCH", path, {"name": "c"}),
+        ("POST", f"{path}/steps", None),
+        ("DELETE", path, None),
+    ]:
+        assert_problem(
+            client.call(method, target, body, {"If-Match": stale}), 412, "precondition-failed"
+        )
     assert client.get(session)["name"] == "b" and client.get(session)["state"] == "idle"
     assert client.call("PATCH", path, {"name": "d"}, {"If-Match": "*"}).status_code == 200
     current = client.call("GET", path).headers["ETag"]
-    assert client.call("PATCH", path, {"name": "e"},
-                       {"If-Match": f'"other", {current}'}).status_code == 200
+    assert (
+        client.call("PATCH", path, {"name": "e"}, {"If-Match": f'"other", {current}'}).status_code
+        == 200
+    )
     assert client.call("DELETE", path, headers={"If-Match": "*"}).status_code == 204
 
 
@@ -283,9 +336,18 @@ def test_a_deleted_session_is_gone(client):
     session = client.create(labels={"gone": "yes"})
     client.begin(session)
     assert client.call("DELETE", f"/v1/sessions/{session}").status_code == 204
-    for method, path in [("GET", ""), ("GET", "/evaluation"), ("GET", "/params"), ("GET", "/trace"),
-                         ("POST", "/steps"), ("DELETE", ""), ("GET", "/state-dict"),
-                         ("GET", "/checkpoints"), ("GET", "/events"), ("POST", "/stop")]:
+    for method, path in [
+        ("GET", ""),
+        ("GET", "/evaluation"),
+        ("GET", "/params"),
+        ("GET", "/trace"),
+        ("POST", "/steps"),
+        ("DELETE", ""),
+        ("GET", "/state-dict"),
+        ("GET", "/checkpoints"),
+        ("GET", "/events"),
+        ("POST", "/stop"),
+    ]:
         assert_problem(client.call(method, f"/v1/sessions/{session}{path}"), 404, "not-found")
     listed = client.ok("GET", "/v1/sessions?label=gone:yes")["sessions"]
     assert session not in [item["id"] for item in listed]
@@ -294,8 +356,9 @@ def test_a_deleted_session_is_gone(client):
 @pytest.mark.parametrize("name", ["s" + "0" * 20, "nosuch", "..", "s%00", "%2e%2e", "a" * 500, "1"])
 def test_an_unknown_session_is_not_found(client, name):
     assert_problem(client.call("GET", f"/v1/sessions/{name}/params"), (400, 404))
-    tell = client.call("PUT", f"/v1/sessions/{name}/evaluations/1/result",
-                       encode({"loss": 1, "gradient": [1]}))
+    tell = client.call(
+        "PUT", f"/v1/sessions/{name}/evaluations/1/result", encode({"loss": 1, "gradient": [1]})
+    )
     assert_problem(tell, (400, 404))
 
 

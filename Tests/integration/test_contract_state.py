@@ -9,10 +9,22 @@ from expectations import assert_problem, same_bits
 from problems import rosenbrock, rosenbrock_start
 
 WOLFE = {"line_search_fn": "strong_wolfe"}
-PARAMS = [{"name": "w", "shape": [2, 3], "values": [-1.2, 1, -1.2, 1, -1.2, 1]},
-          {"name": "b", "shape": [2], "values": [-1.2, 1]}]
-STATE_KEYS = {"func_evals", "n_iter", "d", "t", "old_dirs", "old_stps", "ro", "H_diag",
-              "prev_flat_grad", "prev_loss"}
+PARAMS = [
+    {"name": "w", "shape": [2, 3], "values": [-1.2, 1, -1.2, 1, -1.2, 1]},
+    {"name": "b", "shape": [2], "values": [-1.2, 1]},
+]
+STATE_KEYS = {
+    "func_evals",
+    "n_iter",
+    "d",
+    "t",
+    "old_dirs",
+    "old_stps",
+    "ro",
+    "H_diag",
+    "prev_flat_grad",
+    "prev_loss",
+}
 
 
 def make_stepped(client, steps: int = 1, **body) -> str:
@@ -45,7 +57,8 @@ def assert_same_points(a, b):
 def test_parameters_come_by_name_and_shape(client):
     document = client.ok("GET", f"/v1/sessions/{client.create(params=PARAMS)}/params")
     assert [(p["name"], p["shape"], p["values"]) for p in document["params"]] == [
-        (p["name"], p["shape"], p["values"]) for p in PARAMS]
+        (p["name"], p["shape"], p["values"]) for p in PARAMS
+    ]
 
 
 def test_parameters_during_a_line_search_are_those_it_started_from(client):
@@ -58,8 +71,10 @@ def test_parameters_during_a_line_search_are_those_it_started_from(client):
 def test_parameters_can_be_replaced_between_steps(client):
     session = client.create(params=PARAMS)
     before = client.call("GET", f"/v1/sessions/{session}").headers["ETag"]
-    new = [{"name": "w", "shape": [2, 3], "values": [6, 5, 4, 3, 2, 1]},
-           {"name": "b", "shape": [2], "values": [0, -1]}]
+    new = [
+        {"name": "w", "shape": [2, 3], "values": [6, 5, 4, 3, 2, 1]},
+        {"name": "b", "shape": [2], "values": [0, -1]},
+    ]
     document = client.ok("PUT", f"/v1/sessions/{session}/params", {"params": new})
     assert flat(document) == [6, 5, 4, 3, 2, 1, 0, -1] == client.x(session)
     assert client.call("GET", f"/v1/sessions/{session}").headers["ETag"] != before
@@ -69,7 +84,9 @@ def test_parameters_can_be_replaced_between_steps(client):
 def test_what_params_says_can_be_put_back(client):
     session = make_stepped(client)
     document = client.ok("GET", f"/v1/sessions/{session}/params")
-    assert client.ok("PUT", f"/v1/sessions/{session}/params", document)["params"] == document["params"]
+    assert (
+        client.ok("PUT", f"/v1/sessions/{session}/params", document)["params"] == document["params"]
+    )
 
 
 def test_parameters_cannot_be_replaced_during_a_step(client):
@@ -79,10 +96,18 @@ def test_parameters_cannot_be_replaced_during_a_step(client):
     assert_problem(client.call("PUT", f"/v1/sessions/{session}/params", document), 409)
 
 
-@pytest.mark.parametrize("change", [
-    lambda ps: ps.pop(), lambda ps: ps[0]["values"].pop(), lambda ps: ps[0].update(name="v"),
-    lambda ps: ps[0].update(shape=[3, 3]), lambda ps: ps[0].update(values="x"),
-    lambda ps: ps[0]["values"].__setitem__(0, None), lambda ps: ps.append(ps[0])])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ps: ps.pop(),
+        lambda ps: ps[0]["values"].pop(),
+        lambda ps: ps[0].update(name="v"),
+        lambda ps: ps[0].update(shape=[3, 3]),
+        lambda ps: ps[0].update(values="x"),
+        lambda ps: ps[0]["values"].__setitem__(0, None),
+        lambda ps: ps.append(ps[0]),
+    ],
+)
 def test_parameters_that_do_not_fit_are_refused(client, change):
     session = client.create(params=PARAMS)
     document = client.ok("GET", f"/v1/sessions/{session}/params")
@@ -111,9 +136,17 @@ def test_a_state_dict_has_the_shape_of_torch(client):
     assert np.isclose(state["H_diag"], (y @ s) / (y @ y), rtol=1e-12)
     (group,) = dictionary["param_groups"]
     assert {**group, "mode": None} == {
-        "lr": 1, "max_iter": 4, "max_eval": 5, "tolerance_grad": 1e-7, "tolerance_change": 1e-9,
-        "history_size": 100, "line_search_fn": "strong_wolfe", "params": [0, 1],
-        "param_names": ["w", "b"], "mode": None}
+        "lr": 1,
+        "max_iter": 4,
+        "max_eval": 5,
+        "tolerance_grad": 1e-7,
+        "tolerance_change": 1e-9,
+        "history_size": 100,
+        "line_search_fn": "strong_wolfe",
+        "params": [0, 1],
+        "param_names": ["w", "b"],
+        "mode": None,
+    }
 
 
 def test_a_fresh_state_dict_has_no_state(client):
@@ -129,7 +162,8 @@ def test_a_loaded_state_dict_goes_on_bit_for_bit(client):
         client.ok("PUT", f"/v1/sessions/{copy}/{what}", document)
     assert client.get(copy)["options"] == client.get(original)["options"]
     assert client.ok("GET", f"/v1/sessions/{copy}/state-dict") == client.ok(
-        "GET", f"/v1/sessions/{original}/state-dict")
+        "GET", f"/v1/sessions/{original}/state-dict"
+    )
     assert_same_points(points_of(client, original, 12), points_of(client, copy, 12))
 
 
@@ -138,8 +172,11 @@ def test_a_loaded_state_dict_survives_a_kill(daemon, own_client):
     original = make_stepped(client, steps=2)
     copy = client.create(params=PARAMS)
     for what in ("params", "state-dict"):
-        client.ok("PUT", f"/v1/sessions/{copy}/{what}",
-                  client.ok("GET", f"/v1/sessions/{original}/{what}"))
+        client.ok(
+            "PUT",
+            f"/v1/sessions/{copy}/{what}",
+            client.ok("GET", f"/v1/sessions/{original}/{what}"),
+        )
     daemon.restart()
     assert_same_points(points_of(client, original, 6), points_of(client, copy, 6))
 
@@ -163,23 +200,37 @@ def _state(dictionary):
     return dictionary["state"]["0"]
 
 
-@pytest.mark.parametrize("change", [
-    lambda d: d.pop("param_groups"), lambda d: d.pop("state"),
-    lambda d: d["param_groups"].clear(), lambda d: d["param_groups"].append(d["param_groups"][0]),
-    lambda d: d["param_groups"][0].update(params=[0]), lambda d: d.update(state=[]),
-    lambda d: d["param_groups"][0].update(lr=-1), lambda d: d["param_groups"][0].update(max_iter="x"),
-    lambda d: _state(d)["old_dirs"].pop(), lambda d: _state(d)["d"].pop(),
-    lambda d: _state(d)["old_stps"][0].append(1), lambda d: _state(d).update(n_iter=-1),
-    lambda d: _state(d).update(n_iter="many"), lambda d: _state(d).update(old_dirs=5),
-    lambda d: _state(d).update(prev_flat_grad=[1]), lambda d: _state(d).update(H_diag="x"),
-    lambda d: d.update(state={"7": _state(d)}), lambda d: _state(d).update(ro=[1])])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.pop("param_groups"),
+        lambda d: d.pop("state"),
+        lambda d: d["param_groups"].clear(),
+        lambda d: d["param_groups"].append(d["param_groups"][0]),
+        lambda d: d["param_groups"][0].update(params=[0]),
+        lambda d: d.update(state=[]),
+        lambda d: d["param_groups"][0].update(lr=-1),
+        lambda d: d["param_groups"][0].update(max_iter="x"),
+        lambda d: _state(d)["old_dirs"].pop(),
+        lambda d: _state(d)["d"].pop(),
+        lambda d: _state(d)["old_stps"][0].append(1),
+        lambda d: _state(d).update(n_iter=-1),
+        lambda d: _state(d).update(n_iter="many"),
+        lambda d: _state(d).update(old_dirs=5),
+        lambda d: _state(d).update(prev_flat_grad=[1]),
+        lambda d: _state(d).update(H_diag="x"),
+        lambda d: d.update(state={"7": _state(d)}),
+        lambda d: _state(d).update(ro=[1]),
+    ],
+)
 def test_a_state_dict_that_does_not_fit_is_refused(client, change):
     session = make_stepped(client)
     before = client.ok("GET", f"/v1/sessions/{session}/state-dict")
     dictionary = client.ok("GET", f"/v1/sessions/{session}/state-dict")
     change(dictionary)
     problem = assert_problem(
-        client.call("PUT", f"/v1/sessions/{session}/state-dict", dictionary), 422)
+        client.call("PUT", f"/v1/sessions/{session}/state-dict", dictionary), 422
+    )
     assert problem["errors"], problem
     assert client.ok("GET", f"/v1/sessions/{session}/state-dict") == before
 
@@ -204,9 +255,16 @@ def test_a_checkpoint_is_made_listed_shown_and_deleted(client):
     assert [c["id"] for c in client.ok("GET", path)["checkpoints"]] == ["2", "1"]
     assert client.call("DELETE", f"{path}/1").status_code == 204
     assert [c["id"] for c in client.ok("GET", path)["checkpoints"]] == ["2"]
-    for method, target in [("GET", f"{path}/1"), ("DELETE", f"{path}/1"), ("GET", f"{path}/1/state-dict"),
-                           ("POST", f"{path}/1/restore"), ("POST", f"{path}/1/fork"),
-                           ("GET", f"{path}/99"), ("GET", f"{path}/x"), ("GET", f"{path}/-1")]:
+    for method, target in [
+        ("GET", f"{path}/1"),
+        ("DELETE", f"{path}/1"),
+        ("GET", f"{path}/1/state-dict"),
+        ("POST", f"{path}/1/restore"),
+        ("POST", f"{path}/1/fork"),
+        ("GET", f"{path}/99"),
+        ("GET", f"{path}/x"),
+        ("GET", f"{path}/-1"),
+    ]:
         assert_problem(client.call(method, target), 404, "not-found")
     assert checkpoint(client, session) == "3", "numbers are not used twice"
 
@@ -296,8 +354,9 @@ def test_numbers_are_not_reused_after_a_restore(client):
     client.ok("POST", f"/v1/sessions/{session}/checkpoints/{number}/restore")
     turn = client.ask(session)
     assert turn["evaluation"]["number"] == 9
-    late = client.call("PUT", f"/v1/sessions/{session}/evaluations/8/result",
-                       {"loss": 1, "gradient": [1, 2]})
+    late = client.call(
+        "PUT", f"/v1/sessions/{session}/evaluations/8/result", {"loss": 1, "gradient": [1, 2]}
+    )
     assert_problem(late, 410, "evaluation-closed")
     assert client.ask(session) == turn
     numbers_told = [point["evaluation"] for point in client.trace(session)]
@@ -312,8 +371,9 @@ def test_a_restore_to_an_idle_checkpoint_closes_the_pending_evaluation(client):
     client.begin(session)
     client.ok("POST", f"/v1/sessions/{session}/checkpoints/{number}/restore")
     assert client.ask(session)["state"] == "idle"
-    late = client.call("PUT", f"/v1/sessions/{session}/evaluations/1/result",
-                       {"loss": 1, "gradient": [1, 2]})
+    late = client.call(
+        "PUT", f"/v1/sessions/{session}/evaluations/1/result", {"loss": 1, "gradient": [1, 2]}
+    )
     assert_problem(late, 410, "evaluation-closed")
     turn = client.begin(session)
     assert turn["evaluation"] == {"number": 2, "x": [-1.2, 1.0]} and turn["step"] == 2

@@ -58,10 +58,12 @@ def test_the_trace_comes_as_csv_and_ndjson_too(client):
     assert response.headers["Content-Type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(response.text)))
     assert [(int(r["evaluation"]), float(r["loss"])) for r in rows] == [
-        (p["evaluation"], p["loss"]) for p in trace]
+        (p["evaluation"], p["loss"]) for p in trace
+    ]
     assert COLUMNS <= rows[0].keys()
-    response = client.call("GET", f"/v1/sessions/{session}/trace",
-                           headers={"Accept": "application/x-ndjson"})
+    response = client.call(
+        "GET", f"/v1/sessions/{session}/trace", headers={"Accept": "application/x-ndjson"}
+    )
     assert "ndjson" in response.headers["Content-Type"]
     assert [json.loads(line) for line in response.text.splitlines()] == trace
 
@@ -87,8 +89,9 @@ def events(client, session: str, last: str | None = None, timeout: float = 10):
     headers = {"Accept": "text/event-stream"}
     if last is not None:
         headers["Last-Event-ID"] = last
-    response = Client(client.url).call("GET", f"/v1/sessions/{session}/events", headers=headers,
-                                       stream=True, timeout=timeout)
+    response = Client(client.url).call(
+        "GET", f"/v1/sessions/{session}/events", headers=headers, stream=True, timeout=timeout
+    )
     assert response.status_code == 200, response.text
     assert response.headers["Content-Type"].startswith("text/event-stream")
     try:
@@ -187,8 +190,11 @@ def test_a_reader_that_leaves_disturbs_nobody(client):
 def test_an_open_stream_does_not_keep_the_daemon_from_stopping(daemon, own_client):
     session = make_traced(own_client)
     waiting = own_client.create()
-    poll = threading.Thread(target=lambda: Client(own_client.url).call(
-        "GET", f"/v1/sessions/{waiting}/evaluation", headers={"Prefer": "wait=25"}))
+    poll = threading.Thread(
+        target=lambda: Client(own_client.url).call(
+            "GET", f"/v1/sessions/{waiting}/evaluation", headers={"Prefer": "wait=25"}
+        )
+    )
     with events(own_client, session):
         poll.start()
         time.sleep(0.3)
@@ -244,10 +250,21 @@ def _leaves(value):
 # HTTP
 
 
-PATHS = ["/v1/sessions", "/v1/sessions/{s}", "/v1/sessions/{s}/evaluation", "/v1/sessions/{s}/params",
-         "/v1/sessions/{s}/state-dict", "/v1/sessions/{s}/checkpoints", "/v1/sessions/{s}/checkpoints/1",
-         "/v1/sessions/{s}/steps/1", "/v1/sessions/{s}/trace", "/v1/limits", "/livez", "/readyz",
-         "/openapi.yaml"]
+PATHS = [
+    "/v1/sessions",
+    "/v1/sessions/{s}",
+    "/v1/sessions/{s}/evaluation",
+    "/v1/sessions/{s}/params",
+    "/v1/sessions/{s}/state-dict",
+    "/v1/sessions/{s}/checkpoints",
+    "/v1/sessions/{s}/checkpoints/1",
+    "/v1/sessions/{s}/steps/1",
+    "/v1/sessions/{s}/trace",
+    "/v1/limits",
+    "/livez",
+    "/readyz",
+    "/openapi.yaml",
+]
 
 
 @pytest.fixture
@@ -297,44 +314,80 @@ def test_the_methods_of_a_path_are_told_and_others_refused(client, session, path
         assert set(response.headers["Allow"].replace(" ", "").split(",")) == allowed
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v2/sessions", "/v1/session", "/v1/sessions/",
-                                  "/v1//sessions", "/V1/sessions", "/v1/sessions/{s}/nothing",
-                                  "/v1/sessions/{s}/", "/favicon.ico"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/sessions",
+        "/v1/session",
+        "/v1/sessions/",
+        "/v1//sessions",
+        "/V1/sessions",
+        "/v1/sessions/{s}/nothing",
+        "/v1/sessions/{s}/",
+        "/favicon.ico",
+    ],
+)
 def test_an_unknown_path_is_not_found(client, session, path):
     assert_problem(client.call("GET", path.format(s=session)), 404, "not-found")
 
 
-@pytest.mark.parametrize("accept", ["application/xml", "text/html", "image/png",
-                                    "application/json;q=0", "nonsense"])
+@pytest.mark.parametrize(
+    "accept", ["application/xml", "text/html", "image/png", "application/json;q=0", "nonsense"]
+)
 def test_a_form_that_cannot_be_had_is_not_acceptable(client, session, accept):
     response = client.call("GET", f"/v1/sessions/{session}", headers={"Accept": accept})
     assert_problem(response, 406, "not-acceptable")
 
 
-@pytest.mark.parametrize("accept", [
-    "*/*", "application/*", "application/json", "text/html, application/json;q=0.1",
-    "APPLICATION/JSON", "application/json; charset=utf-8", None])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*/*",
+        "application/*",
+        "application/json",
+        "text/html, application/json;q=0.1",
+        "APPLICATION/JSON",
+        "application/json; charset=utf-8",
+        None,
+    ],
+)
 def test_json_is_given_to_whoever_takes_it(client, session, accept):
     response = client.call("GET", f"/v1/sessions/{session}", headers={"Accept": accept})
     assert response.status_code == 200
     assert response.headers["Content-Type"].split(";")[0] == "application/json"
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded",
-                                  "application/jsonp", "multipart/form-data; boundary=x", "nonsense"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "multipart/form-data; boundary=x",
+        "nonsense",
+    ],
+)
 def test_a_body_in_another_form_is_unsupported(client, session, kind):
     turn = client.ask(session)
-    for method, path in [("POST", "/v1/sessions"), ("PATCH", f"/v1/sessions/{session}"),
-                         ("PUT", f"/v1/sessions/{session}/evaluations/4/result"),
-                         ("PUT", f"/v1/sessions/{session}/params")]:
+    for method, path in [
+        ("POST", "/v1/sessions"),
+        ("PATCH", f"/v1/sessions/{session}"),
+        ("PUT", f"/v1/sessions/{session}/evaluations/4/result"),
+        ("PUT", f"/v1/sessions/{session}/params"),
+    ]:
         response = client.call(method, path, b'{"x0": [1]}', {"Content-Type": kind})
         assert_problem(response, 415, "unsupported-media-type")
     assert client.ask(session) == turn
 
 
 def test_json_may_name_its_character_set(client):
-    response = client.call("POST", "/v1/sessions", b'{"x0": [1]}',
-                           {"Content-Type": "Application/JSON; charset=UTF-8"})
+    response = client.call(
+        "POST", "/v1/sessions", b'{"x0": [1]}', {"Content-Type": "Application/JSON; charset=UTF-8"}
+    )
     assert response.status_code == 201
 
 

@@ -43,8 +43,10 @@ def test_every_operation_is_named_and_says_what_can_go_wrong(document):
                 names.append(operation["operationId"])
                 assert operation.get("summary") or operation.get("description"), (path, method)
                 if path.startswith("/v1/sessions"):
-                    assert any(str(code).startswith("4") or code in ("default", "4XX")
-                               for code in operation["responses"]), (path, method)
+                    assert any(
+                        str(code).startswith("4") or code in ("default", "4XX")
+                        for code in operation["responses"]
+                    ), (path, method)
     assert len(names) == len(set(names))
 
 
@@ -54,7 +56,12 @@ def test_the_daemon_has_the_methods_of_the_document(client, document):
         documented = {method.upper() for method in METHODS if method in item} | {"OPTIONS"}
         if "GET" in documented:
             documented.add("HEAD")
-        for name, value in {"session": session, "checkpoint": "1", "evaluation": "1", "step": "1"}.items():
+        for name, value in {
+            "session": session,
+            "checkpoint": "1",
+            "evaluation": "1",
+            "step": "1",
+        }.items():
             path = path.replace("{" + name + "}", value)
         response = client.call("OPTIONS", path)
         assert response.status_code in (200, 204), path
@@ -66,8 +73,10 @@ def make_targets(client) -> dict:
     targets = {}
     for index in range(24):
         session = client.create(
-            name=f"target {index}", labels={"kind": "target"},
-            options={"line_search_fn": "strong_wolfe" if index % 2 else None, "max_iter": 4})
+            name=f"target {index}",
+            labels={"kind": "target"},
+            options={"line_search_fn": "strong_wolfe" if index % 2 else None, "max_iter": 4},
+        )
         for _ in range(3):
             client.ok("POST", f"/v1/sessions/{session}/checkpoints")
         if index % 4:
@@ -91,13 +100,44 @@ def test_generated_requests_find_nothing_wrong(daemon, own_client, tmp_path):
     targets.write_text(json.dumps(make_targets(own_client)))
     pid = daemon.pid
     done = subprocess.run(
-        [sys.executable, "-m", "schemathesis.cli", "--config-file", HERE / "schemathesis.toml", "run",
-         DOCUMENT, "--url", daemon.url, "--checks", "all", "--exclude-path-regex", "/events$",
-         "--seed", str(SEED), "--max-examples", str(EXAMPLES), "--max-time", str(FUZZ_SECONDS),
-         "--generation-database", "none", "--request-timeout", "20", "--no-color"],
-        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env={**os.environ, "SCHEMATHESIS_HOOKS": "fuzz_hooks", "PYTHONPATH": str(HERE),
-                        "LBFGSD_FUZZ_TARGETS": str(targets)})
+        [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "--config-file",
+            HERE / "schemathesis.toml",
+            "run",
+            DOCUMENT,
+            "--url",
+            daemon.url,
+            "--checks",
+            "all",
+            "--exclude-path-regex",
+            "/events$",
+            "--seed",
+            str(SEED),
+            "--max-examples",
+            str(EXAMPLES),
+            "--max-time",
+            str(FUZZ_SECONDS),
+            "--generation-database",
+            "none",
+            "--request-timeout",
+            "20",
+            "--no-color",
+        ],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "fuzz_hooks",
+            "PYTHONPATH": str(HERE),
+            "LBFGSD_FUZZ_TARGETS": str(targets),
+        },
+    )
     (tmp_path / "schemathesis.txt").write_text(done.stdout)
     assert done.returncode == 0, done.stdout[-20_000:]
     assert daemon.alive and daemon.pid == pid, "the daemon died"

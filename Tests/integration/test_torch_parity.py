@@ -81,12 +81,17 @@ def test_the_daemon_asks_for_the_points_of_torch(client, name, search, dtype):
     for turn, step in zip(turns, expected.steps, strict=True):
         ours = turn["result"]
         assert (ours["reason"], ours["iterations"], ours["evaluations"]) == (
-            step["reason"], step["iterations"], step["evaluations"])
+            step["reason"],
+            step["iterations"],
+            step["evaluations"],
+        )
         # torch rounds the loss to the dtype of the model.
         assert np.isclose(ours["loss_before"], step["loss_before"], rtol=relative, atol=relative)
         if search:
             assert np.isclose(ours["loss"], step["loss"], rtol=relative, atol=relative)
-    assert_same_state(client.ok("GET", f"/v1/sessions/{session}/state-dict"), expected.state, relative)
+    assert_same_state(
+        client.ok("GET", f"/v1/sessions/{session}/state-dict"), expected.state, relative
+    )
 
 
 def assert_same_state(ours: dict, theirs: dict, relative: float):
@@ -156,14 +161,31 @@ def as_json(value):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("fun", "start"), [
-    ROSENBROCK, ROSENBROCK_20, make(Logistic()), make(Logistic(40, 200)), make(Quadratic(50, 1e4))],
-    ids=["rosenbrock", "rosenbrock 20", "logistic", "logistic 40", "quadratic 50"])
+@pytest.mark.parametrize(
+    ("fun", "start"),
+    [
+        ROSENBROCK,
+        ROSENBROCK_20,
+        make(Logistic()),
+        make(Logistic(40, 200)),
+        make(Quadratic(50, 1e4)),
+    ],
+    ids=["rosenbrock", "rosenbrock 20", "logistic", "logistic 40", "quadratic 50"],
+)
 def test_the_minimum_is_that_of_scipy(client, fun, start, dtype):
-    theirs = minimize(fun, start, jac=True, method="L-BFGS-B",
-                      options={"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9})
-    options = {"line_search_fn": "strong_wolfe", "max_iter": 500, "max_eval": 2000,
-               "tolerance_change": 1e-14}
+    theirs = minimize(
+        fun,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9},
+    )
+    options = {
+        "line_search_fn": "strong_wolfe",
+        "max_iter": 500,
+        "max_eval": 2000,
+        "tolerance_change": 1e-14,
+    }
     _, _, turns = by_daemon(client, fun, start, dtype, options, 3)
     ours = turns[-1]["result"]["loss"]
     tolerance = {"float64": 1e-9, "float32": 1e-4}[dtype]

@@ -11,6 +11,7 @@ import torch
 @dataclass
 class Run:
     """What one optimizer did: the points it evaluated, and each step's outcome."""
+
     points: list[np.ndarray] = field(default_factory=list)
     steps: list[dict] = field(default_factory=list)
     x: np.ndarray | None = None
@@ -33,9 +34,15 @@ class Reference:
         gradient = self.x.grad.numpy()
         iterations = state.get("n_iter", 0) - iterations
         evaluations = state["func_evals"] - evaluations
-        self.run.steps.append({
-            "loss_before": before, "loss": loss, "iterations": iterations, "evaluations": evaluations,
-            "reason": self._reason(state, iterations, evaluations, loss, gradient)})
+        self.run.steps.append(
+            {
+                "loss_before": before,
+                "loss": loss,
+                "iterations": iterations,
+                "evaluations": evaluations,
+                "reason": self._reason(state, iterations, evaluations, loss, gradient),
+            }
+        )
         self.run.x = self.x.detach().numpy().copy()
         self.run.state = self.optimizer.state_dict()
 

@@ -4,9 +4,9 @@ internal import enum Sessions.Vector
 /// Writes JSON, field by field in the order in which a reader wants them.
 ///
 /// Why not Foundation's encoder: it writes -0.0 as `-0`, which Python and others read as the
-/// integer 0, and x must come back bit for bit; it orders fields at random or by name; it takes four
-/// times as long for a vector. Numbers are written by Swift's `description`, the shortest text that
-/// reads back as the same Float64.
+/// integer 0, and x must come back bit for bit; it orders fields at random or by name; it takes
+/// four times as long for a vector. Numbers are written by Swift's `description`, the shortest text
+/// that reads back as the same Float64.
 struct JSONText {
     private(set) var bytes: [UInt8] = []
     /// Whether a comma is due before the next field or element.
