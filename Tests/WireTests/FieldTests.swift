@@ -21,6 +21,7 @@ struct FieldPathTests {
             ("{\"params\": [{\"shape\": [1], \"values\": [1, 2, 3, {}]}]}", "params[0].values[3]"),
             ("{\"params\": [{\"shape\": [1], \"value\": [1]}]}", "params[0].value"),
             ("{\"x0\": [1], \"name\": 5}", "name"),
+            ("{\"x0\": [1], \"name\": \"a\\u0000\"}", "name"),
             ("{\"x0\": [1], \"labels\": [\"a\"]}", "labels"),
             ("{\"x0\": [1], \"labels\": {\"a\": 1}}", "labels.a"),
             ("{\"x0\": [1], \"dtype\": \"float16\"}", "dtype"),

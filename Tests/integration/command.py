@@ -32,8 +32,13 @@ def environment(**more: str) -> dict[str, str]:
 def run(*arguments, cwd=None, **variables) -> subprocess.CompletedProcess:
     """`lbfgsd ARGUMENTS...`, run to its end."""
     return subprocess.run(
-        [str(binary()), *(str(argument) for argument in arguments)], capture_output=True, text=True,
-        env=environment(**variables), cwd=cwd, timeout=START_SECONDS)
+        [str(binary()), *(str(argument) for argument in arguments)],
+        capture_output=True,
+        text=True,
+        env=environment(**variables),
+        cwd=cwd,
+        timeout=START_SECONDS,
+    )
 
 
 class Serving:
@@ -44,8 +49,12 @@ class Serving:
         line = [*command, binary(), "serve", *arguments]
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [str(word) for word in line], stdout=stream, stderr=stream,
-                stdin=subprocess.DEVNULL, env=environment(**variables))
+                [str(word) for word in line],
+                stdout=stream,
+                stderr=stream,
+                stdin=subprocess.DEVNULL,
+                env=environment(**variables),
+            )
 
     @property
     def text(self) -> str:

@@ -41,6 +41,7 @@ WORKERS = 6
 BUSY_SECONDS = (0.0, 0.7)
 EARLY_SECONDS = (0.0, 0.15)
 EARLY_SHARE, IDLE_SHARE = 0.15, 0.07
+CHECKED = 24  # sessions looked at after a kill, the newest
 
 
 @dataclass
@@ -142,9 +143,7 @@ class Chaos:
             PatientApi(self.calm.url),
             lambda *observation: expected.append(observation),
         ).run()
-        self.worker_index.traces = {
-            role: value for role, what, value in expected if what == "trace"
-        }
+        traces = {role: value for role, what, value in expected if what == "trace"}
         position = 0
 
         def compare(*observation) -> None:
@@ -155,24 +154,20 @@ class Chaos:
                 )
             position += 1
 
-        life = Life(Script(self.seed, index), PatientApi(self.victim.url, self), compare)
+        life = Life(Script(self.seed, index), VictimApi(self, traces), compare)
         life.run()
         if position != len(expected):
             raise Broken(f"{position} observations instead of {len(expected)}")
         with self.lock:
-            self.sessions_expected[f"{self.seed}/{index}"] += 1 + life.forks
+            self.sessions_expected[f"{self.seed}/{index}"] += 1 + life.forks - life.forks_deleted
             self.counts["scripts"] += 1
             self.counts["observations"] += position
 
-    def enter(self, session: str, role: str) -> None:
-        with self.lock:
-            self.ledgers[session] = Ledger(role, self.worker_index.traces[role])
-
-    def count(self, tries: int, was_replayed: bool, method: str) -> None:
+    def count(self, response: requests.Response, method: str, tries: int) -> None:
         with self.lock:
             self.counts["answers"] += 1
             self.counts["requests without an answer"] += tries
-            if was_replayed:
+            if replayed(response):
                 self.counts["answered, though the answer was lost (replayed)"] += 1
                 if not tries:
                     self.failures.append(
@@ -184,13 +179,7 @@ class Chaos:
     def _kill_again_and_again(self) -> None:
         chance = random.Random(f"{self.seed}/kills")
         while self.counts["kills"] < self.kills_wanted and not self.failures:
-            dice = chance.random()
-            if dice < EARLY_SHARE:
-                self._kill("during start-up", chance.uniform(*EARLY_SECONDS))
-                self.victim.spawn()
-                continue
-            if dice < EARLY_SHARE + IDLE_SHARE:
-                self.victim.wait_ready()
+            if chance.random() < IDLE_SHARE:
                 self.gate.clear()
                 self._kill("while idle", chance.uniform(*BUSY_SECONDS))
             else:
@@ -200,9 +189,12 @@ class Chaos:
                     session: list(ledger.acknowledged) for session, ledger in self.ledgers.items()
                 }
             self.victim.spawn()
+            while chance.random() < EARLY_SHARE:
+                self._kill("during start-up", chance.uniform(*EARLY_SECONDS))
+                self.victim.spawn()
             began = time.monotonic()
             self.victim.wait_ready()
-            self.slowest = max(getattr(self, "slowest", 0), time.monotonic() - began)
+            self.slowest_start = max(self.slowest_start, time.monotonic() - began)
             self.gate.set()
             self._check(known)
 
@@ -217,11 +209,13 @@ class Chaos:
     def _check(self, known: dict[str, list[tuple[int, bytes]]]) -> None:
         """All that was acknowledged before the kill is there, once, in order, as it was told."""
         client = requests.Session()
-        newest = list(known)[-4 * WORKERS :]
+        newest = list(known)[-CHECKED:]
         for session in newest:
-            acknowledged, ledger = known[session], self.ledgers[session]
+            acknowledged, ledger = known[session], self.ledgers.get(session)
             url = f"{self.victim.url}/v1/sessions/{session}"
             response = client.get(f"{url}/trace", timeout=REQUEST_SECONDS)
+            if session not in self.ledgers:
+                continue  # Its client deletes it.
             if response.status_code != 200:
                 raise Broken(
                     f"the trace of {session}: {response.status_code} {response.text[:300]}"
@@ -243,7 +237,8 @@ class Chaos:
                     headers={"Content-Type": "application/json"},
                     timeout=REQUEST_SECONDS,
                 )
-                if again.status_code != 200 or not replayed(again):
+                kept = again.status_code == 200 and replayed(again)
+                if not kept and session in self.ledgers:
                     raise Broken(
                         f"evaluation {number} of {session}, told again: {again.status_code} "
                         f"{dict(again.headers)} {again.text[:300]}"
@@ -284,9 +279,8 @@ def run(kills: int, seed: int, home: Path) -> Report:
     chaos.run()
     if chaos.failures:
         chaos.failures.append(f"the end of the daemon's log:\n{chaos.victim.tail(30)}")
-    return Report(
-        seed, time.monotonic() - began, chaos.counts, getattr(chaos, "slowest", 0), chaos.failures
-    )
+    seconds = time.monotonic() - began
+    return Report(seed, seconds, chaos.counts, chaos.slowest_start, chaos.failures)
 
 
 def main() -> int:

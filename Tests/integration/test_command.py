@@ -89,8 +89,14 @@ def test_a_setting_comes_from_the_command_line_then_the_environment_then_the_fil
     file = tmp_path / "lbfgsd.yaml"
     file.write_text("max-waiters: 11\nmax-sessions: 12\nmax-parameters: 13\n")
     result = run(
-        "check-config", "--config", file, "--max-waiters", "31", LBFGSD_MAX_WAITERS="21",
-        LBFGSD_MAX_SESSIONS="22")
+        "check-config",
+        "--config",
+        file,
+        "--max-waiters",
+        "31",
+        LBFGSD_MAX_WAITERS="21",
+        LBFGSD_MAX_SESSIONS="22",
+    )
     assert result.returncode == 0, result.stderr
     effective = settings(result.stdout)
     assert effective["max-waiters"] == ("31", "option --max-waiters")
@@ -141,45 +147,73 @@ def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path):
         assert f"{file}:2: {key}: must be" in written.stderr
 
 
-@pytest.mark.parametrize("key, value", [
-    ("max-sessions", "0"), ("max-sessions", "-1"), ("max-sessions", "1e3"),
-    ("max-sessions", "0x10"), ("max-sessions", "1.5"), ("max-sessions", " 5"),
-    ("max-sessions", "99999999999999999999"),
-    ("max-sessions", "٣"), ("max-body-bytes", "10MB"), ("max-body-bytes", "9999999999GiB"),
-    ("max-body-bytes", "MiB"), ("listen", "8080"), ("listen", ":8080"), ("listen", "127.0.0.1"),
-    ("listen", "127.0.0.1:65536"), ("listen", "::1:8080"), ("listen", "[::1]"),
-    ("listen", "[127.0.0.1]:80"), ("listen", "host name:80"), ("listen", "127.0.0.1:+80"),
-    ("log-level", "INFO"), ("log-level", "verbose")])
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("max-sessions", "0"),
+        ("max-sessions", "-1"),
+        ("max-sessions", "1e3"),
+        ("max-sessions", "0x10"),
+        ("max-sessions", "1.5"),
+        ("max-sessions", " 5"),
+        ("max-sessions", "99999999999999999999"),
+        ("max-sessions", "٣"),
+        ("max-body-bytes", "10MB"),
+        ("max-body-bytes", "9999999999GiB"),
+        ("max-body-bytes", "MiB"),
+        ("listen", "8080"),
+        ("listen", ":8080"),
+        ("listen", "127.0.0.1"),
+        ("listen", "127.0.0.1:65536"),
+        ("listen", "::1:8080"),
+        ("listen", "[::1]"),
+        ("listen", "[127.0.0.1]:80"),
+        ("listen", "host name:80"),
+        ("listen", "127.0.0.1:+80"),
+        ("log-level", "INFO"),
+        ("log-level", "verbose"),
+    ],
+)
 def test_a_value_out_of_range_or_of_another_type_is_refused(key, value):
     result = run("check-config", f"--{key}={value}")
     assert result.returncode == USAGE
     assert f"option --{key}: must be" in result.stderr
 
 
-@pytest.mark.parametrize("key, value, shown", [
-    ("max-body-bytes", "1048576", "1MiB"), ("max-body-bytes", "1536KiB", "1536KiB"),
-    ("max-body-bytes", "1000000", "1000000"), ("listen", "[::1]:0", "[::1]:0"),
-    ("listen", "localhost:80", "localhost:80"), ("data", ":memory:", ":memory:"),
-    ("max-connections-per-address", "0", "0")])
+@pytest.mark.parametrize(
+    "key, value, shown",
+    [
+        ("max-body-bytes", "1048576", "1MiB"),
+        ("max-body-bytes", "1536KiB", "1536KiB"),
+        ("max-body-bytes", "1000000", "1000000"),
+        ("listen", "[::1]:0", "[::1]:0"),
+        ("listen", "localhost:80", "localhost:80"),
+        ("data", ":memory:", ":memory:"),
+        ("max-connections-per-address", "0", "0"),
+    ],
+)
 def test_a_value_is_shown_as_it_would_be_written(key, value, shown):
     result = run("check-config", f"--{key}={value}")
     assert result.returncode == 0, result.stderr
     assert settings(result.stdout)[key][0] == shown
 
 
-@pytest.mark.parametrize("text, complaint", [
-    ("max-sesions: 3\n", r":1: max-sesions: is no setting; did you mean max-sessions\?"),
-    ("\ncolour: red\n", ":2: colour: is no setting"),
-    ('max-sessions: "3"\n', ":1: max-sessions: must be a whole number .*without quotes"),
-    ("max-sessions:\n", ":1: max-sessions: has no value"),
-    ("max-sessions: {a: 1}\n", ":1: max-sessions: must be .*not a list or a mapping"),
-    ("max-sessions: 3\nmax-sessions: 4\n", "twice: max-sessions"),
-    ("- max-sessions\n", "must be a mapping"),
-    ("just words\n", "must be a mapping"),
-    ("max-sessions: [\n", "is not YAML"),
-    ("a: b: c\n", "is not YAML"),
-    (b"listen: \xff\xfe\n", "is not UTF-8"),
-])
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("max-sesions: 3\n", r":1: max-sesions: is no setting; did you mean max-sessions\?"),
+        ("\ncolour: red\n", ":2: colour: is no setting"),
+        ('max-sessions: "3"\n', ":1: max-sessions: must be a whole number .*without quotes"),
+        ("max-sessions:\n", ":1: max-sessions: has no value"),
+        ("max-sessions: {a: 1}\n", ":1: max-sessions: must be .*not a list or a mapping"),
+        ("max-sessions: 3\nmax-sessions: 4\n", "twice: max-sessions"),
+        ("- max-sessions\n", "must be a mapping"),
+        ("just words\n", "must be a mapping"),
+        ("max-sessions: [\n", "is not YAML"),
+        ("a: b: c\n", "is not YAML"),
+        (b"listen: \xff\xfe\n", "is not UTF-8"),
+    ],
+)
 def test_a_wrong_configuration_file_is_refused_with_the_line(tmp_path, text, complaint):
     file = tmp_path / "lbfgsd.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -210,7 +244,9 @@ def test_an_empty_configuration_file_changes_nothing(tmp_path, text):
     result = run("check-config", "--config", file)
     assert result.returncode == 0, result.stderr
     assert {origin for _, origin in settings(result.stdout).values()} <= {
-        "default", "not set (default)"}
+        "default",
+        "not set (default)",
+    }
 
 
 def test_what_check_config_prints_is_a_configuration_that_comes_to_the_same(tmp_path):
@@ -228,7 +264,8 @@ def test_the_example_configuration_is_what_the_command_prints():
 
 
 def test_the_example_configuration_names_every_setting_and_is_valid_when_uncommented(
-        tmp_path, token_file):
+    tmp_path, token_file
+):
     example = (ROOT / "deploy" / "lbfgsd.yaml").read_text()
     assert yaml.safe_load(example) is None
     lines = [line[1:] for line in example.splitlines() if re.match(r"#[a-z]", line)]
@@ -293,7 +330,8 @@ def test_with_tokens_every_call_under_v1_needs_one_and_nothing_else_does(tmp_pat
 
 
 def test_sighup_reads_the_tokens_again_and_keeps_the_old_when_the_file_is_wrong(
-        tmp_path, token_file):
+    tmp_path, token_file
+):
     with serving(tmp_path, "--token-file", token_file) as daemon:
         assert daemon.get("/v1/limits", token=OTHER_TOKEN).status_code == 401
         token_file.write_text(f"{OTHER_TOKEN}  # of the other lab\n")
@@ -316,12 +354,16 @@ def test_sighup_without_a_token_file_is_no_reason_to_end(tmp_path):
         assert daemon.get("/livez").status_code == 200
 
 
-@pytest.mark.parametrize("text, complaint", [
-    ("", "holds no token"), ("# none yet\n\n", "holds no token"),
-    ("# first\nshort\n", r":2: a token has at least 16 characters"),
-    ("two-words-in-one line-of-the-file\n", ":1: a token is one word"),
-    ("a-token-with-an-ümlaut\n", ":1: a token is one word"),
-])
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("", "holds no token"),
+        ("# none yet\n\n", "holds no token"),
+        ("# first\nshort\n", r":2: a token has at least 16 characters"),
+        ("two-words-in-one line-of-the-file\n", ":1: a token is one word"),
+        ("a-token-with-an-ümlaut\n", ":1: a token is one word"),
+    ],
+)
 def test_a_wrong_token_file_is_refused_without_showing_it(tmp_path, token_file, text, complaint):
     token_file.write_text(text)
     for command in ("serve", "check-config"):
@@ -452,8 +494,14 @@ def test_an_address_in_use_is_told(tmp_path):
 
 def test_an_address_of_another_machine_is_told(tmp_path, token_file):
     result = run(
-        "serve", "--listen", "192.0.2.1:8080", "--data", tmp_path / "data", "--token-file",
-        token_file)
+        "serve",
+        "--listen",
+        "192.0.2.1:8080",
+        "--data",
+        tmp_path / "data",
+        "--token-file",
+        token_file,
+    )
     assert result.returncode == UNAVAILABLE
     assert "192.0.2.1:8080" in result.stderr
 
@@ -531,14 +579,21 @@ def test_an_error_at_the_start_reaches_the_journal_with_its_priority(tmp_path):
         assert daemon.text.startswith("<3>refusing to listen")
 
 
-@pytest.mark.parametrize("variables, has_colour", [
-    ({"TERM": "xterm-256color"}, True), ({"TERM": "dumb"}, False),
-    ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False)])
+@pytest.mark.parametrize(
+    "variables, has_colour",
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+    ],
+)
 def test_on_a_terminal_the_log_is_for_a_person(tmp_path, variables, has_colour):
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        [binary(), "serve", "--listen", "127.0.0.1:0", "--data", ":memory:"], stderr=terminal,
-        env=environment(**variables))
+        [binary(), "serve", "--listen", "127.0.0.1:0", "--data", ":memory:"],
+        stderr=terminal,
+        env=environment(**variables),
+    )
     os.close(terminal)
     seen = b""
     try:
@@ -553,9 +608,14 @@ def test_on_a_terminal_the_log_is_for_a_person(tmp_path, variables, has_colour):
     assert ("\x1b[" in line) == has_colour
 
 
-@pytest.mark.parametrize("form, pattern", [
-    ("journal", r"<5>ready "), ("stamped", r"<5>\d{4}-\S+Z ready "),
-    ("terminal", r"\d\d:\d\d:\d\d\.\d{3} NOTICE +ready ")])
+@pytest.mark.parametrize(
+    "form, pattern",
+    [
+        ("journal", r"<5>ready "),
+        ("stamped", r"<5>\d{4}-\S+Z ready "),
+        ("terminal", r"\d\d:\d\d:\d\d\.\d{3} NOTICE +ready "),
+    ],
+)
 def test_the_form_of_the_log_can_be_chosen(tmp_path, form, pattern):
     with serving(tmp_path, "--log-form", form) as daemon:
         daemon.wait_for(r"(?m)^" + pattern)
@@ -577,7 +637,8 @@ def test_what_a_client_sends_cannot_forge_a_line_of_the_log(tmp_path):
         host = daemon.url.removeprefix("http://").split(":")
         with socket.create_connection((host[0], int(host[1])), timeout=10) as client:
             client.sendall(
-                b"GET /v1/x%0a<2>forged%1b[31m HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                b"GET /v1/x%0a<2>forged%1b[31m HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            )
             while client.recv(4096):
                 pass
         assert daemon.stop() == 0
@@ -589,9 +650,13 @@ def test_metrics_tell_of_the_process_by_the_names_that_prometheus_expects(tmp_pa
     with serving(tmp_path) as daemon:
         families = {
             family.name: family
-            for family in text_string_to_metric_families(daemon.get("/metrics").text)}
-        value = {name: family.samples[0].value for name, family in families.items()
-                 if name.startswith("process_")}
+            for family in text_string_to_metric_families(daemon.get("/metrics").text)
+        }
+        value = {
+            name: family.samples[0].value
+            for name, family in families.items()
+            if name.startswith("process_")
+        }
         status = Path(f"/proc/{daemon.process.pid}/status").read_text()
         resident = int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
         assert value["process_resident_memory_bytes"] == pytest.approx(resident, rel=0.2)
@@ -610,7 +675,8 @@ def test_a_second_signal_ends_it_at_once(tmp_path):
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(
                 b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                b"Content-Length: 100\r\n\r\n{")
+                b"Content-Length: 100\r\n\r\n{"
+            )
             time.sleep(0.3)
             daemon.process.send_signal(signal.SIGTERM)
             daemon.wait_for("stopping")
@@ -625,7 +691,8 @@ def test_a_client_that_dawdles_does_not_hold_up_the_end(tmp_path):
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(
                 b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                b"Content-Length: 100\r\n\r\n{")
+                b"Content-Length: 100\r\n\r\n{"
+            )
             time.sleep(0.3)
             began = time.monotonic()
             assert daemon.stop() == 0

@@ -84,8 +84,15 @@ def test_the_manager_waits_longer_than_the_daemon_needs_to_stop():
 
 def install(destination: Path, *variables) -> subprocess.CompletedProcess:
     return call(
-        "make", "-s", "-C", ROOT, "install", f"DESTDIR={destination}", f"BINARY={binary()}",
-        *variables)
+        "make",
+        "-s",
+        "-C",
+        ROOT,
+        "install",
+        f"DESTDIR={destination}",
+        f"BINARY={binary()}",
+        *variables,
+    )
 
 
 def test_make_install_puts_everything_in_place(tmp_path):
@@ -93,14 +100,18 @@ def test_make_install_puts_everything_in_place(tmp_path):
     assert result.returncode == 0, result.stderr
     installed = {
         str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777
-        for path in tmp_path.rglob("*") if path.is_file()}
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
     assert installed == {
         "usr/bin/lbfgsd": 0o755,
         "usr/lib/systemd/system/lbfgsd.service": 0o644,
         "usr/lib/systemd/system/lbfgsd.socket": 0o644,
         "etc/lbfgsd/lbfgsd.yaml": 0o644,
-        **{f"usr/share/doc/lbfgsd/{name}": 0o644
-           for name in ("LICENSE", "README.md", "lbfgsd.yaml", "nginx.conf", "tokens.conf")},
+        **{
+            f"usr/share/doc/lbfgsd/{name}": 0o644
+            for name in ("LICENSE", "README.md", "lbfgsd.yaml", "nginx.conf", "tokens.conf")
+        },
     }
     version = call(tmp_path / "usr/bin/lbfgsd", "--version")
     assert version.stdout == run("--version").stdout
@@ -176,8 +187,10 @@ def test_a_passed_socket_beyond_loopback_needs_tokens_too(tmp_path):
 
 def test_two_passed_sockets_are_refused(tmp_path):
     ports = free_port(), free_port()
-    command = ("systemd-socket-activate",
-               *(word for port in ports for word in ("-l", f"127.0.0.1:{port}")))
+    command = (
+        "systemd-socket-activate",
+        *(word for port in ports for word in ("-l", f"127.0.0.1:{port}")),
+    )
     with serving(tmp_path, command=command) as daemon:
         wait_listening(ports[0])
         socket.create_connection(("127.0.0.1", ports[0]), timeout=5).close()
@@ -219,10 +232,21 @@ def test_no_connection_is_refused_while_the_daemon_restarts(tmp_path):
             # What a service manager does: the socket as descriptor 3, its count, and whom for.
             script = 'exec 3<&"$1"; shift; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
             return subprocess.Popen(
-                ["bash", "-c", script, "start", str(listener.fileno()), str(binary()), "serve",
-                 "--data", str(tmp_path / "data")],
-                pass_fds=[listener.fileno()], env=environment(),
-                stderr=(tmp_path / "log").open("ab"))
+                [
+                    "bash",
+                    "-c",
+                    script,
+                    "start",
+                    str(listener.fileno()),
+                    str(binary()),
+                    "serve",
+                    "--data",
+                    str(tmp_path / "data"),
+                ],
+                pass_fds=[listener.fileno()],
+                env=environment(),
+                stderr=(tmp_path / "log").open("ab"),
+            )
 
         def ask():
             # A connection each, so that each has to be accepted anew.
@@ -300,8 +324,7 @@ def manager(request, tmp_path):
 def test_it_tells_when_it_is_ready_reloads_and_stops(tmp_path, manager):
     token_file = tmp_path / "tokens"
     token_file.write_text("a-token-of-twenty-five-ch\n")
-    with serving(
-            tmp_path, "--token-file", token_file, NOTIFY_SOCKET=manager.address) as daemon:
+    with serving(tmp_path, "--token-file", token_file, NOTIFY_SOCKET=manager.address) as daemon:
         first = manager.next().splitlines()
         # Ready means that it can be asked, and that the store takes writes.
         assert requests.get(daemon.url + "/readyz", timeout=5).status_code == 200
@@ -319,24 +342,22 @@ def test_it_tells_when_it_is_ready_reloads_and_stops(tmp_path, manager):
 
 
 def test_it_feeds_the_watchdog_at_half_its_time(tmp_path, manager):
-    with serving(
-            tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1000000") as daemon:
+    with serving(tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1000000") as daemon:
         manager.wait("READY=1")
         times = [manager.wait("WATCHDOG=1") for _ in range(5)]
         gaps = [later - earlier for earlier, later in zip(times, times[1:])]
         assert all(0.4 < gap < 0.9 for gap in gaps), gaps
         # Fed with proof: a request to itself in each round.
         metrics = daemon.get("/metrics").text
-        asked = re.search(
-            r'lbfgsd_http_requests_total\{[^}]*route="/livez"[^}]*\} (\d+)', metrics)
+        asked = re.search(r'lbfgsd_http_requests_total\{[^}]*route="/livez"[^}]*\} (\d+)', metrics)
         assert int(asked[1]) >= 5
         assert daemon.stop() == 0
 
 
 def test_it_does_not_feed_a_watchdog_of_another_process(tmp_path, manager):
     with serving(
-            tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000",
-            WATCHDOG_PID="1") as daemon:
+        tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000", WATCHDOG_PID="1"
+    ) as daemon:
         manager.wait("READY=1")
         assert manager.quiet(1)
         assert daemon.stop() == 0
@@ -345,15 +366,18 @@ def test_it_does_not_feed_a_watchdog_of_another_process(tmp_path, manager):
 def test_it_does_not_feed_the_watchdog_while_the_disk_takes_no_writes(tmp_path):
     manager = Manager(str(tmp_path / "notify"))
     with serving(
-            tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000") as daemon:
+        tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000"
+    ) as daemon:
         manager.wait("WATCHDOG=1")
         resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         daemon_seen = time.monotonic() + 5
         while not manager.quiet(0.6):
             assert time.monotonic() < daemon_seen, "it is still fed"
         resource.prlimit(
-            daemon.process.pid, resource.RLIMIT_FSIZE,
-            (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            daemon.process.pid,
+            resource.RLIMIT_FSIZE,
+            (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+        )
         # Either the store took it for a failed disk and ended the process, to recover in the next,
         # or it goes on and is fed again.
         try:
@@ -366,7 +390,8 @@ def test_it_does_not_feed_the_watchdog_while_the_disk_takes_no_writes(tmp_path):
 def test_a_stopped_process_is_not_fed(tmp_path):
     manager = Manager(str(tmp_path / "notify"))
     with serving(
-            tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000") as daemon:
+        tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000"
+    ) as daemon:
         manager.wait("WATCHDOG=1")
         daemon.process.send_signal(signal.SIGSTOP)
         manager.quiet(0.3)
@@ -381,12 +406,21 @@ def test_without_a_network_of_its_own_it_serves_and_feeds_the_watchdog(tmp_path)
     """What PrivateNetwork= does: the socket is the host's, the process can reach no address."""
     manager = Manager(str(tmp_path / "notify"))
     port = free_port()
-    command = ("systemd-socket-activate", "-l", f"127.0.0.1:{port}", "-E", "NOTIFY_SOCKET",
-               "-E", "WATCHDOG_USEC", "unshare", "--net",
-               *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
+    command = (
+        "systemd-socket-activate",
+        "-l",
+        f"127.0.0.1:{port}",
+        "-E",
+        "NOTIFY_SOCKET",
+        "-E",
+        "WATCHDOG_USEC",
+        "unshare",
+        "--net",
+        *(() if os.geteuid() == 0 else ("--user", "--map-root-user")),
+    )
     with serving(
-            tmp_path, command=command, NOTIFY_SOCKET=str(tmp_path / "notify"),
-            WATCHDOG_USEC="500000") as daemon:
+        tmp_path, command=command, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000"
+    ) as daemon:
         wait_listening(port)
         assert requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
         manager.wait("READY=1")
@@ -423,27 +457,44 @@ def proxy(tmp_path):
     name = "optimizer.example.org"
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = call(
-        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
-        f"/CN={name}", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
-        certificate)
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        f"/CN={name}",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+    )
     assert made.returncode == 0, made.stderr
     port = free_port()
     with serving(tmp_path) as daemon:
         text = (DEPLOY / "nginx.conf").read_text()
         for ours, theirs in (
-                ("127.0.0.1:8080", daemon.url.removeprefix("http://")),
-                ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-                (f"/etc/ssl/certs/{name}.pem", str(certificate)),
-                (f"/etc/ssl/private/{name}.key", str(key))):
+            ("127.0.0.1:8080", daemon.url.removeprefix("http://")),
+            ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+            (f"/etc/ssl/certs/{name}.pem", str(certificate)),
+            (f"/etc/ssl/private/{name}.key", str(key)),
+        ):
             assert text.count(ours) == 1
             text = text.replace(ours, theirs)
         whole = tmp_path / "nginx.conf"
         places = "".join(
             f"{kind}_temp_path {tmp_path}/{kind};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
         whole.write_text(
             f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/nginx.log;\n"
-            f"events {{}}\nhttp {{ access_log off; {places}\n{text}\n}}\n")
+            f"events {{}}\nhttp {{ access_log off; {places}\n{text}\n}}\n"
+        )
         log = tmp_path / "nginx.log"
         command = [nginx_binary(tmp_path), "-p", tmp_path, "-e", log, "-c", whole]
         tested = call(*command, "-t")
@@ -482,8 +533,7 @@ def test_behind_the_proxy_everything_works_over_tls(proxy):
     # A long-poll that ends with its own time, not the proxy's.
     quiet = client.create()
     began = time.monotonic()
-    waited = client.call(
-        "GET", f"/v1/sessions/{quiet}/evaluation", headers={"Prefer": "wait=2"})
+    waited = client.call("GET", f"/v1/sessions/{quiet}/evaluation", headers={"Prefer": "wait=2"})
     assert waited.status_code == 200 and time.monotonic() - began >= 1.5
     assert session.get(url + "/metrics", timeout=30).status_code == 403
 
@@ -495,8 +545,11 @@ def test_behind_the_proxy_events_arrive_as_they_happen(proxy):
     made = client.create()
     turn = client.begin(made)
     with session.get(
-            f"{url}/v1/sessions/{made}/events", headers={"Accept": "text/event-stream"},
-            stream=True, timeout=20) as events:
+        f"{url}/v1/sessions/{made}/events",
+        headers={"Accept": "text/event-stream"},
+        stream=True,
+        timeout=20,
+    ) as events:
         assert events.status_code == 200
         lines = events.iter_lines()
         began = time.monotonic()
@@ -520,8 +573,7 @@ def test_a_backup_of_a_running_daemon_can_be_started(tmp_path):
         session = client.create(x0=[1.0] * n)
         turn = client.begin(session)
         for step in range(3):
-            turn = client.tell(
-                session, turn["evaluation"]["number"], 10.0 - step, [1.0 + step] * n)
+            turn = client.tell(session, turn["evaluation"]["number"], 10.0 - step, [1.0 + step] * n)
         wanted = client.ask(session)
         database = sqlite3.connect(f"file:{tmp_path}/data/lbfgsd.sqlite?mode=ro", uri=True)
         database.execute("VACUUM INTO ?", (str(backup / "lbfgsd.sqlite"),))

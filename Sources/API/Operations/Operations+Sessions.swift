@@ -23,12 +23,12 @@ extension Operations {
     }
 
     @Sendable private func createSession(_ call: Call) async throws -> Response {
+        let request = try CreateRequest(json: call.body)
         if case .oneOf = try call.precondition() {
             throw Problem(.preconditionFailed, "The list of sessions has no entity tag.")
         }
-        let key = try call.idempotencyKey()
-        let outcome = try await service.create(CreateRequest(json: call.body), idempotency: key)
-        return created(outcome)
+        return created(
+            try await service.create(request, idempotency: try call.idempotencyKey()))
     }
 
     /// A session that is new, or was when the request came first.

@@ -19,6 +19,8 @@ struct JSONField {
 
     func string() throws(WireError) -> String {
         guard case .string(let text) = value else { throw isNot("a string") }
+        // It ends a string in C, and what stores and shows text is written in C.
+        guard !text.utf8.contains(0) else { throw fails("must not have the character U+0000") }
         return text
     }
 
