@@ -11,60 +11,85 @@ extension SessionService {
 
     /// What the trace has after evaluation `last` (nothing, if nil), then what happens, until the
     /// session is deleted, leaves memory or the server stops; a reader who is too slow is cut off.
+    ///
+    /// Pulled: the trace is read a page at a time, when the reader wants more.
     public func events(
         _ id: SessionID, after last: EvaluationNumber?
     ) async throws(SessionError) -> AsyncStream<SessionEvent> {
-        let bufferMax = 10_000
         try enterWait()
-        let live: AsyncStream<SessionEvent>
-        let past: AsyncStream<SessionEvent>
+        // From here on the relay's end gives the place back.
+        let relay: EventRelay
         do throws(SessionError) {
-            live = try await with(id) { session async throws(Session.Refusal) in
-                try await session.subscribe(limit: bufferMax)
+            // Subscribed before the trace is read, so that nothing falls in between.
+            let live = try await with(id) { session async throws(Session.Refusal) in
+                try await session.subscribe(limit: EventRelay.liveBufferMax)
             }
-            past = try await pastEvents(id, after: last)
+            relay = EventRelay(service: self, session: id, after: last, live: live)
         } catch {
             leaveWait()
             throw error
         }
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: SessionEvent.self, bufferingPolicy: .bufferingOldest(bufferMax))
-        let task = Task {
-            var newest = last ?? 0
-            relay: for source in [past, live] {
-                for await event in source {
-                    if case .evaluation(let trace) = event {
-                        // The subscription began before the trace was read: both may have it.
-                        if trace.evaluation <= newest { continue }
-                        newest = trace.evaluation
-                    }
-                    if case .dropped = continuation.yield(event) { break relay }
-                }
-            }
-            continuation.finish()
-            self.leaveWait()
-        }
-        continuation.onTermination = { _ in task.cancel() }
-        return stream
+        // The first page at once: what was there when the reader asked, it gets.
+        await relay.readPage()
+        return AsyncStream { await relay.next() }
+    }
+}
+
+/// Joins a session's past, from the trace, and its present, without a gap or a repetition.
+private actor EventRelay {
+    static let liveBufferMax = 10_000
+    private static let pageSize = 1_000
+
+    private let service: SessionService
+    private let session: SessionID
+    /// The newest evaluation that the reader has, or doesn't want.
+    private var newest: EvaluationNumber
+    private var isReplaying: Bool
+    private var page: ArraySlice<TracePoint> = []
+    private var live: AsyncStream<SessionEvent>.Iterator
+
+    init(
+        service: SessionService, session: SessionID, after last: EvaluationNumber?,
+        live: AsyncStream<SessionEvent>
+    ) {
+        self.service = service
+        self.session = session
+        newest = min(last ?? 0, .max - 1)
+        isReplaying = last != nil
+        self.live = live.makeAsyncIterator()
     }
 
-    private func pastEvents(
-        _ id: SessionID, after last: EvaluationNumber?
-    ) async throws(SessionError) -> AsyncStream<SessionEvent> {
-        let pageSize = 1_000
-        var points: [TracePoint] = []
-        if let last {
-            var first = last + 1
-            while true {
-                let page = try await trace(id, from: first, limit: pageSize)
-                points += page
-                guard page.count == pageSize, let end = page.last else { break }
-                first = end.evaluation + 1
+    deinit { service.leaveWait() }
+
+    func readPage() async {
+        guard isReplaying else { return }
+        let points = try? await service.trace(
+            session, from: newest + 1, limit: EventRelay.pageSize)
+        page = (points ?? [])[...]
+        isReplaying = page.count == EventRelay.pageSize
+    }
+
+    func next() async -> SessionEvent? {
+        if page.isEmpty { await readPage() }
+        if let point = page.popFirst() {
+            newest = point.evaluation
+            return .evaluation(point)
+        }
+        while let event = await nextLive() {
+            guard case .evaluation(let point) = event else { return event }
+            // What happened since the subscription may have been in the trace already.
+            if point.evaluation > newest {
+                newest = point.evaluation
+                return event
             }
         }
-        return AsyncStream { continuation in
-            for point in points { continuation.yield(.evaluation(point)) }
-            continuation.finish()
-        }
+        return nil
+    }
+
+    private func nextLive() async -> SessionEvent? {
+        var iterator = live
+        let event = await iterator.next(isolation: self)
+        live = iterator
+        return event
     }
 }

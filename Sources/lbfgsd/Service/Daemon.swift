@@ -133,6 +133,8 @@ struct Daemon {
         }
         server.quiesce()
         for chore in chores { chore.cancel() }
+        // Who has connected just before is served: its request is on the way.
+        try? await Task.sleep(for: .milliseconds(250))
         await server.stop()
         await service.shutdown()
         await store.close()

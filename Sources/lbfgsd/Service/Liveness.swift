@@ -21,8 +21,8 @@ struct Liveness: Sendable {
                 way = .socket(request)
                 return
             } catch {
-                log.info(
-                    "the daemon can't reach its own address; asking itself inside the process",
+                log.debug(
+                    "can't reach the own address; asking inside the process instead",
                     metadata: ["error": "\(error)"])
             }
         }
