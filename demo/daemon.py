@@ -87,18 +87,9 @@ class DemoDaemon:
             return False
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether the process is an lbfgsd on our data directory (pids are reused)."""
+        """Whether the process is a daemon on our data directory (pids are reused)."""
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except FileNotFoundError:
-            listing = (
-                subprocess.run(
-                    ["ps", "-o", "command=", "-p", str(pid)], text=True, capture_output=True
-                )
-                if not Path("/proc/self").exists()
-                else None
-            )
-            words = listing.stdout.encode().split() if listing else []
-        return (
-            any(word.endswith(b"lbfgsd") for word in words[:1]) and os.fsencode(self.data) in words
-        )
+            words = []
+        return b"serve" in words and os.fsencode(self.data) in words

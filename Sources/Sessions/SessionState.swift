@@ -188,16 +188,23 @@ extension SessionState {
         return Change(entry: entry(.stateDictLoaded, at: time))
     }
 
-    /// Goes back to a former state of the same session, with numbers going on from here.
+    /// Goes back to a former state of the same session, with numbers going on from here. A step
+    /// that runs now ends as if it had been stopped, so that its number keeps a result.
     mutating func restore(_ former: SessionState, at time: Date) -> Change {
         let closed = pendingEvaluation
+        var step: StepRecord?
+        if closed != nil {
+            let result = engine.stop()
+            step = follow(
+                .finished(result), lastEvaluation: scalars.evaluationsAsked - 1, at: time)
+        }
         var next = former
         next.scalars.sequence = scalars.sequence
         next.scalars.stepsBegun = scalars.stepsBegun
         next.scalars.evaluationsAsked = scalars.evaluationsAsked
         next.renumberRunningStep()
         self = next
-        return Change(entry: entry(.restored, at: time, closed: closed))
+        return Change(entry: entry(.restored, at: time, closed: closed), step: step)
     }
 
     /// The same optimizer as the beginning of another session, numbered from 1.

@@ -119,6 +119,8 @@ struct SessionServiceTests {
         #expect(restored.x == pending.x)
         #expect(restored.evaluation == 5)
         #expect(restored.step == 2, "the resumed step has a number and a result of its own")
+        _ = try await service.restore(id, checkpoint: checkpoint)
+        #expect(try await service.step(id, number: 2).record?.result.reason == .stopped)
     }
 
     @Test(arguments: [DType.float64, .float32])
