@@ -25,7 +25,8 @@ swift_build=(swift build --explicit-target-dependency-import-check error)
 
 setup() {
     # systemd's tools are for the tests of the units; nginx is fetched by the test that needs it.
-    deploy/setup.sh packages systemd openssl && deploy/setup.sh python
+    deploy/setup.sh packages systemd openssl && deploy/setup.sh python &&
+        deploy/setup.sh torch
 }
 
 build_release() { "${swift_build[@]}" -c release --build-tests; }

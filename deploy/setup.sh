@@ -3,6 +3,7 @@
 #
 #   setup.sh packages [NAME ...]   Debian packages: what the build needs, and those named
 #   setup.sh python                .venv with what the clients, the demo and the tests import
+#   setup.sh torch                 torch into .venv, if it can be had: see make_torch
 #
 # Installs only what is missing, so a machine that has it all needs neither network nor root.
 set -euo pipefail
@@ -39,11 +40,29 @@ make_venv() {
     touch .venv/complete
 }
 
+# torch is too large to be fetched for a test run: it is taken if .venv has it, from the wheel that
+# LBFGSD_TORCH_WHEEL names, or from a CPU wheel for this Python that lies on the machine. Without
+# any of these the tests against torch are skipped, and say so.
+make_torch() {
+    if .venv/bin/python -c 'import torch' 2>/dev/null; then return; fi
+    local python wheel
+    python=$(.venv/bin/python -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
+    wheel=${LBFGSD_TORCH_WHEEL:-$(find / -xdev -name "torch-2*cpu-$python-$python-*.whl" \
+        -print -quit 2>/dev/null || true)}
+    if [[ -z $wheel ]]; then
+        echo "setup: no torch and no wheel of it: tests against torch will be skipped" >&2
+        return
+    fi
+    echo "setup: installing $(basename "$wheel")" >&2
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$wheel" >&2
+}
+
 case "${1-}" in
     packages) install_packages "${build_packages[@]}" "${@:2}" ;;
     python) make_venv ;;
+    torch) make_torch ;;
     *)
-        sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
         exit 64
         ;;
 esac

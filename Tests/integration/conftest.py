@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from daemon import Client, Daemon  # noqa: E402
-
+from daemon import Client, Daemon
 
 LIVE: list[Daemon] = []
 

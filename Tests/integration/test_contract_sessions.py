@@ -203,6 +203,14 @@ def test_a_page_is_not_disturbed_by_sessions_made_meanwhile(own_client):
     assert [s["id"] for s in rest["sessions"]] == made[1::-1]
 
 
+def test_a_page_links_to_the_next(own_client):
+    made = [own_client.create(labels={"kind": "linked"}) for _ in range(3)]
+    response = own_client.call("GET", "/v1/sessions?page_size=2&label=kind:linked")
+    following = own_client.call("GET", response.links["next"]["url"])
+    assert [session["id"] for session in following.json()["sessions"]] == made[:1]
+    assert "next" not in following.links
+
+
 def test_a_label_filters_the_list(client):
     value = make_key()
     wanted = client.create(labels={"team": value, "other": "x"})
@@ -235,6 +243,7 @@ def test_a_listed_session_says_what_it_says_itself(own_client):
         "page_token=",
         "label=",
         "label=nocolon",
+        "labels=a:b",
     ],
 )
 def test_a_query_that_makes_no_sense_is_refused(client, query):
@@ -327,6 +336,17 @@ def test_a_stale_etag_is_refused_and_a_current_one_is_not(client):
         == 200
     )
     assert client.call("DELETE", path, headers={"If-Match": "*"}).status_code == 204
+
+
+def test_what_was_seen_is_not_sent_again(client):
+    session = client.create()
+    for path in ("", "/evaluation", "/params", "/state-dict"):
+        path = f"/v1/sessions/{session}{path}"
+        tag = client.call("GET", path).headers["ETag"]
+        response = client.call("GET", path, headers={"If-None-Match": tag})
+        assert response.status_code == 304 and not response.content
+        assert response.headers["ETag"] == tag
+        assert client.call("GET", path, headers={"If-None-Match": '"old"'}).status_code == 200
 
 
 # Deleting

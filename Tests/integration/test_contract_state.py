@@ -89,6 +89,37 @@ def test_what_params_says_can_be_put_back(client):
     )
 
 
+def test_parameters_can_be_replaced_by_one_flat_vector(client):
+    session = client.create(params=PARAMS)
+    document = client.ok("PUT", f"/v1/sessions/{session}/params", {"x": [1, 2, 3, 4, 5, 6, 7, 8]})
+    assert flat(document) == [1, 2, 3, 4, 5, 6, 7, 8] == client.x(session)
+
+
+def test_parameters_come_by_name_in_any_order(client):
+    session = client.create(params=PARAMS)
+    document = client.ok("GET", f"/v1/sessions/{session}/params")
+    document["params"].reverse()
+    client.ok("PUT", f"/v1/sessions/{session}/params", document)
+    assert client.x(session) == [-1.2, 1] * 4
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "params"),
+        ({"x": [1]}, "x"),
+        ({"x": [1] * 8, "params": []}, "x"),
+        ({"x": [1] * 8, "dtype": "float32"}, "dtype"),
+        ({"x": [1] * 7 + ["one"]}, "x[7]"),
+    ],
+)
+def test_a_flat_vector_that_does_not_fit_is_refused(client, body, field):
+    session = client.create(params=PARAMS)
+    response = client.call("PUT", f"/v1/sessions/{session}/params", body)
+    assert_problem(response, 422, field=field)
+    assert client.x(session) == [-1.2, 1] * 4
+
+
 def test_parameters_cannot_be_replaced_during_a_step(client):
     session = client.create()
     client.begin(session)
@@ -269,6 +300,19 @@ def test_a_checkpoint_is_made_listed_shown_and_deleted(client):
     assert checkpoint(client, session) == "3", "numbers are not used twice"
 
 
+def test_checkpoints_are_listed_by_page(client):
+    session = client.create()
+    made = [checkpoint(client, session) for _ in range(5)]
+    path, seen = f"/v1/sessions/{session}/checkpoints", []
+    page = client.ok("GET", f"{path}?page_size=2")
+    while True:
+        seen += [item["id"] for item in page["checkpoints"]]
+        if page["next_page_token"] is None:
+            break
+        page = client.ok("GET", f"{path}?page_size=2&page_token={page['next_page_token']}")
+    assert seen == made[::-1]
+
+
 def test_a_checkpoint_keeps_its_state_dict(client):
     session = make_stepped(client)
     then = client.ok("GET", f"/v1/sessions/{session}/state-dict")
@@ -375,6 +419,8 @@ def test_a_restore_to_an_idle_checkpoint_closes_the_pending_evaluation(client):
         "PUT", f"/v1/sessions/{session}/evaluations/1/result", {"loss": 1, "gradient": [1, 2]}
     )
     assert_problem(late, 410, "evaluation-closed")
+    cut_short = client.ok("GET", f"/v1/sessions/{session}/steps/1")
+    assert cut_short["state"] == "ended" and not cut_short["result"]["converged"]
     turn = client.begin(session)
     assert turn["evaluation"] == {"number": 2, "x": [-1.2, 1.0]} and turn["step"] == 2
 

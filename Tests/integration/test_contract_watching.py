@@ -68,6 +68,18 @@ def test_the_trace_comes_as_csv_and_ndjson_too(client):
     assert [json.loads(line) for line in response.text.splitlines()] == trace
 
 
+def test_the_trace_can_be_read_in_pieces(client):
+    session = make_traced(client, told=5)
+    path, pieces = f"/v1/sessions/{session}/trace?limit=2", []
+    while path:
+        response = client.call("GET", path)
+        pieces += response.json()["trace"]
+        path = response.links.get("next", {}).get("url")
+    assert pieces == client.trace(session)
+    late = client.ok("GET", f"/v1/sessions/{session}/trace?from=4")["trace"]
+    assert [point["evaluation"] for point in late] == [4, 5]
+
+
 def test_the_trace_of_a_fresh_session_is_empty(client):
     session = client.create()
     assert client.trace(session) == []
