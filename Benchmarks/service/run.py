@@ -87,6 +87,12 @@ def resident_mib(pid: int) -> float:
     return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.M)[1]) / 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    """What the process has used of the processors so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def sync_microseconds(directory: Path) -> float:
     """What the disk asks for one appended kilobyte made durable."""
     times = []
@@ -122,13 +128,17 @@ class Case:
         lines = [
             f"{session} {self.client.get(session)['evaluation']}\n" for session in self.sessions
         ]
-        syncs = self.syncs()
+        syncs, cpu = self.syncs(), cpu_seconds(self.daemon.pid)
         figures = load(program, self.daemon.port, self.bodies, lines, seconds)
         told = sum(
             self.client.get(session)["evaluation"] - int(line.split()[1])
             for session, line in zip(self.sessions, lines)
         )
-        return {**figures, "syncs_per_tell": (self.syncs() - syncs) / told}
+        return {
+            **figures,
+            "syncs_per_tell": (self.syncs() - syncs) / told,
+            "cpu_us_per_tell": (cpu_seconds(self.daemon.pid) - cpu) / told * 1e6,
+        }
 
     def syncs(self) -> int:
         counted = Path(self.daemon.environment["SYNC_COUNT_FILE"]).read_bytes()
@@ -152,6 +162,22 @@ def median(runs: list[dict], name: str) -> float:
 
 def rate(runs: list[dict]) -> float:
     return statistics.median(run["tells"] / run["seconds"] for run in runs)
+
+
+def row(n: int, connections: int, ours: list[dict], floor: list[dict]) -> str:
+    cells = [
+        str(n),
+        str(connections),
+        f"{rate(ours):,.0f}",
+        f"{median(ours, 'p50_us') / 1000:.2f}",
+        f"{median(ours, 'p99_us') / 1000:.2f}",
+        f"{median(ours, 'cpu_us_per_tell'):.0f}",
+        f"{median(ours, 'syncs_per_tell'):.2f}",
+        f"{rate(floor):,.0f}",
+        f"{median(floor, 'p50_us') / 1000:.2f}",
+        f"{median(floor, 'p99_us') / 1000:.2f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
@@ -180,11 +206,9 @@ def measure(directory: Path, runs: int, seconds: float) -> None:
             f"Service: tell round trips, medians of {runs} runs of {seconds:g} s, "
             f"{os.cpu_count()} cores shared by server and client.\n"
         )
-        print(
-            "| n | connections | evaluations/s | p50 ms | p99 ms | syncs per tell "
-            "| bare server/s | p50 ms | p99 ms |"
-        )
-        print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+        columns = "evaluations/s | p50 ms | p99 ms | CPU us a tell | syncs a tell"
+        print(f"| n | connections | {columns} | bare server/s | p50 ms | p99 ms |")
+        print("|---:" * 10 + "|")
         for n in SIZES:
             for connections in CONNECTIONS:
                 case = Case(directory, daemon, n, connections)
@@ -192,22 +216,14 @@ def measure(directory: Path, runs: int, seconds: float) -> None:
                 for _ in range(runs):
                     floor.append(case.bare(bare, client, seconds))
                     ours.append(case.tell(client, seconds))
-                print(
-                    f"| {n} | {connections} | {rate(ours):,.0f} "
-                    f"| {median(ours, 'p50_us') / 1000:.2f} | {median(ours, 'p99_us') / 1000:.2f} "
-                    f"| {median(ours, 'syncs_per_tell'):.2f} | {rate(floor):,.0f} "
-                    f"| {median(floor, 'p50_us') / 1000:.2f} "
-                    f"| {median(floor, 'p99_us') / 1000:.2f} |",
-                    flush=True,
-                )
+                print(row(n, connections, ours, floor), flush=True)
         print(
             f"\nResident memory: {idle:.1f} MiB idle after start, "
             f"{resident_mib(daemon.pid):.1f} MiB with {sum(CONNECTIONS) * len(SIZES)} sessions "
             "after the run."
         )
-        print(
-            f"One appended kilobyte made durable on this disk: {sync_microseconds(directory):.0f} us."
-        )
+        sync = sync_microseconds(directory)
+        print(f"One appended kilobyte made durable on this disk: {sync:.0f} us.")
     except BaseException:
         print(daemon.tail(), file=sys.stderr)
         raise

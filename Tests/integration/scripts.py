@@ -224,11 +224,7 @@ class Life:
             {name: shown[name] for name in ("state", "step", "evaluation", "loss", "options", "n")},
         )
         for number in range(1, shown["step"] + (shown["state"] == "idle")):
-            # A step that a restore cut off has no result.
-            answer = self.api.call("GET", self.path(f"/steps/{number}"), allowed=(404,))
-            self.observe(
-                self.role, f"step {number}", answer.json().get("result", answer.status_code)
-            )
+            self.observe(self.role, f"step {number}", self.get(f"/steps/{number}")["result"])
 
 
 def bits(values) -> bytes:
