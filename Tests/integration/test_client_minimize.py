@@ -1,0 +1,288 @@
+"""minimize of the Python client against SciPy, and all that may happen to a run."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from problems import Logistic, Quadratic, rosenbrock, rosenbrock_start
+from scipy import optimize
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
+
+import lbfgsd  # noqa: E402
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "python" / "examples"
+
+
+def value(x):
+    return rosenbrock(x)[0]
+
+
+def slope(x):
+    return rosenbrock(x)[1]
+
+
+@pytest.fixture
+def api(shared_daemon):
+    with lbfgsd.Client(shared_daemon.url) as client:
+        yield client
+
+
+PROBLEMS = {
+    "rosenbrock": (rosenbrock, [-1.2, 1.0]),
+    "rosenbrock in 30 dimensions": (rosenbrock, rosenbrock_start(30)),
+    "logistic": (Logistic(), Logistic().start),
+    "quadratic": (Quadratic(20, 100), Quadratic(20).start),
+    "a scalar": (lambda x: (float((x[0] - 2) ** 4 + x[0]), 4 * (x - 2) ** 3 + 1), 7.0),
+    "large losses": (lambda x: (1e6 + 1e4 * float(x @ x), 2e4 * x), [3.0, -4.0]),
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_it_finds_what_scipy_finds(api, problem):
+    fun, start = PROBLEMS[problem]
+    options = {"gtol": 1e-7, "ftol": 1e-14}
+    ours = lbfgsd.minimize(fun, start, jac=True, client=api, options=options)
+    theirs = optimize.minimize(fun, start, jac=True, method="L-BFGS-B", options=options)
+    assert ours.success and ours.status == 0, ours
+    assert np.allclose(ours.x, theirs.x, atol=1e-4)
+    assert ours.fun <= theirs.fun + 1e-9 * max(1, abs(theirs.fun))
+    assert ours.nfev <= 2 * theirs.nfev + 10
+    loss, gradient = fun(ours.x)
+    assert ours.fun == loss and np.array_equal(ours.jac, gradient)
+
+
+def test_defaults(api):
+    result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api)
+    assert isinstance(result, optimize.OptimizeResult)
+    assert result.success and result.status == 0 and "CONVERGENCE" in result.message
+    assert result.nit > 20 and result.nfev == result.njev >= result.nit
+    assert np.allclose(result.x, 1, atol=1e-3)
+    assert api.get_session(result.session).state == "idle"
+
+
+def test_by_url(shared_daemon):
+    result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, url=shared_daemon.url)
+    assert result.success
+
+
+def test_separate_gradient_and_arguments(api):
+    def fun(x, a, b):
+        return float(a * (x @ x) - b * x.sum())
+
+    def jac(x, a, b):
+        return 2 * a * x - b
+
+    result = lbfgsd.minimize(fun, [5.0, -7.0], (2.0, 8.0), jac, client=api)
+    assert result.success and np.allclose(result.x, 2, atol=1e-5)
+    single = lbfgsd.minimize(lambda x, a: float(x @ x) * a, [1.0], 3.0, client=api)
+    assert single.success
+
+
+@pytest.mark.parametrize("jac", [None, False, "2-point", "3-point", "cs"])
+def test_differences(api, jac):
+    def fun(x):
+        return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+    result = lbfgsd.minimize(fun, [-1.2, 1.0], jac=jac, client=api)
+    assert result.success and np.allclose(result.x, 1, atol=1e-3)
+    assert result.nfev >= 3 * result.njev
+
+
+def test_a_point_is_evaluated_once(api):
+    seen = []
+
+    def fun(x):
+        seen.append(x.tobytes())
+        x += 1  # a copy: nobody minds
+        return rosenbrock(x - 1)
+
+    result = lbfgsd.minimize(fun, [-1.2, 1.0], jac=True, client=api)
+    assert len(seen) == len(set(seen)) == result.nfev
+
+
+def test_limits_of_a_run(api):
+    few = lbfgsd.minimize(
+        rosenbrock, [-1.2, 1.0], jac=True, client=api, options={"maxiter": 23, "gtol": 0, "ftol": 0}
+    )
+    assert few.nit == 23 and few.status == 1 and not few.success and few.reason == "max_iterations"
+    cut = lbfgsd.minimize(
+        rosenbrock, [-1.2, 1.0], jac=True, client=api, options={"maxfun": 17, "gtol": 0, "ftol": 0}
+    )
+    assert 17 <= cut.nfev <= 18 and cut.status == 1 and cut.reason == "max_evaluations"
+
+
+def test_options(api):
+    result = lbfgsd.minimize(
+        rosenbrock,
+        [-1.2, 1.0],
+        jac=True,
+        client=api,
+        options={"maxcor": 5, "maxls": 30, "max_iter": 7, "tolerance_grad": 1e-9, "lr": 0.5},
+        name="tuned",
+        labels={"a": "b"},
+    )
+    session = api.get_session(result.session)
+    assert session.name == "tuned" and session.labels == {"a": "b"}
+    assert session.options["history_size"] == 5 and session.options["max_iter"] == 7
+    assert session.options["tolerance_grad"] == 1e-9 and session.options["lr"] == 0.5
+    plain = lbfgsd.minimize(
+        Quadratic(3, 2), [0.0] * 3, jac=True, client=api, options={"line_search_fn": None}
+    )
+    assert plain.success and np.allclose(plain.x, 1, atol=1e-4)
+    for wrong in ({"xtol": 1}, {"gtol": 1, "tolerance_grad": 1}):
+        with pytest.raises(TypeError):
+            lbfgsd.minimize(rosenbrock, [1.0, 2.0], jac=True, client=api, options=wrong)
+    with pytest.raises(ValueError):
+        lbfgsd.minimize(rosenbrock, [1.0, 2.0], jac="4-point", client=api)
+
+
+def test_callbacks(api):
+    points, losses = [], []
+    result = lbfgsd.minimize(
+        rosenbrock, [-1.2, 1.0], jac=True, client=api, callback=lambda x: points.append(x)
+    )
+    assert result.success and len(points) == result.nit
+    assert np.array_equal(points[-1], result.x)
+
+    def stop_early(intermediate_result):
+        losses.append(intermediate_result.fun)
+        if intermediate_result.nit == 5:
+            raise StopIteration
+
+    stopped = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, callback=stop_early)
+    assert stopped.nit == 5 and stopped.status == 99 and not stopped.success
+    assert losses == sorted(losses, reverse=True) and stopped.fun == losses[-1]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_exception_stops_the_step_and_the_session_goes_on(api, kind):
+    calls = []
+
+    def interrupted(x):
+        calls.append(x.copy())
+        if len(calls) == 12:
+            raise kind("now")
+        return rosenbrock(x)
+
+    with pytest.raises(kind) as caught:
+        lbfgsd.minimize(interrupted, [-1.2, 1.0], jac=True, client=api)
+    session = caught.value.lbfgsd_session
+    turn = api.ask(session)
+    assert turn.state == "idle" and turn.result.reason == "stopped"
+    assert value(turn.x) == min(value(x) for x in calls[:11])
+    assert session in caught.value.__notes__[0]
+    result = lbfgsd.minimize(rosenbrock, jac=True, client=api, session=session)
+    assert result.success and result.session == session and result.nfev < 60
+
+
+def test_a_pending_evaluation_is_taken_up(api):
+    session = api.create_session([-1.2, 1.0], options={"line_search_fn": "strong_wolfe"})
+    turn = api.begin_step(session)
+    for _ in range(5):
+        turn = api.tell(session, turn.evaluation.number, *rosenbrock(turn.evaluation.x))
+    seen = []
+
+    def fun(x):
+        seen.append(x.copy())
+        return rosenbrock(x)
+
+    result = lbfgsd.minimize(fun, [0.0, 0.0], jac=True, client=api, session=session)
+    assert result.success and np.array_equal(seen[0], turn.evaluation.x)
+    with pytest.raises(ValueError):
+        lbfgsd.minimize(rosenbrock, [0.0] * 3, jac=True, client=api, session=session)
+    with pytest.raises(TypeError):
+        lbfgsd.minimize(rosenbrock, jac=True, client=api)
+
+
+def test_others_at_the_same_session(api):
+    """Another client's result counts, and another client's stop ends the run."""
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        loss, gradient = rosenbrock(x)
+        newest = next(iter(api.sessions(label="shared:yes")))
+        if len(calls) == 3:
+            api.tell(newest, newest.evaluation, loss + 1e-9, gradient)
+        if len(calls) == 9:
+            api.stop(newest)
+        return loss, gradient
+
+    labels = {"shared": "yes"}
+    result = lbfgsd.minimize(fun, [-1.2, 1.0], jac=True, client=api, labels=labels)
+    assert result.reason == "stopped" and not result.success and len(calls) == result.nfev == 9
+    assert api.trace(result.session).loss[2] == value(calls[2]) + 1e-9
+
+
+def test_infeasible_points(api):
+    failures = []
+
+    def fun(x):
+        if x[0] <= 0:
+            failures.append(x[0])
+            raise lbfgsd.Infeasible("mesh inverted")
+        return x[0] - np.log(x[0]), np.array([1 - 1 / x[0]])
+
+    result = lbfgsd.minimize(fun, [20.0], jac=True, client=api, options={"lr": 30})
+    assert failures and result.success and abs(result.x[0] - 1) < 1e-4
+    assert api.trace(result.session).failed.sum() == len(failures)
+
+
+def test_losses_that_are_not_finite(api):
+    def fun(x):
+        with np.errstate(all="ignore"):
+            return x[0] - 0.01 * np.log(x[0]), np.array([1 - 0.01 / x[0]])
+
+    result = lbfgsd.minimize(fun, [0.5], jac=True, client=api)
+    assert result.success and abs(result.x[0] - 0.01) < 1e-4
+    nothing = lbfgsd.minimize(lambda x: (np.nan, x * np.nan), [0.5], jac=True, client=api)
+    assert not nothing.success and nothing.reason == "non_finite" and nothing.status == 2
+
+
+def test_a_wrong_gradient_is_noticed(api):
+    wrong = lbfgsd.minimize(lambda x: (float(x @ x), -2 * x), [1.0, 2.0], jac=True, client=api)
+    assert not wrong.success and wrong.reason == "no_progress" and wrong.status == 2
+    with pytest.raises(ValueError, match="3 numbers"):
+        lbfgsd.minimize(lambda x: (0.0, [1, 2, 3]), [1.0, 2.0], jac=True, client=api)
+
+
+def test_progress(api, capsys):
+    pytest.importorskip("tqdm")
+    lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, progress=True, name="bar")
+    shown = capsys.readouterr().err
+    assert "bar" in shown and "loss" in shown
+
+
+def test_as_a_method_of_scipy(api):
+    method = lbfgsd.scipy_method(api)
+    ours = optimize.minimize(
+        optimize.rosen, [1.3, 0.7, 0.8], jac=optimize.rosen_der, method=method, tol=1e-8
+    )
+    assert ours.success and np.allclose(ours.x, 1, atol=1e-4) and ours.session
+    points = []
+    together = optimize.minimize(
+        rosenbrock,
+        [-1.2, 1.0],
+        jac=True,
+        method=method,
+        callback=points.append,
+        options={"maxiter": 100, "disp": False},
+    )
+    assert together.success and len(points) == together.nit
+    assert optimize.minimize(optimize.rosen, [1.3, 0.7], method=method).success
+    with pytest.raises(ValueError):
+        optimize.minimize(optimize.rosen, [1.3], bounds=[(0, 1)], method=method)
+    with pytest.warns(RuntimeWarning):
+        optimize.minimize(rosenbrock, [1.3, 1], jac=True, hess=optimize.rosen_hess, method=method)
+
+
+@pytest.mark.parametrize("name", ["rosenbrock.py", "scipy_style.py"])
+def test_examples(shared_daemon, monkeypatch, capsys, name):
+    monkeypatch.setenv("LBFGSD_URL", shared_daemon.url)
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert capsys.readouterr().out

@@ -1,0 +1,326 @@
+"""The Python client through outages: kills, restarts, broken connections, servers that are busy."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from daemon import free_port
+from problems import rosenbrock, rosenbrock_start
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
+
+import lbfgsd  # noqa: E402
+from lbfgsd._core import EventParser  # noqa: E402
+
+FAST = lbfgsd.Retry(deadline=60, first_deadline=60, initial=0.01, maximum=0.2)
+IDLE = {"session": "s", "state": "idle", "step": 0, "x": [1.0], "result": None}
+
+
+@contextmanager
+def fake(*answers):
+    """A server that gives these answers in turn, the last one for ever; yields its URL and what
+    it was asked. An answer is (status, headers, body), or None to drop the connection."""
+    asked, left, lock = [], list(answers), threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            with lock:
+                asked.append((time.monotonic(), self.command, self.path, dict(self.headers), body))
+                given = left.pop(0) if len(left) > 1 else left[0]
+            if given is None:
+                self.close_connection = True
+                return
+            status, headers, document = given
+            content = document if isinstance(document, bytes) else json.dumps(document).encode()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def busy(status, kind, **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return status, headers, {"type": f"/problems/{kind}", "status": status, "title": kind}
+
+
+@pytest.mark.parametrize("status, kind", [(429, "busy"), (503, "overloaded")])
+def test_retry_after_is_heeded(status, kind):
+    with fake(busy(status, kind, Retry_After="1"), (200, {}, IDLE)) as (url, asked):
+        assert lbfgsd.Client(url, retry=FAST).ask("s").state == "idle"
+    assert len(asked) == 2 and asked[1][0] - asked[0][0] >= 1
+
+
+def test_retry_after_as_a_date():
+    when = formatdate(time.time() + 2, usegmt=True)
+    with fake(busy(503, "not-ready", Retry_After=when), (200, {}, IDLE)) as (url, asked):
+        lbfgsd.Client(url, retry=FAST).ask("s")
+    assert 0.5 < asked[1][0] - asked[0][0] < 3
+
+
+def test_posts_repeat_under_one_key_and_others_get_another():
+    refused = busy(503, "overloaded")
+    with fake(None, refused, (201, {}, IDLE), (201, {}, IDLE)) as (url, asked):
+        client = lbfgsd.Client(url, retry=FAST)
+        client.begin_step("s")
+        client.begin_step("s")
+    keys = [headers["Idempotency-Key"] for _, _, _, headers, _ in asked]
+    assert len(set(keys[:3])) == 1 and keys[3] not in keys[:3]
+
+
+def test_tells_repeat_the_same_bytes():
+    with fake(None, None, (200, {}, IDLE)) as (url, asked):
+        lbfgsd.Client(url, retry=FAST).tell("s", 3, float("nan"), np.array([0.1, np.inf]))
+    assert len({body for *_, body in asked}) == 1 and len(asked) == 3
+    assert json.loads(asked[0][4]) == {"loss": "NaN", "gradient": [0.1, "Infinity"]}
+
+
+def test_delete_that_had_worked():
+    gone = busy(404, "not-found")
+    with fake(None, gone) as (url, _):
+        assert lbfgsd.Client(url, retry=FAST).delete_session("s") is None
+    with fake(gone) as (url, _), pytest.raises(lbfgsd.NotFound):
+        lbfgsd.Client(url, retry=FAST).delete_session("s")
+
+
+def test_the_deadline_ends_it():
+    retry = lbfgsd.Retry(deadline=0.5, first_deadline=0.5, initial=0.05)
+    began = time.monotonic()
+    with fake(busy(429, "busy")) as (url, asked), pytest.raises(lbfgsd.Busy):
+        lbfgsd.Client(url, retry=retry).ask("s")
+    with pytest.raises(lbfgsd.ConnectionFailed):
+        lbfgsd.Client(f"http://127.0.0.1:{free_port()}", retry=retry).ask("s")
+    assert time.monotonic() - began < 5 and len(asked) > 2
+    with fake(busy(503, "overloaded", Retry_After="600")) as (url, asked):
+        with pytest.raises(lbfgsd.Overloaded):
+            lbfgsd.Client(url, retry=retry).ask("s")
+    assert len(asked) == 1
+
+
+def test_no_retry():
+    with fake(busy(503, "overloaded")) as (url, asked), pytest.raises(lbfgsd.Unavailable):
+        lbfgsd.Client(url, retry=lbfgsd.Retry(deadline=0)).ask("s")
+    assert len(asked) == 1
+
+
+def test_a_wrong_address_is_noticed_sooner_than_an_outage():
+    retry = lbfgsd.Retry(deadline=600, first_deadline=0.3, initial=0.05)
+    began = time.monotonic()
+    with pytest.raises(lbfgsd.ConnectionFailed):
+        lbfgsd.Client(f"http://127.0.0.1:{free_port()}", retry=retry).limits()
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("body", [b"<html>", {"hello": "world"}, [1]])
+def test_a_server_of_another_kind(body):
+    with fake((200, {}, body)) as (url, _), pytest.raises(lbfgsd.BadReply):
+        lbfgsd.Client(url, retry=FAST).ask("s")
+
+
+def test_problems_that_are_no_documents():
+    with fake((418, {}, b"teapot")) as (url, _), pytest.raises(lbfgsd.ProblemError) as caught:
+        lbfgsd.Client(url, retry=FAST).ask("s")
+    assert caught.value.status == 418
+    with fake((500, {}, b"")) as (url, _), pytest.raises(lbfgsd.ServerError):
+        lbfgsd.Client(url, retry=FAST).ask("s")
+
+
+def test_minimize_survives_kill_9(daemon):
+    """The daemon is killed again and again; the run is the same, bit for bit, as without."""
+
+    def undisturbed(x):
+        return rosenbrock(x)
+
+    calls = []
+
+    def disturbed(x):
+        calls.append(len(calls))
+        if len(calls) % 15 == 7:
+            daemon.kill()
+            threading.Timer(0.4, daemon.start).start()
+        return rosenbrock(x)
+
+    start, options = rosenbrock_start(10), {"gtol": 1e-8}
+    with lbfgsd.Client(daemon.url, retry=FAST) as client:
+        whole = lbfgsd.minimize(undisturbed, start, jac=True, client=client, options=options)
+        broken = lbfgsd.minimize(disturbed, start, jac=True, client=client, options=options)
+    assert len(calls) > 30 and whole.success and broken.success
+    assert broken.x.tobytes() == whole.x.tobytes() and broken.nfev == whole.nfev == len(calls)
+
+
+def test_minimize_survives_kills_at_any_time(daemon):
+    """Kills that fall into requests too."""
+    done = threading.Event()
+    kills = 0
+
+    def kill_now_and_then():
+        nonlocal kills
+        while not done.wait(0.25):
+            daemon.restart()
+            kills += 1
+
+    start, options = rosenbrock_start(10), {"gtol": 1e-8}
+
+    def slowly(x):
+        time.sleep(0.02)
+        return rosenbrock(x)
+
+    with lbfgsd.Client(daemon.url, retry=FAST) as client:
+        whole = lbfgsd.minimize(rosenbrock, start, jac=True, client=client, options=options)
+        killer = threading.Thread(target=kill_now_and_then)
+        killer.start()
+        try:
+            broken = lbfgsd.minimize(slowly, start, jac=True, client=client, options=options)
+        finally:
+            done.set()
+            killer.join()
+    assert kills > 1 and broken.x.tobytes() == whole.x.tobytes() and broken.nfev == whole.nfev
+
+
+def test_events_go_on_after_a_restart(daemon):
+    seen, up = [], threading.Event()
+
+    def watch():
+        with lbfgsd.Client(daemon.url, retry=FAST) as other:
+            for event in other.events(session.id, last_event_id=0):
+                seen.append(event)
+                up.set()
+                if event.kind == "step":
+                    return
+
+    with lbfgsd.Client(daemon.url, retry=FAST) as client:
+        session = client.create_session([-1.2, 1.0], options={"line_search_fn": "strong_wolfe"})
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        turn = client.begin_step(session)
+        while turn.evaluation is not None:
+            number = turn.evaluation.number
+            turn = client.tell(session, number, *rosenbrock(turn.evaluation.x))
+            if number == 5:
+                up.wait(10)
+                daemon.restart()
+            if number in (5, 12):
+                time.sleep(0.5)
+        watcher.join(20)
+    assert not watcher.is_alive()
+    ids = [event.id for event in seen if event.kind == "evaluation"]
+    assert ids == list(range(1, turn.result.evaluations + 1))
+
+
+def test_event_parser():
+    point = {
+        "evaluation": 7,
+        "step": 1,
+        "iteration": 0,
+        "loss": "NaN",
+        "gradient_norm_inf": None,
+        "step_length": 1.0,
+        "time": "2026-03-01T09:30:00.123456Z",
+    }
+    event = f"event: evaluation\r\nid: 7\r\ndata:{json.dumps(point)}\r\n\r\n"
+    stream = f"retry: 1000\n\n: still here\n\n{event}event: unknown\ndata: {{}}\n\n".encode()
+    for size in (1, 3, len(stream)):
+        parser = EventParser()
+        pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
+        events = [event for piece in pieces for event in parser.feed(piece)]
+        assert [(one.kind, one.id) for one in events] == [("evaluation", 7)]
+        assert np.isnan(events[0].data.loss) and events[0].data.gradient_norm_inf is None
+
+
+@contextmanager
+def losing_replies(daemon, every):
+    """A proxy that carries out every request, and loses each so many replies. Yields its URL and
+    the list of requests whose reply was lost."""
+    lost, count, lock = [], [0], threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {k: v for k, v in self.headers.items() if k not in ("Host", "Connection")}
+            url = daemon.url + self.path
+            reply = requests.request(self.command, url, data=body, headers=headers, timeout=30)
+            with lock:
+                count[0] += 1
+                if count[0] % every == 0:
+                    lost.append(f"{self.command} {self.path.split('/')[-1]}")
+                    self.close_connection = True
+                    return
+            self.send_response(reply.status_code)
+            for name, value in reply.headers.items():
+                if name.lower() not in ("content-length", "connection", "date", "server"):
+                    self.send_header(name, value)
+            if reply.status_code != 204:
+                self.send_header("Content-Length", str(len(reply.content)))
+            self.end_headers()
+            self.wfile.write(reply.content)
+
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = forward
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", lost
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_replies_that_are_lost(daemon):
+    """What was carried out is carried out once, whichever replies are lost."""
+    start, options = rosenbrock_start(4), {"max_iter": 2, "gtol": 1e-8}
+    with lbfgsd.Client(daemon.url, retry=FAST) as client:
+        whole = lbfgsd.minimize(rosenbrock, start, jac=True, client=client, options=options)
+        expected = client.get_session(whole.session)
+        with (
+            losing_replies(daemon, 2) as (url, lost),
+            lbfgsd.Client(url, retry=FAST) as other,
+        ):
+            broken = lbfgsd.minimize(rosenbrock, start, jac=True, client=other, options=options)
+            checkpoints = [other.create_checkpoint(broken.session).id for _ in range(3)]
+            forks = [other.fork(broken.session, checkpoints[0]).id for _ in range(2)]
+            for checkpoint in checkpoints[1:]:
+                other.delete_checkpoint(broken.session, checkpoint)
+            other.delete_session(forks[1])
+            kept = [one.id for one in other.checkpoints(broken.session)]
+        found = client.get_session(broken.session)
+        sessions = {session.id for session in client.sessions()}
+    assert broken.x.tobytes() == whole.x.tobytes() and broken.nfev == whole.nfev
+    assert (found.step, found.evaluation) == (expected.step, expected.evaluation)
+    assert kept == checkpoints[:1] and sessions == {whole.session, broken.session, forks[0]}
+    assert {"POST steps", "PUT result"} <= set(lost) and len(lost) > 20

@@ -1,0 +1,23 @@
+"""The bare protocol: ask for a point, tell its loss and gradient, get the next point back.
+
+Needs a server at $LBFGSD_URL, or at http://127.0.0.1:8080.
+"""
+
+import lbfgsd
+
+
+def rosenbrock(x):
+    a, b = 1 - x[0], x[1] - x[0] ** 2
+    return a * a + 100 * b * b, [-2 * a - 400 * x[0] * b, 200 * b]
+
+
+with lbfgsd.Client() as client:
+    options = {"line_search_fn": "strong_wolfe", "max_iter": 100}
+    session = client.create_session([-1.2, 1.0], options=options)
+
+    turn = client.begin_step(session)
+    while turn.evaluation is not None:
+        loss, gradient = rosenbrock(turn.evaluation.x)
+        turn = client.tell(session, turn.evaluation.number, loss, gradient)
+
+    print(turn.x, turn.result)

@@ -1,0 +1,623 @@
+"""The two clients. Both only carry out what `_core` says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+from numpy.typing import ArrayLike
+
+from ._core import (
+    API,
+    Call,
+    CheckpointLike,
+    Engine,
+    EventFeed,
+    Outcome,
+    Pause,
+    Request,
+    Retry,
+    SessionLike,
+    last_event_of,
+)
+from ._types import (
+    Checkpoint,
+    Event,
+    Options,
+    Parameters,
+    Session,
+    SessionSummary,
+    StateDict,
+    Step,
+    Trace,
+    TracePoint,
+    Turn,
+)
+from ._wire import JSON, ParamsLike, Reply
+
+T = TypeVar("T")
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+EVENT_SILENCE_SECONDS = 60.0
+"""After which a stream of events counts as broken; the server sends a comment every 15."""
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = _Unset()
+"""A field that stays as it is, where None would take it away."""
+
+
+def _changes(**fields: object) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if not isinstance(value, _Unset)}
+
+
+class _Base:
+    def __init__(
+        self, url: str | None, token: str | None, timeout: float, retry: Retry | None
+    ) -> None:
+        self.url = (url or os.environ.get("LBFGSD_URL") or DEFAULT_URL).rstrip("/")
+        self._token = token or os.environ.get("LBFGSD_TOKEN")
+        self._timeout = timeout
+        self._engine = Engine(retry or Retry())
+        self._api = API(JSON())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    @property
+    def retry(self) -> Retry:
+        return self._engine.retry
+
+    def _settings(self) -> dict[str, Any]:
+        headers = {"User-Agent": "lbfgsd-python"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        return {"headers": headers, "timeout": self._timeout}
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        return {
+            "method": request.method,
+            "url": self.url + request.path,
+            "params": dict(request.query) or None,
+            "headers": dict(request.headers),
+            "content": request.content,
+            "timeout": self._timeout + request.wait,
+        }
+
+    def _stream_arguments(self, request: Request) -> dict[str, Any]:
+        timeout = httpx.Timeout(self._timeout, read=EVENT_SILENCE_SECONDS)
+        return {**self._arguments(request), "timeout": timeout}
+
+
+class Client(_Base):
+    """A client of one server.
+
+    `url` is that of the server, $LBFGSD_URL or http://127.0.0.1:8080 if left out; `token` a bearer
+    token, or $LBFGSD_TOKEN. `timeout` is how many seconds one attempt may take, `retry` says how
+    long to go on trying. Sessions are given by their identifier or by what a call returned. May be
+    used by several threads.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 60.0,
+        retry: Retry | None = None,
+    ) -> None:
+        super().__init__(url, token, timeout, retry)
+        self._http = httpx.Client(**self._settings())
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _run(self, call: Call[T], retry: Retry | None = None) -> T:
+        flow = self._engine.flow(call, retry)
+        outcome: Outcome = None
+        while True:
+            try:
+                action = flow.send(outcome)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            outcome = None
+            if isinstance(action, Pause):
+                time.sleep(action.seconds)
+            else:
+                outcome = self._attempt(action)
+
+    def _attempt(self, request: Request) -> Reply | httpx.TransportError:
+        try:
+            response = self._http.request(**self._arguments(request))
+        except httpx.TransportError as error:
+            return error
+        return Reply(response.status_code, response.headers, response.content)
+
+    def create_session(
+        self,
+        x0: ArrayLike | None = None,
+        *,
+        params: ParamsLike | None = None,
+        options: Options | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        dtype: str = "float64",
+    ) -> Session:
+        """A new session, from one vector `x0` or from `params`: arrays by name, or a
+        sequence of arrays. `options` are torch's; those left out take torch's defaults."""
+        return self._run(self._api.create_session(x0, params, options, name, labels, dtype))
+
+    def get_session(self, session: SessionLike) -> Session:
+        """Looks at a session, without its vectors."""
+        return self._run(self._api.get_session(session))
+
+    def update_session(
+        self,
+        session: SessionLike,
+        *,
+        name: str | _Unset | None = UNSET,
+        labels: Mapping[str, str] | _Unset | None = UNSET,
+        options: Options | _Unset = UNSET,
+        if_match: str | None = None,
+    ) -> Session:
+        """Changes what is given. Options count from the next step on; `labels` replaces all."""
+        return self._run(
+            self._api.update_session(
+                session, _changes(name=name, labels=labels, options=options), if_match
+            )
+        )
+
+    def delete_session(self, session: SessionLike, *, if_match: str | None = None) -> None:
+        """Deletes a session with its trace and its checkpoints, for good. Forks of it stay."""
+        return self._run(self._api.delete_session(session, if_match))
+
+    def begin_step(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
+        """Begins a step: one `optimizer.step(closure)`."""
+        return self._run(self._api.begin_step(session, if_match))
+
+    def get_step(self, session: SessionLike, number: int) -> Step:
+        """Looks at a step; steps are numbered 1, 2, 3 ..."""
+        return self._run(self._api.get_step(session, number))
+
+    def ask(self, session: SessionLike, *, wait: float | None = None) -> Turn:
+        """Where the session stands, and what it waits for. With `wait`, an idle session is answered
+        when a step begins, or after that many seconds (30 at most) as it is."""
+        return self._run(self._api.ask(session, wait))
+
+    def tell(
+        self,
+        session: SessionLike,
+        number: int,
+        loss: Any,
+        gradient: ArrayLike | None = None,
+        *,
+        gradients: Mapping[str, ArrayLike | None] | None = None,
+        if_match: str | None = None,
+    ) -> Turn:
+        """The loss and the gradient of evaluation `number`: flat, or by the parameters' names in
+        `gradients`, where None or no entry means zeros. May be told twice."""
+        return self._run(self._api.tell(session, number, loss, gradient, gradients, if_match))
+
+    def tell_failed(
+        self, session: SessionLike, number: int, reason: str, *, if_match: str | None = None
+    ) -> Turn:
+        """Evaluation `number` failed: its point is infeasible."""
+        return self._run(self._api.tell_failed(session, number, reason, if_match))
+
+    def stop(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
+        """Ends the running step now, at the best finite point that it has seen."""
+        return self._run(self._api.stop(session, if_match))
+
+    def get_params(self, session: SessionLike) -> Parameters:
+        """The parameters at the newest accepted point."""
+        return self._run(self._api.get_params(session))
+
+    def set_params(
+        self,
+        session: SessionLike,
+        params: ArrayLike | Mapping[str, ArrayLike],
+        *,
+        if_match: str | None = None,
+    ) -> Parameters:
+        """Replaces all parameters, from one flat vector or by name. The history stays."""
+        return self._run(self._api.set_params(session, params, if_match))
+
+    def get_state_dict(self, session: SessionLike) -> StateDict:
+        """What `torch.optim.LBFGS.state_dict()` has, with arrays for tensors."""
+        return self._run(self._api.get_state_dict(session))
+
+    def load_state_dict(
+        self, session: SessionLike, state_dict: Mapping[str, Any], *, if_match: str | None = None
+    ) -> StateDict:
+        """Loads a state dict, with arrays or CPU tensors; options that are left out stay."""
+        return self._run(self._api.load_state_dict(session, state_dict, if_match))
+
+    def create_checkpoint(
+        self, session: SessionLike, name: str | None = None, *, if_match: str | None = None
+    ) -> Checkpoint:
+        """Pins the session as it is, the middle of a line search included."""
+        return self._run(self._api.create_checkpoint(session, name, if_match))
+
+    def get_checkpoint(self, session: SessionLike, checkpoint: CheckpointLike) -> Checkpoint:
+        """Looks at a checkpoint."""
+        return self._run(self._api.get_checkpoint(session, checkpoint))
+
+    def delete_checkpoint(
+        self, session: SessionLike, checkpoint: CheckpointLike, *, if_match: str | None = None
+    ) -> None:
+        """Deletes a checkpoint."""
+        return self._run(self._api.delete_checkpoint(session, checkpoint, if_match))
+
+    def get_checkpoint_state_dict(
+        self, session: SessionLike, checkpoint: CheckpointLike
+    ) -> StateDict:
+        """The state dict as it was when the checkpoint was made."""
+        return self._run(self._api.get_checkpoint_state_dict(session, checkpoint))
+
+    def restore(
+        self, session: SessionLike, checkpoint: CheckpointLike, *, if_match: str | None = None
+    ) -> Turn:
+        """Takes the session back to a checkpoint, bit for bit."""
+        return self._run(self._api.restore(session, checkpoint, if_match))
+
+    def fork(
+        self,
+        session: SessionLike,
+        checkpoint: CheckpointLike,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> Session:
+        """A new session that starts as this one was at the checkpoint."""
+        return self._run(self._api.fork(session, checkpoint, name, labels, if_match))
+
+    def limits(self) -> dict[str, Any]:
+        """What a client can run into."""
+        return self._run(self._api.limits())
+
+    def ready(self) -> None:
+        """Returns when the server takes writes, and raises at the deadline."""
+        return self._run(self._api.ready())
+
+    def sessions(
+        self, *, label: str | None = None, page_size: int | None = None
+    ) -> Iterator[SessionSummary]:
+        """All sessions, or those with the label "key:value", newest first, page by page."""
+        token: str | None = None
+        while True:
+            page, token = self._run(self._api.list_sessions(label, page_size, token))
+            yield from page
+            if token is None:
+                return
+
+    def checkpoints(
+        self, session: SessionLike, *, page_size: int | None = None
+    ) -> Iterator[Checkpoint]:
+        """A session's checkpoints, newest first, page by page."""
+        token: str | None = None
+        while True:
+            page, token = self._run(self._api.list_checkpoints(session, page_size, token))
+            yield from page
+            if token is None:
+                return
+
+    def trace(self, session: SessionLike, *, start: int = 1, limit: int | None = None) -> Trace:
+        """The evaluations from number `start` on, at most `limit` of them."""
+        points: list[TracePoint] = []
+        following: int | None = start
+        while following is not None and (limit is None or len(points) < limit):
+            left = None if limit is None else min(limit - len(points), 10_000)
+            page, following = self._run(self._api.trace_page(session, following, left))
+            points += page
+        return Trace.of(str(session), points)
+
+    def events(self, session: SessionLike, *, last_event_id: int | None = None) -> Iterator[Event]:
+        """What happens to a session from now on, or after the event `last_event_id`.
+
+        Connects again when the connection breaks, and goes on where it was. Ends when the session
+        is deleted.
+        """
+        if last_event_id is None:
+            last_event_id = last_event_of(self.get_session(session))
+        feed = EventFeed(self._engine, self._api, session, last_event_id)
+        while not feed.ended:
+            pause: float | None = None
+            try:
+                with self._http.stream(**self._stream_arguments(feed.connect())) as response:
+                    reading = response.status_code == 200
+                    content = b"" if reading else response.read()
+                    pause = feed.opened(Reply(response.status_code, response.headers, content))
+                    if pause is None:
+                        for piece in response.iter_bytes():
+                            yield from feed.feed(piece)
+                if pause is None:
+                    pause = feed.broken(None)
+            except httpx.TransportError as error:
+                pause = feed.broken(error)
+            if not feed.ended:
+                time.sleep(pause)
+
+
+class AsyncClient(_Base):
+    """As `Client`, with coroutines and asynchronous iterators."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 60.0,
+        retry: Retry | None = None,
+    ) -> None:
+        super().__init__(url, token, timeout, retry)
+        self._http = httpx.AsyncClient(**self._settings())
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _run(self, call: Call[T], retry: Retry | None = None) -> T:
+        flow = self._engine.flow(call, retry)
+        outcome: Outcome = None
+        while True:
+            try:
+                action = flow.send(outcome)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            outcome = None
+            if isinstance(action, Pause):
+                await asyncio.sleep(action.seconds)
+            else:
+                outcome = await self._attempt(action)
+
+    async def _attempt(self, request: Request) -> Reply | httpx.TransportError:
+        try:
+            response = await self._http.request(**self._arguments(request))
+        except httpx.TransportError as error:
+            return error
+        return Reply(response.status_code, response.headers, response.content)
+
+    async def create_session(
+        self,
+        x0: ArrayLike | None = None,
+        *,
+        params: ParamsLike | None = None,
+        options: Options | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        dtype: str = "float64",
+    ) -> Session:
+        """A new session, from one vector `x0` or from `params`: arrays by name, or a
+        sequence of arrays. `options` are torch's; those left out take torch's defaults."""
+        return await self._run(self._api.create_session(x0, params, options, name, labels, dtype))
+
+    async def get_session(self, session: SessionLike) -> Session:
+        """Looks at a session, without its vectors."""
+        return await self._run(self._api.get_session(session))
+
+    async def update_session(
+        self,
+        session: SessionLike,
+        *,
+        name: str | _Unset | None = UNSET,
+        labels: Mapping[str, str] | _Unset | None = UNSET,
+        options: Options | _Unset = UNSET,
+        if_match: str | None = None,
+    ) -> Session:
+        """Changes what is given. Options count from the next step on; `labels` replaces all."""
+        return await self._run(
+            self._api.update_session(
+                session, _changes(name=name, labels=labels, options=options), if_match
+            )
+        )
+
+    async def delete_session(self, session: SessionLike, *, if_match: str | None = None) -> None:
+        """Deletes a session with its trace and its checkpoints, for good. Forks of it stay."""
+        return await self._run(self._api.delete_session(session, if_match))
+
+    async def begin_step(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
+        """Begins a step: one `optimizer.step(closure)`."""
+        return await self._run(self._api.begin_step(session, if_match))
+
+    async def get_step(self, session: SessionLike, number: int) -> Step:
+        """Looks at a step; steps are numbered 1, 2, 3 ..."""
+        return await self._run(self._api.get_step(session, number))
+
+    async def ask(self, session: SessionLike, *, wait: float | None = None) -> Turn:
+        """Where the session stands, and what it waits for. With `wait`, an idle session is answered
+        when a step begins, or after that many seconds (30 at most) as it is."""
+        return await self._run(self._api.ask(session, wait))
+
+    async def tell(
+        self,
+        session: SessionLike,
+        number: int,
+        loss: Any,
+        gradient: ArrayLike | None = None,
+        *,
+        gradients: Mapping[str, ArrayLike | None] | None = None,
+        if_match: str | None = None,
+    ) -> Turn:
+        """The loss and the gradient of evaluation `number`: flat, or by the parameters' names in
+        `gradients`, where None or no entry means zeros. May be told twice."""
+        return await self._run(self._api.tell(session, number, loss, gradient, gradients, if_match))
+
+    async def tell_failed(
+        self, session: SessionLike, number: int, reason: str, *, if_match: str | None = None
+    ) -> Turn:
+        """Evaluation `number` failed: its point is infeasible."""
+        return await self._run(self._api.tell_failed(session, number, reason, if_match))
+
+    async def stop(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
+        """Ends the running step now, at the best finite point that it has seen."""
+        return await self._run(self._api.stop(session, if_match))
+
+    async def get_params(self, session: SessionLike) -> Parameters:
+        """The parameters at the newest accepted point."""
+        return await self._run(self._api.get_params(session))
+
+    async def set_params(
+        self,
+        session: SessionLike,
+        params: ArrayLike | Mapping[str, ArrayLike],
+        *,
+        if_match: str | None = None,
+    ) -> Parameters:
+        """Replaces all parameters, from one flat vector or by name. The history stays."""
+        return await self._run(self._api.set_params(session, params, if_match))
+
+    async def get_state_dict(self, session: SessionLike) -> StateDict:
+        """What `torch.optim.LBFGS.state_dict()` has, with arrays for tensors."""
+        return await self._run(self._api.get_state_dict(session))
+
+    async def load_state_dict(
+        self, session: SessionLike, state_dict: Mapping[str, Any], *, if_match: str | None = None
+    ) -> StateDict:
+        """Loads a state dict, with arrays or CPU tensors; options that are left out stay."""
+        return await self._run(self._api.load_state_dict(session, state_dict, if_match))
+
+    async def create_checkpoint(
+        self, session: SessionLike, name: str | None = None, *, if_match: str | None = None
+    ) -> Checkpoint:
+        """Pins the session as it is, the middle of a line search included."""
+        return await self._run(self._api.create_checkpoint(session, name, if_match))
+
+    async def get_checkpoint(self, session: SessionLike, checkpoint: CheckpointLike) -> Checkpoint:
+        """Looks at a checkpoint."""
+        return await self._run(self._api.get_checkpoint(session, checkpoint))
+
+    async def delete_checkpoint(
+        self, session: SessionLike, checkpoint: CheckpointLike, *, if_match: str | None = None
+    ) -> None:
+        """Deletes a checkpoint."""
+        return await self._run(self._api.delete_checkpoint(session, checkpoint, if_match))
+
+    async def get_checkpoint_state_dict(
+        self, session: SessionLike, checkpoint: CheckpointLike
+    ) -> StateDict:
+        """The state dict as it was when the checkpoint was made."""
+        return await self._run(self._api.get_checkpoint_state_dict(session, checkpoint))
+
+    async def restore(
+        self, session: SessionLike, checkpoint: CheckpointLike, *, if_match: str | None = None
+    ) -> Turn:
+        """Takes the session back to a checkpoint, bit for bit."""
+        return await self._run(self._api.restore(session, checkpoint, if_match))
+
+    async def fork(
+        self,
+        session: SessionLike,
+        checkpoint: CheckpointLike,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+    ) -> Session:
+        """A new session that starts as this one was at the checkpoint."""
+        return await self._run(self._api.fork(session, checkpoint, name, labels, if_match))
+
+    async def limits(self) -> dict[str, Any]:
+        """What a client can run into."""
+        return await self._run(self._api.limits())
+
+    async def ready(self) -> None:
+        """Returns when the server takes writes, and raises at the deadline."""
+        return await self._run(self._api.ready())
+
+    async def sessions(
+        self, *, label: str | None = None, page_size: int | None = None
+    ) -> AsyncIterator[SessionSummary]:
+        """All sessions, or those with the label "key:value", newest first, page by page."""
+        token: str | None = None
+        while True:
+            page, token = await self._run(self._api.list_sessions(label, page_size, token))
+            for session in page:
+                yield session
+            if token is None:
+                return
+
+    async def checkpoints(
+        self, session: SessionLike, *, page_size: int | None = None
+    ) -> AsyncIterator[Checkpoint]:
+        """A session's checkpoints, newest first, page by page."""
+        token: str | None = None
+        while True:
+            page, token = await self._run(self._api.list_checkpoints(session, page_size, token))
+            for checkpoint in page:
+                yield checkpoint
+            if token is None:
+                return
+
+    async def trace(
+        self, session: SessionLike, *, start: int = 1, limit: int | None = None
+    ) -> Trace:
+        """The evaluations from number `start` on, at most `limit` of them."""
+        points: list[TracePoint] = []
+        following: int | None = start
+        while following is not None and (limit is None or len(points) < limit):
+            left = None if limit is None else min(limit - len(points), 10_000)
+            page, following = await self._run(self._api.trace_page(session, following, left))
+            points += page
+        return Trace.of(str(session), points)
+
+    async def events(
+        self, session: SessionLike, *, last_event_id: int | None = None
+    ) -> AsyncIterator[Event]:
+        """What happens to a session from now on, or after the event `last_event_id`.
+
+        Connects again when the connection breaks, and goes on where it was. Ends when the session
+        is deleted.
+        """
+        if last_event_id is None:
+            last_event_id = last_event_of(await self.get_session(session))
+        feed = EventFeed(self._engine, self._api, session, last_event_id)
+        while not feed.ended:
+            pause: float | None = None
+            try:
+                async with self._http.stream(**self._stream_arguments(feed.connect())) as response:
+                    reading = response.status_code == 200
+                    content = b"" if reading else await response.aread()
+                    pause = feed.opened(Reply(response.status_code, response.headers, content))
+                    if pause is None:
+                        async for piece in response.aiter_bytes():
+                            for event in feed.feed(piece):
+                                yield event
+                if pause is None:
+                    pause = feed.broken(None)
+            except httpx.TransportError as error:
+                pause = feed.broken(error)
+            if not feed.ended:
+                await asyncio.sleep(pause)

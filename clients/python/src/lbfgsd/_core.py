@@ -1,0 +1,526 @@
+"""The protocol without I/O: which requests there are, when to try again, how to read a reply.
+
+A client of either kind runs a `Flow`: it does what the flow asks for (send this, wait that long)
+and hands the outcome back, until the flow returns a value or raises.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+from numpy.typing import ArrayLike
+
+from . import _wire
+from ._errors import BadReply, ConnectionFailed, NotFound, problem_error
+from ._types import (
+    Checkpoint,
+    Event,
+    Parameters,
+    Session,
+    SessionSummary,
+    StateDict,
+    Step,
+    TracePoint,
+    Turn,
+)
+from ._wire import Content, ParamsLike, Reply, Representation, json_content
+
+log = logging.getLogger("lbfgsd")
+
+T = TypeVar("T")
+SessionLike = str | SessionSummary
+CheckpointLike = str | int | Checkpoint
+
+AGAIN = frozenset({408, 429, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Retry:
+    """When a request is tried again, after the connection failed or the server said 429 or 503.
+
+    Every request may be: telling is idempotent by its number, and POSTs carry an Idempotency-Key.
+
+    `deadline` is how many seconds a call may take with all its attempts, which is how long an
+    outage of the server may last; 0 means no second attempt. Until the server has answered for the
+    first time `first_deadline` counts, so that a wrong address is noticed soon. Waits begin at
+    `initial` seconds, double up to `maximum`, and are shortened at random by up to a half. A
+    `Retry-After` of the server is the least that is waited.
+    """
+
+    deadline: float = 300.0
+    first_deadline: float = 10.0
+    initial: float = 0.1
+    maximum: float = 10.0
+
+    def pause(self, attempt: int) -> float:
+        longest = min(self.maximum, self.initial * 2.0 ** min(attempt, 60))
+        return longest * random.uniform(0.5, 1)
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    wait: float = 0
+    """Seconds that the server may take on purpose."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A request, and how to read the reply to it."""
+
+    request: Request
+    read: Callable[[Reply], T]
+
+
+Outcome = Reply | httpx.TransportError | None
+Flow = Generator[Request | Pause, Outcome, T]
+
+
+class Engine:
+    """What a client knows: the policy, and whether the server has ever answered."""
+
+    def __init__(self, retry: Retry) -> None:
+        self.retry = retry
+        self.answered = False
+
+    def flow(self, call: Call[T], retry: Retry | None = None) -> Flow[T]:
+        patience = Patience(self, retry or self.retry)
+        lost = False
+        while True:
+            outcome = yield call.request
+            if isinstance(outcome, httpx.TransportError):
+                lost = True
+                yield Pause(patience.after_failure(outcome))
+                continue
+            assert outcome is not None
+            self.answered = True
+            if outcome.status in AGAIN:
+                lost = lost or outcome.status in (408, 502, 504)
+                yield Pause(patience.after_refusal(outcome))
+                continue
+            if outcome.status == 404 and lost and call.request.method == "DELETE":
+                # An earlier attempt had deleted it, and only its reply was lost.
+                outcome = replace(outcome, status=204, content=b"")
+            check(outcome)
+            try:
+                return call.read(outcome)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise BadReply(f"{call.request.method} {call.request.path}: {error!r}") from error
+
+
+class Patience:
+    """How long to wait before the next attempt, as long as the deadline allows for one."""
+
+    def __init__(self, engine: Engine, retry: Retry) -> None:
+        self.engine, self.retry = engine, retry
+        self.restart()
+
+    def restart(self) -> None:
+        self.began, self.attempt = time.monotonic(), 0
+
+    def after_failure(self, error: httpx.TransportError) -> float:
+        kind = type(error).__name__
+        permanent = isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError))
+        seconds = None if permanent else self._pause(0)
+        if seconds is None:
+            raise ConnectionFailed(f"{kind}: {error}" if str(error) else kind) from error
+        log.warning("%s: %s; trying again in %.1f s", kind, error, seconds)
+        return seconds
+
+    def after_refusal(self, reply: Reply) -> float:
+        seconds = self._pause(retry_after(reply.headers))
+        if seconds is None:
+            raise refusal(reply)
+        log.warning("the server answered %d; trying again in %.1f s", reply.status, seconds)
+        return seconds
+
+    def _pause(self, least: float) -> float | None:
+        retry = self.retry
+        deadline = retry.deadline
+        if not self.engine.answered:
+            deadline = min(deadline, retry.first_deadline)
+        left = deadline - (time.monotonic() - self.began)
+        seconds = retry.pause(self.attempt)
+        if least > 0:
+            seconds += least
+        self.attempt += 1
+        if left <= 0 or least > left:
+            return None
+        return max(least, min(seconds, left))
+
+
+def retry_after(headers: httpx.Headers) -> float:
+    """Seconds; 0 if the server doesn't say."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        when = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError):
+        return 0.0
+    return max(0.0, when - time.time())
+
+
+def refusal(reply: Reply) -> Exception:
+    try:
+        document = reply.json()
+    except BadReply:
+        document = None
+    return problem_error(reply.status, document)
+
+
+def check(reply: Reply) -> None:
+    if reply.status >= 400:
+        raise refusal(reply)
+    if reply.status >= 300:
+        raise BadReply(f"status {reply.status}")
+
+
+def segment(value: object) -> str:
+    return quote(str(value), safe="")
+
+
+class API:
+    """Every call that there is, as a value."""
+
+    def __init__(self, representation: Representation) -> None:
+        self.representation = representation
+
+    # Sessions
+
+    def create_session(
+        self,
+        x0: ArrayLike | None,
+        params: ParamsLike | None,
+        options: Mapping[str, Any] | None,
+        name: str | None,
+        labels: Mapping[str, str] | None,
+        dtype: str,
+    ) -> Call[Session]:
+        if (x0 is None) == (params is None):
+            raise TypeError("either x0 or params")
+        document: dict[str, Any] = {"dtype": dtype}
+        if name is not None:
+            document["name"] = name
+        if labels is not None:
+            document["labels"] = dict(labels)
+        if options:
+            document["options"] = _wire.write_options(options)
+        given = _wire.create_params([x0] if x0 is not None else params or [])
+        content = self.representation.create(document, given)
+        return Call(self._post("/v1/sessions", content), _wire.session)
+
+    def list_sessions(
+        self, label: str | None, page_size: int | None, page_token: str | None
+    ) -> Call[tuple[list[SessionSummary], str | None]]:
+        query = {"label": label, "page_size": page_size, "page_token": page_token}
+        return Call(self._get("/v1/sessions", query), _wire.session_page)
+
+    def get_session(self, session: SessionLike) -> Call[Session]:
+        return Call(self._get(self._path(session)), _wire.session)
+
+    def update_session(
+        self, session: SessionLike, changes: Mapping[str, Any], if_match: str | None
+    ) -> Call[Session]:
+        document = dict(changes)
+        if "options" in document:
+            document["options"] = _wire.write_options(document["options"])
+        content = json_content(document)
+        return Call(self._write("PATCH", self._path(session), content, if_match), _wire.session)
+
+    def delete_session(self, session: SessionLike, if_match: str | None) -> Call[None]:
+        return Call(self._write("DELETE", self._path(session), None, if_match), lambda _: None)
+
+    # Steps and evaluations
+
+    def begin_step(self, session: SessionLike, if_match: str | None) -> Call[Turn]:
+        return self._turn(self._post(self._path(session, "steps"), None, if_match))
+
+    def get_step(self, session: SessionLike, number: int) -> Call[Step]:
+        request = self._get(self._path(session, "steps", number))
+        return Call(request, lambda reply: _wire.step(reply.json()))
+
+    def ask(self, session: SessionLike, wait: float | None) -> Call[Turn]:
+        request = self._get(self._path(session, "evaluation"))
+        if wait:
+            headers = {**request.headers, "Prefer": f"wait={max(1, round(wait))}"}
+            request = replace(request, headers=headers, wait=wait)
+        return self._turn(request)
+
+    def tell(
+        self,
+        session: SessionLike,
+        number: int,
+        loss: Any,
+        gradient: ArrayLike | None,
+        gradients: Mapping[str, ArrayLike | None] | None,
+        if_match: str | None,
+    ) -> Call[Turn]:
+        if (gradient is None) == (gradients is None):
+            raise TypeError("either gradient or gradients")
+        if gradient is not None:
+            content = self.representation.result(float(loss), _flat(gradient))
+        else:
+            named = {k: None if g is None else _flat(g) for k, g in (gradients or {}).items()}
+            content = self.representation.named_result(float(loss), named)
+        return self._tell(session, number, content, if_match)
+
+    def tell_failed(
+        self, session: SessionLike, number: int, reason: str, if_match: str | None
+    ) -> Call[Turn]:
+        return self._tell(session, number, json_content({"failed": reason}), if_match)
+
+    def stop(self, session: SessionLike, if_match: str | None) -> Call[Turn]:
+        return self._turn(self._post(self._path(session, "stop"), None, if_match))
+
+    # State
+
+    def get_params(self, session: SessionLike) -> Call[Parameters]:
+        return Call(self._get(self._path(session, "params")), self.representation.parameters)
+
+    def set_params(
+        self,
+        session: SessionLike,
+        params: ArrayLike | Mapping[str, ArrayLike],
+        if_match: str | None,
+    ) -> Call[Parameters]:
+        if isinstance(params, Mapping):
+            content = self.representation.named_parameters(_wire.create_params(params))
+        else:
+            content = self.representation.flat_parameters(_flat(params))
+        request = self._write("PUT", self._path(session, "params"), content, if_match)
+        return Call(request, self.representation.parameters)
+
+    def get_state_dict(self, session: SessionLike) -> Call[StateDict]:
+        request = self._get(self._path(session, "state-dict"))
+        return Call(request, self.representation.read_state_dict)
+
+    def load_state_dict(
+        self, session: SessionLike, state_dict: Mapping[str, Any], if_match: str | None
+    ) -> Call[StateDict]:
+        content = self.representation.write_state_dict(state_dict)
+        request = self._write("PUT", self._path(session, "state-dict"), content, if_match)
+        return Call(request, self.representation.read_state_dict)
+
+    # Checkpoints
+
+    def create_checkpoint(
+        self, session: SessionLike, name: str | None, if_match: str | None
+    ) -> Call[Checkpoint]:
+        content = json_content({} if name is None else {"name": name})
+        request = self._post(self._path(session, "checkpoints"), content, if_match)
+        return Call(request, lambda reply: _wire.checkpoint(reply.json()))
+
+    def list_checkpoints(
+        self, session: SessionLike, page_size: int | None, page_token: str | None
+    ) -> Call[tuple[list[Checkpoint], str | None]]:
+        query = {"page_size": page_size, "page_token": page_token}
+        request = self._get(self._path(session, "checkpoints"), query)
+        return Call(request, _wire.checkpoint_page)
+
+    def get_checkpoint(self, session: SessionLike, checkpoint: CheckpointLike) -> Call[Checkpoint]:
+        request = self._get(self._path(session, "checkpoints", checkpoint))
+        return Call(request, lambda reply: _wire.checkpoint(reply.json()))
+
+    def delete_checkpoint(
+        self, session: SessionLike, checkpoint: CheckpointLike, if_match: str | None
+    ) -> Call[None]:
+        path = self._path(session, "checkpoints", checkpoint)
+        return Call(self._write("DELETE", path, None, if_match), lambda _: None)
+
+    def get_checkpoint_state_dict(
+        self, session: SessionLike, checkpoint: CheckpointLike
+    ) -> Call[StateDict]:
+        request = self._get(self._path(session, "checkpoints", checkpoint, "state-dict"))
+        return Call(request, self.representation.read_state_dict)
+
+    def restore(
+        self, session: SessionLike, checkpoint: CheckpointLike, if_match: str | None
+    ) -> Call[Turn]:
+        path = self._path(session, "checkpoints", checkpoint, "restore")
+        return self._turn(self._post(path, None, if_match))
+
+    def fork(
+        self,
+        session: SessionLike,
+        checkpoint: CheckpointLike,
+        name: str | None,
+        labels: Mapping[str, str] | None,
+        if_match: str | None,
+    ) -> Call[Session]:
+        document: dict[str, Any] = {}
+        if name is not None:
+            document["name"] = name
+        if labels is not None:
+            document["labels"] = dict(labels)
+        path = self._path(session, "checkpoints", checkpoint, "fork")
+        return Call(self._post(path, json_content(document), if_match), _wire.session)
+
+    # Watching, and the server
+
+    def trace_page(
+        self, session: SessionLike, start: int, limit: int | None
+    ) -> Call[tuple[list[TracePoint], int | None]]:
+        query = {"from": start, "limit": limit}
+        return Call(self._get(self._path(session, "trace"), query), _wire.trace_page)
+
+    def events(self, session: SessionLike, last_event_id: int) -> Request:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last_event_id)}
+        return Request("GET", self._path(session, "events"), headers=headers)
+
+    def limits(self) -> Call[dict[str, Any]]:
+        return Call(self._get("/v1/limits"), _wire.limits)
+
+    def ready(self) -> Call[None]:
+        return Call(self._get("/readyz"), lambda _: None)
+
+    # Parts
+
+    def _path(self, session: SessionLike, *rest: object) -> str:
+        name = session if isinstance(session, str) else session.id
+        return "/".join(["/v1/sessions", *(segment(part) for part in (name, *rest))])
+
+    def _get(self, path: str, query: Mapping[str, object] | None = None) -> Request:
+        given = {key: str(value) for key, value in (query or {}).items() if value is not None}
+        return Request("GET", path, given, {"Accept": self.representation.accept})
+
+    def _write(
+        self, method: str, path: str, content: Content | None, if_match: str | None = None
+    ) -> Request:
+        headers = {"Accept": self.representation.accept}
+        if if_match is not None:
+            headers["If-Match"] = if_match
+        if content is None:
+            return Request(method, path, headers=headers)
+        headers["Content-Type"] = content.media_type
+        return Request(method, path, content.query, headers, content.body)
+
+    def _post(self, path: str, content: Content | None, if_match: str | None = None) -> Request:
+        request = self._write("POST", path, content or json_content({}), if_match)
+        return replace(request, headers={**request.headers, "Idempotency-Key": str(uuid.uuid4())})
+
+    def _turn(self, request: Request) -> Call[Turn]:
+        return Call(request, self.representation.turn)
+
+    def _tell(
+        self, session: SessionLike, number: int, content: Content, if_match: str | None
+    ) -> Call[Turn]:
+        path = self._path(session, "evaluations", number, "result")
+        return self._turn(self._write("PUT", path, content, if_match))
+
+
+def _flat(values: ArrayLike) -> Any:
+    import numpy as np
+
+    return np.asarray(values, dtype=np.float64).reshape(-1)
+
+
+class EventParser:
+    """Server-sent events out of pieces of text."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._fields: dict[str, str] = {}
+
+    def feed(self, piece: bytes) -> list[Event]:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        events = (self._line(line.rstrip(b"\r").decode()) for line in lines)
+        return [event for event in events if event is not None]
+
+    def _line(self, line: str) -> Event | None:
+        if not line:
+            fields, self._fields = self._fields, {}
+            return self._event(fields) if "data" in fields else None
+        name, _, value = line.partition(":")
+        if name:
+            value = value.removeprefix(" ")
+            both = name == "data" and name in self._fields
+            self._fields[name] = f"{self._fields[name]}\n{value}" if both else value
+        return None
+
+    @staticmethod
+    def _event(fields: Mapping[str, str]) -> Event | None:
+        from ._json import decode
+
+        kind = fields.get("event", "message")
+        document = decode(fields["data"].encode())
+        number = int(fields["id"]) if fields.get("id") else None
+        if kind == "evaluation":
+            return Event(kind, number, _wire.trace_point(document))
+        if kind == "step":
+            return Event(kind, number, _wire.step(document))
+        return None
+
+
+class EventFeed:
+    """A stream of events over as many connections as it takes, none missed, none twice."""
+
+    def __init__(self, engine: Engine, api: API, session: SessionLike, last_event_id: int) -> None:
+        self._api, self._session = api, session
+        self._patience = Patience(engine, engine.retry)
+        self._last_id, self._last_step = last_event_id, 0
+        self._connected = False
+        self.ended = False
+        self.connect()
+
+    def connect(self) -> Request:
+        self._parser = EventParser()
+        return self._api.events(self._session, self._last_id)
+
+    def opened(self, reply: Reply) -> float | None:
+        """Takes the head of a reply. None means that events follow, a number to try again then."""
+        if reply.status in AGAIN:
+            return self._patience.after_refusal(reply)
+        try:
+            check(reply)
+        except NotFound:
+            if not self._connected:
+                raise
+            self.ended = True
+            return 0
+        self._connected = True
+        return None
+
+    def feed(self, piece: bytes) -> list[Event]:
+        self._patience.restart()
+        fresh = []
+        for event in self._parser.feed(piece):
+            if event.id is not None:
+                if event.id <= self._last_id:
+                    continue
+                self._last_id = event.id
+            elif isinstance(event.data, Step):
+                if event.data.step <= self._last_step:
+                    continue
+                self._last_step = event.data.step
+            fresh.append(event)
+        return fresh
+
+    def broken(self, error: httpx.TransportError | None) -> float:
+        """The connection ended; returns how long to wait before the next."""
+        if error is None:
+            return self._patience.retry.initial
+        return self._patience.after_failure(error)
+
+
+def last_event_of(session: Session) -> int:
+    """What has happened by now: the evaluation that is pending is not told yet."""
+    return session.evaluation - 1 if session.state == "evaluating" else session.evaluation

@@ -1,0 +1,28 @@
+"""A progress bar, where tqdm is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Progress:
+    """Counts evaluations, and shows the newest loss and gradient norm, if that is wanted."""
+
+    def __init__(self, wanted: bool, label: str) -> None:
+        self._bar: Any = None
+        if wanted:
+            try:
+                from tqdm.auto import tqdm
+            except ImportError as error:
+                message = 'progress=True needs tqdm: install "lbfgsd[progress]"'
+                raise ImportError(message) from error
+            self._bar = tqdm(desc=label, unit=" evaluations")
+
+    def update(self, loss: float, norm: float) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {loss:.6g}, max|g| {norm:.2e}", refresh=False)
+            self._bar.update()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
