@@ -98,6 +98,8 @@ let package = Package(
             dependencies: ["API", "Sessions", "HTTPServer", "Telemetry", httpTypes],
             swiftSettings: strict),
         .testTarget(
+            name: "TelemetryTests", dependencies: ["Telemetry", logging], swiftSettings: strict),
+        .testTarget(
             name: "TidyTests",
             dependencies: ["API", "Sessions", "HTTPServer", "Telemetry", "Yams", httpTypes],
             swiftSettings: strict),

@@ -40,6 +40,13 @@ public final class HTTPServer: Sendable {
     /// What goes on right now, for metrics.
     public var activity: ServerActivity { core.activity }
 
+    /// A connection from within the process: a connected stream socket whose other end is served
+    /// like any client's, by the same threads and under the same limits. It needs no network and no
+    /// address. The caller owns it and closes it.
+    public func connect() throws(ServerError) -> Int32 {
+        try core.connect()
+    }
+
     /// Takes no new connections. Those that are open go on, and new requests on them are served.
     /// May be called from anywhere, more than once.
     public func quiesce() {

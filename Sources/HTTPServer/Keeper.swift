@@ -11,6 +11,8 @@ final class Keeper: Sendable {
     private let daemons: [Daemon]
     private let connectionsMax: Int
     private let lingering = LingeringSockets()
+    /// Connections from within the process that are not yet taken in.
+    private let visitors = Mutex<[Int32]>([])
     private let bell: Bell
     private let tickNanoseconds: Int64
 
@@ -66,6 +68,12 @@ final class Keeper: Sendable {
         wake()
     }
 
+    /// Serves a connected socket, and owns it from here on. May be called from any thread.
+    func adopt(_ descriptor: Int32) {
+        visitors.withLock { $0.append(descriptor) }
+        wake()
+    }
+
     // MARK: The thread
 
     fileprivate func main() {
@@ -79,12 +87,17 @@ final class Keeper: Sendable {
             if wait(until: nextTick, accepting: mayAccept), !accept(&turn) {
                 acceptsAgain = Monotonic.nanoseconds() + 100_000_000
             }
+            for visitor in takenVisitors() {
+                takeIn(
+                    visitor, sockaddr_storage(), socklen_t(MemoryLayout<sa_family_t>.size), &turn)
+            }
             if Monotonic.nanoseconds() >= nextTick {
                 tick()
                 nextTick = Monotonic.nanoseconds() + tickNanoseconds
             }
         }
         listening.refuseConnections()
+        for visitor in takenVisitors() { close(visitor) }
         drain()
         release()
         core.didStop()
@@ -112,21 +125,33 @@ final class Keeper: Sendable {
             case .none: return true
             case .exhausted: return false
             case .connection(let descriptor, let address, let length):
-                let from = PeerAddress.text(address)
-                let isAdmitted = core.connections.admit(
-                    descriptor, from: from, max: connectionsMax,
-                    maxPerAddress: core.configuration.connectionsPerAddressMax)
-                if !isAdmitted {
-                    turnAway(descriptor)
-                    continue
-                }
-                turn = (turn + 1) % daemons.count
-                if !daemons[turn].add(descriptor, address, length) {
-                    core.connections.drop(descriptor)
-                }
+                takeIn(descriptor, address, length, &turn)
             }
         }
         return true
+    }
+
+    private func takenVisitors() -> [Int32] {
+        visitors.withLock { visitors in
+            defer { visitors = [] }
+            return visitors
+        }
+    }
+
+    private func takeIn(
+        _ descriptor: Int32, _ address: sockaddr_storage, _ length: socklen_t, _ turn: inout Int
+    ) {
+        let isAdmitted = core.connections.admit(
+            descriptor, from: PeerAddress.text(address), max: connectionsMax,
+            maxPerAddress: core.configuration.connectionsPerAddressMax)
+        if !isAdmitted {
+            turnAway(descriptor)
+            return
+        }
+        turn = (turn + 1) % daemons.count
+        if !daemons[turn].add(descriptor, address, length) {
+            core.connections.drop(descriptor)
+        }
     }
 
     private func turnAway(_ descriptor: Int32) {

@@ -65,6 +65,14 @@ final class ServerCore: Sendable {
         }
     }
 
+    /// One end of a pair of sockets whose other end is served.
+    func connect() throws(ServerError) -> Int32 {
+        guard let keeper = keeper.withLock({ $0 }), phase < .draining else { throw .notServing }
+        let (ours, theirs) = try SocketPair.make()
+        keeper.adopt(ours)
+        return theirs
+    }
+
     /// Moves on to `next` if the phase is still `phase` or an earlier one.
     func leave(_ phase: Phase, for next: Phase) {
         var seen = currentPhase.load(ordering: .sequentiallyConsistent)

@@ -1,4 +1,4 @@
-/// Why a server did not start.
+/// Why a server did not start, or could not be connected to.
 public enum ServerError: Error, Equatable, CustomStringConvertible {
     /// `start()` was called a second time. A server is started once.
     case startedBefore
@@ -8,6 +8,8 @@ public enum ServerError: Error, Equatable, CustomStringConvertible {
     case addressUnavailable(host: String, port: Int, reason: String)
     /// The descriptor is not a listening socket.
     case listenerUnusable(fileDescriptor: Int32, reason: String)
+    /// The server has not started, or is stopping.
+    case notServing
     /// The system refused a thread, a pipe or memory.
     case resourcesExhausted(String)
 
@@ -21,8 +23,10 @@ public enum ServerError: Error, Equatable, CustomStringConvertible {
             "cannot listen on \(host):\(port): \(reason)"
         case .listenerUnusable(let fileDescriptor, let reason):
             "cannot use descriptor \(fileDescriptor) as a listening socket: \(reason)"
+        case .notServing:
+            "the server is not serving"
         case .resourcesExhausted(let what):
-            "cannot start the HTTP server: the system gave no \(what)"
+            "the HTTP server cannot go on: the system gave no \(what)"
         }
     }
 }

@@ -37,6 +37,12 @@ final class Client {
         setTimeout(seconds: 10)
     }
 
+    /// Takes over a connected socket.
+    init(connected descriptor: Int32) {
+        socket = descriptor
+        setTimeout(seconds: 10)
+    }
+
     init(path: String) throws {
         socket = Foundation.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         var address = unixAddress(path)

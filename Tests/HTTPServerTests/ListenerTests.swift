@@ -45,6 +45,20 @@ struct ListenerTests {
         }
     }
 
+    @Test("the process itself connects without a network, while the server serves")
+    func connectionFromWithin() async throws {
+        let server = try await serving { harness in
+            for _ in 0..<3 {
+                let client = Client(connected: try harness.server.connect())
+                #expect(try client.ask("GET", "/hello").text == "hello")
+                #expect(try client.ask("GET", "/hello").text == "hello")
+            }
+            #expect(harness.eventually { harness.server.activity.connectionsOpen == 0 })
+            return harness.server
+        }
+        #expect(throws: ServerError.notServing) { try server.connect() }
+    }
+
     @Test("IPv6 is served, and the peer is named")
     func ipv6() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "peer") { request in

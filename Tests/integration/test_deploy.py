@@ -359,6 +359,21 @@ def test_it_feeds_the_watchdog_at_half_its_time(tmp_path, manager):
         assert daemon.stop() == 0
 
 
+def test_a_daemon_that_turns_clients_away_is_fed(tmp_path, manager):
+    with serving(
+            tmp_path, "--max-connections", "1", NOTIFY_SOCKET=manager.address,
+            WATCHDOG_USEC="500000") as daemon:
+        manager.wait("READY=1")
+        host, port = daemon.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as held:
+            held.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert held.recv(4096).startswith(b"HTTP/1.1 200 ")
+            assert requests.get(daemon.url + "/livez", timeout=5).status_code == 503
+            for _ in range(4):
+                manager.wait("WATCHDOG=1", 2)
+        assert daemon.stop() == 0
+
+
 def test_it_does_not_feed_a_watchdog_of_another_process(tmp_path, manager):
     with serving(
         tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000", WATCHDOG_PID="1"

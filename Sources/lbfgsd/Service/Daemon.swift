@@ -58,8 +58,6 @@ struct Daemon {
             throw CommandFailure(.unavailable, error.description)
         }
         let url = endpoint.url(port: server.port)
-        let liveness = await Liveness(
-            server: server, router: router, endpoint: endpoint, log: log)
         log.notice(
             "ready",
             metadata: [
@@ -67,7 +65,7 @@ struct Daemon {
                 "data": "\(settings.data.text)", "pid": "\(getpid())",
             ])
         manager.notify(.ready(status: "Serving \(url)"))
-        let chores = beginChores(liveness)
+        let chores = beginChores(server)
         for await event in signals.events {
             if event == .stop { break }
             manager.notify(.reloading)
@@ -99,7 +97,7 @@ struct Daemon {
     }
 
     /// What goes on beside serving.
-    private func beginChores(_ liveness: Liveness) -> [Task<Void, Never>] {
+    private func beginChores(_ server: HTTPServer) -> [Task<Void, Never>] {
         var chores = [
             Task { [service, seconds = min(30, max(1, settings.idleEvictionSeconds / 4))] in
                 while !Task.isCancelled {
@@ -110,7 +108,8 @@ struct Daemon {
         ]
         if let limit = manager.watchdogSeconds {
             let watchdog = Watchdog(
-                limitSeconds: limit, manager: manager, liveness: liveness, store: store, log: log)
+                limitSeconds: limit, manager: manager, request: SelfRequest(server: server),
+                store: store, log: log)
             chores.append(Task { await watchdog.run() })
         }
         return chores

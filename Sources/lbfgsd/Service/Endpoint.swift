@@ -28,16 +28,6 @@ struct Endpoint {
         address = bound.listenAddress ?? ListenAddress(host: "localhost", port: 0)
     }
 
-    /// A request to the daemon itself; nil when the address means nothing here.
-    func selfRequest(port: Int) -> SelfRequest? {
-        let socket =
-            switch listener {
-            case .address: SocketAddress(host: address.host, port: port)
-            case .inherited(let descriptor): SocketAddress(boundBy: descriptor)
-            }
-        return socket.map { SelfRequest(address: $0) }
-    }
-
     func url(port: Int) -> String {
         isUnix ? "unix" : "http://" + ListenAddress(host: address.host, port: port).text
     }

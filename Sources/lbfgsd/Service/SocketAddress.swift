@@ -25,24 +25,6 @@ struct SocketAddress {
         }
     }
 
-    /// The first address of a host's name or number; nil when there is none.
-    init?(host: String, port: Int) {
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard unsafe getaddrinfo(host, String(port), nil, &list) == 0,
-            let first = unsafe list, let address = unsafe first.pointee.ai_addr
-        else { return nil }
-        defer { unsafe freeaddrinfo(first) }
-        storage = sockaddr_storage()
-        length = unsafe first.pointee.ai_addrlen
-        let count = Int(length)
-        guard count <= MemoryLayout<sockaddr_storage>.size else { return nil }
-        // Sound: getaddrinfo(3) succeeded, so the address has that length, which the guard
-        // above keeps within the storage.
-        unsafe withUnsafeMutableBytes(of: &storage) { buffer in
-            unsafe buffer.copyMemory(from: UnsafeRawBufferPointer(start: address, count: count))
-        }
-    }
-
     /// The address that a socket is bound to; nil when the descriptor is no socket.
     init?(boundBy descriptor: Int32) {
         storage = sockaddr_storage()

@@ -7,7 +7,7 @@ struct Watchdog: Sendable {
     /// The manager's limit; it is fed at half of it, so that one late round does no harm.
     var limitSeconds: Double
     var manager: ServiceManager
-    var liveness: Liveness
+    var request: SelfRequest
     var store: any Store
     var log: Logger
 
@@ -15,7 +15,7 @@ struct Watchdog: Sendable {
     func run() async {
         while !Task.isCancelled {
             do {
-                try await liveness.check()
+                try await request.run()
                 try await store.probe()
                 manager.notify(.watchdog)
             } catch {
