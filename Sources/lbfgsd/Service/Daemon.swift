@@ -77,14 +77,9 @@ struct Daemon {
 
     private func makeRouter() -> Router {
         let readiness = Readiness(store: store)
-        let router = API.makeRouter(
-            service: service, metrics: registry, probe: { await readiness.isReady() })
-        return Router(
-            router.routes.map { route in
-                var route = route
-                route.bodyBytesMax = min(route.bodyBytesMax, settings.bodyBytesMax)
-                return route
-            })
+        return API.makeRouter(
+            service: service, metrics: registry, bodyBytesMax: settings.bodyBytesMax,
+            probe: { await readiness.isReady() })
     }
 
     private func makeServer(_ router: Router, at endpoint: Endpoint) -> HTTPServer {
