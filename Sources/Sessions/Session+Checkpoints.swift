@@ -77,9 +77,9 @@ extension Session {
         }
     }
 
-    /// What a fork of a checkpoint starts from, and what became of the key before.
+    /// What a fork of a checkpoint starts from. O(m n) and up to a snapshot interval of replay.
     func forkSource(
-        _ number: CheckpointNumber, _ key: IdempotencyKey?
+        _ number: CheckpointNumber
     ) async throws(Refusal) -> (state: SessionState, record: SessionRecord) {
         try await exclusively { () async throws(SessionError) in
             (try await state(at: number), record)

@@ -26,7 +26,7 @@ extension SessionService {
         if let earlier = try await earlierSession(key, scope: scope) { return earlier }
         try Sessions.check(name: name, labels: labels, limits)
         let (state, record) = try await with(id) { session async throws(Session.Refusal) in
-            try await session.forkSource(number, key)
+            try await session.forkSource(number)
         }
         return try await insert(
             state, name: name ?? record.name, labels: labels ?? record.labels,

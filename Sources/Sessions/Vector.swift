@@ -24,13 +24,6 @@ public enum Vector: Equatable, Sendable {
         }
     }
 
-    public init(repeating value: Double, count: Int, as dtype: DType) {
-        switch dtype {
-        case .float64: self = .float64(.init(repeating: value, count: count))
-        case .float32: self = .float32(.init(repeating: Float(value), count: count))
-        }
-    }
-
     public var dtype: DType {
         switch self {
         case .float64: .float64
