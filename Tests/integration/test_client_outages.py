@@ -27,6 +27,20 @@ IDLE = {"session": "s", "state": "idle", "step": 0, "x": [1.0], "result": None}
 
 
 @contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]):
+    """The URL of a server with this handler, on a free port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
 def fake(*answers):
     """A server that gives these answers in turn, the last one for ever; yields its URL and what
     it was asked. An answer is (status, headers, body), or None to drop the connection."""
@@ -57,15 +71,8 @@ def fake(*answers):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as url:
+        yield url, asked
 
 
 def busy(status, kind, **headers):
@@ -290,15 +297,8 @@ def losing_replies(daemon, every):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", lost
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as url:
+        yield url, lost
 
 
 def test_replies_that_are_lost(daemon):
