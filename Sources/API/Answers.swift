@@ -65,6 +65,12 @@ enum Location {
         "\(session(id))/steps/\(number)"
     }
 
+    static func group(_ index: Int, of id: SessionID) -> String {
+        "\(session(id))/param-groups/\(index)"
+    }
+
+    static func hook(_ hook: String, of id: SessionID) -> String { "\(session(id))/hooks/\(hook)" }
+
     static func checkpoint(_ number: CheckpointNumber, of id: SessionID) -> String {
         "\(session(id))/checkpoints/\(number)"
     }

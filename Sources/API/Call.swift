@@ -42,6 +42,12 @@ struct Call {
 
     var body: [UInt8] { request.body }
 
+    /// The form of the body, which was found to be one that the operation reads.
+    var bodyRepresentation: Representation {
+        let type = field(.contentType).map { split($0, at: ";")[0] } ?? ""
+        return Representation(rawValue: trimmed(type).lowercased()) ?? .json
+    }
+
     private func field(_ name: HTTPField.Name) -> String? { request.head.headerFields[name] }
 
     // Path
@@ -54,13 +60,18 @@ struct Call {
         return id
     }
 
-    /// What is numbered from 1. A text that is no such number names nothing.
-    func number(_ resource: SessionError.Resource) throws -> Int {
-        let text = request.pathParameters[resource.rawValue] ?? ""
-        guard let number = Call.number(text), number >= 1 else {
+    /// The number in the path; a text that is no such number names nothing.
+    func number(_ resource: SessionError.Resource, from minimum: Int = 1) throws -> Int {
+        let text = name(resource)
+        guard let number = Call.number(text), number >= minimum else {
             throw SessionError.notFound(resource, id: shortened(text))
         }
         return number
+    }
+
+    /// The text in the path.
+    func name(_ resource: SessionError.Resource) -> String {
+        request.pathParameters[resource.rawValue] ?? ""
     }
 
     /// A decimal number without sign and leading zeros, so that nothing has two names. Up to 15
@@ -71,7 +82,7 @@ struct Call {
         return number
     }
 
-    private func shortened(_ text: String) -> String {
+    func shortened(_ text: String) -> String {
         text.count <= 64 ? text : text.prefix(64) + "..."
     }
 

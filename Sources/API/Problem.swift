@@ -20,6 +20,14 @@ struct Problem: Error {
         case noStepRunning = "no-step-running"
         case alreadyTold = "already-told"
         case evaluationClosed = "evaluation-closed"
+        case evaluationInShards = "evaluation-in-shards"
+        case noShardFree = "no-shard-free"
+        case stepUndone = "step-undone"
+        case awaitingHook = "awaiting-hook"
+        case hookCallNotReached = "hook-call-not-reached"
+        case hookCallClosed = "hook-call-closed"
+        case alreadyAnswered = "already-answered"
+        case abortedByHook = "aborted-by-hook"
         case lengthRequired = "length-required"
         case preconditionFailed = "precondition-failed"
         case contentTooLarge = "content-too-large"
@@ -40,12 +48,14 @@ struct Problem: Error {
             switch self {
             case .malformed: .badRequest
             case .unauthorized: .unauthorized
-            case .notFound, .evaluationNotReached: .notFound
+            case .notFound, .evaluationNotReached, .hookCallNotReached: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .notAcceptable: .notAcceptable
             case .requestTimeout: .requestTimeout
-            case .stepRunning, .noStepRunning, .alreadyTold: .conflict
-            case .evaluationClosed: .gone
+            case .stepRunning, .noStepRunning, .alreadyTold, .evaluationInShards, .noShardFree,
+                .awaitingHook, .alreadyAnswered, .abortedByHook:
+                .conflict
+            case .evaluationClosed, .stepUndone, .hookCallClosed: .gone
             case .lengthRequired: .lengthRequired
             case .preconditionFailed: .preconditionFailed
             case .contentTooLarge: .contentTooLarge
@@ -73,6 +83,14 @@ struct Problem: Error {
             case .noStepRunning: "No step is running"
             case .alreadyTold: "The evaluation has another result"
             case .evaluationClosed: "The evaluation was closed"
+            case .evaluationInShards: "The evaluation is told in shards"
+            case .noShardFree: "No shard is free"
+            case .stepUndone: "The step was undone"
+            case .awaitingHook: "The session waits for a hook"
+            case .hookCallNotReached: "The hook's call has not been made"
+            case .hookCallClosed: "The hook's call was closed"
+            case .alreadyAnswered: "The hook's call has another answer"
+            case .abortedByHook: "A hook's default was to abort"
             case .lengthRequired: "The body needs a length"
             case .preconditionFailed: "The session is not in the expected state"
             case .contentTooLarge: "The body is too large"
@@ -154,7 +172,7 @@ extension Problem {
 
     private init(_ error: WireError) {
         switch error {
-        case .malformed(let reason): self.init(.malformed, "The body is not JSON: \(reason).")
+        case .malformed(let reason): self.init(.malformed, "The body can't be read: \(reason).")
         case .invalid(let errors): self.init(errors)
         }
     }
@@ -183,6 +201,47 @@ extension Problem {
         case .evaluationClosed(let number, let pending):
             self.init(
                 .evaluationClosed, evaluation: number, "was closed by a stop or a restore", pending)
+        case .evaluationInShards(let number, let count):
+            self.init(
+                .evaluationInShards,
+                "Evaluation \(number) is told in \(count) shards: PUT them at "
+                    + "evaluations/\(number)/shards/0 to \(count - 1).",
+                members: [("evaluation", .integer(number)), ("shards", .integer(count))])
+        case .noShardFree(let number, let seconds):
+            self = Problem(
+                .noShardFree, "All shards of evaluation \(number) are told or leased.",
+                members: [("evaluation", .integer(number))]
+            ).retrying(afterSeconds: seconds)
+        case .stepUndone(let step):
+            self.init(
+                .stepUndone, "Step \(step), which this key began, was undone by a restore.",
+                members: [("step", .integer(step))])
+        case .awaitingHook(let call, let seconds):
+            self = Problem(
+                .awaitingHook,
+                "The session waits for the answer to call \(call) of a hook; its default applies "
+                    + "in \(seconds) s.",
+                members: [("hook_call", .integer(call))]
+            ).retrying(afterSeconds: seconds)
+        case .hookCallNotReached(let call):
+            self.init(
+                .hookCallNotReached, "Call \(call) of a hook has not been made.",
+                members: [("hook_call", .integer(call))])
+        case .hookCallClosed(let call):
+            self.init(
+                .hookCallClosed,
+                "Call \(call) of a hook was closed: its deadline passed or its hook was removed.",
+                members: [("hook_call", .integer(call))])
+        case .alreadyAnswered(let call):
+            self.init(
+                .alreadyAnswered,
+                "Call \(call) of a hook was answered before, in another way; the first one counts.",
+                members: [("hook_call", .integer(call))])
+        case .aborted(let event):
+            self.init(
+                .abortedByHook,
+                "A hook for \(event.rawValue) was not answered in time, and its default is to abort."
+            )
         case .preconditionFailed(let current):
             self.init(
                 .preconditionFailed,

@@ -19,5 +19,5 @@ public func makeRouter(
     return Router(
         operations.sessions + operations.steps + operations.evaluations + operations.parameters
             + operations.stateDict + operations.checkpoints + operations.trace + operations.events
-            + operations.server)
+            + operations.paramGroups + operations.hooks + operations.server)
 }

@@ -43,7 +43,7 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
 
 /// The newest pairs, oldest first, and the inverse Hessian that they imply.
 package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
-    package private(set) var pairs: [CurvaturePair<Scalar>] = []
+    package internal(set) var pairs: [CurvaturePair<Scalar>] = []
     /// Pairs ever made; numbers the next one.
     private(set) var pairsMade = 0
     /// gamma: s.y / y.y of the newest pair; 1 before the first.

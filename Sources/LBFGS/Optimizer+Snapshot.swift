@@ -19,6 +19,7 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
         var alphas: [Double]?
         var initialScale: Double
         var pairsMade: Int
+        var frozenRanges: [Range<Int>]
     }
 
     public var scalars: Scalars
@@ -61,7 +62,8 @@ extension Optimizer {
                 evaluationCount: evaluationCount, loss: loss, phase: phase, progress: progress,
                 gradientNormInf: gradientNormInf, directionNormInf: directionNormInf,
                 stepLength: stepLength, previousLoss: previousLoss, alphas: alphas,
-                initialScale: history.initialScale, pairsMade: history.pairsMade),
+                initialScale: history.initialScale, pairsMade: history.pairsMade,
+                frozenRanges: frozenRanges),
             vectors: vectors.filter { !$0.value.isEmpty }, pairs: history.pairs)
     }
 
@@ -95,6 +97,10 @@ extension Optimizer {
             pairs: snapshot.pairs, pairsMade: scalars.pairsMade,
             initialScale: scalars.initialScale)
         bestPoint = snapshot.vectors["best"] ?? []
+        frozenRanges = scalars.frozenRanges
+        guard frozenRanges.allSatisfy({ $0.lowerBound >= 0 && $0.upperBound <= x.count }) else {
+            throw .missingVector("frozen range")
+        }
         for (name, vector) in snapshot.vectors where name.hasPrefix(Optimizer.trialPrefix) {
             guard let trial = Int(name.dropFirst(Optimizer.trialPrefix.count)) else {
                 throw .missingVector(name)

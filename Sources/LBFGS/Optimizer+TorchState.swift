@@ -93,7 +93,8 @@ extension Optimizer {
         history.replace(with: pairs, initialScale: state?.hDiag ?? 1)
     }
 
-    private func check(_ state: TorchState<Scalar>) throws(TorchStateError) {
+    /// Throws what would keep `load` from taking the state.
+    public func check(_ state: TorchState<Scalar>) throws(TorchStateError) {
         guard state.funcEvals >= 0 else {
             throw TorchStateError(key: "func_evals", reason: "must be at least 0")
         }

@@ -87,6 +87,8 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var trialGradients: [Int: [Scalar]] = [:]
     /// The point of the lowest loss, when `bestLocation` says so.
     var bestPoint: [Scalar] = []
+    /// Parameters that don't move.
+    var frozenRanges: [Range<Int>] = []
 
     /// - Precondition: there is at least one parameter, and all are finite.
     public init(_ parameters: [Scalar], options: Options = Options()) throws(OptionError) {
@@ -148,9 +150,10 @@ public enum Directive: Equatable, Sendable {
 extension Optimizer {
     /// Begins a step: the first evaluation is wanted at `parameters`, always.
     /// - Precondition: no step runs.
-    public mutating func beginStep() -> Directive {
+    /// - Parameter stepOptions: Valid ones, for this step only; nil: `options`.
+    public mutating func beginStep(options stepOptions: Options? = nil) -> Directive {
         precondition(!isStepping, "a step runs already: \(phase)")
-        progress = Progress(options: options)
+        progress = Progress(options: stepOptions ?? options)
         phase = .opening
         trialPoint = parameters
         return .evaluate(Trial(stepLength: 0, iteration: 0))
@@ -161,6 +164,7 @@ extension Optimizer {
     /// - Precondition: a step runs, and the gradient has as many numbers as the parameters.
     public mutating func advance(loss: Double, gradient: [Scalar]) -> Directive {
         precondition(gradient.count == parameters.count, "\(gradient.count) numbers")
+        let gradient = masked(gradient)
         guard loss.isFinite, Scalar.isFinite(gradient) else {
             return advanceInfeasible(loss: loss)
         }
@@ -268,7 +272,7 @@ extension Optimizer {
                     sizeMax: progress.options.historySize)
             }
             let (newDirection, newAlphas) = history.direction(gradient: gradient)
-            direction = newDirection
+            direction = masked(newDirection)
             alphas = newAlphas
         }
         directionNormInf = Scalar.normInf(direction)

@@ -45,6 +45,7 @@ struct PreparedBatch: Sendable {
     let removedCheckpoint: CheckpointNumber?
     let metadata: SessionMetadata?
     let idempotency: IdempotencyRecord?
+    let deliveries: [DeliveryRecord]
 
     init(_ batch: Batch) {
         entries = batch.entries.map(PreparedEntry.init)
@@ -54,6 +55,7 @@ struct PreparedBatch: Sendable {
         removedCheckpoint = batch.removedCheckpoint
         metadata = batch.metadata
         idempotency = batch.idempotency
+        deliveries = batch.deliveries
     }
 
     var bytes: Int {

@@ -107,6 +107,51 @@ extension SQLiteStore {
         }
     }
 
+    public func deliveries(
+        _ session: SessionID, hook: String, pageSize: Int, after: PageToken?
+    ) async throws(StoreError) -> Page<DeliveryRecord> {
+        try await read { transaction in
+            try transaction.deliveries(
+                transaction.rowID(session), hook: hook, pageSize: pageSize, after: after)
+        }
+    }
+
+    public func delivery(
+        _ session: SessionID, id: DeliveryID
+    ) async throws(StoreError) -> DeliveryRecord {
+        try await read { transaction in
+            guard let record = try transaction.delivery(id), record.session == session else {
+                throw StoreError.missing
+            }
+            return record
+        }
+    }
+
+    public func dueDeliveries(
+        at date: Date, limit: Int
+    ) async throws(StoreError) -> [DeliveryRecord] {
+        try await read { transaction in
+            try transaction.database.rows(.dueDeliveries, [date.microseconds, limit]).map {
+                try DeliveryRow($0).record
+            }
+        }
+    }
+
+    public func update(_ delivery: DeliveryRecord) async throws(StoreError) {
+        try await write(bytes: delivery.body.count) { transaction in
+            guard try transaction.reading.delivery(delivery.id) != nil else { return }
+            let session = try transaction.reading.rowID(delivery.session)
+            let row = delivery.sealed(session: session)
+            try transaction.database.run(.updateDelivery, row.arguments + [delivery.id])
+        }
+    }
+
+    public func expireDeliveries(before date: Date) async throws(StoreError) {
+        try await write { transaction in
+            try transaction.database.run(.expireDeliveries, [date.microseconds])
+        }
+    }
+
     public func sessionCount() async throws(StoreError) -> Int {
         try await read { transaction in
             Int(try transaction.database.integer(.sessionCount, []) ?? 0)

@@ -147,6 +147,29 @@ enum Schema {
         CREATE UNIQUE INDEX idempotency_by_key ON idempotency (scope, key);
         CREATE INDEX idempotency_by_age ON idempotency (created_at);
 
+        -- A message to a webhook.
+        CREATE TABLE delivery (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, -- page tokens: never used twice
+            public_id TEXT NOT NULL UNIQUE,
+            session INTEGER NOT NULL REFERENCES session (id),
+            session_id TEXT NOT NULL,             -- the session's public_id
+            hook TEXT NOT NULL,
+            event TEXT NOT NULL,
+            url TEXT NOT NULL,
+            secret TEXT NOT NULL,
+            body BLOB NOT NULL,
+            created_at INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            next_attempt_at INTEGER,
+            last_attempt_at INTEGER,
+            last_outcome TEXT,
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX delivery_by_hook ON delivery (session, hook, id);
+        CREATE INDEX delivery_by_due ON delivery (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+        CREATE INDEX delivery_by_end ON delivery (last_attempt_at) WHERE next_attempt_at IS NULL;
+
         -- A segment file: its committed length, and how many of its bytes are live.
         CREATE TABLE segment (
             id INTEGER PRIMARY KEY,

@@ -133,6 +133,9 @@ struct SealedRowReader {
     }
     mutating func double() throws(StoreError) -> Double { try require(optionalDouble()) }
     mutating func date() throws(StoreError) -> Date { Date(microseconds: try int64()) }
+    mutating func optionalDate() throws(StoreError) -> Date? {
+        try optionalInt64().map(Date.init(microseconds:))
+    }
     mutating func optionalDigest() throws(StoreError) -> Digest? {
         guard let bytes = try optionalBytes() else { return nil }
         return try require(Digest(bytes: bytes))

@@ -68,6 +68,21 @@ package enum Statement: String, CaseIterable {
         VALUES (?, ?, ?, ?, ?, ?)
         """
     case expireIdempotency = "DELETE FROM idempotency WHERE created_at < ?"
+    case insertDelivery = """
+        INSERT INTO delivery (public_id, session, session_id, hook, event, url, secret, body,
+            created_at, status, attempts, next_attempt_at, last_attempt_at, last_outcome, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """
+    case updateDelivery = """
+        UPDATE delivery SET (public_id, session, session_id, hook, event, url, secret, body,
+            created_at, status, attempts, next_attempt_at, last_attempt_at, last_outcome, crc)
+            = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        WHERE public_id = ?
+        """
+    case deleteDeliveries = "DELETE FROM delivery WHERE session = ?"
+    case expireDeliveries = """
+        DELETE FROM delivery WHERE next_attempt_at IS NULL AND last_attempt_at < ?
+        """
     case growSegment = """
         INSERT INTO segment (id, size, live) VALUES (?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET size = excluded.size, live = live + excluded.live
@@ -139,6 +154,22 @@ package enum Statement: String, CaseIterable {
         """
     case newestPinnedSequence = """
         SELECT max(sequence) FROM checkpoint WHERE session = ? AND sequence >= ? AND sequence < ?
+        """
+    case deliveriesBelow = """
+        SELECT id, public_id, session, session_id, hook, event, url, secret, body,
+            created_at, status, attempts, next_attempt_at, last_attempt_at, last_outcome, crc
+        FROM delivery WHERE session = ? AND hook = ? AND id < ? ORDER BY id DESC LIMIT ?
+        """
+    case delivery = """
+        SELECT id, public_id, session, session_id, hook, event, url, secret, body,
+            created_at, status, attempts, next_attempt_at, last_attempt_at, last_outcome, crc
+        FROM delivery WHERE public_id = ?
+        """
+    case dueDeliveries = """
+        SELECT id, public_id, session, session_id, hook, event, url, secret, body,
+            created_at, status, attempts, next_attempt_at, last_attempt_at, last_outcome, crc
+        FROM delivery WHERE next_attempt_at IS NOT NULL AND next_attempt_at <= ?
+        ORDER BY next_attempt_at LIMIT ?
         """
     case blob = "SELECT length, crcs, bytes, segment, offset FROM blob WHERE id = ?"
     case vectorNames = "SELECT names FROM vector WHERE id = ?"

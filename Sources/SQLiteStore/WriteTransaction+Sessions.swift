@@ -48,6 +48,9 @@ extension WriteTransaction {
             let sealed = try SessionRow.sealed(row.record, nextCheckpoint: row.nextCheckpoint)
             try database.run(.updateSession, sealed.arguments + [session])
         }
+        for delivery in batch.deliveries {
+            try database.run(.insertDelivery, delivery.sealed(session: session).arguments)
+        }
         guard let snapshot = batch.snapshot else { return [:] }
         return try setNewestSnapshot(snapshot, of: session, newest: newest)
     }
@@ -63,7 +66,8 @@ extension WriteTransaction {
         }
         try apply(names)
         for statement: Statement in [
-            .deleteEvents, .deleteSteps, .deleteCheckpoints, .deleteLabels, .deleteSession,
+            .deleteEvents, .deleteSteps, .deleteCheckpoints, .deleteLabels, .deleteDeliveries,
+            .deleteSession,
         ] {
             try database.run(statement, [session])
         }
@@ -109,6 +113,7 @@ extension WriteTransaction {
         row.record.name = metadata.name
         row.record.labels = metadata.labels
         row.record.metadataVersion = metadata.version
+        if let parameters = metadata.parameters { row.record.parameters = parameters }
         try database.run(.deleteLabels, [row.id])
         try insertLabels(metadata.labels, session: row.id)
     }

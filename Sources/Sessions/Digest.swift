@@ -2,7 +2,7 @@ internal import Crypto
 
 /// The first 16 bytes of a SHA-256: tells a repeated answer from another one, and a replayed
 /// trial point from a wrong one. 2^-64 odds of a collision among 2^32 digests.
-public struct Digest: Hashable, Sendable {
+public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
     public let high: UInt64
     public let low: UInt64
 
@@ -26,6 +26,11 @@ public struct Digest: Hashable, Sendable {
             }
         }
         return bytes
+    }
+
+    /// In hexadecimal.
+    public var description: String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     /// Digest of the parts, one after the other.

@@ -20,6 +20,18 @@ public struct Limits: Equatable, Sendable {
     public var labelsMax = 32
     public var labelLengthMax = 100
     public var checkpointsMax = 1_000
+    /// Shards an evaluation.
+    public var shardsMax = 1_024
+    /// Parameter groups a session.
+    public var groupsMax = 1_000
+    /// Hooks a session.
+    public var hooksMax = 64
+    /// How long a step may wait for a hook.
+    public var hookSecondsMax = 7 * 86_400.0
+    /// How long a worker may hold a shard.
+    public var leaseSecondsMax = 7 * 86_400.0
+    /// How long messages to webhooks are kept when they have come to their end.
+    public var deliverySeconds = 7 * 86_400.0
     public var pageSizeMax = 1_000
     public var pageSizeDefault = 50
     /// Evaluations replayed at most when a session is loaded: a snapshot is taken that often.

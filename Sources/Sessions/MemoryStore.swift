@@ -42,6 +42,9 @@ public actor MemoryStore: Store {
     private(set) var vectors: [VectorID: Vector] = [:]
     private var newestVector: VectorID = 0
     private(set) var idempotency: [IdempotencyKey: IdempotencyRecord] = [:]
+    /// Oldest first.
+    var deliveries: [(number: Int64, record: DeliveryRecord)] = []
+    private var newestDelivery: Int64 = 0
     private var isClosed = false
     private var fault: (error: StoreError, writes: Int)?
 
@@ -106,8 +109,15 @@ extension MemoryStore {
             sessions[id]?.record.name = metadata.name
             sessions[id]?.record.labels = metadata.labels
             sessions[id]?.record.metadataVersion = metadata.version
+            if let parameters = metadata.parameters {
+                sessions[id]?.record.parameters = parameters
+            }
         }
         remember(batch.idempotency)
+        for delivery in batch.deliveries {
+            newestDelivery += 1
+            deliveries.append((newestDelivery, delivery))
+        }
         if let snapshot = batch.snapshot { return add(snapshot, to: id) }
         if batch.removedCheckpoint != nil { collect(id) }
         return [:]
@@ -119,6 +129,7 @@ extension MemoryStore {
         for snapshot in session.snapshots { release(snapshot) }
         sessions[id] = nil
         order.removeAll { $0.id == id }
+        deliveries.removeAll { $0.record.session == id }
     }
 
     public func expireIdempotencyRecords(before date: Date) throws(StoreError) {
@@ -130,7 +141,7 @@ extension MemoryStore {
 
     public func close() { isClosed = true }
 
-    private func beginWrite() throws(StoreError) {
+    func beginWrite() throws(StoreError) {
         try checkOpen()
         guard let (error, writes) = fault else { return }
         failWrites(writes - 1, with: error)

@@ -60,6 +60,7 @@ public struct SessionRecord: Equatable, Sendable {
 public enum SessionPhase: String, Equatable, Sendable, Codable, CaseIterable {
     case idle
     case evaluating
+    case awaitingHook = "awaiting_hook"
 }
 
 /// Where a session stood after a journal entry; enough for a listing without loading it.
@@ -115,6 +116,7 @@ public struct JournalEntry: Equatable, Sendable {
     /// Raw values are on disk: never renumber.
     public enum Kind: Int, Sendable, CaseIterable {
         case created = 1
+        /// Payload: what the step was begun with, empty if that was nothing.
         case stepBegun = 2
         /// Payload: the gradient's bytes in the session's dtype.
         case told = 3
@@ -123,16 +125,28 @@ public struct JournalEntry: Equatable, Sendable {
         case stopped = 5
         /// Payload: the options.
         case optionsChanged = 6
+        /// One part of an evaluation. Payload: its number, loss and gradient. The part that
+        /// completes the evaluation has what `told` has besides.
+        case shardTold = 10
+        /// Payload: 1 if they are absent again, 0 if they count as zeros.
+        case shardsDropped = 11
+        /// Payload: the lease.
+        case leased = 12
         // The kinds below come with a snapshot of the state they lead to, and have no payload.
         case parametersReplaced = 7
         case stateDictLoaded = 8
         case restored = 9
+        case groupAdded = 13
+        case groupChanged = 14
+        case hooksChanged = 15
+        case hookCalled = 16
+        case hookAnswered = 17
     }
 
     public var sequence: SequenceNumber
     public var kind: Kind
     public var time: Date
-    /// Set for `told` and `failed`.
+    /// Set for `told`, `failed`, and the `shardTold` that completes an evaluation.
     public var trace: TracePoint?
     /// Digest of what was told; set for `told` and `failed`.
     public var resultDigest: Digest?

@@ -25,6 +25,8 @@ public struct OptionsPatch: Equatable, Sendable {
     /// `.some(nil)` sets torch's `None`.
     public var lineSearch: Options.LineSearchFunction??
     public var mode: Options.Mode?
+    /// Fixed at creation: afterwards it can only be repeated.
+    public var maximize: Bool?
 
     public init() {}
 }
@@ -37,6 +39,8 @@ public struct CreateRequest: Sendable {
     /// Whether the parameters came as `x0`, which decides how errors name them.
     public var isShortForm = false
     public var options = OptionsPatch()
+    /// Shards of each evaluation; nil: it is told as a whole.
+    public var shardCount: Int?
 
     public init(parameters: [ParameterInput]) { self.parameters = parameters }
 }
@@ -72,23 +76,76 @@ public enum ParametersInput: Equatable, Sendable {
     case named([String: [Double]])
 }
 
-/// torch's state dict with one parameter group.
+/// What a step is begun with.
+public struct StepRequest: Equatable, Sendable, Codable {
+    /// Shards of each of its evaluations; nil: as many as the session says.
+    public var shards: Int?
+
+    public init(shards: Int? = nil) { self.shards = shards }
+}
+
+/// Parameters that join: torch's `add_param_group`.
+public struct GroupRequest: Equatable, Sendable {
+    public var name: String?
+    public var parameters: [ParameterInput]
+
+    public init(name: String?, parameters: [ParameterInput]) {
+        self.name = name
+        self.parameters = parameters
+    }
+}
+
+public struct GroupUpdate: Equatable, Sendable {
+    /// `.some(nil)` removes the name.
+    public var name: String??
+    public var isFrozen: Bool?
+
+    public init() {}
+}
+
+/// How the parameters of a state dict are matched with a session's.
+public enum StateDictMatching: String, Equatable, Sendable, CaseIterable {
+    /// As torch does.
+    case position
+    case name
+}
+
+/// torch's state dict.
 public struct StateDict: Equatable, Sendable {
+    public struct Group: Equatable, Sendable {
+        /// Numbers of the group's parameters.
+        public var params: [Int]
+        public var paramNames: [String]?
+        public var name: String?
+        /// nil, in a dict to be loaded: as it is.
+        public var isFrozen: Bool?
+
+        public init(
+            params: [Int], paramNames: [String]? = nil, name: String? = nil,
+            isFrozen: Bool? = nil
+        ) {
+            self.params = params
+            self.paramNames = paramNames
+            self.name = name
+            self.isFrozen = isFrozen
+        }
+    }
+
+    /// The precision of its vectors; nil when the form that it came in doesn't say.
+    public var dtype: DType?
     /// What sits under the first parameter; nil when `state` is empty.
     public var state: TorchState<Double>?
-    /// The group's options; in a dict to be loaded, those that are present.
+    /// Every group's options; in a dict to be loaded, those that are present.
     public var options: OptionsPatch
-    /// Indices of the group's parameters.
-    public var params: [Int]
-    public var paramNames: [String]?
+    public var groups: [Group]
 
     public init(
-        state: TorchState<Double>?, options: OptionsPatch, params: [Int], paramNames: [String]?
+        dtype: DType? = nil, state: TorchState<Double>?, options: OptionsPatch, groups: [Group]
     ) {
+        self.dtype = dtype
         self.state = state
         self.options = options
-        self.params = params
-        self.paramNames = paramNames
+        self.groups = groups
     }
 }
 

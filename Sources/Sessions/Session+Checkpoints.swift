@@ -10,6 +10,7 @@ extension Session {
                 return Outcome(number, isReplay: true)
             }
             try check(precondition)
+            try checkNoHookCalled()
             try Sessions.check(name: name, labels: nil, limits)
             let time = now()
             let number = nextCheckpoint
@@ -52,8 +53,7 @@ extension Session {
     private func state(at number: CheckpointNumber) async throws(SessionError) -> SessionState {
         let stored = try await stored(number)
         return try SessionState(
-            stored.snapshot, tail: stored.tail, dtype: state.dtype, parameters: state.parameters,
-            session: id)
+            stored.snapshot, tail: stored.tail, dtype: state.dtype, session: id)
     }
 
     func checkpointStateDict(_ number: CheckpointNumber) async throws(Refusal) -> StateDict {
@@ -70,6 +70,7 @@ extension Session {
             if try await earlier(key, scope: scope) != nil { return Outcome(turn, isReplay: true) }
             let former = try await state(at: number)
             try check(precondition)
+            try checkNoHookCalled()
             let time = now()
             let change = state.restore(former, at: time)
             try await commit(change, record(key, scope: scope, outcome: "\(number)", at: time))

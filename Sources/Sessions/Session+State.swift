@@ -1,10 +1,12 @@
 extension Session {
     private var currentView: SessionView {
         SessionView(
-            record: record, options: state.engine.options, standing: state.standing,
-            updatedAt: updatedAt, tag: turn.tag,
+            record: record, options: state.engine.options,
+            isMaximizing: state.scalars.isMaximizing, shardCount: state.scalars.shardCount,
+            groups: state.groupViews, standing: state.standing, updatedAt: updatedAt,
+            tag: turn.tag,
             memoryBytesEstimate: memoryEstimate(
-                count: state.parameterCount, dtype: state.dtype,
+                count: state.layout.count, dtype: state.dtype,
                 historySize: state.engine.options.historySize))
     }
 
@@ -26,10 +28,12 @@ extension Session {
                     version: record.metadataVersion + 1)
             }
             if let patch = request.options {
+                try patch.checkMaximize(state.scalars.isMaximizing)
                 let options = try patch.applied(to: state.engine.options, isCreation: false)
                 try checkMemory(
-                    count: state.parameterCount, dtype: state.dtype, options: options, limits)
+                    count: state.layout.count, dtype: state.dtype, options: options, limits)
                 if options != state.engine.options {
+                    try checkNoHookCalled()
                     batch.entries = [state.change(options, at: now()).entry]
                 }
             }
@@ -56,7 +60,7 @@ extension Session {
 
     private var currentParameters: ParametersView {
         ParametersView(
-            specs: state.parameters, values: state.engine.parameterVector, tag: turn.tag)
+            specs: state.layout.parameters, values: state.engine.parameterVector, tag: turn.tag)
     }
 
     func setParameters(
@@ -71,46 +75,102 @@ extension Session {
         }
     }
 
+    /// torch's `state_dict()`. With hooks that intercept it waits for their answers.
     func stateDict() async throws(Refusal) -> (StateDict, EntityTag) {
-        try await exclusively { () async throws(SessionError) in (state.stateDict, turn.tag) }
+        let ready = try await exclusively { () async throws(SessionError) -> StateDict? in
+            try await adoptServerHooks()
+            let hooks = state.scalars.hooks
+            if hooks.chain(.stateDictPre).isEmpty && hooks.chain(.stateDictPost).isEmpty {
+                return state.stateDict
+            }
+            // One that is under way is waited for too.
+            if case .readStateDict = hooks.call?.operation { return nil }
+            try checkNoHookCalled()
+            let change = state.readStateDict(at: now())
+            try await commit(change)
+            if case .read(let dict) = change.outcome { return dict }
+            return nil
+        }
+        if let ready { return (ready, turn.tag) }
+        switch await hookedOutcome() {
+        case .read(let dict): return (dict, turn.tag)
+        case .aborted(let event): throw .refused(.aborted(event))
+        case .loaded, nil: throw .retired
+        }
     }
 
     func loadStateDict(
-        _ dict: StateDict, _ precondition: Precondition
+        _ dict: StateDict, matching: StateDictMatching, _ precondition: Precondition
     ) async throws(Refusal) -> (StateDict, EntityTag) {
-        try await exclusively { () async throws(SessionError) in
+        let isDone = try await exclusively { () async throws(SessionError) -> Bool in
             try check(precondition)
             try checkIdle()
-            try dict.check(against: state)
-            let options = try dict.options.applied(to: state.engine.options, isCreation: false)
-            try checkMemory(
-                count: state.parameterCount, dtype: state.dtype, options: options, limits)
-            let change: SessionState.Change
-            do throws(TorchStateError) {
-                change = try state.load(dict.state, options: options, at: now())
-            } catch {
-                throw .invalid([FieldError(field: "state.0.\(error.key)", reason: error.reason)])
-            }
+            let dict = try checked(dict, matching: matching)
+            try await adoptServerHooks()
+            let change = state.beginLoad(dict, at: now())
             try await commit(change)
-            return (state.stateDict, turn.tag)
+            return state.scalars.hooks.call == nil
         }
+        if !isDone {
+            switch await hookedOutcome() {
+            case .loaded, .read: break
+            case .aborted(let event): throw .refused(.aborted(event))
+            // Whether it was loaded is for the next reader to see.
+            case nil: throw .refused(.shuttingDown)
+            }
+        }
+        return (state.stateDict, turn.tag)
+    }
+
+    /// The dict in this session's order and with all options, or all that keeps it from being
+    /// loaded.
+    func checked(
+        _ dict: StateDict, matching: StateDictMatching
+    ) throws(SessionError) -> StateDict {
+        var dict = try dict.checked(against: state, matching: matching)
+        let options = try dict.options.applied(to: state.engine.options, isCreation: false)
+        try checkMemory(
+            count: state.layout.count, dtype: state.dtype, options: options, limits)
+        dict.options = OptionsPatch(torch: options)
+        do throws(TorchStateError) {
+            try state.engine.checkDoubles(dict.state)
+        } catch {
+            throw .invalid([FieldError(field: "state.0.\(error.key)", reason: error.reason)])
+        }
+        return dict
+    }
+}
+
+extension OptionsPatch {
+    /// The options that torch's `param_groups` have, all given.
+    init(torch options: Options) {
+        self.init()
+        lr = options.lr
+        maxIterations = options.maxIterations
+        maxEvaluations = options.maxEvaluations
+        toleranceGradient = options.toleranceGradient
+        toleranceChange = options.toleranceChange
+        historySize = options.historySize
+        lineSearch = .some(options.lineSearch)
+    }
+}
+
+extension StateDict {
+    /// The options that it leads to.
+    func fullOptions(over options: Options) -> Options {
+        (try? self.options.applied(to: options, isCreation: false)) ?? options
     }
 }
 
 extension SessionState {
     var stateDict: StateDict {
-        let options = engine.options
-        var patch = OptionsPatch()
-        patch.lr = options.lr
-        patch.maxIterations = options.maxIterations
-        patch.maxEvaluations = options.maxEvaluations
-        patch.toleranceGradient = options.toleranceGradient
-        patch.toleranceChange = options.toleranceChange
-        patch.historySize = options.historySize
-        patch.lineSearch = .some(options.lineSearch)
-        let names = parameters.compactMap(\.name)
-        return StateDict(
-            state: engine.stateInDoubles, options: patch, params: Array(parameters.indices),
-            paramNames: names.isEmpty ? nil : names)
+        StateDict(
+            dtype: dtype, state: engine.stateInDoubles,
+            options: OptionsPatch(torch: engine.options),
+            groups: groupViews.map { view in
+                StateDict.Group(
+                    params: Array(view.group.parameters), paramNames: view.names,
+                    name: view.group.name, isFrozen: view.group.isFrozen)
+            })
     }
 }

@@ -1,15 +1,20 @@
 extension Session {
     func beginStep(
-        _ key: IdempotencyKey?, _ precondition: Precondition
+        _ request: StepRequest, _ key: IdempotencyKey?, _ precondition: Precondition
     ) async throws(Refusal) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
-            if try await earlier(key, scope: "steps") != nil {
+            if let earlier = try await earlier(key, scope: "steps") {
+                guard let number = StepNumber(earlier.outcome), number <= turn.step else {
+                    throw .stepUndone(StepNumber(earlier.outcome) ?? 0)
+                }
                 return Outcome(turn, isReplay: true)
             }
             try check(precondition)
             try checkIdle()
+            try Sessions.check(shards: request.shards, limits)
+            try await adoptServerHooks()
             let time = now()
-            let change = state.beginStep(at: time)
+            let change = state.beginStep(request, at: time)
             let record = record(
                 key, scope: "steps", outcome: "\(state.scalars.step)", at: time)
             try await commit(change, record)
@@ -32,6 +37,10 @@ extension Session {
                 return try await tellAgain(number, result)
             }
             try check(precondition)
+            try checkNoHookCalled()
+            if let count = state.shards.count {
+                throw .evaluationInShards(number, count: count)
+            }
             try await commit(state.tell(result, at: now()))
             return Outcome(turn)
         }
@@ -66,9 +75,15 @@ extension Session {
                 return Outcome(turn, isReplay: true)
             }
             try check(precondition)
-            guard state.phase != .idle else { throw .noStepRunning }
             let time = now()
-            let change = state.stop(at: time)
+            let change: SessionState.Change
+            if case .beginStep = state.scalars.hooks.call?.operation {
+                change = state.abortHooked(at: time)
+            } else {
+                try checkNoHookCalled()
+                guard state.phase != .idle else { throw .noStepRunning }
+                change = state.stop(at: time)
+            }
             let record = record(key, scope: "stop", outcome: "\(state.scalars.step)", at: time)
             try await commit(change, record)
             return Outcome(turn)
@@ -86,7 +101,7 @@ extension Session {
             if let found {
                 return StepView(number: number, record: found, startedAt: found.startedAt)
             }
-            guard state.phase != .idle, number == state.scalars.step else {
+            guard state.isInStep, number == state.scalars.step else {
                 throw .notFound(.step, id: "\(number)")
             }
             return StepView(

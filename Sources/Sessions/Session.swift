@@ -11,6 +11,7 @@ actor Session {
     let store: any Store
     let limits: Limits
     let now: @Sendable () -> Date
+    let hooking: Hooking
 
     private(set) var record: SessionRecord
     var state: SessionState
@@ -27,6 +28,10 @@ actor Session {
     private var turnWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
     private var subscribers: [Int: AsyncStream<SessionEvent>.Continuation] = [:]
     private var nextWaiter = 0
+    /// Who waits for an operation that hooks delay.
+    var hookedWaiters: [CheckedContinuation<HookedOutcome?, Never>] = []
+    /// Applies the default of the call that waits, when its time comes.
+    var hookTimer: Task<Void, Never>?
 
     /// Why a call on this object has to be made again on a fresh one.
     enum Refusal: Error {
@@ -37,7 +42,7 @@ actor Session {
     init(
         record: SessionRecord, state: SessionState, nextCheckpoint: CheckpointNumber,
         updatedAt: Date, entriesSinceSnapshot: Int, store: any Store, limits: Limits,
-        now: @escaping @Sendable () -> Date
+        hooking: Hooking = Hooking(), now: @escaping @Sendable () -> Date
     ) {
         id = record.id
         self.record = record
@@ -47,12 +52,15 @@ actor Session {
         self.entriesSinceSnapshot = entriesSinceSnapshot
         self.store = store
         self.limits = limits
+        self.hooking = hooking
         self.now = now
         turn = state.turn(of: record.id, metadataVersion: record.metadataVersion)
     }
 
     /// Whether someone is waiting on this object, so that it shouldn't leave memory.
-    var isInUse: Bool { isBusy || !turnWaiters.isEmpty || !subscribers.isEmpty }
+    var isInUse: Bool {
+        isBusy || !turnWaiters.isEmpty || !subscribers.isEmpty || !hookedWaiters.isEmpty
+    }
 }
 
 // MARK: - One at a time
@@ -107,6 +115,7 @@ extension Session {
             record.name = metadata.name
             record.labels = metadata.labels
             record.metadataVersion = metadata.version
+            if let parameters = metadata.parameters { record.parameters = parameters }
         }
         if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
         if let last = batch.entries.last { updatedAt = last.time }
@@ -136,8 +145,17 @@ extension Session {
         batch.entries = [change.entry]
         batch.step = change.step
         batch.idempotency = idempotency
+        batch.deliveries = deliveries(of: change)
+        if state.layout.parameters != record.parameters {
+            batch.metadata = SessionMetadata(
+                name: record.name, labels: record.labels, version: record.metadataVersion + 1,
+                parameters: state.layout.parameters)
+        }
         if !change.entry.kind.isReplayable { batch.snapshot = StateCodec.draft(of: state) }
         try await commit(batch)
+        if !batch.deliveries.isEmpty { hooking.wake() }
+        armHookDeadline()
+        if let outcome = change.outcome { resumeHooked(with: outcome) }
     }
 
     func check(_ precondition: Precondition) throws(SessionError) {
@@ -151,7 +169,14 @@ extension Session {
     }
 
     func checkIdle() throws(SessionError) {
+        try checkNoHookCalled()
         guard state.phase == .idle else { throw .stepRunning(state.scalars.step) }
+    }
+
+    func checkNoHookCalled() throws(SessionError) {
+        guard let call = state.scalars.hooks.call else { return }
+        let seconds = max(1, call.deadline.timeIntervalSince(now()).rounded(.up))
+        throw .awaitingHook(call.number, retryAfterSeconds: Int(min(seconds, 3600)))
     }
 }
 
@@ -159,8 +184,12 @@ extension JournalEntry.Kind {
     /// Whether the entry alone leads from one state to the next; if not, a snapshot goes with it.
     var isReplayable: Bool {
         switch self {
-        case .stepBegun, .told, .failed, .stopped, .optionsChanged: true
-        case .created, .parametersReplaced, .stateDictLoaded, .restored: false
+        case .stepBegun, .told, .failed, .stopped, .optionsChanged, .shardTold, .shardsDropped,
+            .leased:
+            true
+        case .created, .parametersReplaced, .stateDictLoaded, .restored, .groupAdded,
+            .groupChanged, .hooksChanged, .hookCalled, .hookAnswered:
+            false
         }
     }
 }
@@ -263,6 +292,9 @@ extension Session {
 
     func retire() {
         isRetired = true
+        hookTimer?.cancel()
+        hookTimer = nil
+        resumeHooked(with: nil)
         wakeTurnWaiters()
         let leaving = subscribers
         subscribers = [:]

@@ -8,11 +8,17 @@ protocol SessionEngine: Sendable {
     var trialVector: Vector { get }
     var stateInDoubles: TorchState<Double>? { get }
 
-    mutating func beginStep() -> Directive
+    mutating func beginStep(options: Options?) -> Directive
     mutating func advance(loss: Double, vector: Vector) -> Directive
     mutating func advanceInfeasible(loss: Double) -> Directive
     mutating func stop() -> StepResult
     mutating func replaceParameters(with vector: Vector)
+    /// Adds parameters behind the others.
+    mutating func append(_ vector: Vector)
+    mutating func freeze(_ ranges: [Range<Int>])
+    /// With zeros where parameters are frozen.
+    func masked(_ vector: Vector) -> Vector
+    func checkDoubles(_ state: TorchState<Double>?) throws(TorchStateError)
     mutating func loadFromDoubles(_ state: TorchState<Double>?) throws(TorchStateError)
     func stored() -> StoredEngine
 }
@@ -69,6 +75,14 @@ extension Optimizer: SessionEngine where Scalar: VectorScalar {
 
     mutating func replaceParameters(with vector: Vector) {
         replaceParameters(own(vector))
+    }
+
+    mutating func append(_ vector: Vector) { append(own(vector)) }
+
+    func masked(_ vector: Vector) -> Vector { Scalar.vector(masked(own(vector))) }
+
+    func checkDoubles(_ state: TorchState<Double>?) throws(TorchStateError) {
+        if let state { try check(state.mapped { $0.map { Scalar($0) } }) }
     }
 
     var stateInDoubles: TorchState<Double>? { torchState.map { $0.mapped { $0.map(Double.init) } } }

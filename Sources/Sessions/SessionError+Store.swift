@@ -16,11 +16,10 @@ extension SessionError {
 extension SessionState {
     /// The newest state of a stored session or checkpoint: its snapshot, and the tail replayed.
     init(
-        _ snapshot: StoredSnapshot, tail: [JournalEntry], dtype: DType,
-        parameters: [ParameterSpec], session: SessionID
+        _ snapshot: StoredSnapshot, tail: [JournalEntry], dtype: DType, session: SessionID
     ) throws(SessionError) {
         do {
-            self = try StateCodec.state(from: snapshot, dtype: dtype, parameters: parameters)
+            self = try StateCodec.state(from: snapshot, dtype: dtype)
         } catch {
             throw .corrupt(session, reason: "snapshot \(snapshot.sequence): \(error.reason)")
         }

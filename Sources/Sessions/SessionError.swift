@@ -13,7 +13,8 @@ public struct FieldError: Equatable, Sendable {
 /// Why a call on a session was refused. Unless it says otherwise nothing changed.
 public enum SessionError: Error, Equatable, Sendable {
     public enum Resource: String, Equatable, Sendable {
-        case session, step, checkpoint, evaluation
+        case session, step, checkpoint, evaluation, shard, group, hook, delivery
+        case hookCall = "call"
     }
 
     case notFound(Resource, id: String)
@@ -29,6 +30,22 @@ public enum SessionError: Error, Equatable, Sendable {
     case evaluationNotReached(EvaluationNumber, pending: EvaluationNumber?)
     /// Evaluation `number` was closed unanswered by a stop or a restore.
     case evaluationClosed(EvaluationNumber, pending: EvaluationNumber?)
+    /// The step that the idempotency key began was undone by a restore.
+    case stepUndone(StepNumber)
+    /// Evaluation `number` is told in so many shards, not as a whole.
+    case evaluationInShards(EvaluationNumber, count: Int)
+    /// All shards are told, or leased for so long.
+    case noShardFree(EvaluationNumber, retryAfterSeconds: Int)
+    /// The session waits for the answer to a hook's call, until a default applies.
+    case awaitingHook(HookCallNumber, retryAfterSeconds: Int)
+    /// Call `number` of a hook was answered before, in another way.
+    case alreadyAnswered(HookCallNumber)
+    /// Call `number` of a hook hasn't been made.
+    case hookCallNotReached(HookCallNumber)
+    /// Call `number` of a hook was closed: its deadline passed, or its hook was removed.
+    case hookCallClosed(HookCallNumber)
+    /// A hook's call wasn't answered in time, and its default is to abort.
+    case aborted(HookEvent)
     case preconditionFailed(current: EntityTag)
     /// The key was used before for another request.
     case idempotencyKeyReused(String)

@@ -8,8 +8,9 @@ extension SessionService {
         let state: SessionState
         do {
             state = try SessionState(
-                dtype: request.dtype, parameters: valid.specs, values: valid.values,
-                options: valid.options)
+                dtype: request.dtype, layout: Layout(parameters: valid.parameters.specs),
+                values: valid.parameters.values, options: valid.options,
+                isMaximizing: request.options.maximize ?? false, shardCount: request.shardCount)
         } catch {
             throw .invalid([FieldError(field: "options.\(error.option)", reason: error.reason)])
         }
@@ -49,7 +50,7 @@ extension SessionService {
             let (first, change) = state.forked(at: time)
             let record = SessionRecord(
                 id: id, name: name, labels: labels, dtype: first.dtype,
-                parameters: first.parameters, origin: origin, createdAt: time,
+                parameters: first.layout.parameters, origin: origin, createdAt: time,
                 metadataVersion: 1)
             _ = try await store.create(
                 record, entry: change.entry, snapshot: StateCodec.draft(of: first),

@@ -23,11 +23,11 @@ extension SessionService {
     }
 
     public func beginStep(
-        _ id: SessionID, idempotency key: IdempotencyKey? = nil,
-        precondition: Precondition = .none
+        _ id: SessionID, _ request: StepRequest = StepRequest(),
+        idempotency key: IdempotencyKey? = nil, precondition: Precondition = .none
     ) async throws(SessionError) -> Outcome<Turn> {
         try await with(id) { session async throws(Session.Refusal) in
-            try await session.beginStep(key, precondition)
+            try await session.beginStep(request, key, precondition)
         }
     }
 
@@ -113,10 +113,11 @@ extension SessionService {
 
     /// Between steps only. O(m^2 n).
     public func loadStateDict(
-        _ id: SessionID, _ dict: StateDict, precondition: Precondition = .none
+        _ id: SessionID, _ dict: StateDict, matching: StateDictMatching = .position,
+        precondition: Precondition = .none
     ) async throws(SessionError) -> (StateDict, EntityTag) {
         try await with(id) { session async throws(Session.Refusal) in
-            try await session.loadStateDict(dict, precondition)
+            try await session.loadStateDict(dict, matching: matching, precondition)
         }
     }
 }

@@ -10,6 +10,7 @@ public final class SessionService: Sendable {
     public let limits: Limits
     let store: any Store
     let now: @Sendable () -> Date
+    let hooking: Hooking
     private let resident = Mutex(Resident())
     private let waiters: Atomic<Int> = Atomic(0)
     let metrics: Metrics
@@ -44,10 +45,11 @@ public final class SessionService: Sendable {
     /// - Parameter now: The time that goes into records; injected, so that tests are repeatable.
     public init(
         store: any Store, limits: Limits = Limits(), metrics: MetricsRegistry = MetricsRegistry(),
-        now: @escaping @Sendable () -> Date = { Date() }
+        hooking: Hooking = Hooking(), now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.store = store
         self.limits = limits
+        self.hooking = hooking
         self.now = now
         self.metrics = Metrics(
             tells: metrics.counter(
@@ -165,12 +167,13 @@ extension SessionService {
         metrics.loads.increment()
         let record = stored.record
         let state = try SessionState(
-            stored.snapshot, tail: stored.tail, dtype: record.dtype,
-            parameters: record.parameters, session: id)
-        return Session(
+            stored.snapshot, tail: stored.tail, dtype: record.dtype, session: id)
+        let session = Session(
             record: record, state: state, nextCheckpoint: stored.nextCheckpoint,
             updatedAt: stored.newest.time, entriesSinceSnapshot: stored.tail.count, store: store,
-            limits: limits, now: now)
+            limits: limits, hooking: hooking, now: now)
+        await session.armHookDeadline()
+        return session
     }
 
     private func release(_ sessions: [(SessionID, Session)]) async {
@@ -190,6 +193,8 @@ extension SessionService {
         await release(idle)
         let horizon = now().addingTimeInterval(-limits.idempotencySeconds)
         try? await store.expireIdempotencyRecords(before: horizon)
+        try? await store.expireDeliveries(
+            before: now().addingTimeInterval(-limits.deliverySeconds))
     }
 
     /// Refuses new work, wakes who waits, and takes a snapshot of every session in memory.
@@ -226,7 +231,9 @@ extension SessionError {
         case .storageFull, .storageFailed, .shuttingDown, .corrupt: true
         case .notFound(let resource, _): resource == .session
         case .invalid, .stepRunning, .noStepRunning, .alreadyTold, .evaluationNotReached,
-            .evaluationClosed, .preconditionFailed, .idempotencyKeyReused, .overloaded:
+            .evaluationClosed, .preconditionFailed, .idempotencyKeyReused, .overloaded,
+            .stepUndone, .evaluationInShards, .noShardFree, .awaitingHook, .hookCallClosed,
+            .hookCallNotReached, .alreadyAnswered, .aborted:
             false
         }
     }

@@ -19,12 +19,26 @@ struct SessionState: Sendable {
         var stepFirstEvaluation: EvaluationNumber = 1
         /// Of the newest step that ended, if none runs.
         var lastResult: StepResult?
+        var layout: Layout
+        /// The engine minimises; with this it is told the negative of what the client tells.
+        var isMaximizing = false
+        /// Shards of each evaluation, unless a step says otherwise; nil: none.
+        var shardCount: Int?
+        /// Of the pending evaluation. Shards that were told stand in `shards`.
+        var stepShardCount: Int?
+        var leases = LeaseTable()
+        var hooks = HookTable()
+
+        init(layout: Layout) { self.layout = layout }
     }
 
     let dtype: DType
-    let parameters: [ParameterSpec]
-    private(set) var scalars = Scalars()
-    private(set) var engine: any SessionEngine
+    var scalars: Scalars
+    var engine: any SessionEngine
+    /// What was told of the pending evaluation, if it is told in parts.
+    var shards = ShardTable()
+    /// The state dict that a pending call of a hook is about.
+    var hookedDict: StateDict?
     /// Pairs that are on disk, by number.
     var storedPairs: [Int: VectorID] = [:]
 
@@ -33,13 +47,20 @@ struct SessionState: Sendable {
         var entry: JournalEntry
         /// A step that the event ended.
         var step: StepRecord?
+        /// What happened that hooks may observe.
+        var fired: [HookEvent] = []
+        /// How an operation ended that was waiting for hooks.
+        var outcome: HookedOutcome?
     }
 
     init(
-        dtype: DType, parameters: [ParameterSpec], values: Vector, options: Options
+        dtype: DType, layout: Layout, values: Vector, options: Options,
+        isMaximizing: Bool = false, shardCount: Int? = nil
     ) throws(OptionError) {
         self.dtype = dtype
-        self.parameters = parameters
+        scalars = Scalars(layout: layout)
+        scalars.isMaximizing = isMaximizing
+        scalars.shardCount = shardCount
         switch values {
         case .float64(let values): engine = try Optimizer(values, options: options)
         case .float32(let values): engine = try Optimizer(values, options: options)
@@ -47,36 +68,51 @@ struct SessionState: Sendable {
     }
 
     init(
-        dtype: DType, parameters: [ParameterSpec], scalars: Scalars, engine: any SessionEngine,
-        storedPairs: [Int: VectorID]
+        dtype: DType, scalars: Scalars, engine: any SessionEngine, shards: ShardTable,
+        hookedDict: StateDict?, storedPairs: [Int: VectorID]
     ) {
         self.dtype = dtype
-        self.parameters = parameters
         self.scalars = scalars
         self.engine = engine
+        self.shards = shards
+        self.hookedDict = hookedDict
         self.storedPairs = storedPairs
     }
 
-    var phase: SessionPhase { engine.isStepping ? .evaluating : .idle }
-    var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
+    var layout: Layout { scalars.layout }
+    var phase: SessionPhase {
+        if scalars.hooks.call != nil { return .awaitingHook }
+        return engine.isStepping ? .evaluating : .idle
+    }
+    /// Whether a step runs, or waits for a hook to begin or to end.
+    var isInStep: Bool {
+        if engine.isStepping { return true }
+        return switch scalars.hooks.call?.operation {
+        case .beginStep, .endStep: true
+        case .readStateDict, .loadStateDict, nil: false
+        }
+    }
     var pendingEvaluation: EvaluationNumber? {
         engine.isStepping ? scalars.evaluationsAsked : nil
     }
+    /// Loss of the newest accepted point, with the client's sign.
+    var loss: Double? { scalars.isMaximizing ? engine.loss.map { -$0 } : engine.loss }
 
     var standing: SessionStanding {
         SessionStanding(
             phase: phase, step: scalars.step, evaluation: scalars.evaluationsAsked,
-            loss: engine.loss)
+            loss: loss)
     }
 
     func turn(of session: SessionID, metadataVersion: Int) -> Turn {
         Turn(
             session: session, phase: phase, step: scalars.step, evaluation: pendingEvaluation,
             x: engine.trialVector, result: engine.isStepping ? nil : scalars.lastResult,
+            shards: engine.isStepping ? shards.progress : nil, hookCall: hookCall,
             tag: EntityTag(sequence: scalars.sequence, metadataVersion: metadataVersion))
     }
 
-    private mutating func entry(
+    mutating func entry(
         _ kind: JournalEntry.Kind, at time: Date, closed: EvaluationNumber? = nil,
         payload: [UInt8] = []
     ) -> JournalEntry {
@@ -115,55 +151,90 @@ extension SessionState {
         Change(entry: entry(.created, at: time))
     }
 
-    /// - Precondition: idle.
-    mutating func beginStep(at time: Date) -> Change {
+    /// - Precondition: idle, and valid options.
+    mutating func beginStep(_ request: StepRequest, at time: Date) -> Change {
         scalars.stepsBegun += 1
         scalars.step = scalars.stepsBegun
         scalars.stepStartedAt = time
         scalars.stepFirstEvaluation = scalars.evaluationsAsked + 1
         scalars.lastResult = nil
-        guard case .evaluate = engine.beginStep() else {
+        let shards = request.shards ?? scalars.shardCount
+        let options = engine.options
+        if scalars.hooks.call(
+            scalars.hooks.intercepts(.stepPre),
+            for: .beginStep(options: options, shards: shards), at: time)
+        {
+            return Change(entry: entry(.hookCalled, at: time))
+        }
+        startStep(options, shards: shards)
+        let payload = StateCodec.encode(request)
+        return Change(entry: entry(.stepBegun, at: time, payload: payload), fired: [.stepPre])
+    }
+
+    mutating func startStep(_ options: Options, shards count: Int?) {
+        guard case .evaluate = engine.beginStep(options: options) else {
             preconditionFailure("a step begins with an evaluation")
         }
+        scalars.stepShardCount = count
+        askNext()
+    }
+
+    /// Another evaluation is wanted.
+    private mutating func askNext() {
         scalars.evaluationsAsked += 1
-        return Change(entry: entry(.stepBegun, at: time))
+        clearShards()
+    }
+
+    private mutating func clearShards() {
+        shards = ShardTable(count: scalars.stepShardCount)
+        scalars.leases.removeAll()
     }
 
     /// - Precondition: an evaluation is pending.
     mutating func tell(_ result: EvaluationResult, at time: Date) -> Change {
+        let kind: JournalEntry.Kind = if case .failed = result { .failed } else { .told }
+        return conclude(result, as: kind, payload: result.payload, at: time)
+    }
+
+    /// The pending evaluation has its result.
+    mutating func conclude(
+        _ result: EvaluationResult, as kind: JournalEntry.Kind, payload: [UInt8], at time: Date
+    ) -> Change {
         guard let trial = engine.pendingTrial else { preconditionFailure("nothing is pending") }
         let number = scalars.evaluationsAsked
         var trace = TracePoint(
             evaluation: number, step: scalars.step, iteration: trial.iteration, loss: nil,
             gradientNormInf: nil, stepLength: trial.stepLength, time: time)
         let pointDigest = Digest.of(engine.trialVector.bytes)
-        let payload = result.payload
         let directive: Directive
-        var kind = JournalEntry.Kind.told
         switch result {
         case .evaluated(let loss, let gradient):
+            let gradient = engine.masked(gradient)
             trace.loss = loss
             trace.gradientNormInf = gradient.normInf
-            directive = engine.advance(loss: loss, vector: gradient)
+            directive =
+                scalars.isMaximizing
+                ? engine.advance(loss: -loss, vector: gradient.negated)
+                : engine.advance(loss: loss, vector: gradient)
         case .failed:
-            kind = .failed
             directive = engine.advanceInfeasible(loss: .nan)
         }
-        let step = follow(directive, lastEvaluation: number, at: time)
-        var entry = entry(kind, at: time, payload: payload)
-        entry.trace = trace
-        entry.resultDigest = result.digest(payload: payload)
-        entry.pointDigest = pointDigest
-        return Change(entry: entry, step: step)
+        var change = follow(directive, lastEvaluation: number, at: time)
+        change.entry = entry(kind, at: time, payload: payload)
+        change.entry.trace = trace
+        change.entry.resultDigest = result.digest(payload: result.payload)
+        change.entry.pointDigest = pointDigest
+        return change
     }
 
     /// - Precondition: a step runs.
     mutating func stop(at time: Date) -> Change {
         let closed = pendingEvaluation
         let result = engine.stop()
-        let step = follow(
+        var change = follow(
             .finished(result), lastEvaluation: scalars.evaluationsAsked - 1, at: time)
-        return Change(entry: entry(.stopped, at: time, closed: closed), step: step)
+        change.entry = entry(.stopped, at: time, closed: closed)
+        return change
     }
 
     /// Takes effect with the next step.
@@ -179,38 +250,35 @@ extension SessionState {
         return Change(entry: entry(.parametersReplaced, at: time))
     }
 
-    /// - Precondition: idle.
-    mutating func load(
-        _ state: TorchState<Double>?, options: Options, at time: Date
-    ) throws(TorchStateError) -> Change {
-        try engine.loadFromDoubles(state)
-        engine.options = options
-        return Change(entry: entry(.stateDictLoaded, at: time))
-    }
-
-    /// Goes back to a former state of the same session, with numbers going on from here. A step
-    /// that runs now ends as if it had been stopped, so that its number keeps a result.
+    /// Goes back to a former state of the same session, with numbers going on from here, and with
+    /// the hooks that are registered now. A step that runs now ends as if it had been stopped, so
+    /// that its number keeps a result.
+    /// - Precondition: neither state waits for a hook.
     mutating func restore(_ former: SessionState, at time: Date) -> Change {
         let closed = pendingEvaluation
         var step: StepRecord?
         if closed != nil {
-            let result = engine.stop()
-            step = follow(
-                .finished(result), lastEvaluation: scalars.evaluationsAsked - 1, at: time)
+            step = record(
+                engine.stop(), lastEvaluation: scalars.evaluationsAsked - 1, at: time)
         }
         var next = former
         next.scalars.sequence = scalars.sequence
         next.scalars.stepsBegun = scalars.stepsBegun
         next.scalars.evaluationsAsked = scalars.evaluationsAsked
+        next.scalars.hooks = scalars.hooks
         next.renumberRunningStep()
         self = next
-        return Change(entry: entry(.restored, at: time, closed: closed), step: step)
+        let entry = entry(.restored, at: time, closed: closed)
+        return Change(entry: entry, step: step, fired: step == nil ? [] : [.stepPost])
     }
 
     /// The same optimizer as the beginning of another session, numbered from 1.
     func forked(at time: Date) -> (state: SessionState, change: Change) {
         var fork = self
-        fork.scalars = Scalars()
+        fork.scalars = Scalars(layout: layout)
+        fork.scalars.isMaximizing = scalars.isMaximizing
+        fork.scalars.shardCount = scalars.shardCount
+        fork.scalars.stepShardCount = scalars.stepShardCount
         fork.scalars.stepStartedAt = time
         fork.renumberRunningStep()
         let change = fork.created(at: time)
@@ -224,77 +292,43 @@ extension SessionState {
         scalars.step = scalars.stepsBegun
         scalars.evaluationsAsked += 1
         scalars.stepFirstEvaluation = scalars.evaluationsAsked
+        scalars.leases.removeAll()
     }
 
+    /// What the engine wants next. The change's entry is a placeholder: where the session stands
+    /// is known only when this has returned.
     private mutating func follow(
         _ directive: Directive, lastEvaluation: EvaluationNumber, at time: Date
-    ) -> StepRecord? {
+    ) -> Change {
+        var change = Change(
+            entry: JournalEntry(sequence: 0, kind: .told, time: time, standing: standing))
         switch directive {
         case .evaluate:
-            scalars.evaluationsAsked += 1
-            return nil
+            askNext()
         case .finished(let result):
-            scalars.lastResult = result
-            return StepRecord(
-                number: scalars.step, startedAt: scalars.stepStartedAt, endedAt: time,
-                firstEvaluation: scalars.stepFirstEvaluation, lastEvaluation: lastEvaluation,
-                result: result)
+            change.step = record(result, lastEvaluation: lastEvaluation, at: time)
+            change.fired = [.stepPost]
+            _ = scalars.hooks.call(
+                scalars.hooks.intercepts(.stepPost), for: .endStep, at: time)
         }
-    }
-}
-
-// MARK: - Replay
-
-/// A journal that doesn't lead where it led before.
-struct ReplayError: Error, Equatable {
-    var sequence: SequenceNumber
-    var reason: String
-}
-
-extension SessionState {
-    /// Applies a stored entry, and checks that it leads where it led when it was written.
-    mutating func replay(_ stored: JournalEntry) throws(ReplayError) {
-        func fail(_ reason: String) -> ReplayError {
-            ReplayError(sequence: stored.sequence, reason: reason)
-        }
-        guard stored.sequence == scalars.sequence + 1 else {
-            throw fail("follows entry \(scalars.sequence)")
-        }
-        let change: Change
-        switch stored.kind {
-        case .stepBegun:
-            guard !engine.isStepping else { throw fail("begins a step while one runs") }
-            change = beginStep(at: stored.time)
-        case .told, .failed:
-            guard engine.isStepping else { throw fail("answers, but nothing was asked") }
-            change = tell(try result(of: stored), at: stored.time)
-        case .stopped:
-            guard engine.isStepping else { throw fail("stops, but no step runs") }
-            change = stop(at: stored.time)
-        case .optionsChanged:
-            guard let options = StateCodec.decodeOptions(stored.payload) else {
-                throw fail("has options that can't be read")
-            }
-            change = self.change(options, at: stored.time)
-        case .created, .parametersReplaced, .stateDictLoaded, .restored:
-            throw fail("a \(stored.kind) entry comes with a snapshot")
-        }
-        guard change.entry.pointDigest == stored.pointDigest else {
-            throw fail("the trial point isn't the one that was asked for")
-        }
-        guard change.entry.standing == stored.standing else {
-            throw fail("led to \(change.entry.standing), not to \(stored.standing)")
-        }
+        return change
     }
 
-    private func result(of stored: JournalEntry) throws(ReplayError) -> EvaluationResult {
-        guard stored.kind == .told else {
-            return .failed(reason: String(decoding: stored.payload, as: UTF8.self))
+    /// The running step has ended.
+    mutating func record(
+        _ result: StepResult, lastEvaluation: EvaluationNumber, at time: Date
+    ) -> StepRecord {
+        var result = result
+        if scalars.isMaximizing {
+            result.lossBefore = result.lossBefore.map { -$0 }
+            result.loss = result.loss.map { -$0 }
         }
-        guard let loss = stored.trace?.loss,
-            let gradient = Vector(bytes: stored.payload, as: dtype),
-            gradient.count == parameterCount
-        else { throw ReplayError(sequence: stored.sequence, reason: "has no whole gradient") }
-        return .evaluated(loss: loss, gradient: gradient)
+        scalars.lastResult = result
+        scalars.stepShardCount = nil
+        clearShards()
+        return StepRecord(
+            number: scalars.step, startedAt: scalars.stepStartedAt, endedAt: time,
+            firstEvaluation: scalars.stepFirstEvaluation, lastEvaluation: lastEvaluation,
+            result: result)
     }
 }

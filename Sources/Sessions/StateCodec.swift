@@ -18,11 +18,43 @@ struct StoredScalars: Codable {
 enum StateCodec {
     static let formatVersion = 1
     private static let pairPrefix = "pair/"
+    private static let shardPrefix = "shard/"
+    private static let hookedDictName = "hooked_dict"
 
     static func encode(_ options: Options) -> [UInt8] { encodeList(options) }
 
     static func decodeOptions(_ bytes: [UInt8]) -> Options? {
         try? PropertyListDecoder().decode(Options.self, from: Data(bytes))
+    }
+
+    /// Empty for a step that was begun with nothing.
+    static func encode(_ request: StepRequest) -> [UInt8] {
+        request == StepRequest() ? [] : encodeList(request)
+    }
+
+    static func decodeStep(_ bytes: [UInt8]) -> StepRequest? {
+        if bytes.isEmpty { return StepRequest() }
+        return try? PropertyListDecoder().decode(StepRequest.self, from: Data(bytes))
+    }
+
+    static func encode(_ lease: LeaseRecord) -> [UInt8] { encodeList(lease) }
+
+    static func decodeLease(_ bytes: [UInt8]) -> LeaseRecord? {
+        try? PropertyListDecoder().decode(LeaseRecord.self, from: Data(bytes))
+    }
+
+    /// The shard's number in eight bytes, then what was told.
+    static func encode(shard: Int, _ result: ShardResult) -> [UInt8] {
+        littleEndianBytes([Double(shard)]) + result.bytes
+    }
+
+    static func decodeShard(_ bytes: [UInt8]) -> (shard: Int, result: ShardResult)? {
+        guard bytes.count > 8 else { return nil }
+        let number: [Double] = values(fromLittleEndianBytes: Array(bytes.prefix(8)))
+        guard let shard = Int(exactly: number[0]), shard >= 0,
+            let result = ShardResult(bytes: Array(bytes.dropFirst(8)))
+        else { return nil }
+        return (shard, result)
     }
 
     private static func encodeList(_ value: some Encodable) -> [UInt8] {
@@ -45,6 +77,12 @@ enum StateCodec {
                 state.storedPairs[pair.number].map { .stored($0) } ?? .new(pair.bytes())
             vectors.append(("\(pairPrefix)\(pair.number)", content))
         }
+        for (shard, result) in state.shards.delivered.sorted(by: { $0.key < $1.key }) {
+            vectors.append(("\(shardPrefix)\(shard)", .new(result.bytes)))
+        }
+        if let dict = state.hookedDict {
+            vectors.append((hookedDictName, .new(encodeList(StoredStateDict(dict)))))
+        }
         return SnapshotDraft(
             sequence: state.scalars.sequence, formatVersion: formatVersion,
             numericsVersion: numericsVersion,
@@ -63,7 +101,7 @@ enum StateCodec {
 
     /// The state that the snapshot holds; throws what is wrong with it, in words.
     static func state(
-        from snapshot: StoredSnapshot, dtype: DType, parameters: [ParameterSpec]
+        from snapshot: StoredSnapshot, dtype: DType
     ) throws(UnreadableSnapshot) -> SessionState {
         guard snapshot.formatVersion == formatVersion else {
             throw UnreadableSnapshot(
@@ -76,7 +114,7 @@ enum StateCodec {
         } catch {
             throw UnreadableSnapshot(reason: "scalars can't be read: \(error)")
         }
-        let count = parameters.reduce(0) { $0 + $1.count }
+        let count = scalars.session.layout.count
         let engine: any SessionEngine
         switch (scalars.engine, dtype) {
         case (.float64(let scalars), .float64):
@@ -86,9 +124,26 @@ enum StateCodec {
         case (.float64, .float32), (.float32, .float64):
             throw UnreadableSnapshot(reason: "has another precision than its session")
         }
+        var shards = ShardTable(count: scalars.session.stepShardCount)
+        for (name, vector) in snapshot.vectors where name.hasPrefix(shardPrefix) {
+            guard let shard = Int(name.dropFirst(shardPrefix.count)),
+                let result = ShardResult(bytes: vector.bytes)
+            else { throw UnreadableSnapshot(reason: "\(name) can't be read") }
+            shards[shard] = result
+        }
+        var hookedDict: StateDict?
+        if let stored = snapshot.vectors[hookedDictName] {
+            do {
+                hookedDict = try PropertyListDecoder().decode(
+                    StoredStateDict.self, from: Data(stored.bytes)
+                ).dict
+            } catch {
+                throw UnreadableSnapshot(reason: "the state dict in it can't be read: \(error)")
+            }
+        }
         return SessionState(
-            dtype: dtype, parameters: parameters, scalars: scalars.session, engine: engine,
-            storedPairs: pairs(in: snapshot.vectors.mapValues(\.id)))
+            dtype: dtype, scalars: scalars.session, engine: engine, shards: shards,
+            hookedDict: hookedDict, storedPairs: pairs(in: snapshot.vectors.mapValues(\.id)))
     }
 
     private static func engine<Scalar: VectorScalar>(
@@ -103,7 +158,7 @@ enum StateCodec {
                         number: number, bytes: vector.bytes, count: count)
                 else { throw UnreadableSnapshot(reason: "\(name) has \(vector.bytes.count) bytes") }
                 pairs.append(pair)
-            } else {
+            } else if !name.hasPrefix(shardPrefix) && name != hookedDictName {
                 vectors[name] = values(fromLittleEndianBytes: vector.bytes)
             }
         }

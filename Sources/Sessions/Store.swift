@@ -71,6 +71,22 @@ public protocol Store: Sendable {
     /// Forgets idempotency keys made before `date`.
     func expireIdempotencyRecords(before date: Date) async throws(StoreError)
 
+    /// Messages of one hook, newest first. Throws `.missing` for an unknown session.
+    func deliveries(_ session: SessionID, hook: String, pageSize: Int, after: PageToken?)
+        async throws(StoreError) -> Page<DeliveryRecord>
+
+    /// Throws `.missing`.
+    func delivery(_ session: SessionID, id: DeliveryID) async throws(StoreError) -> DeliveryRecord
+
+    /// Messages of all sessions that are due at `date`, those that waited longest first.
+    func dueDeliveries(at date: Date, limit: Int) async throws(StoreError) -> [DeliveryRecord]
+
+    /// Replaces how a message fares. One that is gone with its session is none.
+    func update(_ delivery: DeliveryRecord) async throws(StoreError)
+
+    /// Forgets messages that came to their end before `date`.
+    func expireDeliveries(before date: Date) async throws(StoreError)
+
     /// How many sessions there are.
     func sessionCount() async throws(StoreError) -> Int
 
@@ -92,9 +108,11 @@ public struct Batch: Sendable {
     /// A checkpoint at the newest entry (of this batch included).
     public var checkpoint: CheckpointRecord?
     public var removedCheckpoint: CheckpointNumber?
-    /// New name and labels, and the metadata version that goes with them.
+    /// New name, labels and parameters, and the metadata version that goes with them.
     public var metadata: SessionMetadata?
     public var idempotency: IdempotencyRecord?
+    /// Messages to post, now on their way out.
+    public var deliveries: [DeliveryRecord] = []
 
     public init() {}
 }
@@ -103,11 +121,16 @@ public struct SessionMetadata: Equatable, Sendable {
     public var name: String?
     public var labels: [String: String]
     public var version: Int
+    /// nil: they stay as they are.
+    public var parameters: [ParameterSpec]?
 
-    public init(name: String?, labels: [String: String], version: Int) {
+    public init(
+        name: String?, labels: [String: String], version: Int, parameters: [ParameterSpec]? = nil
+    ) {
         self.name = name
         self.labels = labels
         self.version = version
+        self.parameters = parameters
     }
 }
 

@@ -26,66 +26,134 @@ extension OptionsPatch {
     }
 }
 
-extension CreateRequest {
-    struct Validated {
-        var specs: [ParameterSpec]
-        var values: Vector
-        var options: Options
+extension OptionsPatch {
+    /// The sign is chosen once: histories of both wouldn't fit together.
+    func checkMaximize(_ isMaximizing: Bool) throws(SessionError) {
+        guard let maximize, maximize != isMaximizing else { return }
+        throw .invalid([
+            FieldError(field: "options.maximize", reason: "is fixed when a session is created")
+        ])
     }
+}
 
-    func validated(_ limits: Limits) throws(SessionError) -> Validated {
+/// Parameters that were found to be right.
+struct ValidParameters {
+    var specs: [ParameterSpec]
+    var values: Vector
+}
+
+extension CreateRequest {
+    func validated(
+        _ limits: Limits
+    ) throws(SessionError) -> (parameters: ValidParameters, options: Options) {
         try check(name: name, labels: labels, limits)
-        var errors: [FieldError] = []
-        func wrong(_ field: String, _ reason: String) {
-            errors.append(FieldError(field: field, reason: reason))
-        }
-        let whole = isShortForm ? "x0" : "params"
-        if parameters.isEmpty { wrong(whole, "must have at least one number") }
-        if parameters.count > limits.tensorsMax {
-            wrong(whole, "has \(parameters.count) tensors; the limit is \(limits.tensorsMax)")
-        }
-        let names = parameters.compactMap(\.name)
-        if !names.isEmpty && names.count != parameters.count {
-            wrong(whole, "must be named all or none")
-        }
-        if let twice = firstDuplicate(names) { wrong(whole, "has two parameters named \(twice)") }
-        var total = 0
-        var flat: [Double] = []
-        for (index, parameter) in parameters.enumerated() {
-            let field = isShortForm ? "x0" : "params[\(index)].values"
-            if let count = elementCount(parameter.shape), count > 0 {
-                if parameter.values.count != count {
-                    wrong(
-                        isShortForm ? "x0" : field,
-                        "has \(parameter.values.count) numbers; shape \(parameter.shape) has "
-                            + "\(count)")
-                }
-            } else {
-                wrong(
-                    isShortForm ? "x0" : "params[\(index)].shape",
-                    isShortForm
-                        ? "must have at least one number"
-                        : "must have dimensions of at least 1, with a product that fits in 64 bits")
-            }
-            if let name = parameter.name, !isPlain(name, lengthMax: limits.nameLengthMax) {
-                wrong("params[\(index)].name", plainText(lengthMax: limits.nameLengthMax))
-            }
-            total += parameter.values.count
-            flat += parameter.values
-        }
-        if total > limits.parametersMax {
-            wrong(whole, "has \(total) numbers; the limit is \(limits.parametersMax)")
-        }
-        guard errors.isEmpty else { throw .invalid(errors) }
-        let values = Vector(flat, as: dtype)
-        guard values.isFinite else {
-            throw .invalid([notFinite(whole, dtype)])
-        }
+        try check(shards: shardCount, limits)
+        let valid = try validatedParameters(
+            parameters, joining: nil, whole: isShortForm ? "x0" : "params",
+            isShortForm: isShortForm, as: dtype, limits)
         let options = try options.applied(to: Options(), isCreation: true)
-        let specs = parameters.map { ParameterSpec(name: $0.name, shape: $0.shape) }
-        try checkMemory(count: total, dtype: dtype, options: options, limits)
-        return Validated(specs: specs, values: values, options: options)
+        try checkMemory(count: valid.values.count, dtype: dtype, options: options, limits)
+        return (valid, options)
     }
+}
+
+extension GroupRequest {
+    func validated(
+        joining layout: Layout, as dtype: DType, _ limits: Limits
+    ) throws(SessionError) -> ValidParameters {
+        try check(name: name, labels: nil, limits)
+        guard layout.groups.count < limits.groupsMax else {
+            throw .invalid([
+                FieldError(field: "params", reason: "the limit is \(limits.groupsMax) groups")
+            ])
+        }
+        return try validatedParameters(
+            parameters, joining: layout, whole: "params", isShortForm: false, as: dtype, limits)
+    }
+}
+
+/// Everything that can be wrong with new parameters, of a new session or joining others.
+private func validatedParameters(
+    _ parameters: [ParameterInput], joining layout: Layout?, whole: String, isShortForm: Bool,
+    as dtype: DType, _ limits: Limits
+) throws(SessionError) -> ValidParameters {
+    var errors: [FieldError] = []
+    func wrong(_ field: String, _ reason: String) {
+        errors.append(FieldError(field: field, reason: reason))
+    }
+    if parameters.isEmpty { wrong(whole, "must have at least one number") }
+    let tensors = parameters.count + (layout?.parameters.count ?? 0)
+    if tensors > limits.tensorsMax {
+        wrong(whole, "has \(tensors) tensors; the limit is \(limits.tensorsMax)")
+    }
+    let names = parameters.compactMap(\.name)
+    if let layout, !parameters.isEmpty {
+        if layout.isNamed != !names.isEmpty || (layout.isNamed && names.count < parameters.count) {
+            wrong(
+                whole,
+                layout.isNamed
+                    ? "must be named, as the others are"
+                    : "must have no names, as the others have none")
+        }
+    } else if !names.isEmpty && names.count != parameters.count {
+        wrong(whole, "must be named all or none")
+    }
+    if let twice = firstDuplicate((layout?.parameters.compactMap(\.name) ?? []) + names) {
+        wrong(whole, "has two parameters named \(twice)")
+    }
+    var total = layout?.count ?? 0
+    var flat: [Double] = []
+    for (index, parameter) in parameters.enumerated() {
+        let field = isShortForm ? "x0" : "params[\(index)].values"
+        if let count = elementCount(parameter.shape), count > 0 {
+            if parameter.values.count != count {
+                wrong(
+                    field,
+                    "has \(parameter.values.count) numbers; shape \(parameter.shape) has \(count)")
+            }
+        } else {
+            wrong(
+                isShortForm ? "x0" : "params[\(index)].shape",
+                isShortForm
+                    ? "must have at least one number"
+                    : "must have dimensions of at least 1, with a product that fits in 64 bits")
+        }
+        if let name = parameter.name, !isPlain(name, lengthMax: limits.nameLengthMax) {
+            wrong("params[\(index)].name", plainText(lengthMax: limits.nameLengthMax))
+        }
+        total += parameter.values.count
+        flat += parameter.values
+    }
+    if total > limits.parametersMax {
+        wrong(whole, "has \(total) numbers; the limit is \(limits.parametersMax)")
+    }
+    guard errors.isEmpty else { throw .invalid(errors) }
+    let values = Vector(flat, as: dtype)
+    guard values.isFinite else { throw .invalid([notFinite(whole, dtype)]) }
+    return ValidParameters(
+        specs: parameters.map { ParameterSpec(name: $0.name, shape: $0.shape) }, values: values)
+}
+
+func check(shards: Int?, _ limits: Limits) throws(SessionError) {
+    guard let shards, !(1...limits.shardsMax).contains(shards) else { return }
+    throw .invalid([
+        FieldError(field: "shards", reason: "must be from 1 to \(limits.shardsMax), not \(shards)")
+    ])
+}
+
+func check(worker: String, seconds: Double, _ limits: Limits) throws(SessionError) {
+    var errors: [FieldError] = []
+    if !isPlain(worker, lengthMax: limits.nameLengthMax) {
+        errors.append(
+            FieldError(field: "worker", reason: plainText(lengthMax: limits.nameLengthMax)))
+    }
+    if !(seconds > 0 && seconds <= limits.leaseSecondsMax) {
+        errors.append(
+            FieldError(
+                field: "seconds",
+                reason: "must be above 0 and at most \(Int(limits.leaseSecondsMax))"))
+    }
+    guard errors.isEmpty else { throw .invalid(errors) }
 }
 
 private func notFinite(_ field: String, _ dtype: DType) -> FieldError {
@@ -179,12 +247,17 @@ func check(name: String?, labels: [String: String]?, _ limits: Limits) throws(Se
 extension SessionState {
     /// The flat gradient in the session's precision; absent ones are zeros.
     func gradient(_ input: GradientInput) throws(SessionError) -> Vector {
+        Vector(try flatGradient(input), as: dtype)
+    }
+
+    /// The same in Float64.
+    func flatGradient(_ input: GradientInput) throws(SessionError) -> [Double] {
         switch input {
         case .flat(let values):
-            guard values.count == parameterCount else {
-                throw .invalid([wrongLength("gradient", values.count, parameterCount)])
+            guard values.count == layout.count else {
+                throw .invalid([wrongLength("gradient", values.count, layout.count)])
             }
-            return Vector(values, as: dtype)
+            return values
         case .named(let gradients):
             return try assembled(gradients, field: "gradients", isComplete: false)
         }
@@ -196,13 +269,14 @@ extension SessionState {
         switch input {
         case .flat(let flat):
             field = "x"
-            guard flat.count == parameterCount else {
-                throw .invalid([wrongLength(field, flat.count, parameterCount)])
+            guard flat.count == layout.count else {
+                throw .invalid([wrongLength(field, flat.count, layout.count)])
             }
             values = Vector(flat, as: dtype)
         case .named(let named):
             field = "params"
-            values = try assembled(named, field: field, isComplete: true)
+            values = Vector(
+                try assembled(named, field: field, isComplete: true), as: dtype)
         }
         guard values.isFinite else { throw .invalid([notFinite(field, dtype)]) }
         return values
@@ -215,12 +289,12 @@ extension SessionState {
     /// Puts named tensors in parameter order. Parameters without a name are named "0", "1" ...
     private func assembled(
         _ named: [String: [Double]?], field: String, isComplete: Bool
-    ) throws(SessionError) -> Vector {
+    ) throws(SessionError) -> [Double] {
         var errors: [FieldError] = []
         var flat: [Double] = []
-        flat.reserveCapacity(parameterCount)
+        flat.reserveCapacity(layout.count)
         var unknown = Set(named.keys)
-        for (index, spec) in parameters.enumerated() {
+        for (index, spec) in layout.parameters.enumerated() {
             let name = spec.name ?? String(index)
             unknown.remove(name)
             if let values = named[name] ?? nil {
@@ -239,27 +313,6 @@ extension SessionState {
             FieldError(field: "\(field).\($0)", reason: "is no parameter of this session")
         }
         guard errors.isEmpty else { throw .invalid(errors) }
-        return Vector(flat, as: dtype)
-    }
-}
-
-extension StateDict {
-    /// What torch's `load_state_dict` refuses, and what would make the engine fail later.
-    func check(against state: SessionState) throws(SessionError) {
-        let count = state.parameters.count
-        guard params.count == count else {
-            throw .invalid([
-                FieldError(
-                    field: "param_groups[0].params",
-                    reason: "has \(params.count) parameters; this session has \(count)")
-            ])
-        }
-        if let paramNames, paramNames.count != count {
-            throw .invalid([
-                FieldError(
-                    field: "param_groups[0].param_names",
-                    reason: "has \(paramNames.count) names for \(count) parameters")
-            ])
-        }
+        return flat
     }
 }

@@ -103,6 +103,13 @@ extension Vector {
         }
     }
 
+    var negated: Vector {
+        switch self {
+        case .float64(let values): .float64(values.map { -$0 })
+        case .float32(let values): .float32(values.map { -$0 })
+        }
+    }
+
     var isFinite: Bool {
         switch self {
         case .float64(let values): Double.isFinite(values)

@@ -23,17 +23,35 @@ public struct Turn: Equatable, Sendable {
     public var x: Vector
     /// What the newest step did; nil while one runs and before the first.
     public var result: StepResult?
+    /// While evaluating, if the evaluation is told in parts.
+    public var shards: ShardProgress?
+    /// While the session waits for a hook.
+    public var hookCall: HookCallView?
     public var tag: EntityTag
 }
 
 public struct SessionView: Equatable, Sendable {
     public var record: SessionRecord
     public var options: Options
+    public var isMaximizing: Bool
+    public var shardCount: Int?
+    public var groups: [GroupView]
     public var standing: SessionStanding
     public var updatedAt: Date
     public var tag: EntityTag
     /// Resident memory that the session can come to need, in bytes: vectors and full history.
     public var memoryBytesEstimate: Int
+}
+
+/// A group of parameters.
+public struct GroupView: Equatable, Sendable {
+    /// Its number: 0 for the parameters that the session was created with.
+    public var index: Int
+    public var group: ParameterGroup
+    /// nil if the parameters have no names.
+    public var names: [String]?
+    /// Numbers in it.
+    public var count: Int
 }
 
 public struct StepView: Equatable, Sendable {

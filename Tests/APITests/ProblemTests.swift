@@ -49,7 +49,7 @@ struct ProblemTests {
         let malformed = try await harness.call(.post, "/v1/sessions", "{\"x0\": [1,]}")
         #expect(malformed.status == 400 && malformed.problem == "malformed")
         #expect(
-            malformed.object["detail"] as? String == "The body is not JSON: no value at byte 10.")
+            malformed.object["detail"] as? String == "The body can't be read: no value at byte 10.")
         let wrong = try await harness.call(
             .post, "/v1/sessions", "{\"x0\": [1], \"options\": {\"lr\": -1}}")
         #expect(wrong.status == 422 && wrong.fields == ["options.lr"])

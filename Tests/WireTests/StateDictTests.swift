@@ -16,7 +16,9 @@ private func make(lineSearch: Options.LineSearchFunction? = .strongWolfe) -> Sta
         oldStps: [[.leastNonzeroMagnitude, 6], [7, 8]], ro: [0.25, 0.5], hDiag: 1.5,
         prevFlatGrad: [1, -1],
         prevLoss: -.infinity, al: [0.5, -0.5, nil])
-    return StateDict(state: state, options: options, params: [0, 1], paramNames: ["w", "NaN"])
+    return StateDict(
+        state: state, options: options,
+        groups: [.init(params: [0, 1], paramNames: ["w", "NaN"])])
 }
 
 @Suite("A state dict")
@@ -44,7 +46,7 @@ struct StateDictTests {
 
     @Test("is empty before the first evaluation")
     func empty() throws {
-        let dict = StateDict(state: nil, options: OptionsPatch(), params: [0], paramNames: nil)
+        let dict = StateDict(state: nil, options: OptionsPatch(), groups: [.init(params: [0])])
         #expect(text(dict.json) == "{\"state\":{},\"param_groups\":[{\"params\":[0]}]}")
         #expect(try StateDict(json: dict.json) == dict)
     }
@@ -56,7 +58,7 @@ struct StateDictTests {
              "param_groups": [{"lr": [0.25], "params": [0], "param_names": null}]}
             """
         let dict = try StateDict(json: utf8(json))
-        #expect(dict.options.lr == 0.25 && dict.paramNames == nil)
+        #expect(dict.options.lr == 0.25 && dict.groups[0].paramNames == nil)
         #expect(dict.state == TorchState(funcEvals: 1, nIter: 0))
     }
 

@@ -21,6 +21,7 @@ DEFAULTS = {
     "history_size": 100,
     "line_search_fn": None,
     "mode": "torch",
+    "maximize": False,
 }
 TWO_PARAMS = [
     {"name": "w", "shape": [2, 3], "values": [1, 2, 3, 4, 5, 6]},
@@ -77,7 +78,7 @@ def test_all_that_is_given_comes_back(client):
     }
     session = client.ok("POST", "/v1/sessions", body, status=201)
     assert session["name"] == "pinn-42" and session["labels"] == body["labels"]
-    assert session["dtype"] == "float32" and session["options"] == options
+    assert session["dtype"] == "float32" and session["options"] == {**options, "maximize": False}
     assert session["n"] == 9
     assert [(p["name"], p["shape"]) for p in session["params"]] == [("w", [2, 3]), ("b", [3])]
     for name in ("created_at", "updated_at"):

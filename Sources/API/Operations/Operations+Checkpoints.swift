@@ -17,7 +17,7 @@ extension Operations {
             operation("deleteCheckpoint", .delete, one, produces: [], handler: deleteCheckpoint),
             operation(
                 "getCheckpointStateDict", .get, one + "/state-dict",
-                handler: getCheckpointStateDict),
+                produces: [.json, .safetensors], handler: getCheckpointStateDict),
             operation(
                 "restoreCheckpoint", .post, one + "/restore", body: small,
                 handler: restoreCheckpoint),
@@ -64,7 +64,7 @@ extension Operations {
     @Sendable private func getCheckpointStateDict(_ call: Call) async throws -> Response {
         let dict = try await service.checkpointStateDict(
             try call.session(), number: try call.number(.checkpoint))
-        return Response(dict.json)
+        return response(dict, nil, to: call)
     }
 
     @Sendable private func restoreCheckpoint(_ call: Call) async throws -> Response {

@@ -11,6 +11,15 @@ extension Operations {
             operation(
                 "tellResult", .put, "/v1/sessions/{session}/evaluations/{evaluation}/result",
                 body: .json(bytesMax: bodies.vector), handler: tellResult),
+            operation(
+                "tellShard", .put, "/v1/sessions/{session}/evaluations/{evaluation}/shards/{shard}",
+                body: .json(bytesMax: bodies.vector), handler: tellShard),
+            operation(
+                "leaseShard", .post, "/v1/sessions/{session}/evaluations/{evaluation}/lease",
+                body: .json(bytesMax: bodies.small), handler: leaseShard),
+            operation(
+                "zeroGrad", .post, "/v1/sessions/{session}/zero-grad",
+                body: .json(bytesMax: bodies.small), handler: zeroGrad),
         ]
     }
 
@@ -28,5 +37,29 @@ extension Operations {
             try await service.tell(
                 try call.session(), evaluation: try call.number(.evaluation),
                 TellRequest(json: call.body), precondition: try call.precondition()))
+    }
+
+    @Sendable private func tellShard(_ call: Call) async throws -> Response {
+        turn(
+            try await service.tellShard(
+                try call.session(), evaluation: try call.number(.evaluation),
+                shard: try call.number(.shard, from: 0), TellRequest(json: call.body),
+                precondition: try call.precondition()))
+    }
+
+    @Sendable private func leaseShard(_ call: Call) async throws -> Response {
+        let request = try LeaseRequest(json: call.body)
+        let lease = try await service.lease(
+            try call.session(), evaluation: try call.number(.evaluation), worker: request.worker,
+            seconds: request.seconds, precondition: try call.precondition())
+        return Response(lease.json)
+    }
+
+    @Sendable private func zeroGrad(_ call: Call) async throws -> Response {
+        let request = try ZeroGradientRequest(json: call.body)
+        let turn = try await service.zeroGradient(
+            try call.session(), setToNone: request.setToNone,
+            precondition: try call.precondition())
+        return Response(turn.json, tag: turn.tag)
     }
 }

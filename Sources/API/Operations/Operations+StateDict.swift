@@ -7,21 +7,43 @@ extension Operations {
     var stateDict: [Route] {
         [
             operation(
-                "getStateDict", .get, "/v1/sessions/{session}/state-dict", handler: getStateDict),
+                "getStateDict", .get, "/v1/sessions/{session}/state-dict",
+                produces: [.json, .safetensors], handler: getStateDict),
             operation(
-                "loadStateDict", .put, "/v1/sessions/{session}/state-dict",
-                body: .json(bytesMax: bodies.state), handler: loadStateDict),
+                "loadStateDict", .put, "/v1/sessions/{session}/state-dict", query: ["match"],
+                body: .jsonOrSafetensors(bytesMax: bodies.state),
+                produces: [.json, .safetensors], handler: loadStateDict),
         ]
     }
 
     @Sendable private func getStateDict(_ call: Call) async throws -> Response {
         let (dict, tag) = try await service.stateDict(try call.session())
-        return Response(dict.json, tag: tag).unlessSeen(tag, by: call)
+        return response(dict, tag, to: call).unlessSeen(tag, by: call)
     }
 
     @Sendable private func loadStateDict(_ call: Call) async throws -> Response {
-        let (dict, tag) = try await service.loadStateDict(
-            try call.session(), StateDict(json: call.body), precondition: try call.precondition())
-        return Response(dict.json, tag: tag)
+        let dict =
+            call.bodyRepresentation == .safetensors
+            ? try StateDict(safetensors: call.body) : try StateDict(json: call.body)
+        let (loaded, tag) = try await service.loadStateDict(
+            try call.session(), dict, matching: try matching(call),
+            precondition: try call.precondition())
+        return response(loaded, tag, to: call)
+    }
+
+    /// The dict in the form that the client wants.
+    func response(_ dict: StateDict, _ tag: EntityTag?, to call: Call) -> Response {
+        let body =
+            call.representation == .safetensors
+            ? dict.safetensors : dict.json
+        return Response(body, as: call.representation, tag: tag)
+    }
+
+    private func matching(_ call: Call) throws -> StateDictMatching {
+        guard let text = call.query("match") else { return .position }
+        guard let matching = StateDictMatching(rawValue: text) else {
+            throw Problem.invalid("query.match", "must be position or name, not \(text)")
+        }
+        return matching
     }
 }

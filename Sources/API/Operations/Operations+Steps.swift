@@ -17,10 +17,11 @@ extension Operations {
     }
 
     @Sendable private func beginStep(_ call: Call) async throws -> Response {
-        try NoFields.check(json: call.body)
+        let request = try StepRequest(json: call.body)
         let id = try call.session()
         let outcome = try await service.beginStep(
-            id, idempotency: try call.idempotencyKey(), precondition: try call.precondition())
+            id, request, idempotency: try call.idempotencyKey(),
+            precondition: try call.precondition())
         return turn(outcome, status: .created)
             .with(.location, Location.step(outcome.value.step, of: id))
     }

@@ -16,6 +16,7 @@ struct Operations: Sendable {
     enum Body {
         case none
         case json(bytesMax: Int)
+        case jsonOrSafetensors(bytesMax: Int)
     }
 
     /// - Parameters:
@@ -40,8 +41,15 @@ struct Operations: Sendable {
             if produces.count > 1 { response.headerFields[.vary] = "Accept" }
             return response
         }
-        if case .json(let bytesMax) = body {
+        switch body {
+        case .none: break
+        case .json(let bytesMax):
             route.mediaTypes = [Representation.json.mediaType]
+            route.bodyBytesMax = bytesMax
+        case .jsonOrSafetensors(let bytesMax):
+            route.mediaTypes = [
+                Representation.json.mediaType, Representation.safetensors.mediaType,
+            ]
             route.bodyBytesMax = bytesMax
         }
         return route

@@ -33,6 +33,11 @@ struct JSONField {
         throw fails("must be \(known), not \"\(text)\"")
     }
 
+    func boolean() throws(WireError) -> Bool {
+        guard case .boolean(let boolean) = value else { throw isNot("true or false") }
+        return boolean
+    }
+
     func number() throws(WireError) -> Double {
         switch value {
         case .integer(let integer): return Double(integer)

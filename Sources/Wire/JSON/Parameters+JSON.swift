@@ -13,7 +13,7 @@ public struct ParametersDocument: Equatable, Sendable {
     /// parameters without a name go by position.
     public init(json: [UInt8]) throws(WireError) {
         let body = try JSONField(document: json).object(known: ["dtype", "params", "x"])
-        dtype = try body["dtype"]?.choice(DType.self)
+        dtype = try body["dtype"]?.dtype()
         switch (body["x"], body["params"]) {
         case (let flat?, nil):
             input = .flat(try flat.numbers())

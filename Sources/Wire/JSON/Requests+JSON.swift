@@ -6,7 +6,7 @@ public import Sessions
 extension CreateRequest {
     public init(json: [UInt8]) throws(WireError) {
         let body = try JSONField(document: json).object(
-            known: ["name", "labels", "dtype", "params", "x0", "options"])
+            known: ["name", "labels", "dtype", "params", "x0", "options", "shards"])
         switch (body["params"], body["x0"]) {
         case (let params?, nil):
             var parameters: [ParameterInput] = []
@@ -27,7 +27,8 @@ extension CreateRequest {
         }
         name = try body.present("name")?.string()
         if let field = body.present("labels") { labels = try field.labels() }
-        if let field = body["dtype"] { dtype = try field.choice(DType.self) }
+        if let field = body["dtype"] { dtype = try field.dtype() }
+        shardCount = try body.present("shards")?.integer()
         if let field = body["options"] { options = try OptionsPatch(field, isCreation: true) }
     }
 }
@@ -45,8 +46,10 @@ extension ParameterInput {
 extension OptionsPatch {
     static let names = [
         "lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size",
-        "line_search_fn", "mode",
+        "line_search_fn", "mode", "maximize",
     ]
+    /// Those that `param_groups` of a state dict has.
+    static let torchNames = names.filter { $0 != "mode" }
 
     /// At creation `"max_eval": null` is torch's default, as in its constructor; in a change there
     /// is no default to go back to.
@@ -69,6 +72,7 @@ extension OptionsPatch {
                 field.isNull ? nil : try field.choice(Options.LineSearchFunction.self))
         }
         mode = try fields["mode"]?.choice(Options.Mode.self)
+        maximize = try fields["maximize"]?.boolean()
     }
 }
 
@@ -113,6 +117,14 @@ public struct ForkRequest: Equatable, Sendable {
 }
 
 extension JSONField {
+    /// torch has complex tensors, but not in this optimizer.
+    func dtype() throws(WireError) -> DType {
+        if case .string(let text) = value, text.hasPrefix("complex") || text.hasPrefix("cfloat") {
+            throw fails("is \(text): Parameters must be real")
+        }
+        return try choice(DType.self)
+    }
+
     func shape() throws(WireError) -> [Int] {
         let dimensions = try integers()
         if let index = dimensions.firstIndex(where: { $0 < 1 }) {

@@ -7,7 +7,14 @@ extension SessionView {
             text.field("params", array: record.parameters) { text, spec in
                 text.object { $0.write(spec) }
             }
-            text.field("options") { $0.write(options) }
+            text.field("options") { text in
+                text.write(options)
+                text.field("maximize", isMaximizing)
+            }
+            text.field("shards", shardCount)
+            text.field("param_groups", array: groups) { text, view in
+                text.object { $0.write(view) }
+            }
             text.writeProgress(record, standing)
             text.field("memory_bytes_estimate", memoryBytesEstimate)
             text.field("created_at", record.createdAt)
@@ -62,7 +69,7 @@ extension JSONText {
         }
     }
 
-    fileprivate mutating func write(_ options: Options) {
+    mutating func write(_ options: Options) {
         field("lr", options.lr)
         field("max_iter", options.maxIterations)
         field("max_eval", options.maxEvaluations)

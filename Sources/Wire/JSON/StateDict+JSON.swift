@@ -5,31 +5,60 @@ public import Sessions
 
 extension StateDict {
     public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json).object(known: ["state", "param_groups"])
-        let states = try body.required("state").object(known: ["0"])
-        let groups = try body.required("param_groups")
-        let group = try groups.elements()
-        guard group.count == 1 else {
-            throw groups.fails("must have one group, not \(group.count)")
-        }
-        let fields = try group[0].object(
-            known: OptionsPatch.names.filter { $0 != "mode" } + ["params", "param_names"])
-        var options = try OptionsPatch(fields.replacingListedRate(), isCreation: false)
-        options.mode = nil
-        self.init(
-            state: try states["0"].map { field throws(WireError) in try TorchState(field) },
-            options: options, params: try fields.required("params").integers(),
-            paramNames: try fields.present("param_names")?.strings())
+        try self.init(JSONField(document: json))
     }
 
-    public var json: [UInt8] {
-        JSONText.object { text in
-            text.field("state") { text in
-                if let state { text.field("0") { $0.write(state) } }
+    init(_ field: JSONField) throws(WireError) {
+        let body = try field.object(known: ["state", "param_groups"])
+        let states = try body.required("state").object(known: ["0"])
+        let (options, groups) = try StateDict.groups(body.required("param_groups"))
+        self.init(
+            state: try states["0"].map { field throws(WireError) in try TorchState(field) },
+            options: options, groups: groups)
+    }
+
+    /// The groups, and the options that they all have: they are global.
+    static func groups(
+        _ field: JSONField
+    ) throws(WireError) -> (options: OptionsPatch, groups: [Group]) {
+        var options: OptionsPatch?
+        var groups: [Group] = []
+        for element in try field.elements() {
+            let fields = try element.object(
+                known: OptionsPatch.torchNames + ["params", "param_names", "name", "frozen"])
+            var own = try OptionsPatch(fields.replacingListedRate(), isCreation: false)
+            own.mode = nil
+            guard own == options ?? own else {
+                throw element.fails("has options of its own: they are the same for all groups")
             }
-            text.field("param_groups", array: [self]) { text, dict in
-                text.object { $0.writeGroup(of: dict) }
-            }
+            options = own
+            groups.append(
+                Group(
+                    params: try fields.required("params").integers(),
+                    paramNames: try fields.present("param_names")?.strings(),
+                    name: try fields.present("name")?.string(),
+                    isFrozen: try fields.present("frozen")?.boolean()))
+        }
+        guard let options else { throw field.fails("must have at least one group") }
+        return (options, groups)
+    }
+
+    public var json: [UInt8] { JSONText.object { $0.write(self) } }
+}
+
+extension JSONText {
+    /// The dict's members.
+    mutating func write(_ dict: StateDict) {
+        field("state") { text in
+            if let state = dict.state { text.field("0") { $0.write(state) } }
+        }
+        write(groupsOf: dict)
+    }
+
+    /// `param_groups`
+    mutating func write(groupsOf dict: StateDict) {
+        field("param_groups", array: dict.groups) { text, group in
+            text.object { $0.write(group, dict.options) }
         }
     }
 }
@@ -107,8 +136,7 @@ extension JSONText {
         }
     }
 
-    fileprivate mutating func writeGroup(of dict: StateDict) {
-        let options = dict.options
+    private mutating func write(_ group: StateDict.Group, _ options: OptionsPatch) {
         if let lr = options.lr { field("lr", lr) }
         if let maxIterations = options.maxIterations { field("max_iter", maxIterations) }
         if let maxEvaluations = options.maxEvaluations { field("max_eval", maxEvaluations) }
@@ -116,7 +144,11 @@ extension JSONText {
         if let tolerance = options.toleranceChange { field("tolerance_change", tolerance) }
         if let historySize = options.historySize { field("history_size", historySize) }
         if let lineSearch = options.lineSearch { field("line_search_fn", lineSearch?.rawValue) }
-        field("params", array: dict.params) { $0.integer($1) }
-        if let names = dict.paramNames { field("param_names", array: names) { $0.string($1) } }
+        if let maximize = options.maximize { field("maximize", maximize) }
+        field("params", array: group.params) { $0.integer($1) }
+        if let names = group.paramNames { field("param_names", array: names) { $0.string($1) } }
+        // torch has neither; it keeps keys that it doesn't know.
+        if let name = group.name { field("name", name) }
+        if let isFrozen = group.isFrozen, isFrozen { field("frozen", isFrozen) }
     }
 }

@@ -2,7 +2,8 @@ public import Sessions
 
 extension Turn {
     /// While evaluating: `{"session", "state", "step", "evaluation": {"number", "x"}}`;
-    /// while idle: `{"session", "state", "step", "x", "result"}`.
+    /// while idle: `{"session", "state", "step", "x", "result"}`;
+    /// while awaiting a hook: `{"session", "state", "step", "x", "hook_call"}`.
     public var json: [UInt8] {
         JSONText.object { text in
             text.field("session", session.rawValue)
@@ -13,7 +14,16 @@ extension Turn {
                 text.field("evaluation") { text in
                     text.field("number", evaluation)
                     text.field("x", numbers: x)
+                    if let shards {
+                        text.field("shards") { text in
+                            text.field("count", shards.count)
+                            text.field("delivered", array: shards.delivered) { $0.integer($1) }
+                        }
+                    }
                 }
+            case .awaitingHook:
+                text.field("x", numbers: x)
+                if let hookCall { text.field("hook_call") { $0.write(hookCall) } }
             case .idle:
                 text.field("x", numbers: x)
                 text.field("result", result)
@@ -50,6 +60,20 @@ extension JSONText {
         field("first_evaluation", record.firstEvaluation)
         field("last_evaluation", record.lastEvaluation)
         field("result", record.result)
+    }
+
+    fileprivate mutating func write(_ call: HookCallView) {
+        field("number", call.number)
+        field("hook", call.hook)
+        field("event", call.event.rawValue)
+        field("deadline", call.deadline)
+        field("default", call.fallback.rawValue)
+        switch call.subject {
+        case .nothing: break
+        case .options(let options): field("options") { $0.write(options) }
+        case .result(let result): field("result", result)
+        case .stateDict(let dict): field("state_dict") { $0.write(dict) }
+        }
     }
 
     mutating func field(_ name: String, _ result: StepResult?) {

@@ -1,0 +1,199 @@
+internal import struct Foundation.Date
+
+// Groups of parameters, and evaluations that are told in parts.
+
+extension Session {
+    func groups() async throws(Refusal) -> [GroupView] {
+        try await exclusively { () async throws(SessionError) in state.groupViews }
+    }
+
+    func group(_ index: Int) async throws(Refusal) -> (GroupView, EntityTag) {
+        try await exclusively { () async throws(SessionError) in
+            guard state.layout.groups.indices.contains(index) else {
+                throw .notFound(.group, id: "\(index)")
+            }
+            return (state.groupViews[index], turn.tag)
+        }
+    }
+
+    func addGroup(
+        _ request: GroupRequest, _ key: IdempotencyKey?, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<GroupView> {
+        try await exclusively { () async throws(SessionError) in
+            if let earlier = try await earlier(key, scope: "param-groups") {
+                guard let index = Int(earlier.outcome), index < state.layout.groups.count else {
+                    throw .notFound(.group, id: earlier.outcome)
+                }
+                return Outcome(state.groupViews[index], isReplay: true)
+            }
+            try check(precondition)
+            try checkIdle()
+            let valid = try request.validated(joining: state.layout, as: state.dtype, limits)
+            try checkMemory(
+                count: state.layout.count + valid.values.count, dtype: state.dtype,
+                options: state.engine.options, limits)
+            let time = now()
+            let change = state.addGroup(
+                valid.specs, values: valid.values, name: request.name, at: time)
+            let index = state.layout.groups.count - 1
+            try await commit(
+                change, record(key, scope: "param-groups", outcome: "\(index)", at: time))
+            return Outcome(state.groupViews[index])
+        }
+    }
+
+    func changeGroup(
+        _ index: Int, _ update: GroupUpdate, _ precondition: Precondition
+    ) async throws(Refusal) -> (GroupView, EntityTag) {
+        try await exclusively { () async throws(SessionError) in
+            guard state.layout.groups.indices.contains(index) else {
+                throw .notFound(.group, id: "\(index)")
+            }
+            try check(precondition)
+            let group = state.layout.groups[index]
+            let name = update.name ?? group.name
+            let isFrozen = update.isFrozen ?? group.isFrozen
+            if name != group.name || isFrozen != group.isFrozen {
+                try checkIdle()
+                try Sessions.check(name: name, labels: nil, limits)
+                try await commit(
+                    state.changeGroup(index, name: name, isFrozen: isFrozen, at: now()))
+            }
+            return (state.groupViews[index], turn.tag)
+        }
+    }
+}
+
+extension SessionState {
+    var groupViews: [GroupView] {
+        layout.groups.enumerated().map { index, group in
+            GroupView(
+                index: index, group: group,
+                names: layout.isNamed
+                    ? layout.parameters[group.parameters].compactMap(\.name) : nil,
+                count: layout.count(of: group))
+        }
+    }
+}
+
+// MARK: - Shards
+
+extension Session {
+    /// Durable when it returns; the last one that was missing lets the turn go on.
+    func tellShard(
+        _ shard: Int, of number: EvaluationNumber, _ request: TellRequest,
+        _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Turn> {
+        try await exclusively { () async throws(SessionError) in
+            let result: ShardResult
+            switch request {
+            case .evaluated(let loss, let gradient):
+                result = .evaluated(loss: loss, gradient: try state.flatGradient(gradient))
+            case .failed(let reason):
+                result = .failed(reason: reason)
+            }
+            guard number == state.pendingEvaluation else {
+                return try await tellShardAgain(shard, of: number, result.digest)
+            }
+            guard shard < state.shards.count ?? 1 else {
+                throw .notFound(.shard, id: "\(shard)")
+            }
+            if let told = state.shards[shard] {
+                guard told.digest == result.digest else { throw .alreadyTold(number) }
+                return Outcome(turn, isReplay: true)
+            }
+            try check(precondition)
+            try checkNoHookCalled()
+            let time = now()
+            var digests = state.shards.delivered.mapValues(\.digest)
+            digests[shard] = result.digest
+            let change = state.deliver(result, asShard: shard, at: time)
+            // What each shard was, for those who tell theirs again when the turn has gone on.
+            let isWhole = change.entry.trace != nil
+            let record = isWhole ? shardRecord(digests, of: number, at: time) : nil
+            try await commit(change, record)
+            return Outcome(turn)
+        }
+    }
+
+    private func shardScope(_ number: EvaluationNumber) -> String {
+        "\(id)/evaluations/\(number)/shards"
+    }
+
+    private func shardRecord(
+        _ digests: [Int: Digest], of number: EvaluationNumber, at time: Date
+    ) -> IdempotencyRecord {
+        let texts = digests.sorted { $0.key < $1.key }.map { "\($0.value)" }
+        return IdempotencyRecord(
+            scope: shardScope(number), key: "digests", requestDigest: .of([]),
+            outcome: texts.joined(separator: " "), createdAt: time)
+    }
+
+    private func tellShardAgain(
+        _ shard: Int, of number: EvaluationNumber, _ digest: Digest
+    ) async throws(SessionError) -> Outcome<Turn> {
+        let pending = state.pendingEvaluation
+        guard number >= 1, number <= state.scalars.evaluationsAsked else {
+            throw .evaluationNotReached(number, pending: pending)
+        }
+        let record: IdempotencyRecord?
+        do {
+            record = try await store.idempotencyRecord(scope: shardScope(number), key: "digests")
+        } catch {
+            throw SessionError(error, session: id)
+        }
+        guard let record else { throw .evaluationClosed(number, pending: pending) }
+        let digests = record.outcome.split(separator: " ")
+        guard digests.indices.contains(shard) else { throw .notFound(.shard, id: "\(shard)") }
+        guard digests[shard] == "\(digest)" else { throw .alreadyTold(number) }
+        return Outcome(turn, isReplay: true)
+    }
+
+    /// torch's `zero_grad`. Without anything accumulated it changes nothing.
+    func zeroGradient(
+        setToNone: Bool, _ precondition: Precondition
+    ) async throws(Refusal) -> Turn {
+        try await exclusively { () async throws(SessionError) in
+            try check(precondition)
+            guard state.pendingEvaluation != nil, !state.shards.delivered.isEmpty else {
+                return turn
+            }
+            try checkNoHookCalled()
+            try await commit(state.dropShards(setToNone: setToNone, at: now()))
+            return turn
+        }
+    }
+
+    func lease(
+        _ number: EvaluationNumber, worker: String, seconds: Double, _ precondition: Precondition
+    ) async throws(Refusal) -> Lease {
+        try await exclusively { () async throws(SessionError) in
+            try Sessions.check(worker: worker, seconds: seconds, limits)
+            guard number == state.pendingEvaluation else {
+                let pending = state.pendingEvaluation
+                guard number >= 1, number <= state.scalars.evaluationsAsked else {
+                    throw .evaluationNotReached(number, pending: pending)
+                }
+                throw .evaluationClosed(number, pending: pending)
+            }
+            try check(precondition)
+            let time = now()
+            let count = state.shards.count ?? 1
+            let delivered = Set(state.shards.delivered.keys)
+            guard
+                let shard = state.scalars.leases.offer(
+                    to: worker, of: count, delivered: delivered, at: time)
+            else {
+                let expiry = state.scalars.leases.nextExpiry(delivered: delivered)
+                let wait = expiry.map { $0.timeIntervalSince(time).rounded(.up) } ?? 1
+                throw .noShardFree(number, retryAfterSeconds: Int(min(max(wait, 1), 3600)))
+            }
+            let record = LeaseRecord(
+                shard: shard, worker: worker, expiresAt: time.addingTimeInterval(seconds))
+            try await commit(state.lease(record, at: time))
+            return Lease(
+                session: id, evaluation: number, shard: shard, shardCount: count, worker: worker,
+                expiresAt: record.expiresAt, x: turn.x)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// A session is replayed by applying the stored entries to the snapshot below them.
+
+/// A journal that doesn't lead where it led before.
+struct ReplayError: Error, Equatable {
+    var sequence: SequenceNumber
+    var reason: String
+}
+
+extension SessionState {
+    /// Applies a stored entry, and checks that it leads where it led when it was written.
+    mutating func replay(_ stored: JournalEntry) throws(ReplayError) {
+        func fail(_ reason: String) -> ReplayError {
+            ReplayError(sequence: stored.sequence, reason: reason)
+        }
+        guard stored.sequence == scalars.sequence + 1 else {
+            throw fail("follows entry \(scalars.sequence)")
+        }
+        let change: Change
+        switch stored.kind {
+        case .stepBegun:
+            guard phase == .idle else { throw fail("begins a step while one runs") }
+            guard let request = StateCodec.decodeStep(stored.payload) else {
+                throw fail("has a step's options that can't be read")
+            }
+            change = beginStep(request, at: stored.time)
+        case .told, .failed:
+            guard engine.isStepping else { throw fail("answers, but nothing was asked") }
+            change = tell(try result(of: stored), at: stored.time)
+        case .stopped:
+            guard engine.isStepping else { throw fail("stops, but no step runs") }
+            change = stop(at: stored.time)
+        case .optionsChanged:
+            guard let options = StateCodec.decodeOptions(stored.payload) else {
+                throw fail("has options that can't be read")
+            }
+            change = self.change(options, at: stored.time)
+        case .shardTold:
+            guard engine.isStepping, let (shard, result) = StateCodec.decodeShard(stored.payload),
+                shard < shards.count ?? 1, shards[shard] == nil
+            else { throw fail("tells a shard that can't be") }
+            change = deliver(result, asShard: shard, at: stored.time)
+        case .shardsDropped:
+            guard engine.isStepping else { throw fail("drops shards, but nothing was asked") }
+            change = dropShards(setToNone: stored.payload.first == 1, at: stored.time)
+        case .leased:
+            guard let lease = StateCodec.decodeLease(stored.payload) else {
+                throw fail("has a lease that can't be read")
+            }
+            change = self.lease(lease, at: stored.time)
+        case .created, .parametersReplaced, .stateDictLoaded, .restored, .groupAdded,
+            .groupChanged, .hooksChanged, .hookCalled, .hookAnswered:
+            throw fail("a \(stored.kind) entry comes with a snapshot")
+        }
+        guard change.entry.pointDigest == stored.pointDigest else {
+            throw fail("the trial point isn't the one that was asked for")
+        }
+        guard change.entry.standing == stored.standing else {
+            throw fail("led to \(change.entry.standing), not to \(stored.standing)")
+        }
+    }
+
+    private func result(of stored: JournalEntry) throws(ReplayError) -> EvaluationResult {
+        guard stored.kind == .told else {
+            return .failed(reason: String(decoding: stored.payload, as: UTF8.self))
+        }
+        guard let loss = stored.trace?.loss,
+            let gradient = Vector(bytes: stored.payload, as: dtype),
+            gradient.count == layout.count
+        else { throw ReplayError(sequence: stored.sequence, reason: "has no whole gradient") }
+        return .evaluated(loss: loss, gradient: gradient)
+    }
+}

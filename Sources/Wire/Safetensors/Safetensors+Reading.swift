@@ -1,0 +1,147 @@
+extension Safetensors {
+    /// What a header may have. The format's own limit is a hundred million bytes, which would be
+    /// parsed before anything could be checked.
+    public static let headerBytesMax = 1 << 20
+
+    /// Bytes before the header: its length.
+    private static let prefix = 8
+
+    /// Reads a whole file, and refuses what the reference implementation refuses: tensors that
+    /// overlap or leave gaps, that are shorter or longer than their shape needs, and bytes that
+    /// belong to none. Their order in the header doesn't matter. Stricter than the reference in the
+    /// header's JSON: a name may come once, and unknown fields are refused.
+    ///
+    /// `malformed` where the bytes are no header, or end too early; otherwise `invalid` with the
+    /// tensor's name. O(header), as tensors share the bytes.
+    public init(
+        bytes: [UInt8], headerBytesMax: Int = Safetensors.headerBytesMax
+    ) throws(WireError) {
+        let start = try Safetensors.dataStart(in: bytes, headerBytesMax: headerBytesMax)
+        var metadata: [String: String] = [:]
+        var places: [Place] = []
+        for (name, field) in try Safetensors.header(bytes[Safetensors.prefix..<start]).members() {
+            if name == Safetensors.metadataKey {
+                for (key, text) in try field.members() { metadata[key] = try text.string() }
+            } else {
+                places.append(try Place(name: name, field))
+            }
+        }
+        // By the end too: a tensor without elements comes before the one that begins where it is.
+        places.sort {
+            ($0.bytes.lowerBound, $0.bytes.upperBound) < ($1.bytes.lowerBound, $1.bytes.upperBound)
+        }
+        try Safetensors.check(places, against: bytes.count - start)
+        self.init(
+            tensors: places.map { place in
+                Tensor(
+                    name: place.name, number: place.number, shape: place.shape,
+                    bytes: bytes[start + place.bytes.lowerBound..<start + place.bytes.upperBound])
+            },
+            metadata: metadata)
+    }
+
+    private static func dataStart(
+        in bytes: [UInt8], headerBytesMax: Int
+    ) throws(WireError) -> Int {
+        guard bytes.count >= prefix else {
+            throw .malformed("\(bytes.count) bytes, and a header's length alone takes \(prefix)")
+        }
+        let length = bytes[..<prefix].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard length <= UInt64(headerBytesMax) else {
+            throw .invalid(
+                "header",
+                "must have at most \(headerBytesMax) bytes, and says that it has \(length)")
+        }
+        guard Int(length) <= bytes.count - prefix else {
+            throw .malformed(
+                "unexpected end in the header, which should have \(length) bytes and has "
+                    + "\(bytes.count - prefix)")
+        }
+        return prefix + Int(length)
+    }
+
+    private static func header(_ text: ArraySlice<UInt8>) throws(WireError) -> JSONField {
+        guard text.first == UInt8(ascii: "{") else {
+            throw .malformed("the header doesn't begin with {")
+        }
+        do {
+            return try JSONField(document: Array(text))
+        } catch .malformed(let reason) {
+            throw .malformed("the header is not JSON: \(reason)")
+        } catch {
+            throw error
+        }
+    }
+
+    /// The places, in order, must be all of the data and overlap nowhere.
+    private static func check(_ places: [Place], against count: Int) throws(WireError) {
+        var end = 0
+        var last = ""
+        for place in places {
+            let begin = place.bytes.lowerBound
+            if begin < end {
+                throw place.fails("overlaps \(last), which ends at byte \(end)")
+            }
+            if begin > end {
+                throw place.fails("leaves a gap: it begins at byte \(begin), not \(end)")
+            }
+            end = place.bytes.upperBound
+            last = place.name
+            guard end <= count else {
+                throw .malformed(
+                    "unexpected end in the tensor \(last), which should end at byte \(end) of the "
+                        + "data and not \(count)")
+            }
+        }
+        guard end == count else {
+            throw .invalid("body", "has \(count - end) bytes after the last tensor")
+        }
+    }
+}
+
+/// Where the header puts a tensor.
+private struct Place {
+    var name: String
+    var number: Safetensors.Number
+    var shape: [Int]
+    /// Counted from the end of the header.
+    var bytes: Range<Int>
+
+    func fails(_ reason: String) -> WireError { .invalid("\(name).data_offsets", reason) }
+
+    init(name: String, _ field: JSONField) throws(WireError) {
+        let fields = try field.object(known: ["dtype", "shape", "data_offsets"])
+        self.name = name
+        number = try fields.required("dtype").choice(Safetensors.Number.self)
+        shape = try fields.required("shape").sizes()
+        let offsets = try fields.required("data_offsets")
+        let ends = try offsets.sizes()
+        guard ends.count == 2, ends[0] <= ends[1] else {
+            throw offsets.fails("must be a begin and an end, not \(ends)")
+        }
+        bytes = ends[0]..<ends[1]
+        var needed = number.size
+        for dimension in shape {
+            let (product, overflow) = needed.multipliedReportingOverflow(by: dimension)
+            guard !overflow else {
+                throw .invalid("\(name).shape", "\(shape) has more elements than there can be")
+            }
+            needed = product
+        }
+        guard bytes.count == needed else {
+            throw fails(
+                "have \(bytes.count) bytes, and \(shape) of \(number.rawValue) has \(needed)")
+        }
+    }
+}
+
+extension JSONField {
+    /// Whole numbers that are at least 0.
+    fileprivate func sizes() throws(WireError) -> [Int] {
+        let sizes = try integers()
+        if let index = sizes.firstIndex(where: { $0 < 0 }) {
+            throw .invalid("\(path)[\(index)]", "must be at least 0, not \(sizes[index])")
+        }
+        return sizes
+    }
+}
