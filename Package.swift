@@ -20,6 +20,7 @@ let package = Package(
     name: "lbfgsd",
     products: [
         .library(name: "LBFGS", targets: ["LBFGS"]),
+        .library(name: "LBFGSHooks", targets: ["LBFGSHooks"]),
         .executable(name: "lbfgsd", targets: ["lbfgsd"]),
     ],
     dependencies: [
@@ -42,16 +43,23 @@ let package = Package(
                 "LBFGS", "Telemetry", .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .target(name: "LBFGSHooks", dependencies: ["LBFGS"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Sessions"], swiftSettings: strict),
         .target(
             name: "SQLiteStore",
-            dependencies: ["Sessions", "Telemetry", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: ["Sessions", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: strict),
         .systemLibrary(
             name: "CMicrohttpd", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(
+            name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(
-            name: "HTTPServer", dependencies: ["CMicrohttpd", "Telemetry", httpTypes],
+            name: "Webhooks",
+            dependencies: ["CCurl", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(
+            name: "HTTPServer", dependencies: ["CMicrohttpd", httpTypes],
             swiftSettings: strict),
         .target(
             name: "API",
@@ -66,8 +74,8 @@ let package = Package(
         .executableTarget(
             name: "lbfgsd",
             dependencies: [
-                "Sessions", "SQLiteStore", "HTTPServer", "API", "Telemetry", "Yams",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API", "Telemetry",
+                "Yams", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
@@ -80,6 +88,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "LBFGSTests", dependencies: ["LBFGS", "TestKit"], exclude: ["Fixtures"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LBFGSHooksTests", dependencies: ["LBFGSHooks", "LBFGS"], swiftSettings: strict),
+        .testTarget(
+            name: "WebhooksTests",
+            dependencies: ["Webhooks", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .testTarget(
             name: "SessionsTests", dependencies: ["Sessions", "TestKit"], swiftSettings: strict),

@@ -70,6 +70,8 @@ public struct Hooking: Sendable {
     public var render: @Sendable (HookMessage) -> [UInt8]
     /// Throws what is wrong with a URL to post to.
     public var checkTarget: @Sendable (String) throws(HookTargetError) -> Void
+    /// Throws what is wrong with a secret to sign with.
+    public var checkSecret: @Sendable (String) throws(HookTargetError) -> Void
     /// A new secret, `whsec_...`.
     public var makeSecret: @Sendable () -> String
     /// Called when messages have been committed.
@@ -83,12 +85,14 @@ public struct Hooking: Sendable {
             _ throws(HookTargetError) in
             throw HookTargetError(reason: "webhooks are off: the operator allows no hosts")
         },
+        checkSecret: @escaping @Sendable (String) throws(HookTargetError) -> Void = { _ in },
         makeSecret: @escaping @Sendable () -> String = { "" },
         wake: @escaping @Sendable () -> Void = {}
     ) {
         self.serverHooks = serverHooks
         self.render = render
         self.checkTarget = checkTarget
+        self.checkSecret = checkSecret
         self.makeSecret = makeSecret
         self.wake = wake
     }

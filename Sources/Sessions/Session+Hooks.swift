@@ -59,8 +59,15 @@ extension Session {
             } catch {
                 throw .invalid([FieldError(field: "url", reason: error.reason)])
             }
-            let made = secret.isEmpty ? hooking.makeSecret() : secret
-            request.action = .observe(url: url, secret: made)
+            if secret.isEmpty {
+                request.action = .observe(url: url, secret: hooking.makeSecret())
+            } else {
+                do throws(HookTargetError) {
+                    try hooking.checkSecret(secret)
+                } catch {
+                    throw .invalid([FieldError(field: "secret", reason: error.reason)])
+                }
+            }
         }
         return request
     }

@@ -26,6 +26,7 @@ struct CheckConfigCommand: ParsableCommand {
                 let count = tokens.tokens.count
                 print("# The token file holds \(count) token\(count == 1 ? "" : "s").")
             }
+            _ = try HookSetup(settings)
             try ExposureRule.check(settings.listen, hasTokens: tokens != nil)
             if let warning = tokens?.warning { StandardError.print(warning, level: .warning) }
             for (name, meant) in configuration.suspects {

@@ -8,13 +8,17 @@ struct ArrowTests {
         "LBFGS": [],
         "Telemetry": ["Logging"],
         "Sessions": ["LBFGS", "Telemetry", "Crypto"],
+        "LBFGSHooks": ["LBFGS"],
         "Wire": ["Sessions"],
-        "SQLiteStore": ["Sessions", "Telemetry", "GRDB"],
+        "SQLiteStore": ["Sessions", "GRDB"],
         "CMicrohttpd": [],
-        "HTTPServer": ["CMicrohttpd", "Telemetry", "HTTPTypes"],
+        "HTTPServer": ["CMicrohttpd", "HTTPTypes"],
+        "CCurl": [],
+        "Webhooks": ["CCurl", "Crypto"],
         "API": ["Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes", "Crypto"],
         "lbfgsd": [
-            "Sessions", "SQLiteStore", "HTTPServer", "API", "Telemetry", "ArgumentParser", "Yams",
+            "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API", "Telemetry",
+            "ArgumentParser", "Yams",
         ],
     ]
     /// What comes with the toolchain. The engine has nothing of it: same input, same bits.
@@ -41,7 +45,7 @@ struct ArrowTests {
         arguments: [
             ("GRDB", "Sources/SQLiteStore/"), ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
-            ("LBFGS", "Sources/Sessions/"),
+            ("CCurl", "Sources/Webhooks/Curl/"),
         ])
     func onlyHere(name: String, folder: String) throws {
         for file in try SourceTree.swiftFiles(below: "Sources")

@@ -4,6 +4,7 @@ internal import HTTPServer
 internal import SQLiteStore
 internal import Sessions
 internal import Telemetry
+internal import Webhooks
 
 /// The daemon's life: open the store, serve, and at a signal leave everything on disk.
 struct Daemon {
@@ -14,6 +15,7 @@ struct Daemon {
     private let access: AccessControl
     private let store: any Store
     private let service: SessionService
+    private let hooks: HookSetup
 
     /// Returns when a signal has stopped it and all is saved.
     static func run(
@@ -24,22 +26,26 @@ struct Daemon {
         let access = try AccessControl(tokenFile: settings.tokenFile, log: log)
         let endpoint = try Endpoint(settings: settings, manager: manager)
         try ExposureRule.check(endpoint.address, hasTokens: access.isRestricted)
+        let hooks = try HookSetup(settings)
         let store = try await StoreOpening.open(settings.data, log: log)
         let daemon = Daemon(
-            settings: settings, manager: manager, log: log, access: access, store: store)
+            settings: settings, manager: manager, log: log, access: access, store: store,
+            hooks: hooks)
         try await daemon.serve(at: endpoint, until: signals)
     }
 
     private init(
         settings: Settings, manager: ServiceManager, log: Logger, access: AccessControl,
-        store: any Store
+        store: any Store, hooks: HookSetup
     ) {
         self.settings = settings
         self.manager = manager
         self.log = log
         self.access = access
         self.store = store
-        service = SessionService(store: store, limits: settings.limits, metrics: registry)
+        self.hooks = hooks
+        service = SessionService(
+            store: store, limits: settings.limits, metrics: registry, hooking: hooks.hooking)
         registry.gauge(
             "lbfgsd_build_info", help: "Always 1; its label tells the version.",
             labels: [("version", Version.current)]
@@ -101,6 +107,12 @@ struct Daemon {
                 }
             }
         ]
+        if hooks.targets.isEnabled {
+            let dispatcher = WebhookDispatcher(
+                store: store, service: service, targets: hooks.targets, registry: registry,
+                log: log)
+            chores.append(Task { [wakes = hooks.wakes] in await dispatcher.run(wakes: wakes) })
+        }
         if let limit = manager.watchdogSeconds {
             let watchdog = Watchdog(
                 limitSeconds: limit, manager: manager, request: SelfRequest(server: server),

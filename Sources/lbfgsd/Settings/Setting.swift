@@ -8,6 +8,7 @@ struct Setting: Sendable {
         case storage = "Storage"
         case connections = "Connections"
         case sessions = "Sessions"
+        case hooks = "Hooks"
         case operation = "Logging and shutdown"
     }
 

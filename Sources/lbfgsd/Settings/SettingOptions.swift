@@ -10,13 +10,16 @@ struct SettingOptions: ParsableArguments {
     private var connections: SectionOptions<InConnections>
     @OptionGroup(title: Setting.Section.sessions.rawValue)
     private var sessions: SectionOptions<InSessions>
+    @OptionGroup(title: Setting.Section.hooks.rawValue)
+    private var hooks: SectionOptions<InHooks>
     @OptionGroup(title: Setting.Section.operation.rawValue)
     private var operation: SectionOptions<InOperation>
 
     /// What was given, by the setting's name.
     var given: [String: String] {
         let parts = [
-            access.given, storage.given, connections.given, sessions.given, operation.given,
+            access.given, storage.given, connections.given, sessions.given, hooks.given,
+            operation.given,
         ]
         return parts.reduce(into: [:]) { $0.merge($1) { first, _ in first } }
     }
@@ -73,4 +76,5 @@ private enum InAccess: SectionMarker { static let section = Setting.Section.acce
 private enum InStorage: SectionMarker { static let section = Setting.Section.storage }
 private enum InConnections: SectionMarker { static let section = Setting.Section.connections }
 private enum InSessions: SectionMarker { static let section = Setting.Section.sessions }
+private enum InHooks: SectionMarker { static let section = Setting.Section.hooks }
 private enum InOperation: SectionMarker { static let section = Setting.Section.operation }

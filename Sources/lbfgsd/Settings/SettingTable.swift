@@ -10,7 +10,7 @@ extension Setting {
             is required. Not used when systemd passes a socket.
             """),
         Setting(
-            "token-file", \.tokenFile, .optionalFile, in: .access,
+            "token-file", \.tokenFile, .optionalFile(example: "/etc/lbfgsd/tokens"), in: .access,
             """
             File of bearer tokens, one a line, at least 16 characters each; # begins a comment. \
             With it, every call under /v1 needs one of them. SIGHUP reads it again.
@@ -85,6 +85,24 @@ extension Setting {
             """
             Evaluations between snapshots of a session. A lower number makes it load faster after \
             a crash, and write more.
+            """),
+        Setting(
+            "webhook-hosts", \.webhookHosts, .list(example: "hooks.example.com"), in: .hooks,
+            """
+            Hosts that webhooks may be sent to, over https: a name, *.name for all below it, with \
+            a port if it is another one; http://name allows http. Without any, webhooks are off.
+            """),
+        Setting(
+            "webhook-networks", \.webhookNetworks, .list(example: "10.1.0.0/16"), in: .hooks,
+            """
+            Networks that connections for webhooks may be made to although they aren't public: \
+            loopback, private and link-local addresses are refused otherwise, whatever the name.
+            """),
+        Setting(
+            "hook-file", \.hookFile, .optionalFile(example: "/etc/lbfgsd/hooks.json"), in: .hooks,
+            """
+            JSON list of hooks on every session, each as a client would register it; an observing \
+            one must have its secret.
             """),
         Setting(
             "log-level", \.logLevel, .choice, in: .operation,

@@ -27,6 +27,10 @@ struct Settings: Sendable {
     var idleEvictionSeconds = Int(Limits().idleSeconds)
     var snapshotInterval = Limits().snapshotIntervalEvaluations
 
+    var webhookHosts: [String] = []
+    var webhookNetworks: [String] = []
+    var hookFile: String?
+
     var logLevel = LogLevel.info
     var logForm = LogFormChoice.auto
     var shutdownTimeoutSeconds = 10

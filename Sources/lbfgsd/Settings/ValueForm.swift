@@ -83,10 +83,27 @@ extension ValueForm<DataLocation> {
 
 extension ValueForm<String?> {
     /// A file that need not be named.
-    static let optionalFile = ValueForm(
-        placeholder: "file", requirement: "the name of a file", isText: true,
-        example: "/etc/lbfgsd/tokens",
-        read: { $0.isEmpty ? nil : .some($0) }, show: { $0 ?? "" })
+    static func optionalFile(example: String) -> ValueForm {
+        ValueForm(
+            placeholder: "file", requirement: "the name of a file", isText: true,
+            example: example, read: { $0.isEmpty ? nil : .some($0) }, show: { $0 ?? "" })
+    }
+}
+
+extension ValueForm<[String]> {
+    /// Words with commas between them.
+    static func list(example: String) -> ValueForm {
+        ValueForm(
+            placeholder: "list", requirement: "a list of words with commas between them",
+            isText: true, example: example,
+            read: { text in
+                let words = text.split(separator: ",", omittingEmptySubsequences: false).map {
+                    String($0.trimmingPrefix(" "))
+                }
+                return words.contains { $0.isEmpty || $0.contains(" ") } ? nil : words
+            },
+            show: { $0.joined(separator: ",") })
+    }
 }
 
 extension ValueForm
