@@ -85,15 +85,15 @@ extension Session {
         _ precondition: Precondition
     ) async throws(Refusal) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
+            guard number == state.pendingEvaluation else {
+                return try await tellShardAgain(shard, of: number, request)
+            }
             let result: ShardResult
             switch request {
             case .evaluated(let loss, let gradient):
                 result = .evaluated(loss: loss, gradient: try state.flatGradient(gradient))
             case .failed(let reason):
                 result = .failed(reason: reason)
-            }
-            guard number == state.pendingEvaluation else {
-                return try await tellShardAgain(shard, of: number, result.digest)
             }
             guard shard < state.shards.count ?? 1 else {
                 throw .notFound(.shard, id: "\(shard)")
@@ -130,7 +130,7 @@ extension Session {
     }
 
     private func tellShardAgain(
-        _ shard: Int, of number: EvaluationNumber, _ digest: Digest
+        _ shard: Int, of number: EvaluationNumber, _ request: TellRequest
     ) async throws(SessionError) -> Outcome<Turn> {
         let pending = state.pendingEvaluation
         guard number >= 1, number <= state.scalars.evaluationsAsked else {
@@ -145,7 +145,17 @@ extension Session {
         guard let record else { throw .evaluationClosed(number, pending: pending) }
         let digests = record.outcome.split(separator: " ")
         guard digests.indices.contains(shard) else { throw .notFound(.shard, id: "\(shard)") }
-        guard digests[shard] == "\(digest)" else { throw .alreadyTold(number) }
+        let results: [ShardResult]
+        switch request {
+        case .evaluated(let loss, let gradient):
+            results = try state.pastGradients(gradient).map {
+                .evaluated(loss: loss, gradient: $0)
+            }
+        case .failed(let reason): results = [.failed(reason: reason)]
+        }
+        guard results.contains(where: { digests[shard] == "\($0.digest)" }) else {
+            throw .alreadyTold(number)
+        }
         return Outcome(turn, isReplay: true)
     }
 

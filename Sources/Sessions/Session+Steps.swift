@@ -26,15 +26,15 @@ extension Session {
         _ number: EvaluationNumber, _ request: TellRequest, _ precondition: Precondition
     ) async throws(Refusal) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
+            guard number == state.pendingEvaluation else {
+                return try await tellAgain(number, request)
+            }
             let result: EvaluationResult
             switch request {
             case .evaluated(let loss, let gradient):
                 result = .evaluated(loss: loss, gradient: try state.gradient(gradient))
             case .failed(let reason):
                 result = .failed(reason: reason)
-            }
-            guard number == state.pendingEvaluation else {
-                return try await tellAgain(number, result)
             }
             try check(precondition)
             try checkNoHookCalled()
@@ -48,7 +48,7 @@ extension Session {
 
     /// An evaluation that isn't pending: told before, closed, or not reached yet.
     private func tellAgain(
-        _ number: EvaluationNumber, _ result: EvaluationResult
+        _ number: EvaluationNumber, _ request: TellRequest
     ) async throws(SessionError) -> Outcome<Turn> {
         let pending = state.pendingEvaluation
         guard number >= 1, number <= state.scalars.evaluationsAsked else {
@@ -61,9 +61,16 @@ extension Session {
             throw SessionError(error, session: id)
         }
         guard let told else { throw .evaluationClosed(number, pending: pending) }
-        guard told.resultDigest == result.digest(payload: result.payload) else {
-            throw .alreadyTold(number)
+        let results: [EvaluationResult]
+        switch request {
+        case .evaluated(let loss, let gradient):
+            results = try state.pastGradients(gradient).map {
+                .evaluated(loss: loss, gradient: Vector($0, as: state.dtype))
+            }
+        case .failed(let reason): results = [.failed(reason: reason)]
         }
+        guard results.contains(where: { told.resultDigest == $0.digest(payload: $0.payload) })
+        else { throw .alreadyTold(number) }
         return Outcome(turn, isReplay: true)
     }
 

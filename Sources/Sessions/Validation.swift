@@ -259,7 +259,28 @@ extension SessionState {
             }
             return values
         case .named(let gradients):
-            return try assembled(gradients, field: "gradients", isComplete: false)
+            return try assembled(
+                gradients, of: layout.parameters[...], field: "gradients", isComplete: false)
+        }
+    }
+
+    /// What a gradient for an evaluation that is past can have been: told when fewer groups had
+    /// joined, or of any length, which comparing it will show to be right or wrong.
+    func pastGradients(_ input: GradientInput) throws(SessionError) -> [[Double]] {
+        switch input {
+        case .flat(let values): return [values]
+        case .named(let gradients):
+            var found: [[Double]] = []
+            for group in layout.groups.reversed() {
+                let specs = layout.parameters[..<group.parameters.upperBound]
+                let known = gradients.filter { name, _ in
+                    specs.enumerated().contains { name == $1.name ?? String($0) }
+                }
+                if known.count < gradients.count && !found.isEmpty { break }
+                found.append(
+                    try assembled(gradients, of: specs, field: "gradients", isComplete: false))
+            }
+            return found
         }
     }
 
@@ -276,7 +297,9 @@ extension SessionState {
         case .named(let named):
             field = "params"
             values = Vector(
-                try assembled(named, field: field, isComplete: true), as: dtype)
+                try assembled(
+                    named, of: layout.parameters[...], field: field, isComplete: true),
+                as: dtype)
         }
         guard values.isFinite else { throw .invalid([notFinite(field, dtype)]) }
         return values
@@ -288,13 +311,14 @@ extension SessionState {
 
     /// Puts named tensors in parameter order. Parameters without a name are named "0", "1" ...
     private func assembled(
-        _ named: [String: [Double]?], field: String, isComplete: Bool
+        _ named: [String: [Double]?], of specs: ArraySlice<ParameterSpec>, field: String,
+        isComplete: Bool
     ) throws(SessionError) -> [Double] {
         var errors: [FieldError] = []
         var flat: [Double] = []
         flat.reserveCapacity(layout.count)
         var unknown = Set(named.keys)
-        for (index, spec) in layout.parameters.enumerated() {
+        for (index, spec) in specs.enumerated() {
             let name = spec.name ?? String(index)
             unknown.remove(name)
             if let values = named[name] ?? nil {

@@ -51,7 +51,7 @@ class Ledger:
 
     role: str
     expected_trace: list[tuple]
-    acknowledged: list[tuple[int, bytes]] = field(default_factory=list)
+    acknowledged: list[tuple[int, str, bytes]] = field(default_factory=list)
 
 
 class VictimApi(PatientApi):
@@ -69,9 +69,9 @@ class VictimApi(PatientApi):
     def answered(self, response: requests.Response, method: str, tries: int) -> None:
         self.chaos.count(response, method, tries)
 
-    def told(self, session: str, number: int, body: bytes) -> None:
+    def told(self, session: str, number: int, path: str, body: bytes) -> None:
         with self.chaos.lock:
-            self.chaos.ledgers[session].acknowledged.append((number, body))
+            self.chaos.ledgers[session].acknowledged.append((number, path, body))
 
     def begun(self, session: str, role: str) -> None:
         with self.chaos.lock:
@@ -207,7 +207,7 @@ class Chaos:
         self.counts["kills"] += 1
         self.counts[f"kills {when}"] += 1
 
-    def _check(self, known: dict[str, list[tuple[int, bytes]]]) -> None:
+    def _check(self, known: dict[str, list[tuple[int, str, bytes]]]) -> None:
         """All that was acknowledged before the kill is there, once, in order, as it was told."""
         client = requests.Session()
         newest = list(known)[-CHECKED:]
@@ -228,12 +228,12 @@ class Chaos:
                     f"instead of the beginning of {ledger.expected_trace}"
                 )
             there = Counter(point["evaluation"] for point in trace_points(response.json()))
-            if lost := [number for number, _ in acknowledged if there[number] != 1]:
+            if lost := [number for number, *_ in acknowledged if there[number] != 1]:
                 raise Broken(f"results of {session} that got a 2xx are lost: {lost}")
             if acknowledged:
-                number, body = acknowledged[-1]
+                number, path, body = acknowledged[-1]
                 again = client.put(
-                    f"{url}/evaluations/{number}/result",
+                    self.victim.url + path,
                     data=body,
                     headers={"Content-Type": "application/json"},
                     timeout=REQUEST_SECONDS,

@@ -28,7 +28,18 @@ ACTIONS = (
     "failed",
     "not a number",
 )
-IDLE_ACTIONS = ("parameters", "state dict", "checkpoint", "fork")
+IDLE_ACTIONS = (
+    "parameters",
+    "state dict",
+    "checkpoint",
+    "fork",
+    "group",
+    "freeze",
+    "hook",
+    "unhook",
+)
+# Long enough that no default applies while the daemon is being killed.
+HOOK_SECONDS = 3600
 IDLE_ACTION_SHARE = 0.3
 ACTION_SHARE = 0.15
 FORK_TELLS = 8
@@ -45,7 +56,7 @@ class Api(Protocol):
         key: str | None = None,
         allowed: tuple[int, ...] = (),
     ): ...
-    def told(self, session: str, number: int, body: bytes) -> None: ...
+    def told(self, session: str, number: int, path: str, body: bytes) -> None: ...
     def begun(self, session: str, role: str) -> None: ...
     def ending(self, session: str) -> None: ...
 
@@ -85,11 +96,20 @@ class Script:
             for count in range(1, self.tells)
             if chance.random() < IDLE_ACTION_SHARE
         }
+        self.shards = chance.choice([None, None, 2, 3])
         self.deletes_forks = chance.random() < 0.3
+
+    def evaluate(self, x) -> tuple[float, np.ndarray]:
+        """The function, and a bowl for each parameter that joined."""
+        x = np.asarray(x, dtype=float)
+        loss, gradient = self.fun(x[: len(self.start)])
+        joined = x[len(self.start) :] - 1
+        return float(loss + 0.5 * (joined @ joined)), np.append(gradient, joined)
 
     def __str__(self) -> str:
         return (
             f"script {self.name}: n {len(self.start)}, {self.dtype}, {self.options}, "
+            f"shards {self.shards}, "
             f"{self.actions}, while idle {self.idle_actions}"
         )
 
@@ -102,6 +122,7 @@ class Life:
         self.session, self.role, self.count, self.posts = "", "original", 0, 0
         self.checkpoints: list[str] = []
         self.forks = self.forks_deleted = 0
+        self.hook: str | None = None
 
     def run(self) -> None:
         created = self.post(
@@ -110,6 +131,7 @@ class Life:
                 "x0": self.script.start,
                 "dtype": self.script.dtype,
                 "options": self.script.options,
+                "shards": self.script.shards,
                 "labels": {"script": self.script.name},
             },
         )
@@ -120,6 +142,8 @@ class Life:
             if turn["state"] == "evaluating":
                 turn = self.answer(turn)
                 turn = self.act(self.script.actions, turn, "evaluating")
+            elif turn["state"] == "awaiting_hook":
+                turn = self.answer_hook(turn)
             else:
                 turn = self.begin()
             turn = self.act(self.script.idle_actions, turn, "idle")
@@ -151,11 +175,44 @@ class Life:
     def answer(self, turn: dict, told: dict | None = None) -> dict:
         self.count += 1
         if told is None:
-            loss, gradient = self.script.fun(numbers(turn["evaluation"]["x"]))
-            told = {"loss": loss, "gradient": np.asarray(gradient).tolist()}
-        number, body = turn["evaluation"]["number"], encode(told)
-        answer = self.api.call("PUT", self.path(f"/evaluations/{number}/result"), body)
-        self.api.told(self.session, number, body)
+            loss, gradient = self.script.evaluate(numbers(turn["evaluation"]["x"]))
+            told = {"loss": loss, "gradient": gradient.tolist()}
+        evaluation = turn["evaluation"]
+        if "shards" in evaluation:
+            return self.answer_in_shards(turn, told)
+        return self.tell(evaluation["number"], "result", told)
+
+    def tell(self, number: int, what: str, told: dict, is_last: bool = True) -> dict:
+        path, body = self.path(f"/evaluations/{number}/{what}"), encode(told)
+        answer = self.api.call("PUT", path, body)
+        if is_last:
+            self.api.told(self.session, number, path, body)
+        return self.seen(answer.json())
+
+    def answer_in_shards(self, turn: dict, told: dict) -> dict:
+        """Equal parts in an order of the script's, sometimes after some were dropped."""
+        number, count = turn["evaluation"]["number"], turn["evaluation"]["shards"]["count"]
+        chance = random.Random(f"{self.script.name}/{self.count}")
+        if "gradient" in told:
+            gradient = [v / count for v in told["gradient"]]
+            told = {"loss": told["loss"] / count, "gradient": gradient}
+        if chance.random() < 0.2:
+            dropped = chance.randrange(count)
+            if dropped not in turn["evaluation"]["shards"]["delivered"]:
+                self.tell(number, f"shards/{dropped}", {"failed": "dropped"}, is_last=False)
+            self.seen(self.post(self.path("/zero-grad")))
+            turn = self.ask()
+        left = [i for i in range(count) if i not in turn["evaluation"]["shards"]["delivered"]]
+        chance.shuffle(left)
+        for shard in left:
+            turn = self.tell(number, f"shards/{shard}", told, is_last=shard == left[-1])
+        return turn
+
+    def answer_hook(self, turn: dict) -> dict:
+        iterations = 1 + self.count % 5
+        number = turn["hook_call"]["number"]
+        body = encode({"options": {"max_iter": iterations}})
+        answer = self.api.call("PUT", self.path(f"/hook-calls/{number}/answer"), body)
         return self.seen(answer.json())
 
     # Actions
@@ -183,7 +240,11 @@ class Life:
             return self.answer(turn, {"failed": "as the script wants it"})
         elif action == "not a number":
             return self.answer(
-                turn, {"loss": float("nan"), "gradient": [float("nan")] * len(self.script.start)}
+                turn,
+                {
+                    "loss": float("nan"),
+                    "gradient": [float("nan")] * len(turn["evaluation"]["x"]),
+                },
             )
         elif action == "parameters":
             document = self.get("/params")
@@ -193,6 +254,23 @@ class Life:
         elif action == "state dict":
             self.api.call("PUT", self.path("/state-dict"), encode(self.get("/state-dict")))
             return self.ask()
+        elif action == "group":
+            group = {"params": [{"shape": [2], "values": [0.5, -0.5]}]}
+            self.observe(self.role, "group", self.post(self.path("/param-groups"), group))
+            return self.ask()
+        elif action == "freeze":
+            is_frozen = not self.get("/param-groups/0")["frozen"]
+            body = encode({"frozen": is_frozen})
+            answer = self.api.call("PATCH", self.path("/param-groups/0"), body)
+            self.observe(self.role, "freeze", answer.json())
+            return self.ask()
+        elif action == "hook" and self.role == "original" and not self.hook:
+            hook = {"event": "step.pre", "kind": "intercept", "deadline_seconds": HOOK_SECONDS}
+            self.hook = self.post(self.path("/hooks"), hook)["id"]
+            self.observe(self.role, "hook", self.hook)
+        elif action == "unhook" and self.role == "original" and self.hook:
+            self.api.call("DELETE", self.path(f"/hooks/{self.hook}"), allowed=(404,))
+            self.hook = None
         return turn
 
     def live_in_fork(self, checkpoint: str) -> None:
@@ -236,7 +314,11 @@ def normal(turn: dict) -> tuple:
     """A turn without what differs between two daemons, its point bit for bit."""
     if turn["state"] == "evaluating":
         pending = turn["evaluation"]
-        return "evaluating", turn["step"], pending["number"], bits(numbers(pending["x"]))
+        told = pending.get("shards")
+        return "evaluating", turn["step"], pending["number"], told, bits(numbers(pending["x"]))
+    if turn["state"] == "awaiting_hook":
+        call = {name: v for name, v in turn["hook_call"].items() if name != "deadline"}
+        return "awaiting_hook", turn["step"], call, bits(numbers(turn["x"]))
     return "idle", turn["step"], turn.get("result"), bits(numbers(turn["x"]))
 
 

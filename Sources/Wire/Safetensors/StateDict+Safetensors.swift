@@ -52,14 +52,12 @@ extension StateDict {
     private mutating func take(
         _ tensor: Safetensors.Tensor, _ lists: inout TensorLists
     ) throws(WireError) {
-        if groups.indices.contains(where: { tensor.name == "param_groups.\($0).lr" }) {
-            let rate = try tensor.scalar()
-            guard rate == options.lr ?? rate else {
-                throw .invalid(
-                    tensor.name, "differs from others: options are the same for all groups")
+        let parts = tensor.name.split(separator: ".", omittingEmptySubsequences: false)
+        if parts.count == 3, parts[0] == "param_groups", parts[2] == "lr" {
+            guard let group = listIndex(parts[1]), group < groups.count else {
+                throw tensor.isNotKnown
             }
-            options.lr = rate
-            return
+            return try take(rate: tensor)
         }
         guard tensor.name.hasPrefix(TorchState<Double>.place) else { throw tensor.isNotKnown }
         guard state != nil else {
@@ -74,6 +72,21 @@ extension StateDict {
         case let element: try lists.append(tensor, as: element)
         }
     }
+
+    private mutating func take(rate tensor: Safetensors.Tensor) throws(WireError) {
+        let rate = try tensor.scalar()
+        if let given = options.lr, given != rate {
+            throw .invalid(
+                tensor.name, "differs from others: options are the same for all groups")
+        }
+        options.lr = rate
+    }
+}
+
+/// An index as Swift writes it: 03 isn't 3 too.
+private func listIndex(_ text: Substring) -> Int? {
+    guard let index = Int(text), index >= 0, String(index) == text else { return nil }
+    return index
 }
 
 extension TorchState<Double> {
@@ -149,9 +162,7 @@ private struct TensorLists {
         _ tensor: Safetensors.Tensor, as element: Substring
     ) throws(WireError) {
         let parts = element.split(separator: ".", omittingEmptySubsequences: false)
-        // The index as Swift writes it, or 03 would be 3 too.
-        guard parts.count == 2, let index = Int(parts[1]), index >= 0, String(index) == parts[1],
-            lists[String(parts[0])] != nil
+        guard parts.count == 2, let index = listIndex(parts[1]), lists[String(parts[0])] != nil
         else { throw tensor.isNotKnown }
         lists[String(parts[0])]?[index] = tensor
     }
