@@ -130,8 +130,8 @@ def test_an_empty_variable_counts_as_unset():
 
 def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path):
     file = tmp_path / "lbfgsd.yaml"
-    # Any word is a file or a directory, so these two take a list for nonsense, in the file alone.
-    any_word = {"token-file", "data"}
+    # Any word is a file or a directory, so these take a list for nonsense, in the file alone.
+    any_word = {"token-file", "data", "hook-file"}
     for key in known_settings():
         variable = "LBFGSD_" + key.upper().replace("-", "_")
         if key not in any_word:
@@ -275,7 +275,11 @@ def test_the_example_configuration_names_every_setting_and_is_valid_when_uncomme
         assert "LBFGSD_" + key.upper().replace("-", "_") in example
     file = tmp_path / "lbfgsd.yaml"
     file.write_text("\n".join(lines))
-    result = run("check-config", "--config", file, "--token-file", token_file)
+    hooks = tmp_path / "hooks.json"
+    hooks.write_text("[]")
+    result = run(
+        "check-config", "--config", file, "--token-file", token_file, "--hook-file", hooks
+    )
     assert result.returncode == 0, result.stderr
 
 

@@ -87,13 +87,13 @@ extension Setting {
             a crash, and write more.
             """),
         Setting(
-            "webhook-hosts", \.webhookHosts, .list(example: "hooks.example.com"), in: .hooks,
+            "webhook-hosts", \.webhookHosts, .webhookHosts, in: .hooks,
             """
             Hosts that webhooks may be sent to, over https: a name, *.name for all below it, with \
             a port if it is another one; http://name allows http. Without any, webhooks are off.
             """),
         Setting(
-            "webhook-networks", \.webhookNetworks, .list(example: "10.1.0.0/16"), in: .hooks,
+            "webhook-networks", \.webhookNetworks, .webhookNetworks, in: .hooks,
             """
             Networks that connections for webhooks may be made to although they aren't public: \
             loopback, private and link-local addresses are refused otherwise, whatever the name.

@@ -1,4 +1,5 @@
 internal import Telemetry
+internal import Webhooks
 
 /// How one kind of value is written: read from text, shown as text, and described in words.
 struct ValueForm<Value>: Sendable {
@@ -91,16 +92,24 @@ extension ValueForm<String?> {
 }
 
 extension ValueForm<[String]> {
-    /// Words with commas between them.
-    static func list(example: String) -> ValueForm {
+    static let webhookHosts = list(
+        requirement: "a list of hosts with commas between them", example: "hooks.example.com",
+        isRight: { (try? WebhookTargets(hosts: $0)) != nil })
+
+    static let webhookNetworks = list(
+        requirement: "a list of addresses and networks with commas between them",
+        example: "10.1.0.0/16",
+        isRight: { (try? WebhookTargets(hosts: [], networks: $0)) != nil })
+
+    private static func list(
+        requirement: String, example: String,
+        isRight: @escaping @Sendable ([String]) -> Bool
+    ) -> ValueForm {
         ValueForm(
-            placeholder: "list", requirement: "a list of words with commas between them",
-            isText: true, example: example,
+            placeholder: "list", requirement: requirement, isText: true, example: example,
             read: { text in
-                let words = text.split(separator: ",", omittingEmptySubsequences: false).map {
-                    String($0.trimmingPrefix(" "))
-                }
-                return words.contains { $0.isEmpty || $0.contains(" ") } ? nil : words
+                let words = text.split(separator: ",").map { String($0.trimmingPrefix(" ")) }
+                return isRight(words) ? words : nil
             },
             show: { $0.joined(separator: ",") })
     }
