@@ -71,8 +71,8 @@ extension Optimizer {
         for (name, vector) in snapshot.vectors where vector.count != x.count {
             throw .wrongLength(name, expected: x.count, got: vector.count)
         }
-        for pair in snapshot.pairs where pair.s.count != x.count {
-            throw .wrongLength("pair/\(pair.number)", expected: x.count, got: pair.s.count)
+        for pair in snapshot.pairs where pair.count != x.count {
+            throw .wrongLength("pair/\(pair.number)", expected: x.count, got: pair.count)
         }
         let scalars = snapshot.scalars
         options = scalars.options

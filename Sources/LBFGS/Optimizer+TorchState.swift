@@ -90,7 +90,9 @@ extension Optimizer {
         gradient = []
         gradientNormInf = .infinity
         let pairs = zip(state?.oldStps ?? [], state?.oldDirs ?? []).map { (s: $0, y: $1) }
-        history.replace(with: pairs, initialScale: state?.hDiag ?? 1)
+        history.replace(
+            with: pairs, initialScale: state?.hDiag ?? 1,
+            dtype: options.historyDType ?? Scalar.historyDType)
     }
 
     private func check(_ state: TorchState<Scalar>) throws(TorchStateError) {

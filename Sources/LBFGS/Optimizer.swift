@@ -87,6 +87,7 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var trialGradients: [Int: [Scalar]] = [:]
     /// The point of the lowest loss, when `bestLocation` says so.
     var bestPoint: [Scalar] = []
+    var buffers = Buffers()
 
     /// - Precondition: there is at least one parameter, and all are finite.
     public init(_ parameters: [Scalar], options: Options = Options()) throws(OptionError) {
@@ -161,23 +162,22 @@ extension Optimizer {
     /// - Precondition: a step runs, and the gradient has as many numbers as the parameters.
     public mutating func advance(loss: Double, gradient: [Scalar]) -> Directive {
         precondition(gradient.count == parameters.count, "\(gradient.count) numbers")
-        guard loss.isFinite, Scalar.isFinite(gradient) else {
-            return advanceInfeasible(loss: loss)
-        }
+        let inspection = inspect(gradient)
+        guard loss.isFinite, inspection.isFinite else { return advanceInfeasible(loss: loss) }
         countEvaluation()
         switch phase {
         case .idle:
             preconditionFailure("no step runs")
         case .opening:
             progress.lossBefore = loss
-            return arrive(loss: loss, gradient: gradient, isOpening: true)
+            return arrive(loss: loss, gradient: gradient, inspection, isOpening: true)
         case .moving(let stepLength):
             leave(for: trialPoint, stepLength: stepLength, loss: loss)
-            return arrive(loss: loss, gradient: gradient, isOpening: false)
+            return arrive(loss: loss, gradient: gradient, inspection, isOpening: false)
         case .searching(var search):
             let stepLength = search.pendingStepLength
-            noteTrial(loss: loss, gradient: gradient, stepLength: stepLength)
-            let next = search.advance(loss: loss, slope: Scalar.dot(gradient, direction))
+            noteTrial(loss: loss, inspection, stepLength: stepLength)
+            let next = search.advance(loss: loss, slope: inspection.slope)
             trialGradients[search.trials] = gradient
             return follow(next, of: search)
         }
@@ -235,11 +235,11 @@ extension Optimizer {
 
     /// A new current point has its loss and gradient.
     private mutating func arrive(
-        loss: Double, gradient: [Scalar], isOpening: Bool
+        loss: Double, gradient: [Scalar], _ inspection: Inspection, isOpening: Bool
     ) -> Directive {
         self.loss = loss
         self.gradient = gradient
-        gradientNormInf = Scalar.normInf(gradient)
+        gradientNormInf = inspection.normInf
         if loss <= progress.bestLoss {
             progress.bestLoss = loss
             progress.bestGradientNormInf = gradientNormInf
@@ -257,27 +257,21 @@ extension Optimizer {
     private mutating func beginIteration() -> Directive {
         progress.iterations += 1
         iterationCount += 1
+        let slope: Double
+        let lr = progress.options.lr
         if iterationCount == 1 {
             history.removeAll()
             direction = Scalar.scaled(gradient, by: -1)
+            directionNormInf = gradientNormInf
+            slope = Scalar.dot(gradient, direction)
+            stepLength = min(1, 1 / Scalar.norm1(gradient)) * lr
         } else {
-            if !previousGradient.isEmpty {
-                history.offer(
-                    s: Scalar.scaled(direction, by: stepLength),
-                    y: Scalar.difference(gradient, previousGradient),
-                    sizeMax: progress.options.historySize)
-            }
-            let (newDirection, newAlphas) = history.direction(gradient: gradient)
-            direction = newDirection
-            alphas = newAlphas
+            learn()
+            slope = direct(firstStepLength: lr)
+            stepLength = lr
         }
-        directionNormInf = Scalar.normInf(direction)
         previousGradient = gradient
         previousLoss = loss
-
-        let lr = progress.options.lr
-        stepLength = iterationCount == 1 ? min(1, 1 / Scalar.norm1(gradient)) * lr : lr
-        let slope = Scalar.dot(gradient, direction)
         guard directionNormInf.isFinite, slope.isFinite else {
             stepLength = 0
             return finish(.nonFinite)
@@ -290,8 +284,7 @@ extension Optimizer {
     }
 
     private mutating func move() -> Directive {
-        trialPoint = Scalar.moved(parameters, along: direction, by: stepLength)
-        guard Scalar.isFinite(trialPoint) else {
+        guard placeTrial(at: stepLength) else {
             stepLength = 0
             return finish(.nonFinite)
         }
@@ -321,8 +314,7 @@ extension Optimizer {
         while true {
             switch directive {
             case .evaluate(let stepLength):
-                trialPoint = Scalar.moved(parameters, along: direction, by: stepLength)
-                if Scalar.isFinite(trialPoint) {
+                if placeTrial(at: stepLength) {
                     let retained = search.retainedTrials
                     trialGradients = trialGradients.filter { retained.contains($0.key) }
                     phase = .searching(search)
@@ -354,7 +346,7 @@ extension Optimizer {
             leave(for: destination, stepLength: point.stepLength, loss: point.loss)
             loss = point.loss
             gradient = accepted
-            gradientNormInf = Scalar.normInf(accepted)
+            gradientNormInf = isNewest ? buffers.trialNormInf : Scalar.normInf(accepted)
         }
         trialGradients = [:]
         if search.feasibleTrials == 0 { return finish(.nonFinite) }
@@ -379,7 +371,7 @@ extension Optimizer {
 
     private mutating func finish(_ reason: StopReason) -> Directive {
         phase = .idle
-        trialPoint = parameters
+        dropTrial()
         trialGradients = [:]
         bestPoint = []
         return .finished(
@@ -393,10 +385,13 @@ extension Optimizer {
 // MARK: - The best point of a step
 
 extension Optimizer {
-    private mutating func noteTrial(loss: Double, gradient: [Scalar], stepLength: Double) {
+    private mutating func noteTrial(
+        loss: Double, _ inspection: Inspection, stepLength: Double
+    ) {
+        buffers.trialNormInf = inspection.normInf
         guard loss <= progress.bestLoss else { return }
         progress.bestLoss = loss
-        progress.bestGradientNormInf = Scalar.normInf(gradient)
+        progress.bestGradientNormInf = inspection.normInf
         progress.bestLocation = .trial(stepLength: stepLength)
         bestPoint = []
     }
@@ -415,6 +410,7 @@ extension Optimizer {
         case .current, .kept:
             break
         }
+        swap(&parameters, &buffers.spare)
         parameters = destination
         self.stepLength = stepLength
     }

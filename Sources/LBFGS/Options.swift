@@ -31,6 +31,9 @@ public struct Options: Equatable, Sendable, Codable {
     public var toleranceChange: Double
     /// Curvature pairs kept, each 2n numbers. At least 1; default 100.
     public var historySize: Int
+    /// Precision in which curvature pairs are kept; nil, the default, is that of the parameters.
+    /// A change takes effect with the next step, for pairs that are made from then on.
+    public var historyDType: HistoryDType?
     /// nil moves by `lr` without a search.
     public var lineSearch: LineSearchFunction?
     /// Default `.torch`.
@@ -39,7 +42,8 @@ public struct Options: Equatable, Sendable, Codable {
     public init(
         lr: Double = 1, maxIterations: Int = 20, maxEvaluations: Int? = nil,
         toleranceGradient: Double = 1e-7, toleranceChange: Double = 1e-9, historySize: Int = 100,
-        lineSearch: LineSearchFunction? = nil, mode: Mode = .torch
+        historyDType: HistoryDType? = nil, lineSearch: LineSearchFunction? = nil,
+        mode: Mode = .torch
     ) {
         self.lr = lr
         self.maxIterations = maxIterations
@@ -48,6 +52,7 @@ public struct Options: Equatable, Sendable, Codable {
         self.toleranceGradient = toleranceGradient
         self.toleranceChange = toleranceChange
         self.historySize = historySize
+        self.historyDType = historyDType
         self.lineSearch = lineSearch
         self.mode = mode
     }
