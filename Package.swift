@@ -21,6 +21,7 @@ let package = Package(
     products: [
         .library(name: "LBFGS", targets: ["LBFGS"]),
         .executable(name: "lbfgsd", targets: ["lbfgsd"]),
+        .library(name: "EngineBenchmark", type: .dynamic, targets: ["EngineBenchmark"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -36,10 +37,11 @@ let package = Package(
             // Square roots in debug builds; nothing else would link it for a program of its own.
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]
         ),
+        .target(name: "Parallel", swiftSettings: strict),
         .target(
             name: "Sessions",
             dependencies: [
-                "LBFGS", "Telemetry", .product(name: "Crypto", package: "swift-crypto"),
+                "LBFGS", "Parallel", "Telemetry", .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Sessions"], swiftSettings: strict),
@@ -72,6 +74,9 @@ let package = Package(
             swiftSettings: strict),
 
         .target(
+            name: "EngineBenchmark", dependencies: ["LBFGS", "Parallel"],
+            path: "Benchmarks/engine/EngineBenchmark", swiftSettings: strict),
+        .target(
             name: "TestKit", dependencies: ["LBFGS"], path: "Tests/TestKit",
             swiftSettings: strict),
         .executableTarget(
@@ -79,7 +84,8 @@ let package = Package(
             exclude: ["golden.txt"],
             swiftSettings: strict),
         .testTarget(
-            name: "LBFGSTests", dependencies: ["LBFGS", "TestKit"], exclude: ["Fixtures"],
+            name: "LBFGSTests", dependencies: ["LBFGS", "Parallel", "TestKit"],
+            exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(
             name: "SessionsTests", dependencies: ["Sessions", "TestKit"], swiftSettings: strict),

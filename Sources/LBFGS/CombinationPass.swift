@@ -77,10 +77,10 @@
         // Sound: `length` numbers are there to read, and have room in the strip.
         let values = unsafe gradient + start
         var offset = 0
-        while offset + 8 <= length {
+        while offset &+ 8 <= length {
             unsafe UnsafeMutableRawPointer(strip + offset).storeBytes(
                 of: lanes(values, offset) * scale, as: Lanes.self)
-            offset += 8
+            offset &+= 8
         }
         while offset < length {
             unsafe strip[offset] = unsafe Double(values[offset]) * scale
@@ -119,12 +119,12 @@
         let (s, y) = unsafe (table[index].stepPointer + shift, table[index].changePointer + shift)
         let (a, b) = unsafe (stepWeights[index], changeWeights[index])
         var offset = 0
-        while offset + 2 <= length {
+        while offset &+ 2 <= length {
             let target = unsafe UnsafeMutableRawPointer(strip + offset)
             var sum = unsafe target.loadUnaligned(as: SIMD2<Double>.self)
             unsafe sum += Stored.two(y, offset) * b + Stored.two(s, offset) * a
             unsafe target.storeBytes(of: sum, as: SIMD2<Double>.self)
-            offset += 2
+            offset &+= 2
         }
         if offset < length {
             unsafe strip[offset] += Stored.one(y, offset) * b + Stored.one(s, offset) * a
@@ -149,7 +149,7 @@
         let (a0, a1, a2, a3) = unsafe (a[0], a[1], a[2], a[3])
         let (b0, b1, b2, b3) = unsafe (b[0], b[1], b[2], b[3])
         var offset = 0
-        while offset + 2 <= length {
+        while offset &+ 2 <= length {
             let target = unsafe UnsafeMutableRawPointer(strip + offset)
             var sum = unsafe target.loadUnaligned(as: SIMD2<Double>.self)
             unsafe sum += Stored.two(y0, offset) * b0 + Stored.two(s0, offset) * a0
@@ -157,7 +157,7 @@
             unsafe sum += Stored.two(y2, offset) * b2 + Stored.two(s2, offset) * a2
             unsafe sum += Stored.two(y3, offset) * b3 + Stored.two(s3, offset) * a3
             unsafe target.storeBytes(of: sum, as: SIMD2<Double>.self)
-            offset += 2
+            offset &+= 2
         }
         if offset < length {
             var sum = unsafe strip[offset]
@@ -178,17 +178,18 @@
         // the trial point.
         let (g, d) = unsafe (gradient + start, direction + start)
         var offset = 0
-        while offset + 16 <= length {
-            let first = unsafe eight(strip + offset, d + offset, start + offset, &ride)
+        while offset &+ 16 <= length {
+            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &ride)
             unsafe ride.even += lanes(g, offset) * first
-            let second = unsafe eight(strip + offset + 8, d + offset + 8, start + offset + 8, &ride)
-            unsafe ride.odd += lanes(g, offset + 8) * second
-            offset += 16
+            let second = unsafe eight(
+                strip + (offset &+ 8), d + (offset &+ 8), start &+ offset + 8, &ride)
+            unsafe ride.odd += lanes(g, offset &+ 8) * second
+            offset &+= 16
         }
-        if offset + 8 <= length {
-            let first = unsafe eight(strip + offset, d + offset, start + offset, &ride)
+        if offset &+ 8 <= length {
+            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &ride)
             unsafe ride.even += lanes(g, offset) * first
-            offset += 8
+            offset &+= 8
         }
         for lane in 0..<length - offset {
             let at = offset + lane

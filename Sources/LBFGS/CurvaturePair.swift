@@ -6,8 +6,8 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
     public internal(set) var number: Int
     /// What the numbers of `octets` are.
     public internal(set) var dtype: HistoryDType
-    /// s, then y, in the machine's byte order (little-endian wherever the engine runs).
-    public internal(set) var octets: [UInt8]
+    /// s, then y, in the machine's byte order.
+    var octets: [UInt8]
     /// s_i.y of the pairs that were kept when this one was made, oldest first, and its own last.
     public internal(set) var sy: [Double]
     /// y_i.y of the same pairs.
@@ -15,7 +15,7 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
 
     /// - Precondition: `octets` holds two vectors of equal counts, and `sy` and `yy` have equal
     ///   counts of at least 1.
-    public init(number: Int, dtype: HistoryDType, octets: [UInt8], sy: [Double], yy: [Double]) {
+    init(number: Int, dtype: HistoryDType, octets: [UInt8], sy: [Double], yy: [Double]) {
         precondition(octets.count.isMultiple(of: 2 * dtype.size))
         precondition(sy.count == yy.count && !sy.isEmpty)
         self.number = number
@@ -23,6 +23,30 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
         self.octets = octets
         self.sy = sy
         self.yy = yy
+    }
+
+    /// Rounds s and y to `dtype`.
+    /// - Precondition: `s` and `y` have equal counts, and `sy` and `yy` have, at least 1.
+    public init(
+        number: Int, dtype: HistoryDType = Scalar.historyDType, s: [Scalar], y: [Scalar],
+        sy: [Double], yy: [Double]
+    ) {
+        precondition(s.count == y.count)
+        self.init(number: number, dtype: dtype, octets: packed(s, y, as: dtype), sy: sy, yy: yy)
+    }
+
+    /// From numbers in little-endian order.
+    public init(
+        number: Int, dtype: HistoryDType, littleEndianOctets: [UInt8], sy: [Double], yy: [Double]
+    ) {
+        self.init(
+            number: number, dtype: dtype,
+            octets: swappedUnlessLittleEndian(littleEndianOctets, size: dtype.size), sy: sy, yy: yy)
+    }
+
+    /// s, then y, in little-endian order.
+    public var littleEndianOctets: [UInt8] {
+        swappedUnlessLittleEndian(octets, size: dtype.size)
     }
 
     /// Numbers that s has, and y.
@@ -49,6 +73,15 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
         case .bfloat16: return read(BFloat16.self)
         }
     }
+}
+
+private func swappedUnlessLittleEndian(_ octets: [UInt8], size: Int) -> [UInt8] {
+    if UInt16(1).littleEndian == 1 { return octets }
+    var swapped = octets
+    for start in stride(from: 0, to: octets.count, by: size) {
+        swapped[start..<start + size].reverse()
+    }
+    return swapped
 }
 
 /// Packs s and y, each number rounded to `dtype`.

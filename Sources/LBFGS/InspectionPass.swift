@@ -20,22 +20,22 @@
         var offset = block * blockLength
         // Sound: every index stays below `count`, which both vectors have.
         let d = unsafe direction ?? gradient
-        while offset + 16 <= end {
-            let (g0, g1) = unsafe (lanes(gradient, offset), lanes(gradient, offset + 8))
+        while offset &+ 16 <= end {
+            let (g0, g1) = unsafe (lanes(gradient, offset), lanes(gradient, offset &+ 8))
             largest = larger(largest, larger(absolute(g0), absolute(g1)))
             check += (g0 - g0) + (g1 - g1)
             if unsafe direction != nil {
                 unsafe even += g0 * lanes(d, offset)
-                unsafe odd += g1 * lanes(d, offset + 8)
+                unsafe odd += g1 * lanes(d, offset &+ 8)
             }
-            offset += 16
+            offset &+= 16
         }
-        if offset + 8 <= end {
+        if offset &+ 8 <= end {
             let g0 = unsafe lanes(gradient, offset)
             largest = larger(largest, absolute(g0))
             check += g0 - g0
             if unsafe direction != nil { unsafe even += g0 * lanes(d, offset) }
-            offset += 8
+            offset &+= 8
         }
         if offset < end {
             let g1 = unsafe tailLanes(gradient, offset, end - offset)

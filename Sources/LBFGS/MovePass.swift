@@ -17,14 +17,14 @@
         var offset = block * blockLength
         var check = Lanes.zero
         // Sound: every index stays below `count`, which all three vectors have.
-        while offset + 8 <= end {
+        while offset &+ 8 <= end {
             let moved = unsafe Scalar.narrowed(
                 lanes(start, offset) + lanes(direction, offset) * stepLength)
             unsafe UnsafeMutableRawPointer(target + offset).storeBytes(
                 of: moved, as: SIMD8<Scalar>.self)
             let wide = Scalar.widened(moved)
             check += wide - wide
-            offset += 8
+            offset &+= 8
         }
         while offset < end {
             let moved = unsafe Scalar(

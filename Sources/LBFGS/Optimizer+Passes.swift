@@ -1,4 +1,4 @@
-// Where the optimizer's vectors pass by: its calls of the passes, and the memory that they write to.
+// Where the optimizer's vectors pass by: its calls of the passes, and the memory that they use.
 
 extension Optimizer {
     /// Memory that is used again, and what a pass found out ahead of being asked. All are equal:

@@ -15,6 +15,10 @@
 @unsafe struct ProjectionPass<Scalar: EngineScalar> {
     /// Numbers of each vector that are worked on at a time.
     static var stripLength: Int { 512 }
+    /// Pairs that stream past at the same time, so that more than two streams of memory are under
+    /// way, and numbers of each that are taken in turn.
+    static var group: Int { 4 }
+    static var partLength: Int { 64 }
     static var dotsEach: Int { 4 }
     /// Four sums in sixteen lanes.
     static var lanesEach: Int { 64 }
@@ -68,16 +72,18 @@
                     Double.self, UnsafeRawPointer(stepStrip), UnsafeRawPointer(changeStrip),
                     g, v, length, lanes + pairCount * Self.lanesEach)
             }
-            for index in unsafe 0..<pairCount {
-                let pair = unsafe table[index]
-                let target = unsafe lanes + index * Self.lanesEach
-                let offset = start * pair.dtype.size
-                let (s, y) = unsafe (pair.stepPointer + offset, pair.changePointer + offset)
-                switch pair.dtype {
-                case .float64: unsafe accumulate(Double.self, s, y, g, v, length, target)
-                case .float32: unsafe accumulate(Float.self, s, y, g, v, length, target)
-                case .bfloat16: unsafe accumulate(BFloat16.self, s, y, g, v, length, target)
+            var first = 0
+            while unsafe first < pairCount {
+                let last = unsafe min(first + Self.group, pairCount)
+                for at in unsafe stride(from: 0, to: length, by: Self.partLength) {
+                    let part = unsafe min(Self.partLength, length - at)
+                    for index in first..<last {
+                        unsafe accumulate(
+                            index, start + at, g + at, v + at, part,
+                            lanes + index * Self.lanesEach)
+                    }
                 }
+                first = last
             }
             start += length
         }
@@ -99,10 +105,10 @@
             return unsafe UnsafeRawPointer(values).assumingMemoryBound(to: Double.self)
         }
         var offset = 0
-        while offset + 8 <= length {
+        while offset &+ 8 <= length {
             unsafe UnsafeMutableRawPointer(scratch + offset).storeBytes(
                 of: lanes(values, offset), as: Lanes.self)
-            offset += 8
+            offset &+= 8
         }
         while offset < length {
             unsafe scratch[offset] = unsafe Double(values[offset])
@@ -135,13 +141,13 @@
         let (s, y) = unsafe (new.s + start * size, new.y + start * size)
         let t = unsafe new.stepLength
         var offset = 0
-        while offset + 8 <= length {
+        while offset &+ 8 <= length {
             let at = start + offset
             let step = unsafe lanes(new.direction, at) * t
             let change = unsafe lanes(gradient, at) - lanes(new.previousGradient, at)
             unsafe Stored.narrowed(step, to: s + offset * size)
             unsafe Stored.narrowed(change, to: y + offset * size)
-            offset += 8
+            offset &+= 8
         }
         while offset < length {
             let at = start + offset
@@ -160,11 +166,27 @@
                 of: Stored.two(storedStep, offset), as: SIMD2<Double>.self)
             unsafe UnsafeMutableRawPointer(changeStrip + offset).storeBytes(
                 of: Stored.two(storedChange, offset), as: SIMD2<Double>.self)
-            offset += 2
+            offset &+= 2
         }
         if offset < length {
             unsafe stepStrip[offset] = unsafe Stored.one(storedStep, offset)
             unsafe changeStrip[offset] = unsafe Stored.one(storedChange, offset)
+        }
+    }
+
+    @inline(__always)
+    private func accumulate(
+        _ index: Int, _ at: Int, _ g: UnsafePointer<Double>, _ v: UnsafePointer<Double>,
+        _ length: Int, _ lanes: UnsafeMutablePointer<Double>
+    ) {
+        // Sound: `index` is below the number of pairs, and `length` numbers from `at` on are there.
+        let pair = unsafe table[index]
+        let offset = at * pair.dtype.size
+        let (s, y) = unsafe (pair.stepPointer + offset, pair.changePointer + offset)
+        switch pair.dtype {
+        case .float64: unsafe accumulate(Double.self, s, y, g, v, length, lanes)
+        case .float32: unsafe accumulate(Float.self, s, y, g, v, length, lanes)
+        case .bfloat16: unsafe accumulate(BFloat16.self, s, y, g, v, length, lanes)
         }
     }
 
@@ -199,13 +221,13 @@
                     sv0 += s0 * v0
                     yg0 += y0 * g0
                     yv0 += y0 * v0
-                    let (s1, y1) = unsafe (Stored.two(s, offset + 8), Stored.two(y, offset + 8))
-                    let (g1, v1) = unsafe (Double.two(g, offset + 8), Double.two(v, offset + 8))
+                    let (s1, y1) = unsafe (Stored.two(s, offset &+ 8), Stored.two(y, offset &+ 8))
+                    let (g1, v1) = unsafe (Double.two(g, offset &+ 8), Double.two(v, offset &+ 8))
                     sg1 += s1 * g1
                     sv1 += s1 * v1
                     yg1 += y1 * g1
                     yv1 += y1 * v1
-                    offset += 16
+                    offset &+= 16
                 }
                 store(sg0, lane)
                 store(sg1, lane + 8)

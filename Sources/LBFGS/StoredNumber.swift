@@ -33,7 +33,7 @@ extension StoredNumber {
     static func one(_ base: UnsafeRawPointer, _ index: Int) -> Double {
         // Sound: callers stay below the count of the vector; any bits are a number.
         unsafe base.loadUnaligned(
-            fromByteOffset: index * MemoryLayout<Self>.stride, as: Self.self
+            fromByteOffset: index &* MemoryLayout<Self>.stride, as: Self.self
         ).wide
     }
 }
@@ -42,7 +42,7 @@ extension Double: StoredNumber {
     @inline(__always)
     static func two(_ base: UnsafeRawPointer, _ index: Int) -> SIMD2<Double> {
         // Sound: callers stay two numbers below the count of the vector.
-        unsafe base.loadUnaligned(fromByteOffset: 8 * index, as: SIMD2<Double>.self)
+        unsafe base.loadUnaligned(fromByteOffset: 8 &* index, as: SIMD2<Double>.self)
     }
     @inline(__always)
     static func stored(_ value: Double) -> Double { value }
@@ -60,7 +60,7 @@ extension Float: StoredNumber {
     static func two(_ base: UnsafeRawPointer, _ index: Int) -> SIMD2<Double> {
         // Sound: callers stay two numbers below the count of the vector.
         SIMD2<Double>(
-            unsafe base.loadUnaligned(fromByteOffset: 4 * index, as: SIMD2<Float>.self))
+            unsafe base.loadUnaligned(fromByteOffset: 4 &* index, as: SIMD2<Float>.self))
     }
     @inline(__always)
     static func stored(_ value: Double) -> Float { Float(value) }
@@ -95,7 +95,7 @@ struct BFloat16: StoredNumber {
     static func two(_ base: UnsafeRawPointer, _ index: Int) -> SIMD2<Double> {
         // Sound: callers stay two numbers below the count of the vector.
         let pair = UInt32(
-            littleEndian: unsafe base.loadUnaligned(fromByteOffset: 2 * index, as: UInt32.self))
+            littleEndian: unsafe base.loadUnaligned(fromByteOffset: 2 &* index, as: UInt32.self))
         return SIMD2(
             Double(Float(bitPattern: pair &<< 16)), Double(Float(bitPattern: pair & 0xffff_0000)))
     }

@@ -1,11 +1,13 @@
 extension Session {
     private var currentView: SessionView {
-        SessionView(
-            record: record, options: state.engine.options, standing: state.standing,
+        var options = state.engine.options
+        options.historyDType = options.historyDType ?? state.dtype.historyDType
+        return SessionView(
+            record: record, options: options, standing: state.standing,
             updatedAt: updatedAt, tag: turn.tag,
             memoryBytesEstimate: memoryEstimate(
                 count: state.parameterCount, dtype: state.dtype,
-                historySize: state.engine.options.historySize))
+                historySize: options.historySize, historyDType: options.historyDType))
     }
 
     func view() async throws(Refusal) -> SessionView {

@@ -44,6 +44,7 @@ struct SessionState: Sendable {
         case .float64(let values): engine = try Optimizer(values, options: options)
         case .float32(let values): engine = try Optimizer(values, options: options)
         }
+        engine.executor = .shared
     }
 
     init(
@@ -54,6 +55,7 @@ struct SessionState: Sendable {
         self.parameters = parameters
         self.scalars = scalars
         self.engine = engine
+        self.engine.executor = .shared
         self.storedPairs = storedPairs
     }
 

@@ -45,7 +45,7 @@ extension ParameterInput {
 extension OptionsPatch {
     static let names = [
         "lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size",
-        "line_search_fn", "mode",
+        "history_dtype", "line_search_fn", "mode",
     ]
 
     /// At creation `"max_eval": null` is torch's default, as in its constructor; in a change there
@@ -64,6 +64,7 @@ extension OptionsPatch {
         toleranceGradient = try fields["tolerance_grad"]?.number()
         toleranceChange = try fields["tolerance_change"]?.number()
         historySize = try fields["history_size"]?.integer()
+        historyDType = try fields["history_dtype"]?.choice(HistoryDType.self)
         if let field = fields["line_search_fn"] {
             lineSearch = .some(
                 field.isNull ? nil : try field.choice(Options.LineSearchFunction.self))
