@@ -62,16 +62,20 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         initialScale = 1
     }
 
-    /// torch's rule: a pair joins if y.s > 1e-10, an absolute bound; one whose dot products
-    /// overflow never does. O(m n).
-    package mutating func offer(s: [Scalar], y: [Scalar], sizeMax: Int) {
+    /// A pair joins if y.s > `curvatureMin`, which is absolute in torch's rule; one whose dot
+    /// products overflow never does. Returns whether it joined. O(m n).
+    @discardableResult
+    package mutating func offer(
+        s: [Scalar], y: [Scalar], sizeMax: Int, curvatureMin: Double = 1e-10
+    ) -> Bool {
         let curvature = Scalar.dot(y, s)
-        guard curvature > 1e-10, curvature.isFinite else { return }
+        guard curvature > curvatureMin, curvature.isFinite else { return false }
         let length = Scalar.dot(y, y)
-        guard length.isFinite, length > 0 else { return }
+        guard length.isFinite, length > 0 else { return false }
         if pairs.count >= sizeMax { pairs.removeFirst(pairs.count - sizeMax + 1) }
         append(s: s, y: y, curvature: curvature, length: length)
         initialScale = curvature / length
+        return true
     }
 
     private mutating func append(s: [Scalar], y: [Scalar], curvature: Double, length: Double) {
