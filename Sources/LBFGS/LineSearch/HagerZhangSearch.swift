@@ -148,8 +148,9 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         return evaluate(
             cubicMinimizer(
                 lower, upper,
-                bounds: lower.stepLength + margin...max(
-                    upper.stepLength - margin, lower.stepLength + margin)),
+                bounds: lower.stepLength
+                    + margin...max(
+                        upper.stepLength - margin, lower.stepLength + margin)),
             in: interval)
     }
 
@@ -157,7 +158,7 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         var next = interval
         next.stage = .first
         next.lengthBefore = interval.length
-        let stepLength = secant(interval.lower, interval.upper)
+        let stepLength = interpolated(interval)
         return evaluate(next.contains(stepLength) ? stepLength : next.middle, in: next)
     }
 
@@ -166,6 +167,16 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         guard interval.contains(next) else { return giveUp(interval) }
         phase = .shrinking(interval)
         return .evaluate(stepLength: next)
+    }
+
+    /// The minimum inside an interval whose slopes have opposite signs: that of the cubic, where
+    /// the losses differ by more than noise, else where the slopes say.
+    private func interpolated(_ interval: Interval) -> Double {
+        let (lower, upper) = (interval.lower, interval.upper)
+        guard abs(upper.loss - lower.loss) > conditions.lossNoise else {
+            return secant(lower, upper)
+        }
+        return cubicMinimizer(lower, upper, bounds: lower.stepLength...upper.stepLength)
     }
 
     private func giveUp(_ interval: Interval) -> SearchDirective {
