@@ -17,6 +17,9 @@
 /// One pass reads the pairs for the dots, one for the combination: 4 m n numbers of memory
 /// traffic, and O(m^2) scalar work.
 
+/// torch's bound on y.s, which is absolute.
+package let torchCurvatureMin = 1e-10
+
 /// The newest pairs, oldest first, and the inverse Hessian that they imply.
 package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     package private(set) var pairs: [CurvaturePair<Scalar>] = []
@@ -42,7 +45,11 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
 
     /// Makes a pair of a step and the gradients around it, offers it to the history, and takes the
     /// dot products that `combine` needs: one pass over the pairs. O(m n).
-    mutating func learn(_ step: Step<Scalar>, gradient: [Scalar], sizeMax: Int) {
+    /// Returns whether the pair joined.
+    mutating func learn(
+        _ step: Step<Scalar>, gradient: [Scalar], sizeMax: Int,
+        curvatureMin: Double = torchCurvatureMin
+    ) -> Bool {
         var octets: [UInt8] = []
         swap(&octets, &workspace.spareOctets)
         let size = 2 * gradient.count * step.dtype.size
@@ -51,10 +58,10 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         let leaving = max(0, pairs.count - sizeMax + 1)
         workspace.list(pairs[leaving...])
         LBFGS.project(gradient, after: step, writing: &octets, &workspace, on: executor)
-        if !join(&octets, step.dtype, replacing: leaving) {
-            swap(&octets, &workspace.spareOctets)
-            if leaving > 0 { project(gradient) }
-        }
+        if join(&octets, step.dtype, replacing: leaving, curvatureMin) { return true }
+        swap(&octets, &workspace.spareOctets)
+        if leaving > 0 { project(gradient) }
+        return false
     }
 
     /// The dot products that `combine` needs, when there is no step to learn from. O(m n).
@@ -65,13 +72,15 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     }
 
     /// Offers a pair; see `learn`. O(m n).
+    @discardableResult
     package mutating func offer(
-        s: [Scalar], y: [Scalar], sizeMax: Int, dtype: HistoryDType = Scalar.historyDType
-    ) {
+        s: [Scalar], y: [Scalar], sizeMax: Int, curvatureMin: Double = torchCurvatureMin,
+        dtype: HistoryDType = Scalar.historyDType
+    ) -> Bool {
         let leaving = max(0, pairs.count - sizeMax + 1)
         var octets = packed(s, y, as: dtype)
         multiply(octets, dtype, with: pairs[leaving...])
-        _ = join(&octets, dtype, replacing: leaving)
+        return join(&octets, dtype, replacing: leaving, curvatureMin)
     }
 
     /// Replaces the pairs by given ones, oldest first, and works out the small matrices.
@@ -88,14 +97,15 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         self.initialScale = initialScale
     }
 
-    /// torch's rule: a pair joins if y.s > 1e-10, an absolute bound; one whose dot products
-    /// overflow never does. Takes `octets` if it does.
+    /// A pair joins if y.s > `curvatureMin`; one whose dot products overflow never does. Takes
+    /// `octets` if it does.
     private mutating func join(
-        _ octets: inout [UInt8], _ dtype: HistoryDType, replacing leaving: Int
+        _ octets: inout [UInt8], _ dtype: HistoryDType, replacing leaving: Int,
+        _ curvatureMin: Double
     ) -> Bool {
         let kept = workspace.pairCount
         let (curvature, length) = (workspace.dots[4 * kept + 2], workspace.dots[4 * kept + 3])
-        guard curvature > 1e-10, curvature.isFinite, length.isFinite, length > 0 else {
+        guard curvature > curvatureMin, curvature.isFinite, length.isFinite, length > 0 else {
             return false
         }
         if leaving > 0 {

@@ -22,20 +22,28 @@ extension Optimizer {
     }
 
     mutating func inspect(_ gradient: [Scalar]) -> Inspection {
-        let line = if case .searching = phase { true } else { false }
+        let isSearching =
+            switch phase {
+            case .searching, .probing: true
+            case .idle, .opening, .moving: false
+            }
         return LBFGS.inspect(
-            gradient, along: line ? direction : nil, &history.workspace, on: executor)
+            gradient, along: isSearching ? direction : nil, &history.workspace, on: executor)
     }
 
     /// Offers the last iteration's step to the history, and takes the dot products that the next
     /// direction needs.
     mutating func learn() {
         guard !previousGradient.isEmpty else { return history.project(gradient) }
-        history.learn(
-            Step(
-                previousGradient: previousGradient, direction: direction, stepLength: stepLength,
-                dtype: progress.options.historyDType ?? Scalar.historyDType),
-            gradient: gradient, sizeMax: progress.options.historySize)
+        _ = history.learn(
+            lastStep, gradient: gradient, sizeMax: progress.options.historySize)
+    }
+
+    /// The step that the last iteration took.
+    var lastStep: Step<Scalar> {
+        Step(
+            previousGradient: previousGradient, direction: direction, stepLength: stepLength,
+            dtype: progress.options.historyDType ?? Scalar.historyDType)
     }
 
     /// Makes the direction, after `learn`, and returns its slope. The trial point at

@@ -19,6 +19,8 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
         var alphas: [Double]?
         var initialScale: Double
         var pairsMade: Int
+        /// Absent in a snapshot of an engine before robust mode.
+        var memory: Optimizer<Scalar>.Memory?
     }
 
     public var scalars: Scalars
@@ -52,6 +54,7 @@ extension Optimizer {
         vectors["d"] = direction
         vectors["previous_g"] = previousGradient
         vectors["best"] = bestPoint
+        vectors["best_g"] = bestGradient
         for (trial, gradient) in trialGradients {
             vectors["\(Optimizer.trialPrefix)\(trial)"] = gradient
         }
@@ -61,7 +64,8 @@ extension Optimizer {
                 evaluationCount: evaluationCount, loss: loss, phase: phase, progress: progress,
                 gradientNormInf: gradientNormInf, directionNormInf: directionNormInf,
                 stepLength: stepLength, previousLoss: previousLoss, alphas: alphas,
-                initialScale: history.initialScale, pairsMade: history.pairsMade),
+                initialScale: history.initialScale, pairsMade: history.pairsMade,
+                memory: memory),
             vectors: vectors.filter { !$0.value.isEmpty }, pairs: history.pairs)
     }
 
@@ -95,6 +99,8 @@ extension Optimizer {
             pairs: snapshot.pairs, pairsMade: scalars.pairsMade,
             initialScale: scalars.initialScale)
         bestPoint = snapshot.vectors["best"] ?? []
+        bestGradient = snapshot.vectors["best_g"] ?? []
+        memory = scalars.memory ?? .init()
         for (name, vector) in snapshot.vectors where name.hasPrefix(Optimizer.trialPrefix) {
             guard let trial = Int(name.dropFirst(Optimizer.trialPrefix.count)) else {
                 throw .missingVector(name)
@@ -108,6 +114,12 @@ extension Optimizer {
             guard !direction.isEmpty else { throw .missingVector("d") }
             trialPoint = Scalar.moved(x, along: direction, by: pending)
         case .searching(let search):
+            guard !direction.isEmpty else { throw .missingVector("d") }
+            for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
+                throw .missingVector("\(Optimizer.trialPrefix)\(trial)")
+            }
+            trialPoint = Scalar.moved(x, along: direction, by: search.pendingStepLength)
+        case .probing(let search):
             guard !direction.isEmpty else { throw .missingVector("d") }
             for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
                 throw .missingVector("\(Optimizer.trialPrefix)\(trial)")

@@ -30,6 +30,26 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         case moving(stepLength: Double)
         /// A trial of a line search. -> searching, idle
         case searching(StrongWolfeSearch)
+        /// A trial of a line search in robust mode. -> probing, idle
+        case probing(LineSearch)
+    }
+
+    /// What robust mode remembers between iterations.
+    struct Memory: Equatable, Sendable, Codable {
+        /// The lowest loss of the optimizer's life, in either mode.
+        var best: BestEvaluation?
+        /// ||g||_inf at the first evaluation of the optimizer's life.
+        var initialGradientNormInf: Double?
+        /// Whether `loss` and `gradient` are those at `parameters`.
+        var isEvaluated = false
+        /// Line searches that failed since one made progress.
+        var failures = 0
+        /// What the loss is taken to be noisier by than the option says; grows as searches fail.
+        var noiseFactor = 1.0
+        /// Where the newest of these failures left the loss.
+        var lossAtFailure: Double?
+        /// gamma = s.y / y.y of the newest pair that was kept.
+        var scale: Double?
     }
 
     /// Where the lowest loss of the running step was seen.
@@ -66,6 +86,8 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     public internal(set) var evaluationCount = 0
     /// Loss at `parameters`, if it is known.
     public internal(set) var loss: Double?
+    /// The lowest finite loss that was seen over the optimizer's life, and when.
+    public var best: BestEvaluation? { memory.best }
 
     var phase = Phase.idle
     var progress: Progress
@@ -87,6 +109,9 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var trialGradients: [Int: [Scalar]] = [:]
     /// The point of the lowest loss, when `bestLocation` says so.
     var bestPoint: [Scalar] = []
+    /// Its gradient, in robust mode.
+    var bestGradient: [Scalar] = []
+    var memory = Memory()
     var buffers = Buffers()
 
     /// - Precondition: there is at least one parameter, and all are finite.
@@ -111,6 +136,8 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
             Trial(stepLength: stepLength, iteration: progress.iterations)
         case .searching(let search):
             Trial(stepLength: search.pendingStepLength, iteration: progress.iterations)
+        case .probing(let search):
+            Trial(stepLength: search.pendingStepLength, iteration: progress.iterations)
         }
     }
 
@@ -122,6 +149,9 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         self.parameters = parameters
         trialPoint = parameters
         loss = nil
+        memory.isEvaluated = false
+        // In robust mode no pair is made of gradients on both sides of such a jump.
+        if options.mode == .robust { stepLength = 0 }
     }
 }
 
@@ -147,13 +177,19 @@ public enum Directive: Equatable, Sendable {
 // MARK: - Events
 
 extension Optimizer {
-    /// Begins a step: the first evaluation is wanted at `parameters`, always.
+    /// Begins a step: the first evaluation is wanted at `parameters`, unless `reuseEvaluation` is
+    /// on and it is known from the step before.
     /// - Precondition: no step runs.
     public mutating func beginStep() -> Directive {
         precondition(!isStepping, "a step runs already: \(phase)")
         progress = Progress(options: options)
-        phase = .opening
         trialPoint = parameters
+        if options.reuseEvaluation, memory.isEvaluated, let loss {
+            progress.lossBefore = loss
+            let known = Inspection(isFinite: true, normInf: gradientNormInf, slope: 0)
+            return arrive(loss: loss, gradient: gradient, known, isOpening: true)
+        }
+        phase = .opening
         return .evaluate(Trial(stepLength: 0, iteration: 0))
     }
 
@@ -165,6 +201,7 @@ extension Optimizer {
         let inspection = inspect(gradient)
         guard loss.isFinite, inspection.isFinite else { return advanceInfeasible(loss: loss) }
         countEvaluation()
+        noteLife(loss: loss, inspection)
         switch phase {
         case .idle:
             preconditionFailure("no step runs")
@@ -180,6 +217,8 @@ extension Optimizer {
             let next = search.advance(loss: loss, slope: inspection.slope)
             trialGradients[search.trials] = gradient
             return follow(next, of: search)
+        case .probing(let search):
+            return probe(search, loss: loss, gradient: gradient, inspection)
         }
     }
 
@@ -191,11 +230,15 @@ extension Optimizer {
             preconditionFailure("no step runs")
         case .opening:
             progress.lossBefore = loss
+            memory.isEvaluated = false
             return finish(.nonFinite)
         case .moving:
             stepLength = 0
             return finish(.nonFinite)
         case .searching(var search):
+            let next = search.advance(loss: .infinity, slope: .nan)
+            return follow(next, of: search)
+        case .probing(var search):
             let next = search.advance(loss: .infinity, slope: .nan)
             return follow(next, of: search)
         }
@@ -205,16 +248,19 @@ extension Optimizer {
     /// - Precondition: a step runs.
     public mutating func stop() -> StepResult {
         precondition(isStepping, "no step runs")
+        if case .probing(let search) = phase { takeBest(of: search) }
         let hasEvaluated = progress.bestLoss < .infinity
         switch progress.bestLocation {
         case .current:
-            stepLength = 0
+            if options.mode == .torch { stepLength = 0 }
         case .trial(let best):
             parameters = Scalar.moved(parameters, along: direction, by: best)
             stepLength = best
+            memory.isEvaluated = false
         case .kept:
             parameters = bestPoint
             stepLength = 0
+            memory.isEvaluated = false
         }
         loss = hasEvaluated ? progress.bestLoss : nil
         gradientNormInf = hasEvaluated ? progress.bestGradientNormInf : .infinity
@@ -233,12 +279,21 @@ extension Optimizer {
         evaluationCount += 1
     }
 
+    private mutating func noteLife(loss: Double, _ inspection: Inspection) {
+        if memory.initialGradientNormInf == nil {
+            memory.initialGradientNormInf = inspection.normInf
+        }
+        if let best = memory.best, best.loss <= loss { return }
+        memory.best = BestEvaluation(loss: loss, evaluation: evaluationCount)
+    }
+
     /// A new current point has its loss and gradient.
     private mutating func arrive(
         loss: Double, gradient: [Scalar], _ inspection: Inspection, isOpening: Bool
     ) -> Directive {
         self.loss = loss
         self.gradient = gradient
+        memory.isEvaluated = true
         gradientNormInf = inspection.normInf
         if loss <= progress.bestLoss {
             progress.bestLoss = loss
@@ -247,7 +302,6 @@ extension Optimizer {
             bestPoint = []
         }
         if isOpening {
-            let isOptimal = gradientNormInf <= progress.options.toleranceGradient
             return isOptimal ? finish(.gradientTolerance) : beginIteration()
         }
         if let reason = reasonToStop() { return finish(reason) }
@@ -255,6 +309,7 @@ extension Optimizer {
     }
 
     private mutating func beginIteration() -> Directive {
+        if progress.options.mode == .robust { return beginRobustIteration() }
         progress.iterations += 1
         iterationCount += 1
         let slope: Double
@@ -280,6 +335,8 @@ extension Optimizer {
         switch progress.options.lineSearch {
         case nil: return move()
         case .strongWolfe: return search(slope: slope)
+        case .moreThuente, .hagerZhang, .backtracking:
+            preconditionFailure("options that were not validated: \(progress.options)")
         }
     }
 
@@ -347,6 +404,7 @@ extension Optimizer {
             loss = point.loss
             gradient = accepted
             gradientNormInf = isNewest ? buffers.trialNormInf : Scalar.normInf(accepted)
+            memory.isEvaluated = true
         }
         trialGradients = [:]
         if search.feasibleTrials == 0 { return finish(.nonFinite) }
@@ -359,33 +417,37 @@ extension Optimizer {
         let options = progress.options
         if progress.iterations >= options.maxIterations { return .maxIterations }
         if progress.evaluations >= options.maxEvaluations { return .maxEvaluations }
-        if gradientNormInf <= options.toleranceGradient { return .gradientTolerance }
+        if isOptimal { return .gradientTolerance }
         if abs(stepLength) * directionNormInf <= options.toleranceChange {
             return .stepTolerance
         }
         if let loss, let previousLoss, abs(loss - previousLoss) < options.toleranceChange {
             return .lossTolerance
         }
-        return nil
+        return changesTooLittle ? .lossTolerance : nil
     }
 
-    private mutating func finish(_ reason: StopReason) -> Directive {
+    mutating func finish(
+        _ reason: StopReason, failure: LineSearchFailure? = nil
+    ) -> Directive {
         phase = .idle
         dropTrial()
         trialGradients = [:]
         bestPoint = []
+        bestGradient = []
         return .finished(
             StepResult(
                 reason: reason, lossBefore: progress.lossBefore, loss: loss,
                 gradientNormInf: gradientNormInf < .infinity ? gradientNormInf : nil,
-                iterations: progress.iterations, evaluations: progress.evaluations))
+                iterations: progress.iterations, evaluations: progress.evaluations,
+                failure: failure))
     }
 }
 
 // MARK: - The best point of a step
 
 extension Optimizer {
-    private mutating func noteTrial(
+    mutating func noteTrial(
         loss: Double, _ inspection: Inspection, stepLength: Double
     ) {
         buffers.trialNormInf = inspection.normInf
@@ -397,7 +459,7 @@ extension Optimizer {
     }
 
     /// Moves to a new current point, and keeps the best point's bits if it isn't that one.
-    private mutating func leave(for destination: [Scalar], stepLength: Double, loss: Double) {
+    mutating func leave(for destination: [Scalar], stepLength: Double, loss: Double) {
         switch progress.bestLocation {
         case .trial(let best) where best == stepLength:
             progress.bestLocation = .current
@@ -413,5 +475,6 @@ extension Optimizer {
         swap(&parameters, &buffers.spare)
         parameters = destination
         self.stepLength = stepLength
+        memory.isEvaluated = false
     }
 }
