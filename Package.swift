@@ -13,6 +13,13 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InferIsolatedConformances"),
 ]
 
+// An engine for machines of a kind: with LBFGSD_CPU=x86-64-v3 (AVX2, any server of the last decade)
+// its registers hold four numbers. The bits stay the same: nothing is fused without being asked to.
+let engineForCPU: [SwiftSetting] =
+    Context.environment["LBFGSD_CPU"].map { cpu in
+        [.unsafeFlags(["-Xcc", "-march=\(cpu)"]), .define("LBFGS_WIDE_REGISTERS")]
+    } ?? []
+
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -33,7 +40,7 @@ let package = Package(
     ],
     targets: [
         .target(
-            name: "LBFGS", swiftSettings: strict,
+            name: "LBFGS", swiftSettings: strict + engineForCPU,
             // Square roots in debug builds; nothing else would link it for a program of its own.
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]
         ),

@@ -119,15 +119,16 @@
         let (s, y) = unsafe (table[index].stepPointer + shift, table[index].changePointer + shift)
         let (a, b) = unsafe (stepWeights[index], changeWeights[index])
         var offset = 0
-        while offset &+ 2 <= length {
+        while offset &+ tileWidth <= length {
             let target = unsafe UnsafeMutableRawPointer(strip + offset)
-            var sum = unsafe target.loadUnaligned(as: SIMD2<Double>.self)
-            unsafe sum += Stored.two(y, offset) * b + Stored.two(s, offset) * a
-            unsafe target.storeBytes(of: sum, as: SIMD2<Double>.self)
-            offset &+= 2
+            var sum = unsafe target.loadUnaligned(as: Tile.self)
+            unsafe sum += Stored.tile(y, offset) * b + Stored.tile(s, offset) * a
+            unsafe target.storeBytes(of: sum, as: Tile.self)
+            offset &+= tileWidth
         }
-        if offset < length {
+        while offset < length {
             unsafe strip[offset] += Stored.one(y, offset) * b + Stored.one(s, offset) * a
+            offset &+= 1
         }
     }
 
@@ -149,23 +150,24 @@
         let (a0, a1, a2, a3) = unsafe (a[0], a[1], a[2], a[3])
         let (b0, b1, b2, b3) = unsafe (b[0], b[1], b[2], b[3])
         var offset = 0
-        while offset &+ 2 <= length {
+        while offset &+ tileWidth <= length {
             let target = unsafe UnsafeMutableRawPointer(strip + offset)
-            var sum = unsafe target.loadUnaligned(as: SIMD2<Double>.self)
-            unsafe sum += Stored.two(y0, offset) * b0 + Stored.two(s0, offset) * a0
-            unsafe sum += Stored.two(y1, offset) * b1 + Stored.two(s1, offset) * a1
-            unsafe sum += Stored.two(y2, offset) * b2 + Stored.two(s2, offset) * a2
-            unsafe sum += Stored.two(y3, offset) * b3 + Stored.two(s3, offset) * a3
-            unsafe target.storeBytes(of: sum, as: SIMD2<Double>.self)
-            offset &+= 2
+            var sum = unsafe target.loadUnaligned(as: Tile.self)
+            unsafe sum += Stored.tile(y0, offset) * b0 + Stored.tile(s0, offset) * a0
+            unsafe sum += Stored.tile(y1, offset) * b1 + Stored.tile(s1, offset) * a1
+            unsafe sum += Stored.tile(y2, offset) * b2 + Stored.tile(s2, offset) * a2
+            unsafe sum += Stored.tile(y3, offset) * b3 + Stored.tile(s3, offset) * a3
+            unsafe target.storeBytes(of: sum, as: Tile.self)
+            offset &+= tileWidth
         }
-        if offset < length {
+        while offset < length {
             var sum = unsafe strip[offset]
             unsafe sum += Stored.one(y0, offset) * b0 + Stored.one(s0, offset) * a0
             unsafe sum += Stored.one(y1, offset) * b1 + Stored.one(s1, offset) * a1
             unsafe sum += Stored.one(y2, offset) * b2 + Stored.one(s2, offset) * a2
             unsafe sum += Stored.one(y3, offset) * b3 + Stored.one(s3, offset) * a3
             unsafe strip[offset] = sum
+            offset &+= 1
         }
     }
 

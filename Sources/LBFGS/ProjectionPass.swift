@@ -6,19 +6,15 @@
 /// of every pair streams past it once, and 2 k n numbers move. The new pair s = t d, v is made in
 /// the same sweep and meets g and itself while it is still in the cache.
 ///
-/// The inner loop carries the four sums of a pair through two of the sixteen lanes at a time: on
-/// a machine with sixteen registers of two numbers (SSE2, NEON has more) eight hold sums and four
-/// hold the operands, so that eight numbers are loaded for eight products. Taking all lanes of one
-/// sum at once would load sixteen. The order of additions in a lane is the same either way.
+/// The inner loop carries the four sums of a pair through a tile of the sixteen lanes at a time:
+/// eight of a machine's sixteen registers hold sums and up to six the operands, so that a register
+/// is loaded for each product. Taking all lanes of one sum at once would load two. The order of
+/// additions in a lane is the same either way.
 ///
 /// Bits: a dot product here has those of `EngineScalar.dot` with the stored numbers.
 @unsafe struct ProjectionPass<Scalar: EngineScalar> {
     /// Numbers of each vector that are worked on at a time.
     static var stripLength: Int { 512 }
-    /// Pairs that stream past at the same time, so that more than two streams of memory are under
-    /// way, and numbers of each that are taken in turn.
-    static var group: Int { 4 }
-    static var partLength: Int { 64 }
     static var dotsEach: Int { 4 }
     /// Four sums in sixteen lanes.
     static var lanesEach: Int { 64 }
@@ -72,18 +68,9 @@
                     Double.self, UnsafeRawPointer(stepStrip), UnsafeRawPointer(changeStrip),
                     g, v, length, lanes + pairCount * Self.lanesEach)
             }
-            var first = 0
-            while unsafe first < pairCount {
-                let last = unsafe min(first + Self.group, pairCount)
-                for at in unsafe stride(from: 0, to: length, by: Self.partLength) {
-                    let part = unsafe min(Self.partLength, length - at)
-                    for index in first..<last {
-                        unsafe accumulate(
-                            index, start + at, g + at, v + at, part,
-                            lanes + index * Self.lanesEach)
-                    }
-                }
-                first = last
+            for index in unsafe 0..<pairCount {
+                unsafe accumulate(
+                    index, start, g, v, length, lanes + index * Self.lanesEach)
             }
             start += length
         }
@@ -161,16 +148,17 @@
         }
         let (storedStep, storedChange) = (UnsafeRawPointer(s), UnsafeRawPointer(y))
         offset = 0
-        while offset + 2 <= length {
+        while offset + tileWidth <= length {
             unsafe UnsafeMutableRawPointer(stepStrip + offset).storeBytes(
-                of: Stored.two(storedStep, offset), as: SIMD2<Double>.self)
+                of: Stored.tile(storedStep, offset), as: Tile.self)
             unsafe UnsafeMutableRawPointer(changeStrip + offset).storeBytes(
-                of: Stored.two(storedChange, offset), as: SIMD2<Double>.self)
-            offset &+= 2
+                of: Stored.tile(storedChange, offset), as: Tile.self)
+            offset &+= tileWidth
         }
-        if offset < length {
+        while offset < length {
             unsafe stepStrip[offset] = unsafe Stored.one(storedStep, offset)
             unsafe changeStrip[offset] = unsafe Stored.one(storedChange, offset)
+            offset &+= 1
         }
     }
 
@@ -202,9 +190,9 @@
         // Sound: `length` numbers are there to read, and 64 lanes to change.
         let (g, v) = unsafe (UnsafeRawPointer(g), UnsafeRawPointer(v))
         let sums = UnsafeMutableRawPointer(lanes)
-        func load(_ index: Int) -> SIMD2<Double> { unsafe Double.two(sums, index) }
-        func store(_ value: SIMD2<Double>, _ index: Int) {
-            unsafe sums.storeBytes(of: value, toByteOffset: 8 * index, as: SIMD2<Double>.self)
+        func load(_ index: Int) -> Tile { unsafe Double.tile(sums, index) }
+        func store(_ value: Tile, _ index: Int) {
+            unsafe sums.storeBytes(of: value, toByteOffset: 8 * index, as: Tile.self)
         }
         if whole > 0 {
             var lane = 0
@@ -215,14 +203,14 @@
                 var (yv0, yv1) = (load(lane + 48), load(lane + 56))
                 var offset = lane
                 while offset < whole {
-                    let (s0, y0) = unsafe (Stored.two(s, offset), Stored.two(y, offset))
-                    let (g0, v0) = unsafe (Double.two(g, offset), Double.two(v, offset))
+                    let (s0, y0) = unsafe (Stored.tile(s, offset), Stored.tile(y, offset))
+                    let (g0, v0) = unsafe (Double.tile(g, offset), Double.tile(v, offset))
                     sg0 += s0 * g0
                     sv0 += s0 * v0
                     yg0 += y0 * g0
                     yv0 += y0 * v0
-                    let (s1, y1) = unsafe (Stored.two(s, offset &+ 8), Stored.two(y, offset &+ 8))
-                    let (g1, v1) = unsafe (Double.two(g, offset &+ 8), Double.two(v, offset &+ 8))
+                    let (s1, y1) = unsafe (Stored.tile(s, offset &+ 8), Stored.tile(y, offset &+ 8))
+                    let (g1, v1) = unsafe (Double.tile(g, offset &+ 8), Double.tile(v, offset &+ 8))
                     sg1 += s1 * g1
                     sv1 += s1 * v1
                     yg1 += y1 * g1
@@ -237,7 +225,7 @@
                 store(sv1, lane + 40)
                 store(yv0, lane + 48)
                 store(yv1, lane + 56)
-                lane += 2
+                lane &+= tileWidth
             }
         }
         if whole < length {

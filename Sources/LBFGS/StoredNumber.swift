@@ -19,10 +19,27 @@ public enum HistoryDType: String, Equatable, Sendable, Codable, CaseIterable {
     }
 }
 
+// A register of the machine that the engine is compiled for. Nothing but speed depends on it: sums
+// run in sixteen lanes whatever a register holds.
+#if LBFGS_WIDE_REGISTERS
+    typealias Tile = SIMD4<Double>
+    private typealias FloatTile = SIMD4<Float>
+    private typealias HalfTile = SIMD4<UInt16>
+    private typealias WordTile = SIMD4<UInt32>
+#else
+    typealias Tile = SIMD2<Double>
+    private typealias FloatTile = SIMD2<Float>
+    private typealias HalfTile = SIMD2<UInt16>
+    private typealias WordTile = SIMD2<UInt32>
+#endif
+
+/// Numbers in a tile; divides eight.
+let tileWidth = Tile.scalarCount
+
 /// A number as a pair stores it; read as Float64, rounded to nearest even when it is stored.
 protocol StoredNumber: BitwiseCopyable {
-    /// Reads two numbers from index `index` on.
-    static func two(_ base: UnsafeRawPointer, _ index: Int) -> SIMD2<Double>
+    /// Reads a tile from index `index` on.
+    static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile
     static func stored(_ value: Double) -> Self
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer)
     var wide: Double { get }
@@ -40,9 +57,9 @@ extension StoredNumber {
 
 extension Double: StoredNumber {
     @inline(__always)
-    static func two(_ base: UnsafeRawPointer, _ index: Int) -> SIMD2<Double> {
-        // Sound: callers stay two numbers below the count of the vector.
-        unsafe base.loadUnaligned(fromByteOffset: 8 &* index, as: SIMD2<Double>.self)
+    static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile {
+        // Sound: callers stay a tile below the count of the vector.
+        unsafe base.loadUnaligned(fromByteOffset: 8 &* index, as: Tile.self)
     }
     @inline(__always)
     static func stored(_ value: Double) -> Double { value }
@@ -57,10 +74,10 @@ extension Double: StoredNumber {
 
 extension Float: StoredNumber {
     @inline(__always)
-    static func two(_ base: UnsafeRawPointer, _ index: Int) -> SIMD2<Double> {
-        // Sound: callers stay two numbers below the count of the vector.
-        SIMD2<Double>(
-            unsafe base.loadUnaligned(fromByteOffset: 4 &* index, as: SIMD2<Float>.self))
+    static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile {
+        // Sound: callers stay a tile below the count of the vector.
+        Tile(
+            unsafe base.loadUnaligned(fromByteOffset: 4 &* index, as: FloatTile.self))
     }
     @inline(__always)
     static func stored(_ value: Double) -> Float { Float(value) }
@@ -92,12 +109,12 @@ struct BFloat16: StoredNumber {
         return BFloat16(bits: UInt16(truncatingIfNeeded: (bits &+ carry) &>> 16))
     }
     @inline(__always)
-    static func two(_ base: UnsafeRawPointer, _ index: Int) -> SIMD2<Double> {
-        // Sound: callers stay two numbers below the count of the vector.
-        let pair = UInt32(
-            littleEndian: unsafe base.loadUnaligned(fromByteOffset: 2 &* index, as: UInt32.self))
-        return SIMD2(
-            Double(Float(bitPattern: pair &<< 16)), Double(Float(bitPattern: pair & 0xffff_0000)))
+    static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile {
+        // Sound: callers stay a tile below the count of the vector.
+        let halves = unsafe base.loadUnaligned(fromByteOffset: 2 &* index, as: HalfTile.self)
+        let words = WordTile(truncatingIfNeeded: halves) &<< 16
+        // Sound: the same size, and any bits are a number.
+        return Tile(unsafe unsafeBitCast(words, to: FloatTile.self))
     }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
