@@ -13,6 +13,13 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InferIsolatedConformances"),
 ]
 
+// An engine for machines of a kind: with LBFGSD_CPU=x86-64-v3 (AVX2, any server of the last decade)
+// its registers hold four numbers. The bits stay the same: nothing is fused without being asked to.
+let engineForCPU: [SwiftSetting] =
+    Context.environment["LBFGSD_CPU"].map { cpu in
+        [.unsafeFlags(["-Xcc", "-march=\(cpu)"]), .define("LBFGS_WIDE_REGISTERS")]
+    } ?? []
+
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -22,6 +29,7 @@ let package = Package(
         .library(name: "LBFGS", targets: ["LBFGS"]),
         .library(name: "LBFGSHooks", targets: ["LBFGSHooks"]),
         .executable(name: "lbfgsd", targets: ["lbfgsd"]),
+        .library(name: "EngineBenchmark", type: .dynamic, targets: ["EngineBenchmark"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -33,14 +41,15 @@ let package = Package(
     ],
     targets: [
         .target(
-            name: "LBFGS", swiftSettings: strict,
+            name: "LBFGS", swiftSettings: strict + engineForCPU,
             // Square roots in debug builds; nothing else would link it for a program of its own.
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]
         ),
+        .target(name: "Parallel", swiftSettings: strict),
         .target(
             name: "Sessions",
             dependencies: [
-                "LBFGS", "Telemetry", .product(name: "Crypto", package: "swift-crypto"),
+                "LBFGS", "Parallel", "Telemetry", .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
         .target(name: "LBFGSHooks", dependencies: ["LBFGS"], swiftSettings: strict),
@@ -80,6 +89,9 @@ let package = Package(
             swiftSettings: strict),
 
         .target(
+            name: "EngineBenchmark", dependencies: ["LBFGS", "Parallel"],
+            path: "Benchmarks/engine/EngineBenchmark", swiftSettings: strict),
+        .target(
             name: "TestKit", dependencies: ["LBFGS"], path: "Tests/TestKit",
             swiftSettings: strict),
         .executableTarget(
@@ -87,7 +99,8 @@ let package = Package(
             exclude: ["golden.txt"],
             swiftSettings: strict),
         .testTarget(
-            name: "LBFGSTests", dependencies: ["LBFGS", "TestKit"], exclude: ["Fixtures"],
+            name: "LBFGSTests", dependencies: ["LBFGS", "Parallel", "TestKit"],
+            exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(
             name: "LBFGSHooksTests", dependencies: ["LBFGSHooks", "LBFGS"], swiftSettings: strict),

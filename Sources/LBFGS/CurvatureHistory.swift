@@ -17,29 +17,8 @@
 /// One pass reads the pairs for the dots, one for the combination: 4 m n numbers of memory
 /// traffic, and O(m^2) scalar work.
 
-/// A pair (s, y), with its column of the small matrices.
-///
-/// It never changes once it is made, so that it can be written to disk once and shared.
-public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
-    /// 1, 2, 3 ... over the life of the optimizer.
-    public let number: Int
-    public let s: [Scalar]
-    public let y: [Scalar]
-    /// s_i.y of the pairs that were kept when this one was made, oldest first, and its own last.
-    public let sy: [Double]
-    /// y_i.y of the same pairs.
-    public let yy: [Double]
-
-    /// - Precondition: `s` and `y` have equal counts, and `sy` and `yy` have, at least 1.
-    public init(number: Int, s: [Scalar], y: [Scalar], sy: [Double], yy: [Double]) {
-        precondition(s.count == y.count && sy.count == yy.count && !sy.isEmpty)
-        self.number = number
-        self.s = s
-        self.y = y
-        self.sy = sy
-        self.yy = yy
-    }
-}
+/// torch's bound on y.s, which is absolute.
+package let torchCurvatureMin = 1e-10
 
 /// The newest pairs, oldest first, and the inverse Hessian that they imply.
 package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
@@ -48,6 +27,8 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     private(set) var pairsMade = 0
     /// gamma: s.y / y.y of the newest pair; 1 before the first.
     package private(set) var initialScale = 1.0
+    var workspace = Workspace()
+    package var executor = BlockExecutor.serial
 
     package init() {}
 
@@ -62,70 +43,148 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         initialScale = 1
     }
 
-    /// torch's rule: a pair joins if y.s > 1e-10, an absolute bound; one whose dot products
-    /// overflow never does. O(m n).
-    package mutating func offer(s: [Scalar], y: [Scalar], sizeMax: Int) {
-        let curvature = Scalar.dot(y, s)
-        guard curvature > 1e-10, curvature.isFinite else { return }
-        let length = Scalar.dot(y, y)
-        guard length.isFinite, length > 0 else { return }
-        if pairs.count >= sizeMax { pairs.removeFirst(pairs.count - sizeMax + 1) }
-        append(s: s, y: y, curvature: curvature, length: length)
-        initialScale = curvature / length
+    /// Makes a pair of a step and the gradients around it, offers it to the history, and takes the
+    /// dot products that `combine` needs: one pass over the pairs. O(m n).
+    /// Returns whether the pair joined.
+    mutating func learn(
+        _ step: Step<Scalar>, gradient: [Scalar], sizeMax: Int,
+        curvatureMin: Double = torchCurvatureMin
+    ) -> Bool {
+        var octets: [UInt8] = []
+        swap(&octets, &workspace.spareOctets)
+        let size = 2 * gradient.count * step.dtype.size
+        if octets.count != size { octets = [UInt8](repeating: 0, count: size) }
+        // If the new pair joins, these leave, and their dot products aren't needed.
+        let leaving = max(0, pairs.count - sizeMax + 1)
+        workspace.list(pairs[leaving...])
+        LBFGS.project(gradient, after: step, writing: &octets, &workspace, on: executor)
+        if join(&octets, step.dtype, replacing: leaving, curvatureMin) { return true }
+        swap(&octets, &workspace.spareOctets)
+        if leaving > 0 { project(gradient) }
+        return false
     }
 
-    private mutating func append(s: [Scalar], y: [Scalar], curvature: Double, length: Double) {
-        pairsMade += 1
-        pairs.append(
-            CurvaturePair(
-                number: pairsMade, s: s, y: y, sy: pairs.map { Scalar.dot($0.s, y) } + [curvature],
-                yy: pairs.map { Scalar.dot($0.y, y) } + [length]))
+    /// The dot products that `combine` needs, when there is no step to learn from. O(m n).
+    mutating func project(_ gradient: [Scalar]) {
+        var none: [UInt8] = []
+        workspace.list(pairs[...])
+        LBFGS.project(gradient, after: nil, writing: &none, &workspace, on: executor)
+    }
+
+    /// Offers a pair; see `learn`. O(m n).
+    @discardableResult
+    package mutating func offer(
+        s: [Scalar], y: [Scalar], sizeMax: Int, curvatureMin: Double = torchCurvatureMin,
+        dtype: HistoryDType = Scalar.historyDType
+    ) -> Bool {
+        let leaving = max(0, pairs.count - sizeMax + 1)
+        var octets = packed(s, y, as: dtype)
+        multiply(octets, dtype, with: pairs[leaving...])
+        return join(&octets, dtype, replacing: leaving, curvatureMin)
     }
 
     /// Replaces the pairs by given ones, oldest first, and works out the small matrices.
     /// O(m^2 n).
-    mutating func replace(with vectors: [(s: [Scalar], y: [Scalar])], initialScale: Double) {
+    mutating func replace(
+        with vectors: [(s: [Scalar], y: [Scalar])], initialScale: Double, dtype: HistoryDType
+    ) {
         pairs.removeAll()
         for (s, y) in vectors {
-            append(s: s, y: y, curvature: Scalar.dot(y, s), length: Scalar.dot(y, y))
+            let octets = packed(s, y, as: dtype)
+            multiply(octets, dtype, with: pairs[...])
+            append(octets, dtype)
         }
         self.initialScale = initialScale
     }
 
-    /// R_ij = s_i.y_j for i <= j: pair j's column ends with its own row.
-    private func stepChange(_ i: Int, _ j: Int) -> Double {
-        pairs[j].sy[pairs[j].sy.count - 1 - (j - i)]
+    /// A pair joins if y.s > `curvatureMin`; one whose dot products overflow never does. Takes
+    /// `octets` if it does.
+    private mutating func join(
+        _ octets: inout [UInt8], _ dtype: HistoryDType, replacing leaving: Int,
+        _ curvatureMin: Double
+    ) -> Bool {
+        let kept = workspace.pairCount
+        let (curvature, length) = (workspace.dots[4 * kept + 2], workspace.dots[4 * kept + 3])
+        guard curvature > curvatureMin, curvature.isFinite, length.isFinite, length > 0 else {
+            return false
+        }
+        if leaving > 0 {
+            swap(&workspace.spareOctets, &pairs[leaving - 1].octets)
+            swap(&workspace.spareSY, &pairs[leaving - 1].sy)
+            swap(&workspace.spareYY, &pairs[leaving - 1].yy)
+            pairs.removeFirst(leaving)
+        }
+        append(octets, dtype)
+        octets = []
+        initialScale = curvature / length
+        return true
     }
 
-    /// M_ij = y_i.y_j, symmetric.
-    private func changeChange(_ i: Int, _ j: Int) -> Double {
-        let (old, new) = (min(i, j), max(i, j))
-        return pairs[new].yy[pairs[new].yy.count - 1 - (new - old)]
+    /// Appends a pair whose dot products are in the workspace.
+    private mutating func append(_ octets: [UInt8], _ dtype: HistoryDType) {
+        pairsMade += 1
+        var (sy, yy): ([Double], [Double]) = ([], [])
+        swap(&sy, &workspace.spareSY)
+        swap(&yy, &workspace.spareYY)
+        sy.removeAll(keepingCapacity: true)
+        yy.removeAll(keepingCapacity: true)
+        for index in 0...pairs.count {
+            sy.append(workspace.dots[4 * index + 2])
+            yy.append(workspace.dots[4 * index + 3])
+        }
+        pairs.append(
+            CurvaturePair(number: pairsMade, dtype: dtype, octets: octets, sy: sy, yy: yy))
+    }
+
+    /// Leaves the dot products of a stored pair with others, and with itself, in the workspace.
+    private mutating func multiply(
+        _ octets: [UInt8], _ dtype: HistoryDType, with others: ArraySlice<CurvaturePair<Scalar>>
+    ) {
+        let column = [Double](repeating: 0, count: others.count + 1)
+        let pair = CurvaturePair<Scalar>(
+            number: 0, dtype: dtype, octets: octets, sy: column, yy: column)
+        let all = Array(others) + [pair]
+        var none: [UInt8] = []
+        workspace.list(all[...])
+        LBFGS.project(
+            pair.vector(1, as: Double.self), after: nil, writing: &none, &workspace, on: executor)
+        withExtendedLifetime(all) {}
+        workspace.pairCount -= 1
+        for index in 0..<all.count {
+            let base = 4 * index
+            workspace.dots[base + 2] = workspace.dots[base]
+            workspace.dots[base + 3] = workspace.dots[base + 1]
+        }
+    }
+
+    /// d = -H g into `direction`, and the alphas of the first loop; with a step length also the
+    /// trial point `start` + t d into `target`, in the same pass. `learn` or `project` came before,
+    /// with the same gradient. O(m n + m^2).
+    mutating func combine(
+        _ gradient: [Scalar], into direction: inout [Scalar], alphas: inout [Double]?,
+        from start: [Scalar], by stepLength: Double?, to target: inout [Scalar]
+    ) -> Combined {
+        workspace.list(pairs[...])
+        let count = pairs.count
+        var own = alphas ?? []
+        alphas = nil
+        if own.count > count { own.removeLast(own.count - count) }
+        own.grow(to: count)
+        workspace.solve(gamma: initialScale, alphas: &own)
+        alphas = own
+        return LBFGS.combine(
+            -initialScale, gradient, into: &direction, from: start, by: stepLength, to: &target,
+            &workspace, on: executor)
     }
 
     /// d = -H g, and the alphas of the first loop. O(m n + m^2).
-    package func direction(gradient: [Scalar]) -> (direction: [Scalar], alphas: [Double]) {
-        let count = pairs.count
-        let gamma = initialScale
-        let stepDots = pairs.map { Scalar.dot($0.s, gradient) }
-        let changeDots = pairs.map { Scalar.dot($0.y, gradient) }
-        var alphas = [Double](repeating: 0, count: count)
-        for i in stride(from: count - 1, through: 0, by: -1) {
-            var rest = stepDots[i]
-            for j in i + 1..<max(count, i + 1) { rest -= stepChange(i, j) * alphas[j] }
-            alphas[i] = rest / stepChange(i, i)
-        }
-        var weights = [Double](repeating: 0, count: count)
-        for i in 0..<count {
-            var projection = changeDots[i]
-            for j in 0..<count { projection -= changeChange(i, j) * alphas[j] }
-            projection *= gamma
-            for j in 0..<i { projection += stepChange(j, i) * weights[j] }
-            weights[i] = alphas[i] - projection / stepChange(i, i)
-        }
-        let direction = Scalar.combined(
-            scale: -gamma, gradient, pairs: pairs, s: weights.map { -$0 },
-            y: alphas.map { gamma * $0 })
-        return (direction, alphas)
+    package mutating func direction(
+        gradient: [Scalar]
+    ) -> (direction: [Scalar], alphas: [Double]) {
+        var (direction, target): ([Scalar], [Scalar]) = ([], [])
+        var alphas: [Double]?
+        project(gradient)
+        _ = combine(gradient, into: &direction, alphas: &alphas, from: [], by: nil, to: &target)
+        return (direction, alphas ?? [])
     }
 }

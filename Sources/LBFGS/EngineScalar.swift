@@ -22,13 +22,12 @@ public protocol EngineScalar: BinaryFloatingPoint, SIMDScalar, BitwiseCopyable, 
     static func scaled(_ v: [Self], by c: Double) -> [Self]
     /// x + t d
     static func moved(_ x: [Self], along d: [Self], by t: Double) -> [Self]
-    /// scale v + sum_i (a_i s_i + b_i y_i)
-    static func combined(
-        scale: Double, _ v: [Self], pairs: [CurvaturePair<Self>], s a: [Double], y b: [Double]
-    ) -> [Self]
+    /// The precision that pairs have unless another is asked for: this one.
+    static var historyDType: HistoryDType { get }
 }
 
 extension Double: EngineScalar {
+    public static var historyDType: HistoryDType { .float64 }
     @inline(__always)
     public static func widened(_ lanes: SIMD8<Double>) -> SIMD8<Double> { lanes }
     @inline(__always)
@@ -44,13 +43,10 @@ extension Double: EngineScalar {
     public static func moved(_ x: [Double], along d: [Double], by t: Double) -> [Double] {
         movedKernel(x, d, t)
     }
-    public static func combined(
-        scale: Double, _ v: [Double], pairs: [CurvaturePair<Double>], s a: [Double],
-        y b: [Double]
-    ) -> [Double] { combinedKernel(scale, v, pairs, a, b) }
 }
 
 extension Float: EngineScalar {
+    public static var historyDType: HistoryDType { .float32 }
     @inline(__always)
     public static func widened(_ lanes: SIMD8<Float>) -> SIMD8<Double> { SIMD8<Double>(lanes) }
     @inline(__always)
@@ -66,9 +62,6 @@ extension Float: EngineScalar {
     public static func moved(_ x: [Float], along d: [Float], by t: Double) -> [Float] {
         movedKernel(x, d, t)
     }
-    public static func combined(
-        scale: Double, _ v: [Float], pairs: [CurvaturePair<Float>], s a: [Double], y b: [Double]
-    ) -> [Float] { combinedKernel(scale, v, pairs, a, b) }
 }
 
 // MARK: - Written once, compiled for each precision
@@ -122,69 +115,4 @@ private func movedKernel<Scalar: EngineScalar>(
     _ x: [Scalar], _ d: [Scalar], _ t: Double
 ) -> [Scalar] {
     mapped(x, d) { $0 + $1 * t }
-}
-
-/// Goes block by block, so that the Float64 accumulators of a block stay in the first-level cache
-/// while the pairs pass by, each read once.
-@inline(__always)
-private func combinedKernel<Scalar: EngineScalar>(
-    _ scale: Double, _ v: [Scalar], _ pairs: [CurvaturePair<Scalar>], _ a: [Double],
-    _ b: [Double]
-) -> [Scalar] {
-    let count = v.count
-    let stripLength = 512
-    var accumulator = [Lanes](repeating: .zero, count: stripLength / 8)
-    // Sound: each element of the result is written before the count is set; `tailLanes` and the
-    // bounds of the loops keep every index under `count`, which s and y of every pair have.
-    return unsafe [Scalar](unsafeUninitializedCapacity: count) { result, initializedCount in
-        guard let target = result.baseAddress else { return }
-        var start = 0
-        while start < count {
-            let end = min(start + stripLength, count)
-            let whole = (end - start) / 8
-            let left = (end - start) % 8
-            unsafe v.withUnsafeBufferPointer { buffer in
-                guard let base = buffer.baseAddress else { return }
-                for index in 0..<whole {
-                    unsafe accumulator[index] = lanes(base, start + 8 * index) * scale
-                }
-                if left > 0 {
-                    unsafe accumulator[whole] = tailLanes(base, start + 8 * whole, left) * scale
-                }
-            }
-            for index in pairs.indices {
-                let (sWeight, yWeight) = (a[index], b[index])
-                unsafe pairs[index].s.withUnsafeBufferPointer { sBuffer in
-                    unsafe pairs[index].y.withUnsafeBufferPointer { yBuffer in
-                        guard let s = sBuffer.baseAddress, let y = yBuffer.baseAddress else {
-                            return
-                        }
-                        for position in 0..<whole {
-                            let offset = start + 8 * position
-                            unsafe accumulator[position] +=
-                                lanes(y, offset) * yWeight + lanes(s, offset) * sWeight
-                        }
-                        if left > 0 {
-                            let offset = start + 8 * whole
-                            unsafe accumulator[whole] +=
-                                tailLanes(y, offset, left) * yWeight
-                                + tailLanes(s, offset, left) * sWeight
-                        }
-                    }
-                }
-            }
-            for index in 0..<whole {
-                unsafe UnsafeMutableRawPointer(target + start + 8 * index).storeBytes(
-                    of: Scalar.narrowed(accumulator[index]), as: SIMD8<Scalar>.self)
-            }
-            if left > 0 {
-                let narrow = Scalar.narrowed(accumulator[whole])
-                for index in 0..<left {
-                    unsafe target[start + 8 * whole + index] = narrow[index]
-                }
-            }
-            start = end
-        }
-        initializedCount = count
-    }
 }

@@ -11,7 +11,9 @@ extension Optimizer {
         formLastPair()
         parameters += values
         trialPoint = parameters
+        buffers = Buffers()
         loss = nil
+        memory.isEvaluated = false
         let padding = [Scalar](repeating: 0, count: values.count)
         if !gradient.isEmpty { gradient += padding }
         if !direction.isEmpty { direction += padding }
@@ -28,6 +30,7 @@ extension Optimizer {
         guard ranges != frozenRanges else { return }
         formLastPair()
         frozenRanges = ranges
+        memory.isEvaluated = false
     }
 
     /// The vector with zeros where parameters are frozen.
@@ -64,8 +67,11 @@ extension CurvatureHistory {
     /// Lengthens every s and y by zeros; the small matrices stay.
     mutating func pad(with padding: [Scalar]) {
         pairs = pairs.map { pair in
-            CurvaturePair(
-                number: pair.number, s: pair.s + padding, y: pair.y + padding, sy: pair.sy,
+            let half = pair.octets.count / 2
+            let zeros = [UInt8](repeating: 0, count: padding.count * pair.dtype.size)
+            return CurvaturePair(
+                number: pair.number, dtype: pair.dtype,
+                octets: pair.octets[..<half] + zeros + pair.octets[half...] + zeros, sy: pair.sy,
                 yy: pair.yy)
         }
     }

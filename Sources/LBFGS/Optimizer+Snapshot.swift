@@ -20,6 +20,8 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
         var initialScale: Double
         var pairsMade: Int
         var frozenRanges: [Range<Int>]
+        /// Absent in a snapshot of an engine before robust mode.
+        var memory: Optimizer<Scalar>.Memory?
     }
 
     public var scalars: Scalars
@@ -53,6 +55,7 @@ extension Optimizer {
         vectors["d"] = direction
         vectors["previous_g"] = previousGradient
         vectors["best"] = bestPoint
+        vectors["best_g"] = bestGradient
         for (trial, gradient) in trialGradients {
             vectors["\(Optimizer.trialPrefix)\(trial)"] = gradient
         }
@@ -63,7 +66,7 @@ extension Optimizer {
                 gradientNormInf: gradientNormInf, directionNormInf: directionNormInf,
                 stepLength: stepLength, previousLoss: previousLoss, alphas: alphas,
                 initialScale: history.initialScale, pairsMade: history.pairsMade,
-                frozenRanges: frozenRanges),
+                frozenRanges: frozenRanges, memory: memory),
             vectors: vectors.filter { !$0.value.isEmpty }, pairs: history.pairs)
     }
 
@@ -73,8 +76,8 @@ extension Optimizer {
         for (name, vector) in snapshot.vectors where vector.count != x.count {
             throw .wrongLength(name, expected: x.count, got: vector.count)
         }
-        for pair in snapshot.pairs where pair.s.count != x.count {
-            throw .wrongLength("pair/\(pair.number)", expected: x.count, got: pair.s.count)
+        for pair in snapshot.pairs where pair.count != x.count {
+            throw .wrongLength("pair/\(pair.number)", expected: x.count, got: pair.count)
         }
         let scalars = snapshot.scalars
         options = scalars.options
@@ -101,6 +104,8 @@ extension Optimizer {
         guard frozenRanges.allSatisfy({ $0.lowerBound >= 0 && $0.upperBound <= x.count }) else {
             throw .missingVector("frozen range")
         }
+        bestGradient = snapshot.vectors["best_g"] ?? []
+        memory = scalars.memory ?? .init()
         for (name, vector) in snapshot.vectors where name.hasPrefix(Optimizer.trialPrefix) {
             guard let trial = Int(name.dropFirst(Optimizer.trialPrefix.count)) else {
                 throw .missingVector(name)
@@ -114,6 +119,12 @@ extension Optimizer {
             guard !direction.isEmpty else { throw .missingVector("d") }
             trialPoint = Scalar.moved(x, along: direction, by: pending)
         case .searching(let search):
+            guard !direction.isEmpty else { throw .missingVector("d") }
+            for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
+                throw .missingVector("\(Optimizer.trialPrefix)\(trial)")
+            }
+            trialPoint = Scalar.moved(x, along: direction, by: search.pendingStepLength)
+        case .probing(let search):
             guard !direction.isEmpty else { throw .missingVector("d") }
             for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
                 throw .missingVector("\(Optimizer.trialPrefix)\(trial)")

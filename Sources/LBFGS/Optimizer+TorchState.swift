@@ -89,8 +89,11 @@ extension Optimizer {
         loss = nil
         gradient = []
         gradientNormInf = .infinity
+        memory = Memory(best: memory.best)
         let pairs = zip(state?.oldStps ?? [], state?.oldDirs ?? []).map { (s: $0, y: $1) }
-        history.replace(with: pairs, initialScale: state?.hDiag ?? 1)
+        history.replace(
+            with: pairs, initialScale: state?.hDiag ?? 1,
+            dtype: options.historyDType ?? Scalar.historyDType)
     }
 
     /// Throws what would keep `load` from taking the state.

@@ -30,6 +30,26 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         case moving(stepLength: Double)
         /// A trial of a line search. -> searching, idle
         case searching(StrongWolfeSearch)
+        /// A trial of a line search in robust mode. -> probing, idle
+        case probing(LineSearch)
+    }
+
+    /// What robust mode remembers between iterations.
+    struct Memory: Equatable, Sendable, Codable {
+        /// The lowest loss of the optimizer's life, in either mode.
+        var best: BestEvaluation?
+        /// ||g||_inf at the first evaluation of the optimizer's life.
+        var initialGradientNormInf: Double?
+        /// Whether `loss` and `gradient` are those at `parameters`.
+        var isEvaluated = false
+        /// Line searches that failed since one made progress.
+        var failures = 0
+        /// What the loss is taken to be noisier by than the option says; grows as searches fail.
+        var noiseFactor = 1.0
+        /// Where the newest of these failures left the loss.
+        var lossAtFailure: Double?
+        /// gamma = s.y / y.y of the newest pair that was kept.
+        var scale: Double?
     }
 
     /// Where the lowest loss of the running step was seen.
@@ -66,6 +86,8 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     public internal(set) var evaluationCount = 0
     /// Loss at `parameters`, if it is known.
     public internal(set) var loss: Double?
+    /// The lowest finite loss that was seen over the optimizer's life, and when.
+    public var best: BestEvaluation? { memory.best }
 
     var phase = Phase.idle
     var progress: Progress
@@ -89,6 +111,10 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var bestPoint: [Scalar] = []
     /// Parameters that don't move.
     var frozenRanges: [Range<Int>] = []
+    /// Its gradient, in robust mode.
+    var bestGradient: [Scalar] = []
+    var memory = Memory()
+    var buffers = Buffers()
 
     /// - Precondition: there is at least one parameter, and all are finite.
     public init(_ parameters: [Scalar], options: Options = Options()) throws(OptionError) {
@@ -112,6 +138,8 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
             Trial(stepLength: stepLength, iteration: progress.iterations)
         case .searching(let search):
             Trial(stepLength: search.pendingStepLength, iteration: progress.iterations)
+        case .probing(let search):
+            Trial(stepLength: search.pendingStepLength, iteration: progress.iterations)
         }
     }
 
@@ -123,6 +151,9 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         self.parameters = parameters
         trialPoint = parameters
         loss = nil
+        memory.isEvaluated = false
+        // In robust mode no pair is made of gradients on both sides of such a jump.
+        if options.mode == .robust { stepLength = 0 }
     }
 }
 
@@ -148,14 +179,20 @@ public enum Directive: Equatable, Sendable {
 // MARK: - Events
 
 extension Optimizer {
-    /// Begins a step: the first evaluation is wanted at `parameters`, always.
+    /// Begins a step: the first evaluation is wanted at `parameters`, unless `reuseEvaluation` is
+    /// on and it is known from the step before.
     /// - Precondition: no step runs.
     /// - Parameter stepOptions: Valid ones, for this step only; nil: `options`.
     public mutating func beginStep(options stepOptions: Options? = nil) -> Directive {
         precondition(!isStepping, "a step runs already: \(phase)")
         progress = Progress(options: stepOptions ?? options)
-        phase = .opening
         trialPoint = parameters
+        if progress.options.reuseEvaluation, memory.isEvaluated, let loss {
+            progress.lossBefore = loss
+            let known = Inspection(isFinite: true, normInf: gradientNormInf, slope: 0)
+            return arrive(loss: loss, gradient: gradient, known, isOpening: true)
+        }
+        phase = .opening
         return .evaluate(Trial(stepLength: 0, iteration: 0))
     }
 
@@ -165,25 +202,27 @@ extension Optimizer {
     public mutating func advance(loss: Double, gradient: [Scalar]) -> Directive {
         precondition(gradient.count == parameters.count, "\(gradient.count) numbers")
         let gradient = masked(gradient)
-        guard loss.isFinite, Scalar.isFinite(gradient) else {
-            return advanceInfeasible(loss: loss)
-        }
+        let inspection = inspect(gradient)
+        guard loss.isFinite, inspection.isFinite else { return advanceInfeasible(loss: loss) }
         countEvaluation()
+        noteLife(loss: loss, inspection)
         switch phase {
         case .idle:
             preconditionFailure("no step runs")
         case .opening:
             progress.lossBefore = loss
-            return arrive(loss: loss, gradient: gradient, isOpening: true)
+            return arrive(loss: loss, gradient: gradient, inspection, isOpening: true)
         case .moving(let stepLength):
             leave(for: trialPoint, stepLength: stepLength, loss: loss)
-            return arrive(loss: loss, gradient: gradient, isOpening: false)
+            return arrive(loss: loss, gradient: gradient, inspection, isOpening: false)
         case .searching(var search):
             let stepLength = search.pendingStepLength
-            noteTrial(loss: loss, gradient: gradient, stepLength: stepLength)
-            let next = search.advance(loss: loss, slope: Scalar.dot(gradient, direction))
+            noteTrial(loss: loss, inspection, stepLength: stepLength)
+            let next = search.advance(loss: loss, slope: inspection.slope)
             trialGradients[search.trials] = gradient
             return follow(next, of: search)
+        case .probing(let search):
+            return probe(search, loss: loss, gradient: gradient, inspection)
         }
     }
 
@@ -195,11 +234,15 @@ extension Optimizer {
             preconditionFailure("no step runs")
         case .opening:
             progress.lossBefore = loss
+            memory.isEvaluated = false
             return finish(.nonFinite)
         case .moving:
             stepLength = 0
             return finish(.nonFinite)
         case .searching(var search):
+            let next = search.advance(loss: .infinity, slope: .nan)
+            return follow(next, of: search)
+        case .probing(var search):
             let next = search.advance(loss: .infinity, slope: .nan)
             return follow(next, of: search)
         }
@@ -209,16 +252,19 @@ extension Optimizer {
     /// - Precondition: a step runs.
     public mutating func stop() -> StepResult {
         precondition(isStepping, "no step runs")
+        if case .probing(let search) = phase { takeBest(of: search) }
         let hasEvaluated = progress.bestLoss < .infinity
         switch progress.bestLocation {
         case .current:
-            stepLength = 0
+            if options.mode == .torch { stepLength = 0 }
         case .trial(let best):
             parameters = Scalar.moved(parameters, along: direction, by: best)
             stepLength = best
+            memory.isEvaluated = false
         case .kept:
             parameters = bestPoint
             stepLength = 0
+            memory.isEvaluated = false
         }
         loss = hasEvaluated ? progress.bestLoss : nil
         gradientNormInf = hasEvaluated ? progress.bestGradientNormInf : .infinity
@@ -237,13 +283,22 @@ extension Optimizer {
         evaluationCount += 1
     }
 
+    private mutating func noteLife(loss: Double, _ inspection: Inspection) {
+        if memory.initialGradientNormInf == nil {
+            memory.initialGradientNormInf = inspection.normInf
+        }
+        if let best = memory.best, best.loss <= loss { return }
+        memory.best = BestEvaluation(loss: loss, evaluation: evaluationCount)
+    }
+
     /// A new current point has its loss and gradient.
     private mutating func arrive(
-        loss: Double, gradient: [Scalar], isOpening: Bool
+        loss: Double, gradient: [Scalar], _ inspection: Inspection, isOpening: Bool
     ) -> Directive {
         self.loss = loss
         self.gradient = gradient
-        gradientNormInf = Scalar.normInf(gradient)
+        memory.isEvaluated = true
+        gradientNormInf = inspection.normInf
         if loss <= progress.bestLoss {
             progress.bestLoss = loss
             progress.bestGradientNormInf = gradientNormInf
@@ -251,7 +306,6 @@ extension Optimizer {
             bestPoint = []
         }
         if isOpening {
-            let isOptimal = gradientNormInf <= progress.options.toleranceGradient
             return isOptimal ? finish(.gradientTolerance) : beginIteration()
         }
         if let reason = reasonToStop() { return finish(reason) }
@@ -259,29 +313,24 @@ extension Optimizer {
     }
 
     private mutating func beginIteration() -> Directive {
+        if progress.options.mode == .robust { return beginRobustIteration() }
         progress.iterations += 1
         iterationCount += 1
+        let slope: Double
+        let lr = progress.options.lr
         if iterationCount == 1 {
             history.removeAll()
             direction = Scalar.scaled(gradient, by: -1)
+            directionNormInf = gradientNormInf
+            slope = Scalar.dot(gradient, direction)
+            stepLength = min(1, 1 / Scalar.norm1(gradient)) * lr
         } else {
-            if !previousGradient.isEmpty {
-                history.offer(
-                    s: Scalar.scaled(direction, by: stepLength),
-                    y: Scalar.difference(gradient, previousGradient),
-                    sizeMax: progress.options.historySize)
-            }
-            let (newDirection, newAlphas) = history.direction(gradient: gradient)
-            direction = masked(newDirection)
-            alphas = newAlphas
+            learn()
+            slope = direct(firstStepLength: lr)
+            stepLength = lr
         }
-        directionNormInf = Scalar.normInf(direction)
         previousGradient = gradient
         previousLoss = loss
-
-        let lr = progress.options.lr
-        stepLength = iterationCount == 1 ? min(1, 1 / Scalar.norm1(gradient)) * lr : lr
-        let slope = Scalar.dot(gradient, direction)
         guard directionNormInf.isFinite, slope.isFinite else {
             stepLength = 0
             return finish(.nonFinite)
@@ -290,12 +339,13 @@ extension Optimizer {
         switch progress.options.lineSearch {
         case nil: return move()
         case .strongWolfe: return search(slope: slope)
+        case .moreThuente, .hagerZhang, .backtracking:
+            preconditionFailure("options that were not validated: \(progress.options)")
         }
     }
 
     private mutating func move() -> Directive {
-        trialPoint = Scalar.moved(parameters, along: direction, by: stepLength)
-        guard Scalar.isFinite(trialPoint) else {
+        guard placeTrial(at: stepLength) else {
             stepLength = 0
             return finish(.nonFinite)
         }
@@ -325,8 +375,7 @@ extension Optimizer {
         while true {
             switch directive {
             case .evaluate(let stepLength):
-                trialPoint = Scalar.moved(parameters, along: direction, by: stepLength)
-                if Scalar.isFinite(trialPoint) {
+                if placeTrial(at: stepLength) {
                     let retained = search.retainedTrials
                     trialGradients = trialGradients.filter { retained.contains($0.key) }
                     phase = .searching(search)
@@ -358,7 +407,8 @@ extension Optimizer {
             leave(for: destination, stepLength: point.stepLength, loss: point.loss)
             loss = point.loss
             gradient = accepted
-            gradientNormInf = Scalar.normInf(accepted)
+            gradientNormInf = isNewest ? buffers.trialNormInf : Scalar.normInf(accepted)
+            memory.isEvaluated = true
         }
         trialGradients = [:]
         if search.feasibleTrials == 0 { return finish(.nonFinite) }
@@ -371,42 +421,49 @@ extension Optimizer {
         let options = progress.options
         if progress.iterations >= options.maxIterations { return .maxIterations }
         if progress.evaluations >= options.maxEvaluations { return .maxEvaluations }
-        if gradientNormInf <= options.toleranceGradient { return .gradientTolerance }
+        if isOptimal { return .gradientTolerance }
         if abs(stepLength) * directionNormInf <= options.toleranceChange {
             return .stepTolerance
         }
         if let loss, let previousLoss, abs(loss - previousLoss) < options.toleranceChange {
             return .lossTolerance
         }
-        return nil
+        return changesTooLittle ? .lossTolerance : nil
     }
 
-    private mutating func finish(_ reason: StopReason) -> Directive {
+    mutating func finish(
+        _ reason: StopReason, failure: LineSearchFailure? = nil
+    ) -> Directive {
         phase = .idle
-        trialPoint = parameters
+        dropTrial()
         trialGradients = [:]
         bestPoint = []
+        bestGradient = []
         return .finished(
             StepResult(
                 reason: reason, lossBefore: progress.lossBefore, loss: loss,
                 gradientNormInf: gradientNormInf < .infinity ? gradientNormInf : nil,
-                iterations: progress.iterations, evaluations: progress.evaluations))
+                iterations: progress.iterations, evaluations: progress.evaluations,
+                failure: failure))
     }
 }
 
 // MARK: - The best point of a step
 
 extension Optimizer {
-    private mutating func noteTrial(loss: Double, gradient: [Scalar], stepLength: Double) {
+    mutating func noteTrial(
+        loss: Double, _ inspection: Inspection, stepLength: Double
+    ) {
+        buffers.trialNormInf = inspection.normInf
         guard loss <= progress.bestLoss else { return }
         progress.bestLoss = loss
-        progress.bestGradientNormInf = Scalar.normInf(gradient)
+        progress.bestGradientNormInf = inspection.normInf
         progress.bestLocation = .trial(stepLength: stepLength)
         bestPoint = []
     }
 
     /// Moves to a new current point, and keeps the best point's bits if it isn't that one.
-    private mutating func leave(for destination: [Scalar], stepLength: Double, loss: Double) {
+    mutating func leave(for destination: [Scalar], stepLength: Double, loss: Double) {
         switch progress.bestLocation {
         case .trial(let best) where best == stepLength:
             progress.bestLocation = .current
@@ -419,7 +476,9 @@ extension Optimizer {
         case .current, .kept:
             break
         }
+        swap(&parameters, &buffers.spare)
         parameters = destination
         self.stepLength = stepLength
+        memory.isEvaluated = false
     }
 }

@@ -14,14 +14,59 @@ public enum StopReason: String, Equatable, Sendable, Codable, CaseIterable {
     case notADescentDirection = "not_a_descent_direction"
     /// No finite loss and gradient could be had where the step had to go.
     case nonFinite = "non_finite"
+    /// The line search found no acceptable point, with an empty history either: the loss or its
+    /// gradient may be wrong or noisier than `noise` says, or this is as near as they can tell.
+    case lineSearchFailed = "line_search_failed"
     /// The caller ended it.
     case stopped
+}
+
+/// The line search that ended a step, in numbers. Step lengths are along a direction d.
+public struct LineSearchFailure: Equatable, Sendable, Codable {
+    /// The interval of step lengths that was left.
+    public var stepLengthLower: Double
+    public var stepLengthUpper: Double
+    /// g.d at its start.
+    public var slope: Double
+    /// The lowest loss that a trial had, less the loss at the start; nil when no trial was finite.
+    public var lossChange: Double?
+    /// How much of a change of the loss counted as noise.
+    public var lossNoise: Double
+    /// ||d||_inf
+    public var directionNormInf: Double
+    /// Trials of this search.
+    public var trials: Int
+
+    public init(
+        stepLengthLower: Double, stepLengthUpper: Double, slope: Double, lossChange: Double?,
+        lossNoise: Double, directionNormInf: Double, trials: Int
+    ) {
+        self.stepLengthLower = stepLengthLower
+        self.stepLengthUpper = stepLengthUpper
+        self.slope = slope
+        self.lossChange = lossChange
+        self.lossNoise = lossNoise
+        self.directionNormInf = directionNormInf
+        self.trials = trials
+    }
+}
+
+/// The lowest loss that an optimizer has seen.
+public struct BestEvaluation: Equatable, Sendable, Codable {
+    public var loss: Double
+    /// Which evaluation of the optimizer's life it was: `evaluationCount` after it.
+    public var evaluation: Int
+
+    public init(loss: Double, evaluation: Int) {
+        self.loss = loss
+        self.evaluation = evaluation
+    }
 }
 
 /// What one step did: one call of torch's `optimizer.step(closure)`.
 public struct StepResult: Equatable, Sendable, Codable {
     public var reason: StopReason
-    /// Loss at the first evaluation of the step, which is what torch's `step` returns; nil when
+    /// Loss where the step began, which is what torch's `step` returns; nil when
     /// the step ended before it, NaN or infinite when that evaluation was not usable.
     public var lossBefore: Double?
     /// Loss of the newest accepted point. Without a line search the last of `max_iter` moves is
@@ -33,10 +78,12 @@ public struct StepResult: Equatable, Sendable, Codable {
     public var iterations: Int
     /// Evaluations used by this step.
     public var evaluations: Int
+    /// Set when the reason is `lineSearchFailed`.
+    public var failure: LineSearchFailure?
 
     public init(
         reason: StopReason, lossBefore: Double?, loss: Double?, gradientNormInf: Double?,
-        iterations: Int, evaluations: Int
+        iterations: Int, evaluations: Int, failure: LineSearchFailure? = nil
     ) {
         self.reason = reason
         self.lossBefore = lossBefore
@@ -44,13 +91,16 @@ public struct StepResult: Equatable, Sendable, Codable {
         self.gradientNormInf = gradientNormInf
         self.iterations = iterations
         self.evaluations = evaluations
+        self.failure = failure
     }
 
     /// Whether a tolerance was met, rather than a budget spent or a direction lost.
     public var converged: Bool {
         switch reason {
         case .gradientTolerance, .stepTolerance, .lossTolerance: true
-        case .maxIterations, .maxEvaluations, .notADescentDirection, .nonFinite, .stopped: false
+        case .maxIterations, .maxEvaluations, .notADescentDirection, .nonFinite, .lineSearchFailed,
+            .stopped:
+            false
         }
     }
 }

@@ -22,6 +22,7 @@ public struct OptionsPatch: Equatable, Sendable {
     public var toleranceGradient: Double?
     public var toleranceChange: Double?
     public var historySize: Int?
+    public var historyDType: HistoryDType?
     /// `.some(nil)` sets torch's `None`.
     public var lineSearch: Options.LineSearchFunction??
     public var mode: Options.Mode?

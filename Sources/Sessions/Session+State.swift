@@ -1,13 +1,14 @@
 extension Session {
     private var currentView: SessionView {
-        SessionView(
-            record: record, options: state.engine.options,
-            isMaximizing: state.scalars.isMaximizing, shardCount: state.scalars.shardCount,
-            groups: state.groupViews, standing: state.standing, updatedAt: updatedAt,
-            tag: turn.tag,
+        var options = state.engine.options
+        options.historyDType = options.historyDType ?? state.dtype.historyDType
+        return SessionView(
+            record: record, options: options, isMaximizing: state.scalars.isMaximizing,
+            shardCount: state.scalars.shardCount, groups: state.groupViews,
+            standing: state.standing, updatedAt: updatedAt, tag: turn.tag,
             memoryBytesEstimate: memoryEstimate(
                 count: state.layout.count, dtype: state.dtype,
-                historySize: state.engine.options.historySize))
+                historySize: options.historySize, historyDType: options.historyDType))
     }
 
     func view() async throws(Refusal) -> SessionView {

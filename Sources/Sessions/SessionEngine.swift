@@ -1,6 +1,7 @@
 /// An optimizer of either precision, with vectors as `Vector`.
 protocol SessionEngine: Sendable {
     var options: Options { get set }
+    var executor: BlockExecutor { get set }
     var isStepping: Bool { get }
     var pendingTrial: Trial? { get }
     var loss: Double? { get }
@@ -109,24 +110,45 @@ extension TorchState {
     }
 }
 
-// A stored pair: s, y, then its columns of the small matrices, which have equal lengths.
+// A stored pair: s, y, then its columns of the small matrices, which have equal lengths; and, if it
+// doesn't have the session's precision, one octet that says which. Without that octet the length is
+// a multiple of four.
 extension CurvaturePair where Scalar: VectorScalar {
     var bytes: [UInt8] {
-        littleEndianBytes(s) + littleEndianBytes(y) + littleEndianBytes(sy) + littleEndianBytes(yy)
+        let columns = littleEndianBytes(sy) + littleEndianBytes(yy)
+        return littleEndianOctets + columns + (dtype == Scalar.historyDType ? [] : [dtype.tag])
     }
 
     init?(number: Int, bytes: [UInt8], count: Int) {
-        let vectorBytes = count * MemoryLayout<Scalar>.stride
-        let columnBytes = bytes.count - 2 * vectorBytes
+        var dtype = Scalar.historyDType
+        var bytes = bytes[...]
+        if !bytes.count.isMultiple(of: 4) {
+            guard let tag = bytes.popLast(), let tagged = HistoryDType(tag: tag) else { return nil }
+            dtype = tagged
+        }
+        let vectorBytes = 2 * count * dtype.size
+        let columnBytes = bytes.count - vectorBytes
         guard columnBytes > 0, columnBytes.isMultiple(of: 2 * MemoryLayout<Double>.stride) else {
             return nil
         }
-        let ends = [
-            0, vectorBytes, 2 * vectorBytes, 2 * vectorBytes + columnBytes / 2, bytes.count,
-        ]
-        func part<Number: PlainNumber>(_ index: Int) -> [Number] {
-            values(fromLittleEndianBytes: Array(bytes[ends[index]..<ends[index + 1]]))
+        let columns: [Double] = values(fromLittleEndianBytes: Array(bytes[vectorBytes...]))
+        self.init(
+            number: number, dtype: dtype, littleEndianOctets: Array(bytes[..<vectorBytes]),
+            sy: Array(columns[..<(columns.count / 2)]), yy: Array(columns[(columns.count / 2)...]))
+    }
+}
+
+extension HistoryDType {
+    fileprivate var tag: UInt8 {
+        switch self {
+        case .float64: 1
+        case .float32: 2
+        case .bfloat16: 3
         }
-        self.init(number: number, s: part(0), y: part(1), sy: part(2), yy: part(3))
+    }
+
+    fileprivate init?(tag: UInt8) {
+        guard let dtype = Self.allCases.first(where: { $0.tag == tag }) else { return nil }
+        self = dtype
     }
 }

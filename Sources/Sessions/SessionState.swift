@@ -65,6 +65,7 @@ struct SessionState: Sendable {
         case .float64(let values): engine = try Optimizer(values, options: options)
         case .float32(let values): engine = try Optimizer(values, options: options)
         }
+        engine.executor = .shared
     }
 
     init(
@@ -76,6 +77,7 @@ struct SessionState: Sendable {
         self.engine = engine
         self.shards = shards
         self.hookedDict = hookedDict
+        self.engine.executor = .shared
         self.storedPairs = storedPairs
     }
 

@@ -15,6 +15,7 @@ extension OptionsPatch {
         if let toleranceGradient { next.toleranceGradient = toleranceGradient }
         if let toleranceChange { next.toleranceChange = toleranceChange }
         if let historySize { next.historySize = historySize }
+        if let historyDType { next.historyDType = historyDType }
         if let lineSearch { next.lineSearch = lineSearch }
         if let mode { next.mode = mode }
         do {
@@ -186,27 +187,34 @@ private func elementCount(_ shape: [Int]) -> Int? {
     return count
 }
 
-/// Vectors that a session keeps beside its history: x, g, d, the previous g, the trial point, up
-/// to three gradients of a line search, and the best point.
-private let workingVectors = 9
+/// Vectors that a session keeps beside its history: x, g, d, the previous g, the trial point, the
+/// memory of the next one, up to three gradients of a line search, and the best point.
+private let workingVectors = 10
 
-/// Bytes of memory that a session can come to need; saturates.
-func memoryEstimate(count: Int, dtype: DType, historySize: Int) -> Int {
-    let (pairs, pairsOverflow) = historySize.multipliedReportingOverflow(by: 2)
-    let (vectors, vectorsOverflow) = pairs.addingReportingOverflow(workingVectors)
-    let (bytes, overflow) = vectors.multipliedReportingOverflow(by: count * dtype.size)
-    return pairsOverflow || vectorsOverflow || overflow ? .max : bytes
+/// Bytes of memory that a session can come to need; saturates. A pair more than `historySize` is
+/// kept: the room for the next.
+func memoryEstimate(
+    count: Int, dtype: DType, historySize: Int, historyDType: HistoryDType?
+) -> Int {
+    let pairBytes = 2 * count * (historyDType ?? dtype.historyDType).size
+    let (pairs, pairsOverflow) = historySize.addingReportingOverflow(1)
+    let (history, historyOverflow) = pairs.multipliedReportingOverflow(by: pairBytes)
+    let (bytes, overflow) = history.addingReportingOverflow(workingVectors * count * dtype.size)
+    return pairsOverflow || historyOverflow || overflow ? .max : bytes
 }
 
 func checkMemory(
     count: Int, dtype: DType, options: Options, _ limits: Limits
 ) throws(SessionError) {
-    let bytes = memoryEstimate(count: count, dtype: dtype, historySize: options.historySize)
+    let bytes = memoryEstimate(
+        count: count, dtype: dtype, historySize: options.historySize,
+        historyDType: options.historyDType)
     guard bytes <= limits.sessionBytesMax else {
         throw .invalid([
             FieldError(
                 field: "options.history_size",
-                reason: "\(options.historySize) pairs of \(count) \(dtype.rawValue) numbers can "
+                reason: "\(options.historySize) pairs of \(count) "
+                    + "\((options.historyDType ?? dtype.historyDType).rawValue) numbers can "
                     + "come to need \(bytes) bytes; the limit is \(limits.sessionBytesMax)")
         ])
     }

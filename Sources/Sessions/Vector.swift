@@ -10,6 +10,14 @@ public enum DType: String, Sendable, Codable, CaseIterable {
         case .float32: 4
         }
     }
+
+    /// The precision of pairs unless another is asked for: the same.
+    var historyDType: HistoryDType {
+        switch self {
+        case .float64: .float64
+        case .float32: .float32
+        }
+    }
 }
 
 /// A flat vector in one of the two precisions.

@@ -6,8 +6,9 @@ import Testing
 struct ArrowTests {
     private static let arrows: [String: Set<String>] = [
         "LBFGS": [],
+        "Parallel": [],
         "Telemetry": ["Logging"],
-        "Sessions": ["LBFGS", "Telemetry", "Crypto"],
+        "Sessions": ["LBFGS", "Parallel", "Telemetry", "Crypto"],
         "LBFGSHooks": ["LBFGS"],
         "Wire": ["Sessions"],
         "SQLiteStore": ["Sessions", "GRDB"],
@@ -45,7 +46,7 @@ struct ArrowTests {
         arguments: [
             ("GRDB", "Sources/SQLiteStore/"), ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
-            ("CCurl", "Sources/Webhooks/Curl/"),
+            ("CCurl", "Sources/Webhooks/Curl/"), ("Parallel", "Sources/Sessions/"),
         ])
     func onlyHere(name: String, folder: String) throws {
         for file in try SourceTree.swiftFiles(below: "Sources")

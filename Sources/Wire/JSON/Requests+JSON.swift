@@ -46,7 +46,7 @@ extension ParameterInput {
 extension OptionsPatch {
     static let names = [
         "lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size",
-        "line_search_fn", "mode", "maximize",
+        "history_dtype", "line_search_fn", "mode", "maximize",
     ]
     /// Those that `param_groups` of a state dict has.
     static let torchNames = names.filter { $0 != "mode" }
@@ -67,6 +67,7 @@ extension OptionsPatch {
         toleranceGradient = try fields["tolerance_grad"]?.number()
         toleranceChange = try fields["tolerance_change"]?.number()
         historySize = try fields["history_size"]?.integer()
+        historyDType = try fields["history_dtype"]?.choice(HistoryDType.self)
         if let field = fields["line_search_fn"] {
             lineSearch = .some(
                 field.isNull ? nil : try field.choice(Options.LineSearchFunction.self))

@@ -76,6 +76,7 @@ extension JSONText {
         field("tolerance_grad", options.toleranceGradient)
         field("tolerance_change", options.toleranceChange)
         field("history_size", options.historySize)
+        field("history_dtype", options.historyDType?.rawValue)
         field("line_search_fn", options.lineSearch?.rawValue)
         field("mode", options.mode.rawValue)
     }

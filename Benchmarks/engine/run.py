@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""The engine beside its peers, per iteration with a full history: Markdown on standard output.
+
+One process runs everything, in turns: lbfgsd's engine as a shared library, torch.optim.LBFGS,
+SciPy's L-BFGS-B and libLBFGS, round by round, and the machine's dot-product bandwidth in each
+round. See README.md.
+"""
+
+import argparse
+import ctypes
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+FLOAT64, FLOAT32, BFLOAT16 = 0, 1, 2
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--library", help="libEngineBenchmark.so; built when left out")
+    parser.add_argument("--sizes", default="100,10000,1000000,10000000")
+    parser.add_argument("--histories", default="10,100")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bytes-max", type=float, default=6e9, help="of one history")
+    parser.add_argument("--only", default="", help="labels that contain this")
+    return parser.parse_args()
+
+
+def build_engine():
+    subprocess.run(
+        ["swift", "build", "-c", "release", "--product", "EngineBenchmark"],
+        cwd=ROOT, check=True, stdout=sys.stderr)
+    return ROOT / ".build/release/libEngineBenchmark.so"
+
+
+def load_engine(path):
+    function = ctypes.CDLL(str(path)).lbfgsd_engine_times
+    function.restype = ctypes.c_long
+    function.argtypes = [
+        ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_int,
+        ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
+    return function
+
+
+def load_peers(folder):
+    """libLBFGS and the bandwidth; without lbfgs.h (Debian's liblbfgs-dev) it says so and ends."""
+    path = pathlib.Path(folder) / "peers.so"
+    subprocess.run(
+        ["cc", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC",
+         str(HERE / "peers.c"), "-o", str(path), "-llbfgs"], check=True)
+    peers = ctypes.CDLL(str(path))
+    peers.dot_bandwidth.restype = ctypes.c_double
+    peers.dot_bandwidth.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_int]
+    peers.liblbfgs_times.restype = ctypes.c_long
+    peers.liblbfgs_times.argtypes = [
+        ctypes.c_long, ctypes.c_int, ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
+    return peers
+
+
+class Enough(Exception):
+    """Raised out of a peer that has no other way to be stopped."""
+
+
+def engine_runner(engine, dtype=FLOAT64, history_dtype=None, threads=1, searches=0):
+    stored = dtype if history_dtype is None else history_dtype
+
+    def run(n, m, count):
+        times = (ctypes.c_double * count)()
+        written = engine(dtype, stored, n, m, threads, searches, m + 2, times, count)
+        return times[:written]
+
+    return run
+
+
+def liblbfgs_runner(peers):
+    def run(n, m, count):
+        times = (ctypes.c_double * count)()
+        return times[:peers.liblbfgs_times(n, m, m + 2, times, count)]
+
+    return run
+
+
+def eigenvalues(n):
+    import numpy
+
+    return 1e3 * (1 + 9999 * numpy.arange(n) / n)
+
+
+def torch_runner(threads, dtype="float64"):
+    import torch
+
+    def run(n, m, count):
+        torch.set_num_threads(threads)
+        scale = torch.from_numpy(eigenvalues(n)).to(getattr(torch, dtype))
+        x = torch.ones(n, dtype=scale.dtype, requires_grad=True)
+        x.grad = torch.zeros_like(x)
+        optimizer = torch.optim.LBFGS(
+            [x], history_size=m, max_iter=m + 3 + count, max_eval=10**9, tolerance_grad=0,
+            tolerance_change=0)
+        times, ended = [], None
+
+        def closure():
+            nonlocal ended
+            now = time.perf_counter_ns()
+            if ended is not None:
+                times.append(now - ended)
+            with torch.no_grad():
+                torch.mul(scale, x, out=x.grad)
+                loss = torch.dot(x.grad, x) / 2
+            ended = time.perf_counter_ns()
+            return loss
+
+        optimizer.step(closure)
+        return times[m + 2:]
+
+    return run
+
+
+def scipy_runner():
+    import numpy
+    from scipy.optimize import minimize
+
+    def run(n, m, count):
+        scale = eigenvalues(n)
+        times, ended = [], None
+
+        def evaluate(x):
+            nonlocal ended
+            now = time.perf_counter_ns()
+            if ended is not None:
+                times.append(now - ended)
+            if len(times) >= 2 * m + count:
+                raise Enough
+            gradient = scale * x
+            loss = float(numpy.dot(gradient, x)) / 2
+            ended = time.perf_counter_ns()
+            return loss, gradient
+
+        try:
+            minimize(
+                evaluate, numpy.ones(n), jac=True, method="L-BFGS-B",
+                options={"maxcor": m, "maxiter": 10**6, "maxfun": 10**6, "ftol": 0, "gtol": 0})
+        except Enough:
+            pass
+        return times[2 * m:]
+
+    return run
+
+
+def contestants(engine, peers):
+    cores = len(os.sched_getaffinity(0))
+    threads = [1, 2] if cores > 1 else [1]
+    for count in threads:
+        yield f"lbfgsd, {count} thread{'s'[:count - 1]}", engine_runner(engine, threads=count)
+    yield "lbfgsd, strong Wolfe", engine_runner(engine, searches=1)
+    for count in threads:
+        yield (f"lbfgsd float32, {count} thread{'s'[:count - 1]}",
+               engine_runner(engine, FLOAT32, threads=count))
+    yield "lbfgsd, float32 history", engine_runner(engine, history_dtype=FLOAT32)
+    yield "lbfgsd, bfloat16 history", engine_runner(engine, history_dtype=BFLOAT16)
+    for count in threads:
+        yield f"torch, {count} thread{'s'[:count - 1]}", torch_runner(count)
+    yield "libLBFGS", liblbfgs_runner(peers)
+    yield "SciPy L-BFGS-B", scipy_runner()
+
+
+def iterations(n, m):
+    """How many to time in a run: enough for a median, few enough for a run of seconds."""
+    return max(3, min(60, int(4e8 / (n * m))))
+
+
+def shown(nanoseconds):
+    if nanoseconds is None:
+        return ""
+    value = nanoseconds / 1e6
+    return f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+def main():
+    options = arguments()
+    engine = load_engine(options.library or build_engine())
+    sizes = [int(n) for n in options.sizes.split(",")]
+    histories = [int(m) for m in options.histories.split(",")]
+    cases = [
+        (n, m) for m in histories for n in sizes if 16 * n * m <= options.bytes_max]
+    with tempfile.TemporaryDirectory() as folder:
+        peers = load_peers(folder)
+        runners = [
+            (label, run) for label, run in contestants(engine, peers) if options.only in label]
+        bandwidths = {1: [], 2: []}
+        medians = {}
+        for n, m in cases:
+            # A run of seconds is median enough; short ones are repeated in turns.
+            rounds = options.rounds if n * m <= 2e7 else min(options.rounds, 3)
+            for _ in range(rounds):
+                for threads in bandwidths:
+                    bandwidths[threads].append(peers.dot_bandwidth(10**7, threads, 3))
+                for label, run in runners:
+                    # SciPy's compact matrices cost it O(m^3) in Python's company: minutes.
+                    times = run(n, m, iterations(n, m))
+                    if times:
+                        medians.setdefault((label, n, m), []).append(statistics.median(times))
+            print(f"n = {n}, m = {m}: done", file=sys.stderr)
+    report(options, cases, [label for label, _ in runners], medians, bandwidths)
+
+
+def report(options, cases, labels, medians, bandwidths):
+    load = os.getloadavg()
+    print("## Engine: milliseconds an iteration, with a full history\n")
+    print(f"Median of {options.rounds} runs' medians, the best run in brackets; "
+          f"load average {load[0]:.1f} at the end.")
+    for threads, values in bandwidths.items():
+        print(f"Dot products, {threads} thread{'s'[:threads - 1]}: best "
+              f"{max(values) / 1e9:.1f} GB/s, median {statistics.median(values) / 1e9:.1f}.")
+    print()
+    print("| | " + " | ".join(f"n = {n:.0e}, m = {m}" for n, m in cases) + " |")
+    print("|---|" + "---|" * len(cases))
+    for label in labels:
+        cells = []
+        for n, m in cases:
+            values = medians.get((label, n, m))
+            cells.append(
+                f"{shown(statistics.median(values))} ({shown(min(values))})" if values else "")
+        print(f"| {label} | " + " | ".join(cells) + " |")
+    for threads, values in bandwidths.items():
+        cells = [
+            shown(4 * m * n * 8 / max(values) * 1e9) if 16 * n * m > 1e8 else "in cache"
+            for n, m in cases]
+        print(f"| floor, {threads} thread{'s'[:threads - 1]} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+/// The second of an iteration's two passes over the history:
+///
+///     d = scale g + sum_i (a_i s_i + b_i y_i)
+///
+/// and, riding along while a strip of d is in the first-level cache, g.d, ||d||_inf and the next
+/// trial point x + t d.
+///
+/// Theory: 2 k n numbers of the pairs move, and four or five n of others. A strip of Float64
+/// accumulators stays in the first-level cache while the same strip of each pair is added, four
+/// pairs at a time, so that an accumulator is loaded and stored once for eight products. Sums of
+/// one number run over the pairs from the oldest to the newest, whatever the strips are.
+///
+/// Bits: those of `combined`, `dot` and `moved` one after the other, d rounded in between.
+@unsafe struct CombinationPass<Scalar: EngineScalar> {
+    static var stripLength: Int { 512 }
+    /// g.d, ||d||_inf, and two sums that are 0 if d and the trial point are finite.
+    static var sumsEach: Int { 4 }
+
+    /// The next trial point.
+    @unsafe struct Move {
+        var start: UnsafePointer<Scalar>
+        var stepLength: Double
+        var target: UnsafeMutablePointer<Scalar>
+    }
+
+    let count: Int
+    let gradient: UnsafePointer<Scalar>
+    let scale: Double
+    let table: UnsafePointer<PairAddress>
+    let pairCount: Int
+    let stepWeights: UnsafePointer<Double>
+    let changeWeights: UnsafePointer<Double>
+    let direction: UnsafeMutablePointer<Scalar>
+    let move: Move?
+    /// [block][sum]
+    let sums: UnsafeMutablePointer<Double>
+    /// `stripLength` numbers for each worker.
+    let scratch: UnsafeMutablePointer<Double>
+
+    @inline(__always)
+    func run(worker: Int, block: Int) {
+        // Sound: the caller made all memory as long as the layout above says; strips end at
+        // `count`, and only this body has this block and this worker.
+        let strip = unsafe scratch + worker * Self.stripLength
+        var ride = Ride()
+        let end = unsafe min((block + 1) * blockLength, count)
+        var start = block * blockLength
+        while start < end {
+            let length = unsafe min(Self.stripLength, end - start)
+            unsafe begin(strip, start, length)
+            var index = 0
+            while unsafe index < pairCount {
+                unsafe index += add(pairsFrom: index, strip, start, length)
+            }
+            unsafe finish(strip, start, length, &ride)
+            start += length
+        }
+        let target = unsafe sums + block * Self.sumsEach
+        unsafe target[0] = folded(ride.even + ride.odd)
+        unsafe target[1] = ride.largest.max()
+        unsafe target[2] = ride.directionCheck.sum()
+        unsafe target[3] = ride.moveCheck.sum()
+    }
+
+    /// What rides along, over a block.
+    private struct Ride {
+        var even = Lanes.zero
+        var odd = Lanes.zero
+        var largest = Lanes.zero
+        /// v - v is 0 for a finite number and NaN for any other.
+        var directionCheck = Lanes.zero
+        var moveCheck = Lanes.zero
+    }
+
+    @inline(__always)
+    private func begin(_ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int) {
+        // Sound: `length` numbers are there to read, and have room in the strip.
+        let values = unsafe gradient + start
+        var offset = 0
+        while offset &+ 8 <= length {
+            unsafe UnsafeMutableRawPointer(strip + offset).storeBytes(
+                of: lanes(values, offset) * scale, as: Lanes.self)
+            offset &+= 8
+        }
+        while offset < length {
+            unsafe strip[offset] = unsafe Double(values[offset]) * scale
+            offset += 1
+        }
+    }
+
+    /// Adds four pairs, if there are as many of one precision, or one; returns how many.
+    @inline(__always)
+    private func add(
+        pairsFrom first: Int, _ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int
+    ) -> Int {
+        // Sound: `first` is below the number of pairs, and so is `first` + 3 where it is used.
+        let dtype = unsafe table[first].dtype
+        let isFour =
+            unsafe first + 4 <= pairCount && table[first + 1].dtype == dtype
+            && table[first + 2].dtype == dtype && table[first + 3].dtype == dtype
+        switch (dtype, isFour) {
+        case (.float64, true): unsafe addFour(Double.self, first, strip, start, length)
+        case (.float64, false): unsafe addOne(Double.self, first, strip, start, length)
+        case (.float32, true): unsafe addFour(Float.self, first, strip, start, length)
+        case (.float32, false): unsafe addOne(Float.self, first, strip, start, length)
+        case (.bfloat16, true): unsafe addFour(BFloat16.self, first, strip, start, length)
+        case (.bfloat16, false): unsafe addOne(BFloat16.self, first, strip, start, length)
+        }
+        return isFour ? 4 : 1
+    }
+
+    @inline(__always)
+    private func addOne<Stored: StoredNumber>(
+        _: Stored.Type, _ index: Int, _ strip: UnsafeMutablePointer<Double>, _ start: Int,
+        _ length: Int
+    ) {
+        // Sound: `length` numbers from `start` on are there to read, and in the strip to change.
+        let shift = start * MemoryLayout<Stored>.stride
+        let (s, y) = unsafe (table[index].stepPointer + shift, table[index].changePointer + shift)
+        let (a, b) = unsafe (stepWeights[index], changeWeights[index])
+        var offset = 0
+        while offset &+ tileWidth <= length {
+            let target = unsafe UnsafeMutableRawPointer(strip + offset)
+            var sum = unsafe target.loadUnaligned(as: Tile.self)
+            unsafe sum += Stored.tile(y, offset) * b + Stored.tile(s, offset) * a
+            unsafe target.storeBytes(of: sum, as: Tile.self)
+            offset &+= tileWidth
+        }
+        while offset < length {
+            unsafe strip[offset] += Stored.one(y, offset) * b + Stored.one(s, offset) * a
+            offset &+= 1
+        }
+    }
+
+    @inline(__always)
+    private func addFour<Stored: StoredNumber>(
+        _: Stored.Type, _ first: Int, _ strip: UnsafeMutablePointer<Double>, _ start: Int,
+        _ length: Int
+    ) {
+        // Sound: `length` numbers from `start` on are there to read, and in the strip to change.
+        let shift = start * MemoryLayout<Stored>.stride
+        let (p0, p1, p2, p3) = unsafe (
+            table[first], table[first + 1], table[first + 2], table[first + 3]
+        )
+        let (s0, y0) = unsafe (p0.stepPointer + shift, p0.changePointer + shift)
+        let (s1, y1) = unsafe (p1.stepPointer + shift, p1.changePointer + shift)
+        let (s2, y2) = unsafe (p2.stepPointer + shift, p2.changePointer + shift)
+        let (s3, y3) = unsafe (p3.stepPointer + shift, p3.changePointer + shift)
+        let (a, b) = unsafe (stepWeights + first, changeWeights + first)
+        let (a0, a1, a2, a3) = unsafe (a[0], a[1], a[2], a[3])
+        let (b0, b1, b2, b3) = unsafe (b[0], b[1], b[2], b[3])
+        var offset = 0
+        while offset &+ tileWidth <= length {
+            let target = unsafe UnsafeMutableRawPointer(strip + offset)
+            var sum = unsafe target.loadUnaligned(as: Tile.self)
+            unsafe sum += Stored.tile(y0, offset) * b0 + Stored.tile(s0, offset) * a0
+            unsafe sum += Stored.tile(y1, offset) * b1 + Stored.tile(s1, offset) * a1
+            unsafe sum += Stored.tile(y2, offset) * b2 + Stored.tile(s2, offset) * a2
+            unsafe sum += Stored.tile(y3, offset) * b3 + Stored.tile(s3, offset) * a3
+            unsafe target.storeBytes(of: sum, as: Tile.self)
+            offset &+= tileWidth
+        }
+        while offset < length {
+            var sum = unsafe strip[offset]
+            unsafe sum += Stored.one(y0, offset) * b0 + Stored.one(s0, offset) * a0
+            unsafe sum += Stored.one(y1, offset) * b1 + Stored.one(s1, offset) * a1
+            unsafe sum += Stored.one(y2, offset) * b2 + Stored.one(s2, offset) * a2
+            unsafe sum += Stored.one(y3, offset) * b3 + Stored.one(s3, offset) * a3
+            unsafe strip[offset] = sum
+            offset &+= 1
+        }
+    }
+
+    /// Rounds and writes a strip of d, and takes along what rides with it.
+    @inline(__always)
+    private func finish(
+        _ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int, _ ride: inout Ride
+    ) {
+        // Sound: `length` numbers from `start` on are there to read, and have room in d and in
+        // the trial point.
+        let (g, d) = unsafe (gradient + start, direction + start)
+        var offset = 0
+        while offset &+ 16 <= length {
+            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &ride)
+            unsafe ride.even += lanes(g, offset) * first
+            let second = unsafe eight(
+                strip + (offset &+ 8), d + (offset &+ 8), start &+ offset + 8, &ride)
+            unsafe ride.odd += lanes(g, offset &+ 8) * second
+            offset &+= 16
+        }
+        if offset &+ 8 <= length {
+            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &ride)
+            unsafe ride.even += lanes(g, offset) * first
+            offset &+= 8
+        }
+        for lane in 0..<length - offset {
+            let at = offset + lane
+            let rounded = unsafe Scalar(strip[at])
+            unsafe d[at] = rounded
+            let value = Double(rounded)
+            unsafe ride.odd[lane] += Double(g[at]) * value
+            ride.largest[lane] = max(ride.largest[lane], abs(value))
+            ride.directionCheck[lane] += value - value
+            if let move = unsafe move {
+                let moved = unsafe Scalar(Double(move.start[start + at]) + value * move.stepLength)
+                unsafe move.target[start + at] = moved
+                ride.moveCheck[lane] += Double(moved - moved)
+            }
+        }
+    }
+
+    @inline(__always)
+    private func eight(
+        _ sums: UnsafeMutablePointer<Double>, _ target: UnsafeMutablePointer<Scalar>, _ at: Int,
+        _ ride: inout Ride
+    ) -> Lanes {
+        // Sound: the caller has eight numbers left, in all of these.
+        let narrow = unsafe Scalar.narrowed(UnsafeRawPointer(sums).loadUnaligned(as: Lanes.self))
+        unsafe UnsafeMutableRawPointer(target).storeBytes(of: narrow, as: SIMD8<Scalar>.self)
+        let wide = Scalar.widened(narrow)
+        ride.largest = larger(ride.largest, absolute(wide))
+        ride.directionCheck += wide - wide
+        if let move = unsafe move {
+            let moved = unsafe Scalar.narrowed(lanes(move.start, at) + wide * move.stepLength)
+            unsafe UnsafeMutableRawPointer(move.target + at).storeBytes(
+                of: moved, as: SIMD8<Scalar>.self)
+            let wideMoved = Scalar.widened(moved)
+            ride.moveCheck += wideMoved - wideMoved
+        }
+        return wide
+    }
+}

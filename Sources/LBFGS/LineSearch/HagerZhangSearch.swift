@@ -1,0 +1,191 @@
+/// A line search for the (approximate) Wolfe conditions
+///
+/// Theory: W. W. Hager and H. Zhang, A new conjugate gradient method with guaranteed descent and
+/// an efficient line search, SIAM J. Optim. 16 (2005) 170-192, and Algorithm 851: CG_DESCENT, ACM
+/// TOMS 32 (2006) 113-137. The search keeps an interval [a, b] with
+///
+///     phi(a) <= phi(0) + epsilon_k,  phi'(a) < 0,  phi'(b) >= 0
+///
+/// which must hold an acceptable point. It is found by *expansion* (B1-B3 of their procedure
+/// bracket) and shrunk in rounds: a double secant step (S1-S4), then a bisection when the round
+/// has not shrunk it to gamma of its length (L2). A trial that descends but whose loss is above
+/// phi(0) becomes an end too, a high one, and the interval is then halved or interpolated until the
+/// slopes have opposite signs (U3). Every trial is tested for acceptance.
+///
+/// What the paper leaves open, and how it is answered here: an infeasible trial is an end like a
+/// high one, and the next trial is much nearer to the feasible end; secant steps that are not
+/// inside the interval (equal slopes, overflow) are replaced by its middle; an interval that has no
+/// number strictly inside it ends the search.
+package struct HagerZhangSearch: Equatable, Sendable, Codable {
+    static let sufficientDecrease = 0.1  // delta; Hager & Zhang 2005, section 5
+    static let curvature = 0.9  // sigma; the same
+    static let shrinkMax = 0.66  // gamma; the same
+    static let expansion = 5.0  // rho; the same
+    /// How near to its feasible end an interval is cut when the other is infeasible.
+    static let infeasibleShare = 0.1
+
+    /// The next trial's purpose within a round.
+    private enum Stage: Equatable, Sendable, Codable {
+        /// c = secant(a, b)
+        case first
+        /// The second secant step, from an end and what it was before.
+        case second
+        /// The middle.
+        case bisection
+    }
+
+    private struct Interval: Equatable, Sendable, Codable {
+        var lower: LineSearchPoint
+        var upper: LineSearchPoint
+        var stage = Stage.first
+        /// Length when the round began.
+        var lengthBefore = Double.infinity
+
+        var length: Double { upper.stepLength - lower.stepLength }
+        var middle: Double { lower.stepLength + length / 2 }
+        /// Whether the slopes at the ends have opposite signs.
+        var isBracket: Bool { upper.isFeasible && upper.slope >= 0 }
+
+        func contains(_ stepLength: Double) -> Bool {
+            stepLength > lower.stepLength && stepLength < upper.stepLength
+        }
+    }
+
+    private enum Phase: Equatable, Sendable, Codable {
+        /// `lower` is the farthest trial that descends and is not higher than the start.
+        case expanding(lower: LineSearchPoint)
+        case shrinking(Interval)
+    }
+
+    private let conditions: WolfeConditions
+    private var phase: Phase
+
+    package init(_ setting: LineSearchSetting) {
+        conditions = WolfeConditions(
+            start: setting.start, lossNoise: setting.lossNoise,
+            sufficientDecrease: HagerZhangSearch.sufficientDecrease,
+            curvature: HagerZhangSearch.curvature)
+        phase = .expanding(lower: setting.start)
+    }
+
+    /// Takes the trial asked for last. The caller counts trials.
+    package mutating func advance(_ point: LineSearchPoint) -> SearchDirective {
+        if conditions.hold(at: point) { return .accept(point) }
+        switch phase {
+        case .expanding(let lower):
+            guard descends(point) else {
+                return shrink(Interval(lower: lower, upper: point))
+            }
+            phase = .expanding(lower: point)
+            return expand(from: lower, to: point)
+        case .shrinking(let interval):
+            return narrow(interval, by: point)
+        }
+    }
+
+    /// A lower end: the minimum is farther along.
+    private func descends(_ point: LineSearchPoint) -> Bool {
+        point.isFeasible && point.slope < 0 && conditions.isNoHigher(point)
+    }
+
+    private func expand(
+        from lower: LineSearchPoint, to point: LineSearchPoint
+    ) -> SearchDirective {
+        let next = HagerZhangSearch.expansion * point.stepLength
+        guard next.isFinite, next > point.stepLength else {
+            return .giveUp(lower: point.stepLength, upper: .greatestFiniteMagnitude)
+        }
+        return .evaluate(stepLength: next)
+    }
+
+    /// The update procedure (U0-U2): which end the trial replaces, and the step after it.
+    private mutating func narrow(
+        _ interval: Interval, by point: LineSearchPoint
+    ) -> SearchDirective {
+        var next = interval
+        guard interval.contains(point.stepLength) else { return giveUp(interval) }
+        let replacesLower = descends(point)
+        if replacesLower { next.lower = point } else { next.upper = point }
+        guard next.isBracket, interval.isBracket else {
+            next.stage = .first
+            return shrink(next)
+        }
+        switch interval.stage {
+        case .first:
+            let stepLength =
+                replacesLower
+                ? secant(interval.lower, point) : secant(interval.upper, point)
+            if next.contains(stepLength) {
+                next.stage = .second
+                return evaluate(stepLength, in: next)
+            }
+            return bisectIfLong(next)
+        case .second:
+            return bisectIfLong(next)
+        case .bisection:
+            return beginRound(next)
+        }
+    }
+
+    private mutating func bisectIfLong(_ interval: Interval) -> SearchDirective {
+        guard interval.length > HagerZhangSearch.shrinkMax * interval.lengthBefore else {
+            return beginRound(interval)
+        }
+        var next = interval
+        next.stage = .bisection
+        return evaluate(next.middle, in: next)
+    }
+
+    private mutating func shrink(_ interval: Interval) -> SearchDirective {
+        if interval.isBracket { return beginRound(interval) }
+        let (lower, upper) = (interval.lower, interval.upper)
+        guard upper.isFeasible else {
+            return evaluate(
+                lower.stepLength + HagerZhangSearch.infeasibleShare * interval.length,
+                in: interval)
+        }
+        let margin = 0.1 * interval.length
+        return evaluate(
+            cubicMinimizer(
+                lower, upper,
+                bounds: lower.stepLength
+                    + margin...max(
+                        upper.stepLength - margin, lower.stepLength + margin)),
+            in: interval)
+    }
+
+    private mutating func beginRound(_ interval: Interval) -> SearchDirective {
+        var next = interval
+        next.stage = .first
+        next.lengthBefore = interval.length
+        let stepLength = interpolated(interval)
+        return evaluate(next.contains(stepLength) ? stepLength : next.middle, in: next)
+    }
+
+    private mutating func evaluate(_ stepLength: Double, in interval: Interval) -> SearchDirective {
+        let next = interval.contains(stepLength) ? stepLength : interval.middle
+        guard interval.contains(next) else { return giveUp(interval) }
+        phase = .shrinking(interval)
+        return .evaluate(stepLength: next)
+    }
+
+    /// The minimum inside an interval whose slopes have opposite signs: that of the cubic, where
+    /// the losses differ by more than noise, else where the slopes say.
+    private func interpolated(_ interval: Interval) -> Double {
+        let (lower, upper) = (interval.lower, interval.upper)
+        guard abs(upper.loss - lower.loss) > conditions.lossNoise else {
+            return secant(lower, upper)
+        }
+        return cubicMinimizer(lower, upper, bounds: lower.stepLength...upper.stepLength)
+    }
+
+    private func giveUp(_ interval: Interval) -> SearchDirective {
+        .giveUp(lower: interval.lower.stepLength, upper: interval.upper.stepLength)
+    }
+
+    /// Where the line through two slopes is zero; NaN or infinite where there is none.
+    private func secant(_ first: LineSearchPoint, _ second: LineSearchPoint) -> Double {
+        (first.stepLength * second.slope - second.stepLength * first.slope)
+            / (second.slope - first.slope)
+    }
+}

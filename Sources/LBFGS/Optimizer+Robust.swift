@@ -1,0 +1,310 @@
+/// Robust mode: the same events as in torch mode, with transitions of its own.
+///
+///     evaluate f, g at x, unless they are known                                opening
+///     repeat
+///         keep the pair s = t d, y = g - g_before, if y.s > 4 eps ||s|| max(||g||, ||g_before||)
+///         d = -H g, or -g scaled when the history is empty; t = 1
+///         find a point by a line search                                        probing
+///             no point: forget the history, trust losses less, begin again; the third time in a
+///             row without progress ends the step
+///     until a tolerance is met or a budget is spent
+///
+/// Theory: y is a difference of gradients, each with a rounding error of up to eps ||g||, eps
+/// being the precision of the evaluation. So y.s is known to some 2 eps ||s|| max(||g||, ||g+||),
+/// and a pair whose curvature isn't clearly above that says nothing about the function. torch's
+/// bound 1e-10 is absolute: it refuses good pairs of functions that are small and takes noise from
+/// ones that are large.
+///
+/// A step ends at the point of the lowest loss that it has seen; if it converged, at the point
+/// that met the tolerance, whose loss is the lowest but for noise.
+enum RobustConstants {
+    /// Twice the worst rounding error of y.s, above.
+    static let curvatureFactor = 4.0
+    /// Losses are compared up to this many units of rounding.
+    static let lossNoiseFactor = 10.0
+    /// Growth of the assumed noise when a line search fails (CG_DESCENT's `eps_grow`).
+    static let noiseGrowth = 20.0
+    /// Trials of one line search; CG_DESCENT allows 50 expansions and 50 secant steps, SciPy 20.
+    static let trialsMax = 30
+    /// Failed line searches in a row without progress that a step survives.
+    static let restartsMax = 2
+}
+
+extension Optimizer {
+    /// The relative precision of the caller's evaluation.
+    private var epsilon: Double {
+        progress.options.noise?.epsilon ?? Double(Scalar.ulpOfOne)
+    }
+
+    /// How much noise may change a loss like this one.
+    private func lossNoise(at loss: Double) -> Double {
+        RobustConstants.lossNoiseFactor * memory.noiseFactor * epsilon * abs(loss)
+    }
+
+    /// Whether ||g||_inf at the current point meets a tolerance.
+    var isOptimal: Bool { isOptimal(gradientNormInf) }
+
+    private func isOptimal(_ gradientNormInf: Double) -> Bool {
+        let options = progress.options
+        let relative = options.toleranceGradientRelative * (memory.initialGradientNormInf ?? 0)
+        return gradientNormInf <= max(options.toleranceGradient, relative)
+    }
+
+    /// Whether the last iteration changed the loss by no more than `tolerance_loss_relative`.
+    var changesTooLittle: Bool {
+        let tolerance = progress.options.toleranceLossRelative
+        guard tolerance > 0, let loss, let previousLoss else { return false }
+        return abs(loss - previousLoss) <= tolerance * max(abs(loss), abs(previousLoss))
+    }
+}
+
+// MARK: - An iteration
+
+extension Optimizer {
+    mutating func beginRobustIteration() -> Directive {
+        guard let loss else { preconditionFailure("an iteration begins where the loss is known") }
+        let options = progress.options
+        if progress.evaluations >= options.maxEvaluations { return end(.maxEvaluations) }
+        progress.iterations += 1
+        iterationCount += 1
+        if iterationCount == 1 { history.removeAll() }
+        keepPair()
+        var firstStepLength = 1.0
+        var slope: Double
+        if history.pairs.isEmpty {
+            firstStepLength = iterationCount == 1 ? options.lr : 1
+            slope = directSteepestDescent()
+        } else {
+            slope = direct(firstStepLength: firstStepLength)
+        }
+        if !(slope < 0 && slope.isFinite && directionNormInf.isFinite), !history.pairs.isEmpty {
+            // Rounding has spoilt the direction.
+            history.removeAll()
+            slope = directSteepestDescent()
+        }
+        previousGradient = gradient
+        previousLoss = loss
+        stepLength = 0
+        guard slope.isFinite, directionNormInf.isFinite else { return end(.nonFinite) }
+        guard slope < 0 else { return end(.notADescentDirection) }
+
+        trialGradients = [:]
+        let search = LineSearch(
+            options.lineSearch ?? .hagerZhang,
+            LineSearchSetting(
+                loss: loss, slope: slope, lossNoise: lossNoise(at: loss),
+                stepLength: firstStepLength, directionNormInf: directionNormInf,
+                trialsMax: min(
+                    RobustConstants.trialsMax, options.maxEvaluations - progress.evaluations)))
+        return follow(.evaluate(stepLength: firstStepLength), of: search)
+    }
+
+    /// Offers the pair of the last iteration to the history, and takes the dot products that the
+    /// next direction needs.
+    private mutating func keepPair() {
+        guard !previousGradient.isEmpty, stepLength != 0 else { return history.project(gradient) }
+        let stepNorm = abs(stepLength) * Scalar.dot(direction, direction).squareRoot()
+        let gradientNorm = max(
+            Scalar.dot(gradient, gradient), Scalar.dot(previousGradient, previousGradient)
+        ).squareRoot()
+        let joined = history.learn(
+            lastStep, gradient: gradient, sizeMax: progress.options.historySize,
+            curvatureMin: RobustConstants.curvatureFactor * epsilon * stepNorm * gradientNorm)
+        if joined { memory.scale = history.initialScale }
+    }
+
+    /// Goes down the gradient; returns the slope.
+    private mutating func directSteepestDescent() -> Double {
+        (direction, alphas) = (steepestDescent(), nil)
+        buffers.placed = nil
+        directionNormInf = Scalar.normInf(direction)
+        return Scalar.dot(gradient, direction)
+    }
+
+    /// -g, scaled so that a step length of 1 is a fair first trial.
+    private func steepestDescent() -> [Scalar] {
+        var scale = 1 / Scalar.dot(gradient, gradient).squareRoot()
+        if let known = memory.scale, memory.failures < 2 { scale = known }
+        guard scale.isFinite, scale > 0 else { return Scalar.scaled(gradient, by: -1) }
+        return Scalar.scaled(gradient, by: -scale)
+    }
+}
+
+// MARK: - A line search
+
+extension Optimizer {
+    /// Answers a trial that is feasible.
+    mutating func probe(
+        _ search: LineSearch, loss: Double, gradient: [Scalar], _ inspection: Inspection
+    ) -> Directive {
+        var search = search
+        let stepLength = search.pendingStepLength
+        let slope = inspection.slope
+        buffers.trialNormInf = inspection.normInf
+        let directive = search.advance(loss: loss, slope: slope)
+        guard slope.isFinite else { return follow(directive, of: search) }
+        if loss < progress.bestLoss {
+            noteTrial(loss: loss, inspection, stepLength: stepLength)
+        }
+        trialGradients[search.trials] = gradient
+        let start = search.setting.start
+        if loss <= start.loss + search.setting.lossNoise, isOptimal(inspection.normInf) {
+            // Whatever the search still wants: this is what the step is for.
+            return follow(
+                .accept(
+                    LineSearchPoint(
+                        trial: search.trials, stepLength: stepLength, loss: loss, slope: slope)),
+                of: search)
+        }
+        return follow(directive, of: search)
+    }
+
+    /// Does what the line search wants. Trial points that overflow are infeasible without asking.
+    mutating func follow(_ directive: SearchDirective, of search: LineSearch) -> Directive {
+        var (directive, search) = (directive, search)
+        while true {
+            switch directive {
+            case .evaluate(let stepLength):
+                if placeTrial(at: stepLength) {
+                    let retained = search.retainedTrials
+                    trialGradients = trialGradients.filter { retained.contains($0.key) }
+                    phase = .probing(search)
+                    return .evaluate(
+                        Trial(stepLength: stepLength, iteration: progress.iterations))
+                }
+                directive = search.advance(loss: .infinity, slope: .nan)
+            case .accept(let point):
+                move(to: point, search: search)
+                noteProgress()
+                return goOn()
+            case .giveUp(let lower, let upper):
+                return fail(search, lower: lower, upper: upper)
+            }
+        }
+    }
+
+    private mutating func goOn() -> Directive {
+        if let reason = reasonToEnd() { return end(reason) }
+        return beginRobustIteration()
+    }
+
+    /// Goes to a trial of the line search and keeps the best point's bits if it isn't that one.
+    private mutating func move(to point: LineSearchPoint, search: LineSearch) {
+        guard let accepted = trialGradients[point.trial] else {
+            preconditionFailure("trial \(point.trial) was accepted but not kept")
+        }
+        let isNewest = point.trial == search.trials
+        let destination =
+            isNewest
+            ? trialPoint : Scalar.moved(parameters, along: direction, by: point.stepLength)
+        switch progress.bestLocation {
+        case .trial(let best) where best == point.stepLength:
+            progress.bestLocation = .current
+        case .trial(let best):
+            bestPoint = Scalar.moved(parameters, along: direction, by: best)
+            bestGradient = trialGradients[search.best.trial] ?? []
+            progress.bestLocation = .kept
+        case .current where !(point.loss <= progress.bestLoss):
+            bestPoint = parameters
+            bestGradient = gradient
+            progress.bestLocation = .kept
+        case .current, .kept:
+            break
+        }
+        swap(&parameters, &buffers.spare)
+        parameters = destination
+        stepLength = point.stepLength
+        loss = point.loss
+        gradient = accepted
+        gradientNormInf = isNewest ? buffers.trialNormInf : Scalar.normInf(accepted)
+        memory.isEvaluated = true
+        trialGradients = [:]
+        if progress.bestLocation == .current { (bestPoint, bestGradient) = ([], []) }
+    }
+
+    /// Failures count as long as the loss stays where they happened.
+    private mutating func noteProgress() {
+        guard let loss, let before = memory.lossAtFailure else { return }
+        guard loss < before - lossNoise(at: before) else { return }
+        memory.failures = 0
+        memory.noiseFactor = 1
+        memory.lossAtFailure = nil
+    }
+
+    /// The line search found no acceptable point.
+    private mutating func fail(
+        _ search: LineSearch, lower: Double, upper: Double
+    ) -> Directive {
+        let best = search.best
+        if best.trial > 0 { move(to: best, search: search) }
+        noteProgress()
+        if let reason = reasonToEnd() { return end(reason) }
+        history.removeAll()
+        memory.failures += 1
+        memory.lossAtFailure = loss
+        memory.noiseFactor *= RobustConstants.noiseGrowth
+        guard memory.failures > RobustConstants.restartsMax else { return beginRobustIteration() }
+        let start = search.setting.start
+        let hasTrial = search.lowestTrialLoss < .infinity
+        let failure = LineSearchFailure(
+            stepLengthLower: lower, stepLengthUpper: upper, slope: start.slope,
+            lossChange: hasTrial ? search.lowestTrialLoss - start.loss : nil,
+            lossNoise: search.setting.lossNoise, directionNormInf: search.setting.directionNormInf,
+            trials: search.trials)
+        return hasTrial ? end(.lineSearchFailed, failure: failure) : end(.nonFinite)
+    }
+}
+
+// MARK: - The end
+
+extension Optimizer {
+    /// Tolerances come before budgets: who has converged is told so.
+    private func reasonToEnd() -> StopReason? {
+        let options = progress.options
+        if isOptimal { return .gradientTolerance }
+        if stepLength != 0 {
+            let change = options.toleranceChange
+            if change > 0, abs(stepLength) * directionNormInf <= change { return .stepTolerance }
+            if change > 0, let loss, let previousLoss, abs(loss - previousLoss) < change {
+                return .lossTolerance
+            }
+            if changesTooLittle { return .lossTolerance }
+        }
+        if progress.iterations >= options.maxIterations { return .maxIterations }
+        if progress.evaluations >= options.maxEvaluations { return .maxEvaluations }
+        return nil
+    }
+
+    private mutating func end(
+        _ reason: StopReason, failure: LineSearchFailure? = nil
+    ) -> Directive {
+        switch reason {
+        case .gradientTolerance, .stepTolerance, .lossTolerance, .maxIterations:
+            guard let loss, loss > progress.bestLoss + lossNoise(at: progress.bestLoss),
+                reason != .gradientTolerance
+            else { break }
+            returnToBest()
+        case .maxEvaluations, .notADescentDirection, .nonFinite, .lineSearchFailed, .stopped:
+            returnToBest()
+        }
+        return finish(reason, failure: failure)
+    }
+
+    private mutating func returnToBest() {
+        guard progress.bestLocation == .kept, !bestGradient.isEmpty else { return }
+        parameters = bestPoint
+        gradient = bestGradient
+        loss = progress.bestLoss
+        gradientNormInf = progress.bestGradientNormInf
+        stepLength = 0
+        progress.bestLocation = .current
+    }
+
+    /// When a step is stopped in the middle of a line search: goes to the best point of the step.
+    mutating func takeBest(of search: LineSearch) {
+        if case .trial = progress.bestLocation { move(to: search.best, search: search) }
+        if progress.bestLocation == .kept {
+            returnToBest()
+        }
+    }
+}

@@ -1,0 +1,244 @@
+/// The first of an iteration's two passes over the history: the dot products of every s and y with
+/// the gradient g and with the newest change v = g - g_before.
+///
+/// Theory: 2k vectors meet 2 others. Done one dot product at a time that would move 8 k n numbers;
+/// here each strip of g and v is loaded once, stays in the first-level cache while the same strip
+/// of every pair streams past it once, and 2 k n numbers move. The new pair s = t d, v is made in
+/// the same sweep and meets g and itself while it is still in the cache.
+///
+/// The inner loop carries the four sums of a pair through a tile of the sixteen lanes at a time:
+/// eight of a machine's sixteen registers hold sums and up to six the operands, so that a register
+/// is loaded for each product. Taking all lanes of one sum at once would load two. The order of
+/// additions in a lane is the same either way.
+///
+/// Bits: a dot product here has those of `EngineScalar.dot` with the stored numbers.
+@unsafe struct ProjectionPass<Scalar: EngineScalar> {
+    /// Numbers of each vector that are worked on at a time.
+    static var stripLength: Int { 512 }
+    static var dotsEach: Int { 4 }
+    /// Four sums in sixteen lanes.
+    static var lanesEach: Int { 64 }
+
+    /// How the new pair comes to be, and where it goes.
+    @unsafe struct NewPair {
+        var previousGradient: UnsafePointer<Scalar>
+        var direction: UnsafePointer<Scalar>
+        var stepLength: Double
+        var dtype: HistoryDType
+        var s: UnsafeMutableRawPointer
+        var y: UnsafeMutableRawPointer
+    }
+
+    let count: Int
+    let gradient: UnsafePointer<Scalar>
+    let newPair: NewPair?
+    /// The pairs that are there, oldest first.
+    let table: UnsafePointer<PairAddress>
+    let pairCount: Int
+    /// [block][pair][dot]; the new pair is the last one.
+    let sums: UnsafeMutablePointer<Double>
+    /// `scratchLength` numbers for each worker.
+    let scratch: UnsafeMutablePointer<Double>
+
+    static func scratchLength(pairs: Int) -> Int {
+        unsafe 3 * stripLength + lanesEach * (pairs + 1)
+    }
+
+    @inline(__always)
+    func run(worker: Int, block: Int) {
+        let strip = unsafe Self.stripLength
+        let all = unsafe pairCount + 1
+        // Sound: the caller made all memory as long as the layout above says; strips end at
+        // `count`.
+        let gradientStrip = unsafe scratch + worker * Self.scratchLength(pairs: pairCount)
+        let changeStrip = unsafe gradientStrip + strip
+        let stepStrip = unsafe changeStrip + strip
+        let lanes = unsafe stepStrip + strip
+        unsafe lanes.update(repeating: 0, count: all * Self.lanesEach)
+        let end = unsafe min((block + 1) * blockLength, count)
+        var start = block * blockLength
+        while start < end {
+            let length = min(strip, end - start)
+            let g = unsafe widened(gradient + start, length, scratch: gradientStrip)
+            var v = unsafe g
+            if let newPair = unsafe newPair {
+                unsafe make(newPair, start, length, changeStrip, stepStrip)
+                unsafe v = unsafe UnsafePointer(changeStrip)
+                unsafe accumulate(
+                    Double.self, UnsafeRawPointer(stepStrip), UnsafeRawPointer(changeStrip),
+                    g, v, length, lanes + pairCount * Self.lanesEach)
+            }
+            for index in unsafe 0..<pairCount {
+                unsafe accumulate(
+                    index, start, g, v, length, lanes + index * Self.lanesEach)
+            }
+            start += length
+        }
+        let target = unsafe sums + block * all * Self.dotsEach
+        for index in unsafe 0..<all * Self.dotsEach {
+            let even = unsafe UnsafeRawPointer(lanes + 16 * index).loadUnaligned(as: Lanes.self)
+            let odd = unsafe UnsafeRawPointer(lanes + 16 * index + 8).loadUnaligned(as: Lanes.self)
+            unsafe target[index] = folded(even + odd)
+        }
+    }
+
+    /// g as Float64: where it lies if that is what it is.
+    @inline(__always)
+    private func widened(
+        _ values: UnsafePointer<Scalar>, _ length: Int, scratch: UnsafeMutablePointer<Double>
+    ) -> UnsafePointer<Double> {
+        // Sound: `length` numbers are there to read and have room in the strip.
+        if Scalar.self == Double.self {
+            return unsafe UnsafeRawPointer(values).assumingMemoryBound(to: Double.self)
+        }
+        var offset = 0
+        while offset &+ 8 <= length {
+            unsafe UnsafeMutableRawPointer(scratch + offset).storeBytes(
+                of: lanes(values, offset), as: Lanes.self)
+            offset &+= 8
+        }
+        while offset < length {
+            unsafe scratch[offset] = unsafe Double(values[offset])
+            offset += 1
+        }
+        return unsafe UnsafePointer(scratch)
+    }
+
+    /// Writes a strip of the new pair, and leaves what was written in the strips as Float64.
+    @inline(__always)
+    private func make(
+        _ new: NewPair, _ start: Int, _ length: Int,
+        _ changeStrip: UnsafeMutablePointer<Double>, _ stepStrip: UnsafeMutablePointer<Double>
+    ) {
+        switch unsafe new.dtype {
+        case .float64: unsafe make(Double.self, new, start, length, changeStrip, stepStrip)
+        case .float32: unsafe make(Float.self, new, start, length, changeStrip, stepStrip)
+        case .bfloat16: unsafe make(BFloat16.self, new, start, length, changeStrip, stepStrip)
+        }
+    }
+
+    @inline(__always)
+    private func make<Stored: StoredNumber>(
+        _: Stored.Type, _ new: NewPair, _ start: Int, _ length: Int,
+        _ changeStrip: UnsafeMutablePointer<Double>, _ stepStrip: UnsafeMutablePointer<Double>
+    ) {
+        let size = MemoryLayout<Stored>.stride
+        // Sound: `length` numbers from `start` on are there to read, and have room in the pair
+        // and in the strips.
+        let (s, y) = unsafe (new.s + start * size, new.y + start * size)
+        let t = unsafe new.stepLength
+        var offset = 0
+        while offset &+ 8 <= length {
+            let at = start + offset
+            let step = unsafe lanes(new.direction, at) * t
+            let change = unsafe lanes(gradient, at) - lanes(new.previousGradient, at)
+            unsafe Stored.narrowed(step, to: s + offset * size)
+            unsafe Stored.narrowed(change, to: y + offset * size)
+            offset &+= 8
+        }
+        while offset < length {
+            let at = start + offset
+            let change = unsafe Double(gradient[at]) - Double(new.previousGradient[at])
+            unsafe s.storeBytes(
+                of: Stored.stored(Double(new.direction[at]) * t),
+                toByteOffset: offset * size, as: Stored.self)
+            unsafe y.storeBytes(
+                of: Stored.stored(change), toByteOffset: offset * size, as: Stored.self)
+            offset += 1
+        }
+        let (storedStep, storedChange) = (UnsafeRawPointer(s), UnsafeRawPointer(y))
+        offset = 0
+        while offset + tileWidth <= length {
+            unsafe UnsafeMutableRawPointer(stepStrip + offset).storeBytes(
+                of: Stored.tile(storedStep, offset), as: Tile.self)
+            unsafe UnsafeMutableRawPointer(changeStrip + offset).storeBytes(
+                of: Stored.tile(storedChange, offset), as: Tile.self)
+            offset &+= tileWidth
+        }
+        while offset < length {
+            unsafe stepStrip[offset] = unsafe Stored.one(storedStep, offset)
+            unsafe changeStrip[offset] = unsafe Stored.one(storedChange, offset)
+            offset &+= 1
+        }
+    }
+
+    @inline(__always)
+    private func accumulate(
+        _ index: Int, _ at: Int, _ g: UnsafePointer<Double>, _ v: UnsafePointer<Double>,
+        _ length: Int, _ lanes: UnsafeMutablePointer<Double>
+    ) {
+        // Sound: `index` is below the number of pairs, and `length` numbers from `at` on are there.
+        let pair = unsafe table[index]
+        let offset = at * pair.dtype.size
+        let (s, y) = unsafe (pair.stepPointer + offset, pair.changePointer + offset)
+        switch pair.dtype {
+        case .float64: unsafe accumulate(Double.self, s, y, g, v, length, lanes)
+        case .float32: unsafe accumulate(Float.self, s, y, g, v, length, lanes)
+        case .bfloat16: unsafe accumulate(BFloat16.self, s, y, g, v, length, lanes)
+        }
+    }
+
+    /// Adds to the lanes of s.g, y.g, s.v and y.v. Sixteen numbers at a time; of the last few of
+    /// a vector eight go to the first half of the lanes, if there are eight, and the rest to the
+    /// second.
+    @inline(__always)
+    private func accumulate<Stored: StoredNumber>(
+        _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _ g: UnsafePointer<Double>,
+        _ v: UnsafePointer<Double>, _ length: Int, _ lanes: UnsafeMutablePointer<Double>
+    ) {
+        let whole = length & ~15
+        // Sound: `length` numbers are there to read, and 64 lanes to change.
+        let (g, v) = unsafe (UnsafeRawPointer(g), UnsafeRawPointer(v))
+        let sums = UnsafeMutableRawPointer(lanes)
+        func load(_ index: Int) -> Tile { unsafe Double.tile(sums, index) }
+        func store(_ value: Tile, _ index: Int) {
+            unsafe sums.storeBytes(of: value, toByteOffset: 8 * index, as: Tile.self)
+        }
+        if whole > 0 {
+            var lane = 0
+            while lane < 8 {
+                var (sg0, sg1) = (load(lane), load(lane + 8))
+                var (yg0, yg1) = (load(lane + 16), load(lane + 24))
+                var (sv0, sv1) = (load(lane + 32), load(lane + 40))
+                var (yv0, yv1) = (load(lane + 48), load(lane + 56))
+                var offset = lane
+                while offset < whole {
+                    let (s0, y0) = unsafe (Stored.tile(s, offset), Stored.tile(y, offset))
+                    let (g0, v0) = unsafe (Double.tile(g, offset), Double.tile(v, offset))
+                    sg0 += s0 * g0
+                    sv0 += s0 * v0
+                    yg0 += y0 * g0
+                    yv0 += y0 * v0
+                    let (s1, y1) = unsafe (Stored.tile(s, offset &+ 8), Stored.tile(y, offset &+ 8))
+                    let (g1, v1) = unsafe (Double.tile(g, offset &+ 8), Double.tile(v, offset &+ 8))
+                    sg1 += s1 * g1
+                    sv1 += s1 * v1
+                    yg1 += y1 * g1
+                    yv1 += y1 * v1
+                    offset &+= 16
+                }
+                store(sg0, lane)
+                store(sg1, lane + 8)
+                store(yg0, lane + 16)
+                store(yg1, lane + 24)
+                store(sv0, lane + 32)
+                store(sv1, lane + 40)
+                store(yv0, lane + 48)
+                store(yv1, lane + 56)
+                lane &+= tileWidth
+            }
+        }
+        if whole < length {
+            let target = unsafe length - whole >= 8 ? lanes : lanes + 8
+            for offset in whole..<length {
+                let lane = offset - whole
+                let (s, y) = unsafe (Stored.one(s, offset), Stored.one(y, offset))
+                let (g, v) = unsafe (Double.one(g, offset), Double.one(v, offset))
+                unsafe target[lane] += s * g
+                unsafe target[lane + 16] += y * g
+                unsafe target[lane + 32] += s * v
+                unsafe target[lane + 48] += y * v
+            }
+        }
+    }
+}
