@@ -44,8 +44,6 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         var isEvaluated = false
         /// Line searches that failed since one made progress.
         var failures = 0
-        /// What the loss is taken to be noisier by than the option says; grows as searches fail.
-        var noiseFactor = 1.0
         /// Where the newest of these failures left the loss.
         var lossAtFailure: Double?
         /// gamma = s.y / y.y of the newest pair that was kept.
@@ -182,6 +180,7 @@ extension Optimizer {
     public mutating func beginStep() -> Directive {
         precondition(!isStepping, "a step runs already: \(phase)")
         progress = Progress(options: options)
+        (memory.failures, memory.lossAtFailure) = (0, nil)
         trialPoint = parameters
         if options.reuseEvaluation, memory.isEvaluated, let loss {
             progress.lossBefore = loss
@@ -251,7 +250,7 @@ extension Optimizer {
         let hasEvaluated = progress.bestLoss < .infinity
         switch progress.bestLocation {
         case .current:
-            if options.mode == .torch { stepLength = 0 }
+            if progress.options.mode == .torch { stepLength = 0 }
         case .trial(let best):
             parameters = Scalar.moved(parameters, along: direction, by: best)
             stepLength = best
