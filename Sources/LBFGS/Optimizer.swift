@@ -34,22 +34,6 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         case probing(LineSearch)
     }
 
-    /// What robust mode remembers between iterations.
-    struct Memory: Equatable, Sendable, Codable {
-        /// The lowest loss of the optimizer's life, in either mode.
-        var best: BestEvaluation?
-        /// ||g||_inf at the first evaluation of the optimizer's life.
-        var initialGradientNormInf: Double?
-        /// Whether `loss` and `gradient` are those at `parameters`.
-        var isEvaluated = false
-        /// Line searches that failed since one made progress.
-        var failures = 0
-        /// Where the newest of these failures left the loss.
-        var lossAtFailure: Double?
-        /// gamma = s.y / y.y of the newest pair that was kept.
-        var scale: Double?
-    }
-
     /// Where the lowest loss of the running step was seen.
     enum BestLocation: Equatable, Sendable, Codable {
         /// At `parameters`.
@@ -150,25 +134,6 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         // In robust mode no pair is made of gradients on both sides of such a jump.
         if options.mode == .robust { stepLength = 0 }
     }
-}
-
-/// An evaluation that is wanted, at `trialPoint`.
-public struct Trial: Equatable, Sendable {
-    /// t of x + t d; 0 at the step's start.
-    public var stepLength: Double
-    /// Iteration within the step, from 1; 0 at the step's start.
-    public var iteration: Int
-
-    public init(stepLength: Double, iteration: Int) {
-        self.stepLength = stepLength
-        self.iteration = iteration
-    }
-}
-
-/// What the engine wants next.
-public enum Directive: Equatable, Sendable {
-    case evaluate(Trial)
-    case finished(StepResult)
 }
 
 // MARK: - Events
@@ -275,14 +240,6 @@ extension Optimizer {
     private mutating func countEvaluation() {
         progress.evaluations += 1
         evaluationCount += 1
-    }
-
-    private mutating func noteLife(loss: Double, gradient: [Scalar]) {
-        if memory.initialGradientNormInf == nil {
-            memory.initialGradientNormInf = Scalar.normInf(gradient)
-        }
-        if let best = memory.best, best.loss <= loss { return }
-        memory.best = BestEvaluation(loss: loss, evaluation: evaluationCount)
     }
 
     /// A new current point has its loss and gradient.
