@@ -200,7 +200,7 @@ extension Problem {
             self.init(.evaluationNotReached, evaluation: number, "has not been asked for", pending)
         case .evaluationClosed(let number, let pending):
             self.init(
-                .evaluationClosed, evaluation: number, "was closed by a stop or a restore", pending)
+                .evaluationClosed, evaluation: number, "is over, and nobody waits for it", pending)
         case .evaluationInShards(let number, let count):
             self.init(
                 .evaluationInShards,

@@ -105,6 +105,7 @@ enum Schema {
             gradient_norm INTEGER,
             iterations INTEGER NOT NULL,
             evaluations INTEGER NOT NULL,
+            failure BLOB,                         -- of a line search: seven Float64s
             crc INTEGER NOT NULL
         ) STRICT;
         CREATE UNIQUE INDEX step_by_number ON step (session, number);

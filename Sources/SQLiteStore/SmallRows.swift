@@ -18,6 +18,7 @@ extension StepRecord {
         row.add(result.gradientNormInf)
         row.add(result.iterations)
         row.add(result.evaluations)
+        row.add(result.failure?.bytes)
         return row
     }
 
@@ -32,7 +33,35 @@ extension StepRecord {
                 reason: try columns.require(StopReason(rawValue: try columns.text())),
                 lossBefore: try columns.optionalDouble(), loss: try columns.optionalDouble(),
                 gradientNormInf: try columns.optionalDouble(), iterations: try columns.int(),
-                evaluations: try columns.int()))
+                evaluations: try columns.int(),
+                failure: try columns.optionalBytes().flatMap(LineSearchFailure.init(bytes:))))
+    }
+}
+
+// Seven numbers; a loss change that isn't there is NaN.
+extension LineSearchFailure {
+    fileprivate var bytes: [UInt8] {
+        let numbers = [
+            stepLengthLower, stepLengthUpper, slope, lossChange ?? .nan, lossNoise,
+            directionNormInf, Double(trials),
+        ]
+        return numbers.flatMap { number in
+            (0..<8).map { UInt8(truncatingIfNeeded: number.bitPattern >> (8 * UInt64($0))) }
+        }
+    }
+
+    fileprivate init?(bytes: [UInt8]) {
+        guard bytes.count == 56 else { return nil }
+        let numbers = stride(from: 0, to: 56, by: 8).map { start in
+            Double(
+                bitPattern: (0..<8).reduce(UInt64(0)) {
+                    $0 | UInt64(bytes[start + $1]) << (8 * UInt64($1))
+                })
+        }
+        self.init(
+            stepLengthLower: numbers[0], stepLengthUpper: numbers[1], slope: numbers[2],
+            lossChange: numbers[3].isNaN ? nil : numbers[3], lossNoise: numbers[4],
+            directionNormInf: numbers[5], trials: Int(exactly: numbers[6]) ?? 0)
     }
 }
 

@@ -44,8 +44,8 @@ package enum Statement: String, CaseIterable {
     case insertStep = """
         INSERT INTO step (session, number, started_at, ended_at, first_evaluation,
             last_evaluation, reason, loss_before, loss, gradient_norm, iterations, evaluations,
-            crc)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            failure, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
     case deleteSteps = "DELETE FROM step WHERE session = ?"
     case insertSnapshot = """
@@ -132,7 +132,7 @@ package enum Statement: String, CaseIterable {
         """
     case step = """
         SELECT session, number, started_at, ended_at, first_evaluation, last_evaluation, reason,
-            loss_before, loss, gradient_norm, iterations, evaluations, crc
+            loss_before, loss, gradient_norm, iterations, evaluations, failure, crc
         FROM step WHERE session = ? AND number <= ? ORDER BY number DESC LIMIT 1
         """
     case snapshotAtOrBelow = """

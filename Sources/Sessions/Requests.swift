@@ -26,6 +26,11 @@ public struct OptionsPatch: Equatable, Sendable {
     /// `.some(nil)` sets torch's `None`.
     public var lineSearch: Options.LineSearchFunction??
     public var mode: Options.Mode?
+    /// `.some(nil)`: that of the session's own numbers.
+    public var noise: Noise??
+    public var toleranceGradientRelative: Double?
+    public var toleranceLossRelative: Double?
+    public var reuseEvaluation: Bool?
     /// Fixed at creation: afterwards it can only be repeated.
     public var maximize: Bool?
 

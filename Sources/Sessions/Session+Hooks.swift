@@ -17,6 +17,16 @@ extension Session {
         }
     }
 
+    /// Messages of a hook that was removed can still be looked at.
+    func checkRegistered(_ id: String) async throws(Refusal) {
+        try await exclusively { () async throws(SessionError) in
+            let isOwn = Int(id).map { $0 >= 1 && $0 <= state.scalars.hooks.made } ?? false
+            guard isOwn || hooking.serverHooks.contains(where: { $0.id == id }) else {
+                throw .notFound(.hook, id: id)
+            }
+        }
+    }
+
     func addHook(
         _ request: HookRequest, _ key: IdempotencyKey?, _ precondition: Precondition
     ) async throws(Refusal) -> Outcome<Hook> {

@@ -161,16 +161,21 @@ extension Session {
 
     /// torch's `zero_grad`. Without anything accumulated it changes nothing.
     func zeroGradient(
-        setToNone: Bool, _ precondition: Precondition
-    ) async throws(Refusal) -> Turn {
+        setToNone: Bool, _ key: IdempotencyKey?, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
+            if try await earlier(key, scope: "zero-grad") != nil {
+                return Outcome(turn, isReplay: true)
+            }
             try check(precondition)
             guard state.pendingEvaluation != nil, !state.shards.delivered.isEmpty else {
-                return turn
+                return Outcome(turn)
             }
             try checkNoHookCalled()
-            try await commit(state.dropShards(setToNone: setToNone, at: now()))
-            return turn
+            let time = now()
+            let change = state.dropShards(setToNone: setToNone, at: time)
+            try await commit(change, record(key, scope: "zero-grad", outcome: "", at: time))
+            return Outcome(turn)
         }
     }
 

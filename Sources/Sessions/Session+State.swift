@@ -4,7 +4,7 @@ extension Session {
         options.historyDType = options.historyDType ?? state.dtype.historyDType
         return SessionView(
             record: record, options: options, isMaximizing: state.scalars.isMaximizing,
-            shardCount: state.scalars.shardCount, groups: state.groupViews,
+            shardCount: state.scalars.shardCount, groups: state.groupViews, best: state.scalars.best,
             standing: state.standing, updatedAt: updatedAt, tag: turn.tag,
             memoryBytesEstimate: memoryEstimate(
                 count: state.layout.count, dtype: state.dtype,

@@ -49,10 +49,11 @@ extension SessionService {
 
     /// Drops what was accumulated for the pending evaluation: absent again, or zeros.
     public func zeroGradient(
-        _ id: SessionID, setToNone: Bool, precondition: Precondition = .none
-    ) async throws(SessionError) -> Turn {
+        _ id: SessionID, setToNone: Bool, idempotency key: IdempotencyKey? = nil,
+        precondition: Precondition = .none
+    ) async throws(SessionError) -> Outcome<Turn> {
         try await with(id) { session async throws(Session.Refusal) in
-            try await session.zeroGradient(setToNone: setToNone, precondition)
+            try await session.zeroGradient(setToNone: setToNone, key, precondition)
         }
     }
 
@@ -116,6 +117,9 @@ extension SessionService {
         _ id: SessionID, hook: String, pageSize: Int? = nil, after: PageToken? = nil
     ) async throws(SessionError) -> Page<DeliveryRecord> {
         let size = try check(pageSize: pageSize)
+        try await with(id) { session async throws(Session.Refusal) in
+            try await session.checkRegistered(hook)
+        }
         do {
             return try await store.deliveries(id, hook: hook, pageSize: size, after: after)
         } catch {

@@ -117,10 +117,7 @@ extension SessionState {
         switch call.hook.event {
         case .stepPre:
             guard case .beginStep(let options, let shards) = call.operation else { break }
-            startStep(options, shards: shards)
-            var change = blankChange(at: time)
-            change.fired = [.stepPre]
-            return change
+            return startStep(options, shards: shards, at: time)
         case .stepPost: break
         case .stateDictPre: return makeStateDict(at: time)
         case .stateDictPost: return finishRead(at: time)

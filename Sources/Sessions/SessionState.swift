@@ -27,6 +27,7 @@ struct SessionState: Sendable {
         /// Of the pending evaluation. Shards that were told stand in `shards`.
         var stepShardCount: Int?
         var leases = LeaseTable()
+        var best: BestEvaluation?
         var hooks = HookTable()
 
         init(layout: Layout) { self.layout = layout }
@@ -168,17 +169,19 @@ extension SessionState {
         {
             return Change(entry: entry(.hookCalled, at: time))
         }
-        startStep(options, shards: shards)
-        let payload = StateCodec.encode(request)
-        return Change(entry: entry(.stepBegun, at: time, payload: payload), fired: [.stepPre])
+        var change = startStep(options, shards: shards, at: time)
+        change.entry = entry(.stepBegun, at: time, payload: StateCodec.encode(request))
+        return change
     }
 
-    mutating func startStep(_ options: Options, shards count: Int?) {
-        guard case .evaluate = engine.beginStep(options: options) else {
-            preconditionFailure("a step begins with an evaluation")
-        }
+    /// The change's entry is a placeholder. A step ends at once when the engine knows the point
+    /// already, and that it is optimal.
+    mutating func startStep(_ options: Options, shards count: Int?, at time: Date) -> Change {
         scalars.stepShardCount = count
-        askNext()
+        var change = follow(
+            engine.beginStep(options: options), lastEvaluation: scalars.evaluationsAsked, at: time)
+        change.fired.insert(.stepPre, at: 0)
+        return change
     }
 
     /// Another evaluation is wanted.
@@ -214,6 +217,7 @@ extension SessionState {
             let gradient = engine.masked(gradient)
             trace.loss = loss
             trace.gradientNormInf = gradient.normInf
+            note(loss, of: number)
             directive =
                 scalars.isMaximizing
                 ? engine.advance(loss: -loss, vector: gradient.negated)
@@ -297,6 +301,15 @@ extension SessionState {
         scalars.leases.removeAll()
     }
 
+    private mutating func note(_ loss: Double, of number: EvaluationNumber) {
+        guard loss.isFinite else { return }
+        if let best = scalars.best {
+            let isBetter = scalars.isMaximizing ? loss > best.loss : loss < best.loss
+            guard isBetter else { return }
+        }
+        scalars.best = BestEvaluation(loss: loss, evaluation: number)
+    }
+
     /// What the engine wants next. The change's entry is a placeholder: where the session stands
     /// is known only when this has returned.
     private mutating func follow(
@@ -324,6 +337,8 @@ extension SessionState {
         if scalars.isMaximizing {
             result.lossBefore = result.lossBefore.map { -$0 }
             result.loss = result.loss.map { -$0 }
+            result.failure?.lossChange?.negate()
+            result.failure?.slope.negate()
         }
         scalars.lastResult = result
         scalars.stepShardCount = nil

@@ -4,7 +4,7 @@ extension OptionsPatch {
     /// The options with the patch applied. At creation `max_eval` follows `max_iter` when it isn't
     /// given, as in torch's constructor; later it stays, as in torch's `param_groups`.
     func applied(to options: Options, isCreation: Bool) throws(SessionError) -> Options {
-        var next = options
+        var next = isCreation ? Options(mode: mode ?? .torch) : options
         if let lr { next.lr = lr }
         if let maxIterations { next.maxIterations = maxIterations }
         if let maxEvaluations {
@@ -18,6 +18,12 @@ extension OptionsPatch {
         if let historyDType { next.historyDType = historyDType }
         if let lineSearch { next.lineSearch = lineSearch }
         if let mode { next.mode = mode }
+        if let noise { next.noise = noise }
+        if let toleranceGradientRelative {
+            next.toleranceGradientRelative = toleranceGradientRelative
+        }
+        if let toleranceLossRelative { next.toleranceLossRelative = toleranceLossRelative }
+        if let reuseEvaluation { next.reuseEvaluation = reuseEvaluation }
         do {
             try next.validate()
         } catch {

@@ -36,6 +36,8 @@ public struct SessionView: Equatable, Sendable {
     public var isMaximizing: Bool
     public var shardCount: Int?
     public var groups: [GroupView]
+    /// The lowest finite loss that was told (the highest, when maximising).
+    public var best: BestEvaluation?
     public var standing: SessionStanding
     public var updatedAt: Date
     public var tag: EntityTag

@@ -200,8 +200,7 @@ class Life:
             dropped = chance.randrange(count)
             if dropped not in turn["evaluation"]["shards"]["delivered"]:
                 self.tell(number, f"shards/{dropped}", {"failed": "dropped"}, is_last=False)
-            self.seen(self.post(self.path("/zero-grad")))
-            turn = self.ask()
+            turn = self.seen(self.post(self.path("/zero-grad")))
         left = [i for i in range(count) if i not in turn["evaluation"]["shards"]["delivered"]]
         chance.shuffle(left)
         for shard in left:

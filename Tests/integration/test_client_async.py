@@ -92,6 +92,43 @@ def test_every_call(shared_daemon):
     asyncio.run(calls())
 
 
+def test_parts_and_hooks(shared_daemon):
+    async def calls():
+        async with lbfgsd.AsyncClient(shared_daemon.url) as api:
+            session = await api.create_session([-1.2, 1.0], options=WOLFE, shards=2)
+            added = await api.add_param_group(session, [[0.5]], name="more")
+            assert [g.index for g in await api.param_groups(session)] == [0, added.index]
+            assert (await api.update_param_group(session, 1, frozen=True)).frozen
+            assert (await api.get_param_group(session, 1)).name == "more"
+            hook = await api.create_hook(session, "step.pre", deadline_seconds=60)
+            assert await api.hooks(session) == [hook] and await api.get_hook(session, hook) == hook
+            call = (await api.begin_step(session)).hook_call
+            turn = await api.answer_hook(session, call.number, options={"max_iter": 1})
+            await api.delete_hook(session, hook)
+
+            async def work(name):
+                lease = await api.lease(session, 1, name, seconds=30)
+                loss, gradient = rosenbrock(lease.x[:2])
+                return await api.tell(
+                    session, 1, loss / 2, [*(gradient / 2), 0.0], shard=lease.shard
+                )
+
+            await work("one")
+            assert (await api.zero_grad(session)).evaluation.shards.delivered == ()
+            await work("one")
+            turn = await work("two")
+            assert turn.evaluation.number == 2
+            await api.tell_failed(session, 2, "no", shard=0)
+            await api.stop(session)
+            state = await api.get_state_dict(session, format="safetensors")
+            await api.load_state_dict(session, state, format="safetensors")
+            with pytest.raises(lbfgsd.NotFound):
+                await api.redeliver(session, "1", "msg_x")
+            assert [d async for d in api.deliveries(session, hook)] == []
+
+    asyncio.run(calls())
+
+
 def test_events_over_a_restart(daemon):
     async def watch(api, session):
         seen = []

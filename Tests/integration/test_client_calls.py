@@ -290,6 +290,38 @@ def test_invalid_request_names_the_fields(api):
         api.create_session([float("nan")])
 
 
+def test_parameters_must_be_real(api):
+    for wrong in ({"x0": [1j]}, {"params": {"w": np.ones(2, dtype=np.complex64)}}):
+        with pytest.raises(ValueError, match="Parameters must be real"):
+            api.create_session(**wrong)
+    with pytest.raises(lbfgsd.InvalidRequest) as caught:
+        api.create_session([1.0], dtype="complex64")
+    assert "Parameters must be real" in caught.value.errors[0]["reason"]
+    session = api.create_session([1.0])
+    with pytest.raises(ValueError, match="must be real"):
+        api.tell(session, 1, 1.0, [1j])
+    with pytest.raises(ValueError, match="must be real"):
+        api.set_params(session, [1j])
+
+
+def test_maximize(api):
+    def run(sign, **options):
+        session = api.create_session([-1.2, 1.0], options={**WOLFE, **options})
+        turn = api.begin_step(session)
+        while turn.evaluation is not None:
+            loss, gradient = rosenbrock(turn.evaluation.x)
+            turn = api.tell(session, turn.evaluation.number, sign * loss, sign * gradient)
+        return session, turn
+
+    _, down = run(1)
+    session, up = run(-1, maximize=True)
+    assert session.options["maximize"] is True
+    assert up.x.tobytes() == down.x.tobytes() and up.result.loss == -down.result.loss
+    assert api.trace(session).loss[0] == -rosenbrock([-1.2, 1.0])[0]
+    with pytest.raises(lbfgsd.InvalidRequest):
+        api.update_session(session, options={"maximize": False})
+
+
 def test_identifiers_are_escaped(api):
     with pytest.raises(lbfgsd.ProblemError) as caught:
         api.get_session("../limits?x=1")

@@ -57,9 +57,9 @@ extension Operations {
 
     @Sendable private func zeroGrad(_ call: Call) async throws -> Response {
         let request = try ZeroGradientRequest(json: call.body)
-        let turn = try await service.zeroGradient(
-            try call.session(), setToNone: request.setToNone,
-            precondition: try call.precondition())
-        return Response(turn.json, tag: turn.tag)
+        return turn(
+            try await service.zeroGradient(
+                try call.session(), setToNone: request.setToNone,
+                idempotency: try call.idempotencyKey(), precondition: try call.precondition()))
     }
 }

@@ -46,10 +46,14 @@ extension ParameterInput {
 extension OptionsPatch {
     static let names = [
         "lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size",
-        "history_dtype", "line_search_fn", "mode", "maximize",
+        "history_dtype", "line_search_fn", "mode", "noise", "tolerance_grad_relative",
+        "tolerance_loss_relative", "reuse_evaluation", "maximize",
     ]
     /// Those that `param_groups` of a state dict has.
-    static let torchNames = names.filter { $0 != "mode" }
+    static let torchNames = [
+        "lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size",
+        "line_search_fn", "maximize",
+    ]
 
     /// At creation `"max_eval": null` is torch's default, as in its constructor; in a change there
     /// is no default to go back to.
@@ -73,6 +77,10 @@ extension OptionsPatch {
                 field.isNull ? nil : try field.choice(Options.LineSearchFunction.self))
         }
         mode = try fields["mode"]?.choice(Options.Mode.self)
+        if let field = fields["noise"] { noise = .some(field.isNull ? nil : try field.noise()) }
+        toleranceGradientRelative = try fields["tolerance_grad_relative"]?.number()
+        toleranceLossRelative = try fields["tolerance_loss_relative"]?.number()
+        reuseEvaluation = try fields["reuse_evaluation"]?.boolean()
         maximize = try fields["maximize"]?.boolean()
     }
 }
@@ -118,6 +126,17 @@ public struct ForkRequest: Equatable, Sendable {
 }
 
 extension JSONField {
+    /// `float64`, `float32` or a relative precision.
+    func noise() throws(WireError) -> Noise {
+        switch value {
+        case .integer, .number: return .relative(try number())
+        case .string(let text):
+            if let noise = Noise(name: text) { return noise }
+        case .null, .boolean, .overflow, .array, .numbers, .object: break
+        }
+        throw fails("must be \"float64\", \"float32\" or a number")
+    }
+
     /// torch has complex tensors, but not in this optimizer.
     func dtype() throws(WireError) -> DType {
         if case .string(let text) = value, text.hasPrefix("complex") || text.hasPrefix("cfloat") {

@@ -16,6 +16,14 @@ extension SessionView {
                 text.object { $0.write(view) }
             }
             text.writeProgress(record, standing)
+            if let best {
+                text.field("best") { text in
+                    text.field("loss", best.loss)
+                    text.field("evaluation", best.evaluation)
+                }
+            } else {
+                text.fieldNull("best")
+            }
             text.field("memory_bytes_estimate", memoryBytesEstimate)
             text.field("created_at", record.createdAt)
             text.field("updated_at", updatedAt)
@@ -79,5 +87,12 @@ extension JSONText {
         field("history_dtype", options.historyDType?.rawValue)
         field("line_search_fn", options.lineSearch?.rawValue)
         field("mode", options.mode.rawValue)
+        switch options.noise {
+        case .relative(let epsilon): field("noise", epsilon)
+        case .float64, .float32, nil: field("noise", options.noise?.name)
+        }
+        field("tolerance_grad_relative", options.toleranceGradientRelative)
+        field("tolerance_loss_relative", options.toleranceLossRelative)
+        field("reuse_evaluation", options.reuseEvaluation)
     }
 }

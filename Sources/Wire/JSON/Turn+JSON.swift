@@ -62,6 +62,16 @@ extension JSONText {
         field("result", record.result)
     }
 
+    private mutating func write(_ failure: LineSearchFailure) {
+        field("step_length_lower", failure.stepLengthLower)
+        field("step_length_upper", failure.stepLengthUpper)
+        field("slope", failure.slope)
+        field("loss_change", failure.lossChange)
+        field("loss_noise", failure.lossNoise)
+        field("direction_norm_inf", failure.directionNormInf)
+        field("trials", failure.trials)
+    }
+
     fileprivate mutating func write(_ call: HookCallView) {
         field("number", call.number)
         field("hook", call.hook)
@@ -86,6 +96,7 @@ extension JSONText {
             text.field("iterations", result.iterations)
             text.field("evaluations", result.evaluations)
             text.field("gradient_norm_inf", result.gradientNormInf)
+            if let failure = result.failure { text.field("failure") { $0.write(failure) } }
         }
     }
 }

@@ -2,9 +2,9 @@ public import Sessions
 
 // torch's state dict as a safetensors file. What torch keeps in tensors are tensors named by their
 // place, `state.0.d` and `state.0.old_dirs.3`; the string `state_dict` among the metadata is the
-// JSON of the rest, as `StateDict.json` writes it. So a torch user needs no more than to split names
-// at the dots. Vectors have the session's dtype, numbers are Float64 as they are in the engine, and
-// nothing is rounded.
+// JSON of the rest, as `StateDict.json` writes it. So a torch user needs no more than to split
+// names at the dots. Vectors have the session's dtype, numbers are Float64 as they are in the
+// engine, and nothing is rounded.
 
 extension StateDict {
     private static let metadataKey = "state_dict"

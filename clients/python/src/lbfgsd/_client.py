@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 from numpy.typing import ArrayLike
@@ -16,8 +16,10 @@ from ._core import (
     API,
     Call,
     CheckpointLike,
+    DeliveryLike,
     Engine,
     EventFeed,
+    HookLike,
     Outcome,
     Pause,
     Request,
@@ -27,9 +29,13 @@ from ._core import (
 )
 from ._types import (
     Checkpoint,
+    Delivery,
     Event,
+    Hook,
+    Lease,
     Options,
     Parameters,
+    ParamGroup,
     Session,
     SessionSummary,
     StateDict,
@@ -38,7 +44,7 @@ from ._types import (
     TracePoint,
     Turn,
 )
-from ._wire import JSON, ParamsLike, Reply
+from ._wire import JSON, ParamsLike, Reply, StateDictFormat
 
 T = TypeVar("T")
 
@@ -163,10 +169,12 @@ class Client(_Base):
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
         dtype: str = "float64",
+        shards: int | None = None,
     ) -> Session:
         """A new session, from one vector `x0` or from `params`: arrays by name, or a
-        sequence of arrays. `options` are torch's; those left out take torch's defaults."""
-        return self._run(self._api.create_session(x0, params, options, name, labels, dtype))
+        sequence of arrays. `options` are torch's; those left out take torch's defaults. With
+        `shards` every evaluation is told in that many parts, whose sum it is."""
+        return self._run(self._api.create_session(x0, params, options, name, labels, dtype, shards))
 
     def get_session(self, session: SessionLike) -> Session:
         """Looks at a session, without its vectors."""
@@ -192,9 +200,16 @@ class Client(_Base):
         """Deletes a session with its trace and its checkpoints, for good. Forks of it stay."""
         return self._run(self._api.delete_session(session, if_match))
 
-    def begin_step(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
-        """Begins a step: one `optimizer.step(closure)`."""
-        return self._run(self._api.begin_step(session, if_match))
+    def begin_step(
+        self,
+        session: SessionLike,
+        *,
+        shards: int | None = None,
+        if_match: str | None = None,
+    ) -> Turn:
+        """Begins a step: one `optimizer.step(closure)`. With `shards` its evaluations are told in
+        that many parts."""
+        return self._run(self._api.begin_step(session, shards, if_match))
 
     def get_step(self, session: SessionLike, number: int) -> Step:
         """Looks at a step; steps are numbered 1, 2, 3 ..."""
@@ -213,17 +228,41 @@ class Client(_Base):
         gradient: ArrayLike | None = None,
         *,
         gradients: Mapping[str, ArrayLike | None] | None = None,
+        shard: int | None = None,
         if_match: str | None = None,
     ) -> Turn:
         """The loss and the gradient of evaluation `number`: flat, or by the parameters' names in
-        `gradients`, where None or no entry means zeros. May be told twice."""
-        return self._run(self._api.tell(session, number, loss, gradient, gradients, if_match))
+        `gradients`, where None or no entry means zeros. With `shard` a part of them, which count
+        when all parts are there. May be told twice."""
+        return self._run(
+            self._api.tell(session, number, loss, gradient, gradients, shard, if_match)
+        )
 
     def tell_failed(
-        self, session: SessionLike, number: int, reason: str, *, if_match: str | None = None
+        self,
+        session: SessionLike,
+        number: int,
+        reason: str,
+        *,
+        shard: int | None = None,
+        if_match: str | None = None,
     ) -> Turn:
-        """Evaluation `number` failed: its point is infeasible."""
-        return self._run(self._api.tell_failed(session, number, reason, if_match))
+        """Evaluation `number` failed: its point is infeasible. One shard that fails is enough."""
+        return self._run(self._api.tell_failed(session, number, reason, shard, if_match))
+
+    def lease(
+        self, session: SessionLike, number: int, worker: str, *, seconds: float | None = None
+    ) -> Lease:
+        """One shard of evaluation `number` for `worker` to compute, offered to nobody else for so
+        long. `NoShardFree` if all are told or leased. A late result is taken nevertheless."""
+        return self._run(self._api.lease(session, number, worker, seconds))
+
+    def zero_grad(
+        self, session: SessionLike, *, set_to_none: bool = True, if_match: str | None = None
+    ) -> Turn:
+        """Drops what has been told of the pending evaluation in shards; with `set_to_none` false
+        those shards stay told, with zeros."""
+        return self._run(self._api.zero_grad(session, set_to_none, if_match))
 
     def stop(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
         """Ends the running step now, at the best finite point that it has seen."""
@@ -243,15 +282,120 @@ class Client(_Base):
         """Replaces all parameters, from one flat vector or by name. The history stays."""
         return self._run(self._api.set_params(session, params, if_match))
 
-    def get_state_dict(self, session: SessionLike) -> StateDict:
-        """What `torch.optim.LBFGS.state_dict()` has, with arrays for tensors."""
-        return self._run(self._api.get_state_dict(session))
+    def get_state_dict(
+        self, session: SessionLike, *, format: StateDictFormat = "json"
+    ) -> StateDict:
+        """What `torch.optim.LBFGS.state_dict()` has, with arrays for tensors. `format` is how it
+        travels, "json" or "safetensors", which is smaller; the numbers are the same."""
+        return self._run(self._api.get_state_dict(session, format))
 
     def load_state_dict(
-        self, session: SessionLike, state_dict: Mapping[str, Any], *, if_match: str | None = None
+        self,
+        session: SessionLike,
+        state_dict: Mapping[str, Any],
+        *,
+        match: Literal["position", "name"] = "position",
+        format: StateDictFormat = "json",
+        if_match: str | None = None,
     ) -> StateDict:
-        """Loads a state dict, with arrays or CPU tensors; options that are left out stay."""
-        return self._run(self._api.load_state_dict(session, state_dict, if_match))
+        """Loads a state dict, with arrays or CPU tensors; options that are left out stay. The
+        parameters are matched by position, as in torch, or by name."""
+        return self._run(self._api.load_state_dict(session, state_dict, match, format, if_match))
+
+    def add_param_group(
+        self,
+        session: SessionLike,
+        params: ParamsLike,
+        *,
+        name: str | None = None,
+        if_match: str | None = None,
+    ) -> ParamGroup:
+        """More parameters join, between steps: arrays by name, or a sequence of arrays. The history
+        stays and counts; options are those of the session."""
+        return self._run(self._api.add_param_group(session, params, name, if_match))
+
+    def param_groups(self, session: SessionLike) -> list[ParamGroup]:
+        """The parameter groups, in order. There is one at first."""
+        return self._run(self._api.param_groups(session))
+
+    def get_param_group(self, session: SessionLike, index: int) -> ParamGroup:
+        """Looks at a parameter group; they are numbered 0, 1, 2 ..."""
+        return self._run(self._api.get_param_group(session, index))
+
+    def update_param_group(
+        self,
+        session: SessionLike,
+        index: int,
+        *,
+        name: str | _Unset | None = UNSET,
+        frozen: bool | _Unset = UNSET,
+        if_match: str | None = None,
+    ) -> ParamGroup:
+        """Names a group; freezes it, so that it doesn't move, or unfreezes it. Between steps."""
+        changes = _changes(name=name, frozen=frozen)
+        return self._run(self._api.update_param_group(session, index, changes, if_match))
+
+    def create_hook(
+        self,
+        session: SessionLike,
+        event: str,
+        *,
+        kind: Literal["intercept", "observe"] = "intercept",
+        prepend: bool = False,
+        deadline_seconds: float | None = None,
+        default: Literal["continue", "abort"] | None = None,
+        url: str | None = None,
+        secret: str | None = None,
+        if_match: str | None = None,
+    ) -> Hook:
+        """Registers a hook on "step.pre", "step.post", or "pre" and "post" of "state_dict" and
+        "load_state_dict".
+
+        One that intercepts makes the session wait for `answer_hook`, `deadline_seconds` at most,
+        and then do the `default`. One that observes is told afterwards by a signed message to
+        `url`. `prepend` puts it before those that are there. `delete_hook` removes it.
+        """
+        document = {
+            "event": event,
+            "kind": kind,
+            "prepend": prepend,
+            "deadline_seconds": deadline_seconds,
+            "default": default,
+            "url": url,
+            "secret": secret,
+        }
+        return self._run(self._api.create_hook(session, document, if_match))
+
+    def hooks(self, session: SessionLike) -> list[Hook]:
+        """The hooks of a session, in the order in which they are called."""
+        return self._run(self._api.hooks(session))
+
+    def get_hook(self, session: SessionLike, hook: HookLike) -> Hook:
+        """Looks at a hook."""
+        return self._run(self._api.get_hook(session, hook))
+
+    def delete_hook(
+        self, session: SessionLike, hook: HookLike, *, if_match: str | None = None
+    ) -> None:
+        """Removes a hook. A call of it that waits goes on as if answered with nothing."""
+        return self._run(self._api.delete_hook(session, hook, if_match))
+
+    def answer_hook(
+        self,
+        session: SessionLike,
+        number: int,
+        *,
+        options: Options | None = None,
+        state_dict: Mapping[str, Any] | None = None,
+        if_match: str | None = None,
+    ) -> Turn:
+        """Answers the call `number` of a hook: with nothing, or with a replacement of the step's
+        options or of the state dict. May be repeated."""
+        return self._run(self._api.answer_hook(session, number, options, state_dict, if_match))
+
+    def redeliver(self, session: SessionLike, hook: HookLike, delivery: DeliveryLike) -> Delivery:
+        """Has a message sent again."""
+        return self._run(self._api.redeliver(session, hook, delivery))
 
     def create_checkpoint(
         self, session: SessionLike, name: str | None = None, *, if_match: str | None = None
@@ -270,10 +414,14 @@ class Client(_Base):
         return self._run(self._api.delete_checkpoint(session, checkpoint, if_match))
 
     def get_checkpoint_state_dict(
-        self, session: SessionLike, checkpoint: CheckpointLike
+        self,
+        session: SessionLike,
+        checkpoint: CheckpointLike,
+        *,
+        format: StateDictFormat = "json",
     ) -> StateDict:
         """The state dict as it was when the checkpoint was made."""
-        return self._run(self._api.get_checkpoint_state_dict(session, checkpoint))
+        return self._run(self._api.get_checkpoint_state_dict(session, checkpoint, format))
 
     def restore(
         self, session: SessionLike, checkpoint: CheckpointLike, *, if_match: str | None = None
@@ -319,6 +467,17 @@ class Client(_Base):
         token: str | None = None
         while True:
             page, token = self._run(self._api.list_checkpoints(session, page_size, token))
+            yield from page
+            if token is None:
+                return
+
+    def deliveries(
+        self, session: SessionLike, hook: HookLike, *, page_size: int | None = None
+    ) -> Iterator[Delivery]:
+        """The messages of a hook that observes, newest first, page by page."""
+        token: str | None = None
+        while True:
+            page, token = self._run(self._api.list_deliveries(session, hook, page_size, token))
             yield from page
             if token is None:
                 return
@@ -419,10 +578,14 @@ class AsyncClient(_Base):
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
         dtype: str = "float64",
+        shards: int | None = None,
     ) -> Session:
         """A new session, from one vector `x0` or from `params`: arrays by name, or a
-        sequence of arrays. `options` are torch's; those left out take torch's defaults."""
-        return await self._run(self._api.create_session(x0, params, options, name, labels, dtype))
+        sequence of arrays. `options` are torch's; those left out take torch's defaults. With
+        `shards` every evaluation is told in that many parts, whose sum it is."""
+        return await self._run(
+            self._api.create_session(x0, params, options, name, labels, dtype, shards)
+        )
 
     async def get_session(self, session: SessionLike) -> Session:
         """Looks at a session, without its vectors."""
@@ -448,9 +611,16 @@ class AsyncClient(_Base):
         """Deletes a session with its trace and its checkpoints, for good. Forks of it stay."""
         return await self._run(self._api.delete_session(session, if_match))
 
-    async def begin_step(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
-        """Begins a step: one `optimizer.step(closure)`."""
-        return await self._run(self._api.begin_step(session, if_match))
+    async def begin_step(
+        self,
+        session: SessionLike,
+        *,
+        shards: int | None = None,
+        if_match: str | None = None,
+    ) -> Turn:
+        """Begins a step: one `optimizer.step(closure)`. With `shards` its evaluations are told in
+        that many parts."""
+        return await self._run(self._api.begin_step(session, shards, if_match))
 
     async def get_step(self, session: SessionLike, number: int) -> Step:
         """Looks at a step; steps are numbered 1, 2, 3 ..."""
@@ -469,17 +639,41 @@ class AsyncClient(_Base):
         gradient: ArrayLike | None = None,
         *,
         gradients: Mapping[str, ArrayLike | None] | None = None,
+        shard: int | None = None,
         if_match: str | None = None,
     ) -> Turn:
         """The loss and the gradient of evaluation `number`: flat, or by the parameters' names in
-        `gradients`, where None or no entry means zeros. May be told twice."""
-        return await self._run(self._api.tell(session, number, loss, gradient, gradients, if_match))
+        `gradients`, where None or no entry means zeros. With `shard` a part of them, which count
+        when all parts are there. May be told twice."""
+        return await self._run(
+            self._api.tell(session, number, loss, gradient, gradients, shard, if_match)
+        )
 
     async def tell_failed(
-        self, session: SessionLike, number: int, reason: str, *, if_match: str | None = None
+        self,
+        session: SessionLike,
+        number: int,
+        reason: str,
+        *,
+        shard: int | None = None,
+        if_match: str | None = None,
     ) -> Turn:
-        """Evaluation `number` failed: its point is infeasible."""
-        return await self._run(self._api.tell_failed(session, number, reason, if_match))
+        """Evaluation `number` failed: its point is infeasible. One shard that fails is enough."""
+        return await self._run(self._api.tell_failed(session, number, reason, shard, if_match))
+
+    async def lease(
+        self, session: SessionLike, number: int, worker: str, *, seconds: float | None = None
+    ) -> Lease:
+        """One shard of evaluation `number` for `worker` to compute, offered to nobody else for so
+        long. `NoShardFree` if all are told or leased. A late result is taken nevertheless."""
+        return await self._run(self._api.lease(session, number, worker, seconds))
+
+    async def zero_grad(
+        self, session: SessionLike, *, set_to_none: bool = True, if_match: str | None = None
+    ) -> Turn:
+        """Drops what has been told of the pending evaluation in shards; with `set_to_none` false
+        those shards stay told, with zeros."""
+        return await self._run(self._api.zero_grad(session, set_to_none, if_match))
 
     async def stop(self, session: SessionLike, *, if_match: str | None = None) -> Turn:
         """Ends the running step now, at the best finite point that it has seen."""
@@ -499,15 +693,126 @@ class AsyncClient(_Base):
         """Replaces all parameters, from one flat vector or by name. The history stays."""
         return await self._run(self._api.set_params(session, params, if_match))
 
-    async def get_state_dict(self, session: SessionLike) -> StateDict:
-        """What `torch.optim.LBFGS.state_dict()` has, with arrays for tensors."""
-        return await self._run(self._api.get_state_dict(session))
+    async def get_state_dict(
+        self, session: SessionLike, *, format: StateDictFormat = "json"
+    ) -> StateDict:
+        """What `torch.optim.LBFGS.state_dict()` has, with arrays for tensors. `format` is how it
+        travels, "json" or "safetensors", which is smaller; the numbers are the same."""
+        return await self._run(self._api.get_state_dict(session, format))
 
     async def load_state_dict(
-        self, session: SessionLike, state_dict: Mapping[str, Any], *, if_match: str | None = None
+        self,
+        session: SessionLike,
+        state_dict: Mapping[str, Any],
+        *,
+        match: Literal["position", "name"] = "position",
+        format: StateDictFormat = "json",
+        if_match: str | None = None,
     ) -> StateDict:
-        """Loads a state dict, with arrays or CPU tensors; options that are left out stay."""
-        return await self._run(self._api.load_state_dict(session, state_dict, if_match))
+        """Loads a state dict, with arrays or CPU tensors; options that are left out stay. The
+        parameters are matched by position, as in torch, or by name."""
+        return await self._run(
+            self._api.load_state_dict(session, state_dict, match, format, if_match)
+        )
+
+    async def add_param_group(
+        self,
+        session: SessionLike,
+        params: ParamsLike,
+        *,
+        name: str | None = None,
+        if_match: str | None = None,
+    ) -> ParamGroup:
+        """More parameters join, between steps: arrays by name, or a sequence of arrays. The history
+        stays and counts; options are those of the session."""
+        return await self._run(self._api.add_param_group(session, params, name, if_match))
+
+    async def param_groups(self, session: SessionLike) -> list[ParamGroup]:
+        """The parameter groups, in order. There is one at first."""
+        return await self._run(self._api.param_groups(session))
+
+    async def get_param_group(self, session: SessionLike, index: int) -> ParamGroup:
+        """Looks at a parameter group; they are numbered 0, 1, 2 ..."""
+        return await self._run(self._api.get_param_group(session, index))
+
+    async def update_param_group(
+        self,
+        session: SessionLike,
+        index: int,
+        *,
+        name: str | _Unset | None = UNSET,
+        frozen: bool | _Unset = UNSET,
+        if_match: str | None = None,
+    ) -> ParamGroup:
+        """Names a group; freezes it, so that it doesn't move, or unfreezes it. Between steps."""
+        changes = _changes(name=name, frozen=frozen)
+        return await self._run(self._api.update_param_group(session, index, changes, if_match))
+
+    async def create_hook(
+        self,
+        session: SessionLike,
+        event: str,
+        *,
+        kind: Literal["intercept", "observe"] = "intercept",
+        prepend: bool = False,
+        deadline_seconds: float | None = None,
+        default: Literal["continue", "abort"] | None = None,
+        url: str | None = None,
+        secret: str | None = None,
+        if_match: str | None = None,
+    ) -> Hook:
+        """Registers a hook on "step.pre", "step.post", or "pre" and "post" of "state_dict" and
+        "load_state_dict".
+
+        One that intercepts makes the session wait for `answer_hook`, `deadline_seconds` at most,
+        and then do the `default`. One that observes is told afterwards by a signed message to
+        `url`. `prepend` puts it before those that are there. `delete_hook` removes it.
+        """
+        document = {
+            "event": event,
+            "kind": kind,
+            "prepend": prepend,
+            "deadline_seconds": deadline_seconds,
+            "default": default,
+            "url": url,
+            "secret": secret,
+        }
+        return await self._run(self._api.create_hook(session, document, if_match))
+
+    async def hooks(self, session: SessionLike) -> list[Hook]:
+        """The hooks of a session, in the order in which they are called."""
+        return await self._run(self._api.hooks(session))
+
+    async def get_hook(self, session: SessionLike, hook: HookLike) -> Hook:
+        """Looks at a hook."""
+        return await self._run(self._api.get_hook(session, hook))
+
+    async def delete_hook(
+        self, session: SessionLike, hook: HookLike, *, if_match: str | None = None
+    ) -> None:
+        """Removes a hook. A call of it that waits goes on as if answered with nothing."""
+        return await self._run(self._api.delete_hook(session, hook, if_match))
+
+    async def answer_hook(
+        self,
+        session: SessionLike,
+        number: int,
+        *,
+        options: Options | None = None,
+        state_dict: Mapping[str, Any] | None = None,
+        if_match: str | None = None,
+    ) -> Turn:
+        """Answers the call `number` of a hook: with nothing, or with a replacement of the step's
+        options or of the state dict. May be repeated."""
+        return await self._run(
+            self._api.answer_hook(session, number, options, state_dict, if_match)
+        )
+
+    async def redeliver(
+        self, session: SessionLike, hook: HookLike, delivery: DeliveryLike
+    ) -> Delivery:
+        """Has a message sent again."""
+        return await self._run(self._api.redeliver(session, hook, delivery))
 
     async def create_checkpoint(
         self, session: SessionLike, name: str | None = None, *, if_match: str | None = None
@@ -526,10 +831,14 @@ class AsyncClient(_Base):
         return await self._run(self._api.delete_checkpoint(session, checkpoint, if_match))
 
     async def get_checkpoint_state_dict(
-        self, session: SessionLike, checkpoint: CheckpointLike
+        self,
+        session: SessionLike,
+        checkpoint: CheckpointLike,
+        *,
+        format: StateDictFormat = "json",
     ) -> StateDict:
         """The state dict as it was when the checkpoint was made."""
-        return await self._run(self._api.get_checkpoint_state_dict(session, checkpoint))
+        return await self._run(self._api.get_checkpoint_state_dict(session, checkpoint, format))
 
     async def restore(
         self, session: SessionLike, checkpoint: CheckpointLike, *, if_match: str | None = None
@@ -578,6 +887,20 @@ class AsyncClient(_Base):
             page, token = await self._run(self._api.list_checkpoints(session, page_size, token))
             for checkpoint in page:
                 yield checkpoint
+            if token is None:
+                return
+
+    async def deliveries(
+        self, session: SessionLike, hook: HookLike, *, page_size: int | None = None
+    ) -> AsyncIterator[Delivery]:
+        """The messages of a hook that observes, newest first, page by page."""
+        token: str | None = None
+        while True:
+            page, token = await self._run(
+                self._api.list_deliveries(session, hook, page_size, token)
+            )
+            for delivery in page:
+                yield delivery
             if token is None:
                 return
 

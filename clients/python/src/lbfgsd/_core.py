@@ -17,14 +17,19 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _wire
+from . import _state, _wire
 from ._errors import BadReply, ConnectionFailed, NotFound, problem_error
 from ._types import (
     Checkpoint,
+    Delivery,
     Event,
+    Hook,
+    Lease,
     Parameters,
+    ParamGroup,
     Session,
     SessionSummary,
     StateDict,
@@ -32,13 +37,24 @@ from ._types import (
     TracePoint,
     Turn,
 )
-from ._wire import Content, ParamsLike, Reply, Representation, json_content
+from ._wire import (
+    Content,
+    ParamsLike,
+    Reply,
+    Representation,
+    StateDictFormat,
+    json_content,
+    read_state_dict,
+    state_dict_media_type,
+)
 
 log = logging.getLogger("lbfgsd")
 
 T = TypeVar("T")
 SessionLike = str | SessionSummary
 CheckpointLike = str | int | Checkpoint
+HookLike = str | int | Hook
+DeliveryLike = str | int | Delivery
 
 AGAIN = frozenset({408, 429, 502, 503, 504})
 
@@ -184,7 +200,9 @@ def refusal(reply: Reply) -> Exception:
         document = reply.json()
     except BadReply:
         document = None
-    return problem_error(reply.status, document)
+    error = problem_error(reply.status, document)
+    error.retry_after = retry_after(reply.headers)
+    return error
 
 
 def check(reply: Reply) -> None:
@@ -214,6 +232,7 @@ class API:
         name: str | None,
         labels: Mapping[str, str] | None,
         dtype: str,
+        shards: int | None,
     ) -> Call[Session]:
         if (x0 is None) == (params is None):
             raise TypeError("either x0 or params")
@@ -223,7 +242,9 @@ class API:
         if labels is not None:
             document["labels"] = dict(labels)
         if options:
-            document["options"] = _wire.write_options(options)
+            document["options"] = _state.write_options(options)
+        if shards is not None:
+            document["shards"] = shards
         given = _wire.create_params([x0] if x0 is not None else params or [])
         content = self.representation.create(document, given)
         return Call(self._post("/v1/sessions", content), _wire.session)
@@ -242,7 +263,7 @@ class API:
     ) -> Call[Session]:
         document = dict(changes)
         if "options" in document:
-            document["options"] = _wire.write_options(document["options"])
+            document["options"] = _state.write_options(document["options"])
         content = json_content(document)
         return Call(self._write("PATCH", self._path(session), content, if_match), _wire.session)
 
@@ -251,8 +272,11 @@ class API:
 
     # Steps and evaluations
 
-    def begin_step(self, session: SessionLike, if_match: str | None) -> Call[Turn]:
-        return self._turn(self._post(self._path(session, "steps"), None, if_match))
+    def begin_step(
+        self, session: SessionLike, shards: int | None, if_match: str | None
+    ) -> Call[Turn]:
+        content = json_content({} if shards is None else {"shards": shards})
+        return self._turn(self._post(self._path(session, "steps"), content, if_match))
 
     def get_step(self, session: SessionLike, number: int) -> Call[Step]:
         request = self._get(self._path(session, "steps", number))
@@ -272,6 +296,7 @@ class API:
         loss: Any,
         gradient: ArrayLike | None,
         gradients: Mapping[str, ArrayLike | None] | None,
+        shard: int | None,
         if_match: str | None,
     ) -> Call[Turn]:
         if (gradient is None) == (gradients is None):
@@ -281,12 +306,32 @@ class API:
         else:
             named = {k: None if g is None else _flat(g) for k, g in (gradients or {}).items()}
             content = self.representation.named_result(float(loss), named)
-        return self._tell(session, number, content, if_match)
+        return self._tell(session, number, shard, content, if_match)
 
     def tell_failed(
-        self, session: SessionLike, number: int, reason: str, if_match: str | None
+        self,
+        session: SessionLike,
+        number: int,
+        reason: str,
+        shard: int | None,
+        if_match: str | None,
     ) -> Call[Turn]:
-        return self._tell(session, number, json_content({"failed": reason}), if_match)
+        return self._tell(session, number, shard, json_content({"failed": reason}), if_match)
+
+    def lease(
+        self, session: SessionLike, number: int, worker: str, seconds: float | None
+    ) -> Call[Lease]:
+        document: dict[str, Any] = {"worker": worker}
+        if seconds is not None:
+            document["seconds"] = seconds
+        path = self._path(session, "evaluations", number, "lease")
+        return Call(self._post(path, json_content(document)), self.representation.lease)
+
+    def zero_grad(
+        self, session: SessionLike, set_to_none: bool, if_match: str | None
+    ) -> Call[Turn]:
+        content = json_content({"set_to_none": set_to_none})
+        return self._turn(self._post(self._path(session, "zero-grad"), content, if_match))
 
     def stop(self, session: SessionLike, if_match: str | None) -> Call[Turn]:
         return self._turn(self._post(self._path(session, "stop"), None, if_match))
@@ -309,16 +354,111 @@ class API:
         request = self._write("PUT", self._path(session, "params"), content, if_match)
         return Call(request, self.representation.parameters)
 
-    def get_state_dict(self, session: SessionLike) -> Call[StateDict]:
-        request = self._get(self._path(session, "state-dict"))
-        return Call(request, self.representation.read_state_dict)
+    def get_state_dict(self, session: SessionLike, format: StateDictFormat) -> Call[StateDict]:
+        return self._state_dict(self._path(session, "state-dict"), format)
 
     def load_state_dict(
-        self, session: SessionLike, state_dict: Mapping[str, Any], if_match: str | None
+        self,
+        session: SessionLike,
+        state_dict: Mapping[str, Any],
+        match: str,
+        format: StateDictFormat,
+        if_match: str | None,
     ) -> Call[StateDict]:
-        content = self.representation.write_state_dict(state_dict)
+        content = _wire.write_state_dict(state_dict, format)
+        if match != "position":
+            content = replace(content, query={"match": match})
         request = self._write("PUT", self._path(session, "state-dict"), content, if_match)
-        return Call(request, self.representation.read_state_dict)
+        headers = {**request.headers, "Accept": state_dict_media_type(format)}
+        return Call(replace(request, headers=headers), read_state_dict)
+
+    def _state_dict(self, path: str, format: StateDictFormat) -> Call[StateDict]:
+        request = self._get(path)
+        headers = {**request.headers, "Accept": state_dict_media_type(format)}
+        return Call(replace(request, headers=headers), read_state_dict)
+
+    # Parameter groups
+
+    def add_param_group(
+        self,
+        session: SessionLike,
+        params: ParamsLike,
+        name: str | None,
+        if_match: str | None,
+    ) -> Call[ParamGroup]:
+        document = {} if name is None else {"name": name}
+        content = self.representation.create(document, _wire.create_params(params))
+        request = self._post(self._path(session, "param-groups"), content, if_match)
+        return Call(request, lambda reply: _wire.param_group(reply.json()))
+
+    def param_groups(self, session: SessionLike) -> Call[list[ParamGroup]]:
+        request = self._get(self._path(session, "param-groups"))
+        return Call(request, lambda reply: _listed(reply, "param_groups", _wire.param_group))
+
+    def get_param_group(self, session: SessionLike, index: int) -> Call[ParamGroup]:
+        request = self._get(self._path(session, "param-groups", index))
+        return Call(request, lambda reply: _wire.param_group(reply.json()))
+
+    def update_param_group(
+        self, session: SessionLike, index: int, changes: Mapping[str, Any], if_match: str | None
+    ) -> Call[ParamGroup]:
+        path = self._path(session, "param-groups", index)
+        request = self._write("PATCH", path, json_content(changes), if_match)
+        return Call(request, lambda reply: _wire.param_group(reply.json()))
+
+    # Hooks
+
+    def create_hook(
+        self, session: SessionLike, document: Mapping[str, Any], if_match: str | None
+    ) -> Call[Hook]:
+        given = {key: value for key, value in document.items() if value is not None}
+        request = self._post(self._path(session, "hooks"), json_content(given), if_match)
+        return Call(request, lambda reply: _wire.hook(reply.json()))
+
+    def hooks(self, session: SessionLike) -> Call[list[Hook]]:
+        request = self._get(self._path(session, "hooks"))
+        return Call(request, lambda reply: _listed(reply, "hooks", _wire.hook))
+
+    def get_hook(self, session: SessionLike, hook: HookLike) -> Call[Hook]:
+        request = self._get(self._path(session, "hooks", hook))
+        return Call(request, lambda reply: _wire.hook(reply.json()))
+
+    def delete_hook(self, session: SessionLike, hook: HookLike, if_match: str | None) -> Call[None]:
+        path = self._path(session, "hooks", hook)
+        return Call(self._write("DELETE", path, None, if_match), lambda _: None)
+
+    def answer_hook(
+        self,
+        session: SessionLike,
+        number: int,
+        options: Mapping[str, Any] | None,
+        state_dict: Mapping[str, Any] | None,
+        if_match: str | None,
+    ) -> Call[Turn]:
+        document: dict[str, Any] = {}
+        if options is not None:
+            document["options"] = _state.write_options(options)
+        if state_dict is not None:
+            document["state_dict"] = _state.write(state_dict)
+        path = self._path(session, "hook-calls", number, "answer")
+        return self._turn(self._write("PUT", path, json_content(document), if_match))
+
+    def list_deliveries(
+        self,
+        session: SessionLike,
+        hook: HookLike,
+        page_size: int | None,
+        page_token: str | None,
+    ) -> Call[tuple[list[Delivery], str | None]]:
+        query = {"page_size": page_size, "page_token": page_token}
+        request = self._get(self._path(session, "hooks", hook, "deliveries"), query)
+        return Call(request, _wire.delivery_page)
+
+    def redeliver(
+        self, session: SessionLike, hook: HookLike, delivery: DeliveryLike
+    ) -> Call[Delivery]:
+        path = self._path(session, "hooks", hook, "deliveries", delivery, "redeliver")
+        return Call(self._post(path, None), lambda reply: _wire.delivery(reply.json()))
 
     # Checkpoints
 
@@ -347,10 +487,10 @@ class API:
         return Call(self._write("DELETE", path, None, if_match), lambda _: None)
 
     def get_checkpoint_state_dict(
-        self, session: SessionLike, checkpoint: CheckpointLike
+        self, session: SessionLike, checkpoint: CheckpointLike, format: StateDictFormat
     ) -> Call[StateDict]:
-        request = self._get(self._path(session, "checkpoints", checkpoint, "state-dict"))
-        return Call(request, self.representation.read_state_dict)
+        path = self._path(session, "checkpoints", checkpoint, "state-dict")
+        return self._state_dict(path, format)
 
     def restore(
         self, session: SessionLike, checkpoint: CheckpointLike, if_match: str | None
@@ -421,16 +561,27 @@ class API:
         return Call(request, self.representation.turn)
 
     def _tell(
-        self, session: SessionLike, number: int, content: Content, if_match: str | None
+        self,
+        session: SessionLike,
+        number: int,
+        shard: int | None,
+        content: Content,
+        if_match: str | None,
     ) -> Call[Turn]:
-        path = self._path(session, "evaluations", number, "result")
+        part = ("result",) if shard is None else ("shards", shard)
+        path = self._path(session, "evaluations", number, *part)
         return self._turn(self._write("PUT", path, content, if_match))
 
 
-def _flat(values: ArrayLike) -> Any:
-    import numpy as np
+def _listed(reply: Reply, key: str, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    return [read(item) for item in reply.json()[key]]
 
-    return np.asarray(values, dtype=np.float64).reshape(-1)
+
+def _flat(values: ArrayLike) -> Any:
+    array = np.asarray(values)
+    if np.iscomplexobj(array):
+        raise ValueError("Parameters and gradients must be real")
+    return array.astype(np.float64).reshape(-1)
 
 
 class EventParser:

@@ -25,6 +25,8 @@ class ProblemError(Error):
     """The server said no. `problem` is its problem document (RFC 9457)."""
 
     types: ClassVar[tuple[str, ...]] = ()
+    retry_after: float = 0.0
+    """Seconds after which the server suggests to try again; 0 if it doesn't say."""
 
     def __init__(self, problem: dict[str, Any]) -> None:
         self.problem = problem
@@ -52,7 +54,7 @@ class ProblemError(Error):
         return list(self.problem.get("errors", []))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.problem,)
+        return type(self), (self.problem,), self.__dict__
 
 
 class Malformed(ProblemError):
@@ -76,6 +78,10 @@ class NotFound(ProblemError):
 
 class EvaluationNotReached(NotFound):
     types = ("evaluation-not-reached",)
+
+
+class HookCallNotReached(NotFound):
+    types = ("hook-call-not-reached",)
 
 
 class MethodNotAllowed(ProblemError):
@@ -104,10 +110,53 @@ class AlreadyTold(Conflict):
     types = ("already-told",)
 
 
+class EvaluationInShards(Conflict):
+    """The evaluation is told in shards, not as a whole."""
+
+    types = ("evaluation-in-shards",)
+
+
+class NoShardFree(Conflict):
+    """All shards of the evaluation are told or leased; `retry_after` says when to ask again."""
+
+    types = ("no-shard-free",)
+
+
+class AwaitingHook(Conflict):
+    """The session waits for the answer to a hook's call; `retry_after` says when its default
+    applies."""
+
+    types = ("awaiting-hook",)
+
+
+class AlreadyAnswered(Conflict):
+    """The hook's call has another answer, which counts."""
+
+    types = ("already-answered",)
+
+
+class AbortedByHook(Conflict):
+    """A hook was not answered in time, and its default is to abort."""
+
+    types = ("aborted-by-hook",)
+
+
 class EvaluationClosed(ProblemError):
     """A stop or a restore closed the evaluation; nobody waits for it any more."""
 
     types = ("evaluation-closed",)
+
+
+class HookCallClosed(ProblemError):
+    """The deadline of the hook's call passed, or the hook was removed."""
+
+    types = ("hook-call-closed",)
+
+
+class StepUndone(ProblemError):
+    """A restore undid the step that the same request had begun."""
+
+    types = ("step-undone",)
 
 
 class LengthRequired(ProblemError):

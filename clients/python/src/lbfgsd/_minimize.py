@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from ._client import Client
 from ._core import SessionLike
-from ._drive import Measured, carry_on, stop_after
+from ._drive import HookHandler, Measured, carry_on, stop_after
 from ._progress import Progress
 from ._types import Floats, StepResult, Turn
 
@@ -239,6 +239,7 @@ def minimize(
     name: str | None = None,
     labels: Mapping[str, str] | None = None,
     progress: bool = False,
+    on_hook: HookHandler | None = None,
 ) -> Any:
     """Minimizes a function of several variables, as scipy.optimize.minimize does.
 
@@ -256,6 +257,9 @@ def minimize(
     goes on to the caller; its attribute `lbfgsd_session` is what `session` takes to go on, in this
     process or another. There `x0` may be left out, and a pending evaluation is taken up.
 
+    `on_hook(call)` answers hooks that intercept: None lets the call pass, options of the step
+    replace them. Without it they are left to other clients, or to their default.
+
     Returns an OptimizeResult: x, fun, jac, nfev, njev, nit, status, success, message, and besides
     reason and session. nfev, njev and nit count this call's.
     """
@@ -268,7 +272,7 @@ def minimize(
         bar = Progress(progress, name or "minimize")
         stack.callback(bar.close)
         function = Function(fun, jac, args, bar, plan.difference)
-        run = Run(client, plan, function, callback)
+        run = Run(client, plan, function, callback, on_hook)
         return run.resume(session, x0) if session is not None else run.start(x0, name, labels)
 
 
@@ -279,8 +283,10 @@ class Run:
         plan: Plan,
         function: Function,
         callback: Callable[..., Any] | None,
+        on_hook: HookHandler | None,
     ) -> None:
         self.client, self.plan, self.function = client, plan, function
+        self.on_hook = on_hook
         self.callback = _adapted(callback)
         self.nit = 0
 
@@ -301,7 +307,7 @@ class Run:
             raise ValueError(f"x0 has {np.size(x0)} numbers, the session {found.n}")
         self.session = found.id
         self.options = dict(found.options)
-        return self._guarded(self.client.ask(found) if found.state == "evaluating" else None)
+        return self._guarded(self.client.ask(found) if found.state != "idle" else None)
 
     def _guarded(self, turn: Turn | None) -> Any:
         try:
@@ -315,7 +321,7 @@ class Run:
             if turn is None:
                 self._set_options()
                 turn = self.client.begin_step(self.session)
-            turn = carry_on(self.client, turn, self.function)
+            turn = carry_on(self.client, turn, self.function, self.on_hook)
             result, x = turn.result, turn.x
             assert result is not None and x is not None
             self.nit += result.iterations

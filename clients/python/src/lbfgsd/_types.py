@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+StateDict = dict[str, Any]
+Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class ParameterSpec:
     name: str | None
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ParamGroup:
+    """A parameter group: the positions of its parameters, and how many numbers they have. A frozen
+    group doesn't move."""
+
+    index: int
+    name: str | None
+    frozen: bool
+    params: tuple[int, ...]
+    param_names: tuple[str, ...] | None
+    count: int
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How a step ended, and why."""
+
+    reason: str
+    converged: bool
+    loss_before: float | None
+    loss: float | None
+    iterations: int
+    evaluations: int
+    gradient_norm_inf: float | None
 
 
 @dataclass(frozen=True)
@@ -49,10 +77,13 @@ class SessionSummary:
 
 @dataclass(frozen=True)
 class Session(SessionSummary):
-    """A session without its vectors. `etag` is for `if_match`."""
+    """A session without its vectors. `shards` is how many parts its evaluations are told in, if
+    any; `etag` is for `if_match`."""
 
     params: tuple[ParameterSpec, ...]
     options: dict[str, Any]
+    shards: int | None
+    param_groups: tuple[ParamGroup, ...]
     memory_bytes_estimate: int
     etag: str | None = None
 
@@ -61,29 +92,98 @@ class Session(SessionSummary):
 
 
 @dataclass(frozen=True)
+class Shards:
+    """The parts that an evaluation is told in: how many, and which of 0, 1 ... have been told."""
+
+    count: int
+    delivered: tuple[int, ...]
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        return tuple(i for i in range(self.count) if i not in self.delivered)
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """A call of the closure that the session waits for."""
+    """A call of the closure that the session waits for; with `shards` if it is told in parts."""
 
     number: int
+    x: Floats
+    shards: Shards | None = None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One shard of an evaluation, held by one worker until `expires_at`."""
+
+    session: str
+    evaluation: int
+    shard: int
+    shards: int
+    worker: str
+    expires_at: str
     x: Floats
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """How a step ended, and why."""
+class Hook:
+    """A registered hook. One that intercepts has a deadline and a default, one that observes a URL;
+    the secret that signs its messages is shown only when the hook is created."""
 
-    reason: str
-    converged: bool
-    loss_before: float | None
-    loss: float | None
-    iterations: int
-    evaluations: int
-    gradient_norm_inf: float | None
+    id: str
+    event: str
+    kind: str
+    deadline_seconds: float | None = None
+    default: str | None = None
+    url: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    created_at: str | None = None
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message of a hook that observes, and what became of it: `status` is "pending", "delivered"
+    or "failed", which is given up."""
+
+    id: str
+    hook: str
+    event: str
+    url: str
+    status: str
+    attempts: int
+    created_at: str
+    next_attempt_at: str | None
+    last_attempt_at: str | None
+    last_outcome: str | None
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """A hook that waits for its answer: what it was called with, and what happens (`default`:
+    "continue" or "abort") when nobody has answered by the `deadline`."""
+
+    number: int
+    hook: str
+    event: str
+    deadline: str
+    default: str
+    options: dict[str, Any] | None = None
+    """Of the step that is to begin."""
+    state_dict: StateDict | None = None
+    result: StepResult | None = None
+    """Of the step that has ended."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Where a session stands: with an `evaluation` that it waits for, or idle at `x`.
+    """Where a session stands: with an `evaluation` or a `hook_call` that it waits for, or idle at
+    `x`.
 
     `replayed` says that the request had been carried out before and changed nothing now.
     """
@@ -96,6 +196,7 @@ class Turn:
     result: StepResult | None
     etag: str | None = None
     replayed: bool = False
+    hook_call: HookCall | None = None
 
 
 @dataclass(frozen=True)
@@ -244,21 +345,24 @@ class Trace:
         return axes
 
 
-StateDict = dict[str, Any]
-Options = Mapping[str, Any]
-
 __all__ = [
     "Checkpoint",
+    "Delivery",
     "Evaluation",
     "Event",
     "Floats",
+    "Hook",
+    "HookCall",
+    "Lease",
     "Options",
     "Origin",
+    "ParamGroup",
     "Parameter",
     "ParameterSpec",
     "Parameters",
     "Session",
     "SessionSummary",
+    "Shards",
     "StateDict",
     "Step",
     "StepResult",

@@ -1,31 +1,37 @@
 """Between values and what goes over the wire.
 
 Vectors pass through a `Representation` alone. There is one, JSON; another, such as raw octets,
-needs nothing but a second class here.
+needs nothing but a second class here. State dicts have a second form besides, safetensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import httpx
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _json
+from . import _json, _safetensors, _state
 from ._errors import BadReply
 from ._types import (
     Checkpoint,
+    Delivery,
     Evaluation,
     Floats,
+    Hook,
+    HookCall,
+    Lease,
     Origin,
     Parameter,
     Parameters,
     ParameterSpec,
+    ParamGroup,
     Session,
     SessionSummary,
+    Shards,
     StateDict,
     Step,
     StepResult,
@@ -83,9 +89,7 @@ class Representation(Protocol):
 
     def parameters(self, reply: Reply) -> Parameters: ...
 
-    def write_state_dict(self, state_dict: Mapping[str, Any]) -> Content: ...
-
-    def read_state_dict(self, reply: Reply) -> StateDict: ...
+    def lease(self, reply: Reply) -> Lease: ...
 
 
 class JSON:
@@ -103,17 +107,23 @@ class JSON:
 
     def turn(self, reply: Reply) -> Turn:
         document = reply.json()
-        pending, x, result = (document.get(key) for key in ("evaluation", "x", "result"))
+        x, result = document.get("x"), document.get("result")
         return Turn(
             session=document["session"],
             state=document["state"],
             step=document["step"],
-            evaluation=pending and Evaluation(pending["number"], _json.read_vector(pending["x"])),
+            evaluation=_evaluation(document.get("evaluation")),
             x=None if x is None else _json.read_vector(x),
             result=step_result(result),
             etag=reply.etag,
             replayed=reply.replayed,
+            hook_call=hook_call(document.get("hook_call")),
         )
+
+    def lease(self, reply: Reply) -> Lease:
+        document = reply.json()
+        keys = ("session", "evaluation", "shard", "shards", "worker", "expires_at")
+        return Lease(**{key: document[key] for key in keys}, x=_json.read_vector(document["x"]))
 
     def flat_parameters(self, x: Floats) -> Content:
         return json_content({"x": _json.vector(x)})
@@ -129,94 +139,51 @@ class JSON:
         )
         return Parameters(document["dtype"], params, reply.etag)
 
-    def write_state_dict(self, state_dict: Mapping[str, Any]) -> Content:
-        state = {str(key): _write_state(value) for key, value in state_dict["state"].items()}
-        groups = [_write_group(group) for group in state_dict["param_groups"]]
-        return json_content({"state": state, "param_groups": groups})
-
-    def read_state_dict(self, reply: Reply) -> StateDict:
-        document = reply.json()
-        state = {int(key): _read_state(value) for key, value in document["state"].items()}
-        return {"state": state, "param_groups": document["param_groups"]}
-
     @staticmethod
     def _params(params: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**param, "values": _json.vector(param["values"])} for param in params]
 
 
-_STATE_COUNTS = ("func_evals", "n_iter")
-_STATE_NUMBERS = ("t", "H_diag", "prev_loss")
-_STATE_VECTORS = ("d", "prev_flat_grad", "ro")
-_STATE_LISTS = ("old_dirs", "old_stps")
+def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
+    if document is None:
+        return None
+    shards = document.get("shards")
+    return Evaluation(
+        document["number"],
+        _json.read_vector(document["x"]),
+        shards and Shards(shards["count"], tuple(shards["delivered"])),
+    )
 
 
-def _write_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    written: dict[str, Any] = {}
-    for key, value in state.items():
-        if value is None:
-            written[key] = None
-        elif key in _STATE_COUNTS:
-            written[key] = int(value)
-        elif key in _STATE_NUMBERS:
-            written[key] = _json.number(value)
-        elif key == "al":
-            written[key] = [None if item is None else _json.number(item) for item in value]
-        elif key == "ro":
-            written[key] = [_json.number(item) for item in value]
-        elif key in _STATE_LISTS:
-            written[key] = [_json.vector(item) for item in value]
-        elif key in _STATE_VECTORS:
-            written[key] = _json.vector(value)
-        else:
-            written[key] = value
-    return written
+StateDictFormat = Literal["json", "safetensors"]
 
 
-def _read_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    read: dict[str, Any] = {}
-    for key, value in state.items():
-        if value is None:
-            read[key] = None
-        elif key in _STATE_NUMBERS:
-            read[key] = _json.read_number(value)
-        elif key == "al":
-            read[key] = [_json.read_optional(item) for item in value]
-        elif key in _STATE_LISTS:
-            read[key] = [_json.read_vector(item) for item in value]
-        elif key in _STATE_VECTORS:
-            read[key] = _json.read_vector(value)
-        else:
-            read[key] = value
-    return read
+def state_dict_media_type(format: StateDictFormat) -> str:
+    if format not in ("json", "safetensors"):
+        raise ValueError(f'a state dict travels as "json" or "safetensors", not {format!r}')
+    return "application/json" if format == "json" else _safetensors.MEDIA_TYPE
 
 
-def _write_group(group: Mapping[str, Any]) -> dict[str, Any]:
-    return {**group, **write_options({k: v for k, v in group.items() if k in _OPTION_KINDS})}
+def write_state_dict(state_dict: Mapping[str, Any], format: StateDictFormat) -> Content:
+    media_type = state_dict_media_type(format)
+    if format == "safetensors":
+        return Content(_safetensors.dump(state_dict), media_type)
+    return json_content(_state.write(state_dict))
 
 
-_OPTION_KINDS: dict[str, type] = {
-    "lr": float,
-    "max_iter": int,
-    "max_eval": int,
-    "tolerance_grad": float,
-    "tolerance_change": float,
-    "history_size": int,
-}
-
-
-def write_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON has them: numbers may be NumPy's, and tensors of one element."""
-
-    def written(key: str, value: Any) -> Any:
-        kind = _OPTION_KINDS.get(key)
-        if value is None or kind is None or isinstance(value, str):
-            return value
-        number = float(value)
-        if kind is int and number.is_integer():
-            return int(value)
-        return _json.number(number)
-
-    return {key: written(key, value) for key, value in options.items()}
+def read_state_dict(reply: Reply) -> StateDict:
+    """In whatever form it came; the vectors are Float64 in both."""
+    if reply.headers.get("Content-Type", "").split(";")[0].strip() != _safetensors.MEDIA_TYPE:
+        return _state.read(reply.json())
+    state_dict = _safetensors.load(reply.content)
+    for state in state_dict["state"].values():
+        for key in _state.VECTORS:
+            if key in state:
+                state[key] = state[key].astype(np.float64)
+        for key in _state.LISTS_OF_VECTORS:
+            if key in state:
+                state[key] = [item.astype(np.float64) for item in state[key]]
+    return state_dict
 
 
 def json_content(document: Mapping[str, Any]) -> Content:
@@ -228,6 +195,8 @@ def create_params(params: ParamsLike) -> list[dict[str, Any]]:
 
     def one(name: str | None, values: ArrayLike) -> dict[str, Any]:
         array = np.asarray(values)
+        if np.iscomplexobj(array):
+            raise ValueError("Parameters must be real")
         named = {} if name is None else {"name": name}
         return {**named, "shape": list(array.shape), "values": array}
 
@@ -239,14 +208,12 @@ def create_params(params: ParamsLike) -> list[dict[str, Any]]:
 def session(reply: Reply) -> Session:
     document = reply.json()
     specs = tuple(ParameterSpec(p["name"], tuple(p["shape"])) for p in document["params"])
-    options = {
-        key: _json.read_number(value) if value in ("Infinity", "NaN") else value
-        for key, value in document["options"].items()
-    }
     return Session(
         **_summary(document),
         params=specs,
-        options=options,
+        options=_state.read_options(document["options"]),
+        shards=document.get("shards"),
+        param_groups=tuple(param_group(group) for group in document.get("param_groups", ())),
         memory_bytes_estimate=document["memory_bytes_estimate"],
         etag=reply.etag,
     )
@@ -303,6 +270,55 @@ def checkpoint(document: Mapping[str, Any]) -> Checkpoint:
 def checkpoint_page(reply: Reply) -> tuple[list[Checkpoint], str | None]:
     document = reply.json()
     return [checkpoint(item) for item in document["checkpoints"]], document["next_page_token"]
+
+
+def param_group(document: Mapping[str, Any]) -> ParamGroup:
+    names = document["param_names"]
+    keys = ("index", "name", "frozen", "count")
+    return ParamGroup(
+        **{key: document[key] for key in keys},
+        params=tuple(document["params"]),
+        param_names=None if names is None else tuple(names),
+    )
+
+
+def hook_call(document: Mapping[str, Any] | None) -> HookCall | None:
+    if document is None:
+        return None
+    keys = ("number", "event", "deadline", "default")
+    options, state_dict = document.get("options"), document.get("state_dict")
+    return HookCall(
+        **{key: document[key] for key in keys},
+        hook=str(document["hook"]),
+        options=None if options is None else _state.read_options(options),
+        state_dict=None if state_dict is None else _state.read(state_dict),
+        result=step_result(document.get("result")),
+    )
+
+
+def hook(document: Mapping[str, Any]) -> Hook:
+    optional = ("deadline_seconds", "default", "url", "secret", "created_at")
+    return Hook(
+        id=str(document["id"]),
+        event=document["event"],
+        kind=document["kind"],
+        **{key: document.get(key) for key in optional},
+    )
+
+
+def delivery(document: Mapping[str, Any]) -> Delivery:
+    keys = ("event", "url", "status", "attempts", "created_at")
+    later = ("next_attempt_at", "last_attempt_at", "last_outcome")
+    return Delivery(
+        id=str(document["id"]),
+        hook=str(document["hook"]),
+        **{key: document[key] for key in (*keys, *later)},
+    )
+
+
+def delivery_page(reply: Reply) -> tuple[list[Delivery], str | None]:
+    document = reply.json()
+    return [delivery(item) for item in document["deliveries"]], document["next_page_token"]
 
 
 def trace_point(document: Mapping[str, Any]) -> TracePoint:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -11,12 +13,20 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
+from . import _safetensors
 from ._client import Client
 from ._core import SessionLike
-from ._drive import Measured, carry_on, stop_after
-from ._types import Floats, Parameters, StateDict, Turn
+from ._drive import HookHandler, Measured, answering, carry_on, stop_after
+from ._types import Floats, Parameters, ParamGroup, StateDict, Turn
 
-__all__ = ["LBFGS"]
+__all__ = [
+    "LBFGS",
+    "as_torch",
+    "load_pt",
+    "save_pt",
+    "state_dict_from_safetensors",
+    "state_dict_to_safetensors",
+]
 
 OPTIONS = (
     "lr",
@@ -27,6 +37,7 @@ OPTIONS = (
     "history_size",
     "line_search_fn",
 )
+PER_PARAMETER = "LBFGS doesn't support per-parameter options (parameter groups)"
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
@@ -37,7 +48,12 @@ class LBFGS(Optimizer):
     http://127.0.0.1:8080), and `session`, the identifier of a session to take up: its parameters
     and options replace those given here, and a step that was running goes on with the next call of
     `step`. Without it the first step, or loading a state dict, makes a session; `session` is then
-    its identifier.
+    its identifier. `maximize` climbs. `on_hook(call)` answers hooks of the service that intercept:
+    None lets a call pass, and options of the step, or a state dict as `Client` has it, replace what
+    there is; without it they are left to other clients, or to their default.
+
+    Unlike torch's, it goes on after `add_param_group`: the history stays and counts. Options are
+    those of `param_groups[0]`, for all groups. A group whose entry "frozen" is true doesn't move.
 
     Parameters may be on several devices, and are all float32 or all float64. A closure may raise
     `lbfgsd.Infeasible` where there is no loss. Any other exception in it stops the step at the best
@@ -58,6 +74,8 @@ class LBFGS(Optimizer):
         client: Client | None = None,
         url: str | None = None,
         session: SessionLike | None = None,
+        maximize: bool = False,
+        on_hook: HookHandler | None = None,
     ) -> None:
         if isinstance(lr, Tensor) and lr.numel() != 1:
             raise ValueError("Tensor lr must be 1-element")
@@ -76,23 +94,36 @@ class LBFGS(Optimizer):
         }
         super().__init__(params, defaults)
         if len(self.param_groups) != 1:
-            raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
-        self._all: list[Tensor] = self.param_groups[0]["params"]
+            raise ValueError(PER_PARAMETER)
         self._dtype = _common_dtype(self._all)
-        # Empty parameters have nothing that could be sent.
-        self._params = [p for p in self._all if p.numel() > 0]
         if not self._params:
             raise ValueError("the parameters have no elements")
         self._client = client if client is not None else Client(url)
+        self._maximize, self._on_hook = maximize, on_hook
         self._session: str | None = None
+        self._frozen: list[bool] = []
+        """Of the groups that the service knows: those with elements."""
         self._at: Tensor | None = None
         """The parameters as the service has them."""
         self._options: dict[str, Any] = {}
         self._pending: Turn | None = None
         self._stale = False
         """Whether the service has newer state than `self.state`."""
+        self._ready = True
         if session is not None:
             self._attach(session)
+
+    _ready = False
+    """Whether groups that are added join a run."""
+
+    @property
+    def _all(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @property
+    def _params(self) -> list[Tensor]:
+        """Those with elements: of the others there is nothing that could be sent."""
+        return [p for p in self._all if p.numel() > 0]
 
     @property
     def session(self) -> str | None:
@@ -112,10 +143,6 @@ class LBFGS(Optimizer):
         Args:
             closure: clears the gradients, computes the loss and its gradients, returns the loss.
         """
-        if len(self.param_groups) != 1:
-            raise AssertionError(
-                f"Expected exactly one param_group, but got {len(self.param_groups)}"
-            )
         closure = torch.enable_grad()(closure)
         session = self._ensure_session()
         resumed, self._pending = self._pending, None
@@ -132,7 +159,7 @@ class LBFGS(Optimizer):
         turn = resumed if resumed is not None else self._begin(session)
         self._stale = True
         try:
-            turn = carry_on(self._client, turn, evaluate)
+            turn = carry_on(self._client, turn, evaluate, self._on_hook)
         except BaseException as error:
             stopped = stop_after(self._client, session, error)
             if stopped is not None and stopped.x is not None:
@@ -141,15 +168,16 @@ class LBFGS(Optimizer):
             else:
                 self._lost = True
             raise
-        assert turn.x is not None and turn.result is not None
+        assert turn.x is not None
         self._set(turn.x)
         self._at = self._gather()
         if resumed is None and first:
             return first[0]
-        return self._loss_before(turn.result.loss_before, first)
+        return self._loss_before(turn.result.loss_before if turn.result else None, first)
 
     def _begin(self, session: str) -> Turn:
         self._send_options(session)
+        self._send_frozen(session)
         self._send_params(session)
         try:
             return self._client.begin_step(session)
@@ -165,6 +193,68 @@ class LBFGS(Optimizer):
             return torch.full_like(seen[0], value)
         return value
 
+    # Parameter groups
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds parameters, which take part from the next step on."""
+        if not self._ready:
+            super().add_param_group(param_group)
+            return
+        shared = {name: self.param_groups[0][name] for name in OPTIONS}
+        if any(name in param_group and param_group[name] != shared[name] for name in shared):
+            raise ValueError(PER_PARAMETER)
+        if self._session is not None and self._lost:
+            self._attach(self._session)
+        super().add_param_group({**param_group, **shared})
+        try:
+            if _common_dtype(self._all) != self._dtype:
+                raise ValueError(f"Parameters must be {self._dtype}, as those of the first group")
+            if self._session is not None:
+                self._join(self._session, self.param_groups[-1])
+        except BaseException:
+            self.param_groups.pop()
+            raise
+
+    def _join(self, session: str, group: Mapping[str, Any]) -> None:
+        params = _with_elements(group)
+        if not params:
+            return
+        self._client.add_param_group(session, _named(group), name=group.get("name"))
+        self._frozen.append(False)
+        if self._at is not None:
+            self._at = torch.cat([self._at, *(p.detach().reshape(-1).cpu() for p in params)])
+        self._stale = True
+
+    def _send_frozen(self, session: str) -> None:
+        groups = [group for group in self.param_groups if _with_elements(group)]
+        for index, group in enumerate(groups):
+            frozen = bool(group.get("frozen", False))
+            if frozen != self._frozen[index]:
+                self._client.update_param_group(session, index, frozen=frozen)
+                self._frozen[index] = frozen
+
+    def _take_groups(self, groups: tuple[ParamGroup, ...]) -> None:
+        """Groups the parameters as the service does."""
+        counts = [len(group.params) for group in groups]
+        if [len(params) for g in self.param_groups if (params := _with_elements(g))] != counts:
+            if len(self.param_groups) != 1:
+                raise ValueError(f"the session has groups of {counts} parameters")
+            whole = self.param_groups[0]
+            starts = [i for i, p in enumerate(whole["params"]) if p.numel() > 0]
+            cuts = [0, *(starts[group.params[0]] for group in groups[1:]), len(whole["params"])]
+            listed = [key for key in ("params", "param_names") if key in whole]
+            self.param_groups[:] = [
+                {**whole, **{key: whole[key][begin:end] for key in listed}}
+                for begin, end in itertools.pairwise(cuts)
+            ]
+        own = [group for group in self.param_groups if _with_elements(group)]
+        for group, theirs in zip(own, groups, strict=True):
+            if theirs.name is not None:
+                group["name"] = theirs.name
+            if theirs.frozen or "frozen" in group:
+                group["frozen"] = theirs.frozen
+        self._frozen = [group.frozen for group in groups]
+
     # The session
 
     def _ensure_session(self) -> str:
@@ -173,14 +263,16 @@ class LBFGS(Optimizer):
                 self._attach(self._session)
             return self._session
         options = self._own_options()
-        names = self._names()
-        arrays = [p.detach().cpu().numpy() for p in self._params]
-        params = arrays if names is None else dict(zip(names, arrays, strict=True))
+        first, *others = [group for group in self.param_groups if _with_elements(group)]
         created = self._client.create_session(
-            params=cast(Any, params), options=options, dtype=DTYPES[self._dtype]
+            params=_named(first),
+            options={**options, **({"maximize": True} if self._maximize else {})},
+            dtype=DTYPES[self._dtype],
         )
-        self._session, self._options = created.id, options
-        self._at = self._gather()
+        self._session, self._options, self._frozen = created.id, options, [False]
+        self._at = torch.cat([p.detach().reshape(-1).cpu() for p in _with_elements(first)])
+        for group in others:
+            self._join(created.id, group)
         return created.id
 
     def _attach(self, session: SessionLike) -> None:
@@ -193,10 +285,11 @@ class LBFGS(Optimizer):
         if found.dtype != DTYPES[self._dtype]:
             raise ValueError(f"session {found.id} is {found.dtype}, not {DTYPES[self._dtype]}")
         self._session = found.id
+        self._take_groups(found.param_groups)
         self._take_options(found.options)
         self._take_params(self._client.get_params(found))
-        turn = self._client.ask(found) if found.state == "evaluating" else None
-        self._pending = turn if turn is not None and turn.evaluation is not None else None
+        turn = self._client.ask(found) if found.state != "idle" else None
+        self._pending = turn if turn is not None and turn.state != "idle" else None
         self._stale = True
         self._lost = False
 
@@ -211,18 +304,30 @@ class LBFGS(Optimizer):
 
     def _send_options(self, session: str) -> None:
         options = self._own_options()
+        self._share_options(options)
         changed = {k: v for k, v in options.items() if self._options.get(k) != v}
         if changed:
             self._client.update_session(session, options=changed)
             self._options = options
 
+    def _share_options(self, options: Mapping[str, Any]) -> None:
+        """The other groups follow the first; an option that differs from what it was, in another
+        way, is one that there can't be."""
+        first, *others = self.param_groups
+        for group in others:
+            for name in OPTIONS:
+                own = float(group[name]) if name == "lr" else group[name]
+                if own not in (options[name], self._options.get(name, options[name])):
+                    raise ValueError(PER_PARAMETER)
+                group[name] = first[name]
+
     def _take_options(self, options: Mapping[str, Any]) -> None:
-        group = self.param_groups[0]
-        for name in OPTIONS:
-            if name == "lr" and isinstance(group["lr"], Tensor):
-                group["lr"].fill_(options["lr"])
-            else:
-                group[name] = options[name]
+        for group in self.param_groups:
+            for name in OPTIONS:
+                if name == "lr" and isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(options["lr"])
+                else:
+                    group[name] = options[name]
         self._options = self._own_options()
 
     def _send_params(self, session: str) -> None:
@@ -237,12 +342,6 @@ class LBFGS(Optimizer):
         self._at = self._gather()
 
     # Vectors
-
-    def _names(self) -> list[str] | None:
-        names = self.param_groups[0].get("param_names")
-        if names is None:
-            return None
-        return [n for n, p in zip(names, self._all, strict=True) if p.numel() > 0]
 
     def _gather(self) -> Tensor:
         return torch.cat([p.detach().reshape(-1).cpu() for p in self._params])
@@ -282,48 +381,40 @@ class LBFGS(Optimizer):
                 self._set(stopped.x)
                 self._at = self._gather()
         super().load_state_dict(state_dict)
-        self._all = self.param_groups[0]["params"]
         session = self._ensure_session()
+        self._send_frozen(session)
         self._send_params(session)
         options = self._own_options()
-        positions = list(range(len(self._params)))
         state = dict(self.state.get(self._all[0], {}))
-        self._client.load_state_dict(
-            session,
-            {
-                "state": {0: _to_arrays(state)} if state else {},
-                "param_groups": [{**options, "params": positions}],
-            },
-        )
+        groups = [{**options, "params": positions} for positions in self._positions]
+        loaded = {"state": {0: _to_arrays(state)} if state else {}, "param_groups": groups}
+        with answering(self._client, session, self._on_hook):
+            self._client.load_state_dict(session, loaded, format="safetensors")
         self._options = options
         self._stale = False
+
+    @property
+    def _positions(self) -> list[list[int]]:
+        """Of each group's parameters in the session."""
+        positions, end = [], 0
+        for group in self.param_groups:
+            if params := _with_elements(group):
+                positions.append(list(range(end, end + len(params))))
+                end += len(params)
+        return positions
 
     def _fetch_state(self) -> None:
         if not self._stale or self._session is None:
             return
-        fetched = self._client.get_state_dict(self._session)
+        with answering(self._client, self._session, self._on_hook):
+            fetched = self._client.get_state_dict(self._session, format="safetensors")
         first = self._all[0]
         state = fetched["state"].get(0)
         if state is None:
             self.state.pop(first, None)
         else:
-            self.state[first] = self._to_tensors(state)
+            self.state[first] = _to_tensors(state, self._dtype, first.device)
         self._stale = False
-
-    def _to_tensors(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        device = self._all[0].device
-
-        def tensor(values: Any) -> Tensor:
-            return torch.tensor(values, dtype=self._dtype, device=device)
-
-        shaped = dict(state)
-        for key in ("d", "prev_flat_grad"):
-            if shaped.get(key) is not None:
-                shaped[key] = tensor(shaped[key])
-        for key in ("old_dirs", "old_stps", "ro", "al"):
-            if shaped.get(key) is not None:
-                shaped[key] = [None if item is None else tensor(item) for item in shaped[key]]
-        return shaped
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError("this optimizer can't be copied or pickled: its state_dict() can")
@@ -340,6 +431,20 @@ def _common_dtype(params: list[Tensor]) -> torch.dtype:
     return dtypes.pop()
 
 
+def _with_elements(group: Mapping[str, Any]) -> list[Tensor]:
+    return [p for p in group["params"] if p.numel() > 0]
+
+
+def _named(group: Mapping[str, Any]) -> Any:
+    """The values of a group's parameters, by name if they have names."""
+    arrays = [p.detach().cpu().numpy() for p in _with_elements(group)]
+    names = group.get("param_names")
+    if names is None:
+        return arrays
+    own = [name for name, p in zip(names, group["params"], strict=True) if p.numel() > 0]
+    return dict(zip(own, arrays, strict=True))
+
+
 def _to_arrays(state: Mapping[str, Any]) -> dict[str, Any]:
     def array(value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -349,3 +454,70 @@ def _to_arrays(state: Mapping[str, Any]) -> dict[str, Any]:
         return value
 
     return {key: array(value) for key, value in state.items()}
+
+
+def _to_tensors(
+    state: Mapping[str, Any], dtype: torch.dtype, device: torch.device
+) -> dict[str, Any]:
+    """Arrays as tensors, where torch has tensors."""
+
+    def tensor(values: Any) -> Tensor:
+        return torch.tensor(values, dtype=dtype, device=device)
+
+    shaped = dict(state)
+    for key in ("d", "prev_flat_grad"):
+        if shaped.get(key) is not None:
+            shaped[key] = tensor(shaped[key])
+    for key in ("old_dirs", "old_stps", "ro", "al"):
+        if shaped.get(key) is not None:
+            shaped[key] = [None if item is None else tensor(item) for item in shaped[key]]
+    return shaped
+
+
+def as_torch(state_dict: Mapping[str, Any], dtype: torch.dtype | None = None) -> dict[str, Any]:
+    """A state dict of `Client` or of a file in the form that torch.optim.LBFGS loads, with CPU
+    tensors of this type, or else as precise as they are given."""
+
+    def converted(state: Mapping[str, Any]) -> dict[str, Any]:
+        vector = state.get("d")
+        own = torch.float64 if vector is None else torch.as_tensor(vector).dtype
+        return _to_tensors(_to_arrays(state), dtype or own, torch.device("cpu"))
+
+    states = {first: converted(state) for first, state in state_dict["state"].items()}
+    return {"state": states, "param_groups": [dict(group) for group in state_dict["param_groups"]]}
+
+
+def state_dict_to_safetensors(state_dict: Mapping[str, Any]) -> bytes:
+    """A state dict, torch's or a client's, as the content of a safetensors file."""
+    states = {first: _to_arrays(state) for first, state in state_dict["state"].items()}
+    return _safetensors.dump({**state_dict, "state": states})
+
+
+def state_dict_from_safetensors(content: bytes, dtype: torch.dtype | None = None) -> dict[str, Any]:
+    """The state dict in the content of a safetensors file, for torch.optim.LBFGS to load."""
+    return as_torch(_safetensors.load(content), dtype)
+
+
+def load_pt(path: str | os.PathLike[str], key: str | None = None) -> dict[str, Any]:
+    """The optimizer's state dict in a file of torch.save. `key` says where it is in a checkpoint of
+    several things; without it "optimizer" and "optimizer_state_dict" are tried. Nothing in the
+    file is run: it is read with `weights_only=True`."""
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    keys = (key,) if key is not None else ("optimizer", "optimizer_state_dict")
+    if key is not None or not _is_state_dict(found):
+        given = found if isinstance(found, Mapping) else {}
+        found = next((given[key] for key in keys if key in given), None)
+    if not _is_state_dict(found):
+        raise ValueError(f"{os.fspath(path)} has no state dict of an optimizer; give its key")
+    return cast("dict[str, Any]", found)
+
+
+def save_pt(
+    state_dict: Mapping[str, Any], path: str | os.PathLike[str], dtype: torch.dtype | None = None
+) -> None:
+    """Saves a state dict, torch's or a client's, to a file that torch.load reads."""
+    torch.save(as_torch(state_dict, dtype), path)
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and "state" in value and "param_groups" in value
