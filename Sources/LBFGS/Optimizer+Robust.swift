@@ -241,7 +241,7 @@ extension Optimizer {
         let best = search.best
         if best.trial > 0 { move(to: best, search: search) }
         noteProgress()
-        if let reason = reasonToEnd() { return end(reason) }
+        if let reason = reasonToEnd(searchFailed: true) { return end(reason) }
         history.removeAll()
         memory.failures += 1
         memory.lossAtFailure = loss
@@ -260,11 +260,12 @@ extension Optimizer {
 // MARK: - The end
 
 extension Optimizer {
-    /// Tolerances come before budgets: who has converged is told so.
-    private func reasonToEnd() -> StopReason? {
+    /// Tolerances come before budgets: who has converged is told so. A small change is no sign of
+    /// convergence when it comes from a line search that failed.
+    private func reasonToEnd(searchFailed: Bool = false) -> StopReason? {
         let options = progress.options
         if isOptimal { return .gradientTolerance }
-        if stepLength != 0 {
+        if stepLength != 0, !searchFailed {
             let change = options.toleranceChange
             if change > 0, abs(stepLength) * directionNormInf <= change { return .stepTolerance }
             if change > 0, let loss, let previousLoss, abs(loss - previousLoss) < change {
