@@ -18,7 +18,7 @@
 /// A step ends at the point of the lowest loss that it has seen; if it converged, at the point
 /// that met the tolerance, whose loss is the lowest but for noise.
 enum RobustConstants {
-    /// Twice the worst rounding error of y.s, above. From 0.1 to 4 it made no difference to how
+    /// Twice the worst rounding error of y.s, above. 0.1 in its place made no difference to how
     /// many of 67 CUTEst problems were solved, in either precision.
     static let curvatureFactor = 4.0
     /// Losses are compared up to this many units of rounding. 1, 10 and 100 solved the same CUTEst
