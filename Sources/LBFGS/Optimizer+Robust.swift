@@ -18,7 +18,7 @@
 /// A step ends at the point of the lowest loss that it has seen; if it converged, at the point
 /// that met the tolerance, whose loss is the lowest but for noise.
 enum RobustConstants {
-    /// Twice the worst rounding error of y.s, above. From 0.1 to 4 it made no difference to how
+    /// Twice the worst rounding error of y.s, above. 0.1 in its place made no difference to how
     /// many of 67 CUTEst problems were solved, in either precision.
     static let curvatureFactor = 4.0
     /// Losses are compared up to this many units of rounding. 1, 10 and 100 solved the same CUTEst
@@ -247,7 +247,7 @@ extension Optimizer {
         let best = search.best
         if best.trial > 0 { move(to: best, search: search) }
         noteProgress()
-        if let reason = reasonToEnd() { return end(reason) }
+        if let reason = reasonToEnd(searchFailed: true) { return end(reason) }
         history.removeAll()
         memory.failures += 1
         memory.lossAtFailure = loss
@@ -266,11 +266,12 @@ extension Optimizer {
 // MARK: - The end
 
 extension Optimizer {
-    /// Tolerances come before budgets: who has converged is told so.
-    private func reasonToEnd() -> StopReason? {
+    /// Tolerances come before budgets: who has converged is told so. A small change is no sign of
+    /// convergence when it comes from a line search that failed.
+    private func reasonToEnd(searchFailed: Bool = false) -> StopReason? {
         let options = progress.options
         if isOptimal { return .gradientTolerance }
-        if stepLength != 0 {
+        if stepLength != 0, !searchFailed {
             let change = options.toleranceChange
             if change > 0, abs(stepLength) * directionNormInf <= change { return .stepTolerance }
             if change > 0, let loss, let previousLoss, abs(loss - previousLoss) < change {
