@@ -240,8 +240,7 @@ extension Problem {
         case .aborted(let event):
             self.init(
                 .abortedByHook,
-                "A hook for \(event.rawValue) was not answered in time, and its default is to abort."
-            )
+                "A hook for \(event.rawValue) was not answered in time; its default is to abort.")
         case .preconditionFailed(let current):
             self.init(
                 .preconditionFailed,

@@ -168,8 +168,10 @@ enum Schema {
             crc INTEGER NOT NULL
         ) STRICT;
         CREATE INDEX delivery_by_hook ON delivery (session, hook, id);
-        CREATE INDEX delivery_by_due ON delivery (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
-        CREATE INDEX delivery_by_end ON delivery (last_attempt_at) WHERE next_attempt_at IS NULL;
+        CREATE INDEX delivery_by_due ON delivery (next_attempt_at)
+            WHERE next_attempt_at IS NOT NULL;
+        CREATE INDEX delivery_by_end ON delivery (last_attempt_at)
+            WHERE next_attempt_at IS NULL;
 
         -- A segment file: its committed length, and how many of its bytes are live.
         CREATE TABLE segment (

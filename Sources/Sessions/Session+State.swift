@@ -4,8 +4,8 @@ extension Session {
         options.historyDType = options.historyDType ?? state.dtype.historyDType
         return SessionView(
             record: record, options: options, isMaximizing: state.scalars.isMaximizing,
-            shardCount: state.scalars.shardCount, groups: state.groupViews, best: state.scalars.best,
-            standing: state.standing, updatedAt: updatedAt, tag: turn.tag,
+            shardCount: state.scalars.shardCount, groups: state.groupViews,
+            best: state.scalars.best, standing: state.standing, updatedAt: updatedAt, tag: turn.tag,
             memoryBytesEstimate: memoryEstimate(
                 count: state.layout.count, dtype: state.dtype,
                 historySize: options.historySize, historyDType: options.historyDType))

