@@ -62,6 +62,7 @@ install: $(BINARY)
 	install -D -m 0644 deploy/lbfgsd.yaml $(DESTDIR)$(DOCDIR)/lbfgsd.yaml
 	install -D -m 0644 deploy/nginx.conf $(DESTDIR)$(DOCDIR)/nginx.conf
 	install -D -m 0644 deploy/tokens.conf $(DESTDIR)$(DOCDIR)/tokens.conf
+	install -D -m 0644 deploy/webhooks.conf $(DESTDIR)$(DOCDIR)/webhooks.conf
 	install -D -m 0644 deploy/README.md $(DESTDIR)$(DOCDIR)/README.md
 	install -D -m 0644 LICENSE $(DESTDIR)$(DOCDIR)/LICENSE
 

@@ -110,7 +110,7 @@ def test_make_install_puts_everything_in_place(tmp_path):
         "etc/lbfgsd/lbfgsd.yaml": 0o644,
         **{
             f"usr/share/doc/lbfgsd/{name}": 0o644
-            for name in ("LICENSE", "README.md", "lbfgsd.yaml", "nginx.conf", "tokens.conf")
+            for name in ("LICENSE", "README.md", "lbfgsd.yaml", "nginx.conf", "tokens.conf", "webhooks.conf")
         },
     }
     version = call(tmp_path / "usr/bin/lbfgsd", "--version")
