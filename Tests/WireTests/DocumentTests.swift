@@ -25,7 +25,8 @@ struct DocumentTests {
                 "state":"idle","dtype":"float64","n":3,\
                 "params":[{"name":"w","shape":[1,2]},{"name":"b","shape":[]}],\
                 "options":{"lr":1.0,"max_iter":1,"max_eval":1,"tolerance_grad":1e-07,\
-                "tolerance_change":1e-09,"history_size":100,"line_search_fn":null,"mode":"torch"},\
+                "tolerance_change":1e-09,"history_size":100,\
+                "history_dtype":"float64","line_search_fn":null,"mode":"torch"},\
                 "step":0,"evaluation":0,"loss":null,"origin":null,\
                 "memory_bytes_estimate":\(view.memoryBytesEstimate),\
                 "created_at":"2023-11-14T22:13:20.250000Z",\
