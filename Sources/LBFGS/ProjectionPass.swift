@@ -1,10 +1,14 @@
 /// The first of an iteration's two passes over the history: the dot products of every s and y with
 /// the gradient g and with the newest change v = g - g_before.
 ///
-/// Theory: 2k vectors meet 2 others. Done one dot product at a time that would move 8 k n numbers;
-/// here each strip of g and v is loaded once, stays in the first-level cache while the same strip
-/// of every pair streams past it once, and 2 k n numbers move. The new pair s = t d, v is made in
-/// the same sweep and meets g and itself while it is still in the cache.
+/// Theory: 2k vectors meet 2 others. Done one dot product at a time that would move 8 k n numbers.
+/// Here a stretch of g and v stays in the cache while the same stretch of two pairs at a time
+/// streams past once, and 2 k n numbers move. The new pair s = t d, v is made first in each stretch
+/// and meets g and itself while it is there.
+///
+/// A stretch is long, since memory answers whoever reads on and on: turning to another pair after
+/// every 512 numbers cost a third of the time. Two pairs, since four streams get more of it than
+/// two.
 ///
 /// The inner loop carries the four sums of a pair through a tile of the sixteen lanes at a time:
 /// eight of a machine's sixteen registers hold sums and up to six the operands, so that a register

@@ -320,7 +320,7 @@ struct SessionServiceTests {
         var update = UpdateRequest()
         update.options = OptionsPatch()
         update.options?.historyDType = .bfloat16
-        let view = try await service.update(id, update).value
+        let view = try await service.update(id, update)
         #expect(view.options.historyDType == .bfloat16)
         #expect(view.memoryBytesEstimate == wide - saved * 3 / 2)
     }
