@@ -5,8 +5,8 @@
 ///         keep the pair s = t d, y = g - g_before, if y.s > 4 eps ||s|| max(||g||, ||g_before||)
 ///         d = -H g, or -g scaled when the history is empty; t = 1
 ///         find a point by a line search                                        probing
-///             no point: forget the history, trust losses less, begin again; the third time in a
-///             row without progress ends the step
+///             no point: forget the history and begin again; the third time in a row without
+///             progress ends the step
 ///     until a tolerance is met or a budget is spent
 ///
 /// Theory: y is a difference of gradients, each with a rounding error of up to eps ||g||, eps
@@ -18,13 +18,14 @@
 /// A step ends at the point of the lowest loss that it has seen; if it converged, at the point
 /// that met the tolerance, whose loss is the lowest but for noise.
 enum RobustConstants {
-    /// Twice the worst rounding error of y.s, above.
+    /// Twice the worst rounding error of y.s, above. 0.1 in its place made no difference to how
+    /// many of 67 CUTEst problems were solved, in either precision.
     static let curvatureFactor = 4.0
-    /// Losses are compared up to this many units of rounding.
+    /// Losses are compared up to this many units of rounding. 1, 10 and 100 solved the same CUTEst
+    /// problems; 10 leaves room for a sum's rounding errors.
     static let lossNoiseFactor = 10.0
-    /// Growth of the assumed noise when a line search fails (CG_DESCENT's `eps_grow`).
-    static let noiseGrowth = 20.0
-    /// Trials of one line search; CG_DESCENT allows 50 expansions and 50 secant steps, SciPy 20.
+    /// Trials of one line search. SciPy allows 20, CG_DESCENT 50 expansions and 50 secant steps; 30
+    /// and 60 solved the same CUTEst problems.
     static let trialsMax = 30
     /// Failed line searches in a row without progress that a step survives.
     static let restartsMax = 2
@@ -38,7 +39,7 @@ extension Optimizer {
 
     /// How much noise may change a loss like this one.
     private func lossNoise(at loss: Double) -> Double {
-        RobustConstants.lossNoiseFactor * memory.noiseFactor * epsilon * abs(loss)
+        RobustConstants.lossNoiseFactor * epsilon * abs(loss)
     }
 
     /// Whether ||g||_inf at the current point meets a tolerance.
@@ -121,12 +122,17 @@ extension Optimizer {
         return Scalar.dot(gradient, direction)
     }
 
-    /// -g, scaled so that a step length of 1 is a fair first trial.
+    /// -g, scaled so that a step length of 1 is a fair first trial: by gamma = s.y / y.y where a
+    /// pair is known (Nocedal & Wright 2006, equation 7.20), unless that has just failed.
     private func steepestDescent() -> [Scalar] {
-        var scale = 1 / Scalar.dot(gradient, gradient).squareRoot()
-        if let known = memory.scale, memory.failures < 2 { scale = known }
-        guard scale.isFinite, scale > 0 else { return Scalar.scaled(gradient, by: -1) }
-        return Scalar.scaled(gradient, by: -scale)
+        if let scale = memory.scale, memory.failures < RobustConstants.restartsMax {
+            return Scalar.scaled(gradient, by: -scale)
+        }
+        // A change of length 1, as L-BFGS-B begins (Zhu et al. 1997, lnsrlb). In two steps, so that
+        // the square of a gradient neither overflows nor vanishes.
+        let unit = Scalar.scaled(gradient, by: -1 / max(gradientNormInf, .leastNormalMagnitude))
+        let length = Scalar.dot(unit, unit).squareRoot()
+        return length > 0 ? Scalar.scaled(unit, by: 1 / length) : unit
     }
 }
 
@@ -142,13 +148,14 @@ extension Optimizer {
         let slope = inspection.slope
         buffers.trialNormInf = inspection.normInf
         let directive = search.advance(loss: loss, slope: slope)
-        guard slope.isFinite else { return follow(directive, of: search) }
         if loss < progress.bestLoss {
             noteTrial(loss: loss, inspection, stepLength: stepLength)
         }
         trialGradients[search.trials] = gradient
         let start = search.setting.start
-        if loss <= start.loss + search.setting.lossNoise, isOptimal(inspection.normInf) {
+        if slope.isFinite, loss <= start.loss + search.setting.lossNoise,
+            isOptimal(inspection.normInf)
+        {
             // Whatever the search still wants: this is what the step is for.
             return follow(
                 .accept(
@@ -165,38 +172,41 @@ extension Optimizer {
         while true {
             switch directive {
             case .evaluate(let stepLength):
-                if placeTrial(at: stepLength) {
+                let isFinite = placeTrial(at: stepLength)
+                if stepLength < search.setting.stepLength, trialPoint == parameters {
+                    // Contracted until no parameter changes any more.
+                    directive = .giveUp(lower: 0, upper: stepLength)
+                } else if isFinite {
                     let retained = search.retainedTrials
                     trialGradients = trialGradients.filter { retained.contains($0.key) }
                     phase = .probing(search)
                     return .evaluate(
                         Trial(stepLength: stepLength, iteration: progress.iterations))
+                } else {
+                    directive = search.advance(loss: .infinity, slope: .nan)
                 }
-                directive = search.advance(loss: .infinity, slope: .nan)
             case .accept(let point):
-                move(to: point, search: search)
+                let isNewest = point.trial == search.trials
+                move(to: point, at: isNewest ? trialPoint : nil, search: search)
                 noteProgress()
-                return goOn()
+                if let reason = reasonToEnd() { return end(reason) }
+                return beginRobustIteration()
             case .giveUp(let lower, let upper):
                 return fail(search, lower: lower, upper: upper)
             }
         }
     }
 
-    private mutating func goOn() -> Directive {
-        if let reason = reasonToEnd() { return end(reason) }
-        return beginRobustIteration()
-    }
-
     /// Goes to a trial of the line search and keeps the best point's bits if it isn't that one.
-    private mutating func move(to point: LineSearchPoint, search: LineSearch) {
+    /// - Parameter known: x + t d, if it has been worked out.
+    private mutating func move(
+        to point: LineSearchPoint, at known: [Scalar]? = nil, search: LineSearch
+    ) {
         guard let accepted = trialGradients[point.trial] else {
             preconditionFailure("trial \(point.trial) was accepted but not kept")
         }
-        let isNewest = point.trial == search.trials
         let destination =
-            isNewest
-            ? trialPoint : Scalar.moved(parameters, along: direction, by: point.stepLength)
+            known ?? Scalar.moved(parameters, along: direction, by: point.stepLength)
         switch progress.bestLocation {
         case .trial(let best) where best == point.stepLength:
             progress.bestLocation = .current
@@ -216,7 +226,7 @@ extension Optimizer {
         stepLength = point.stepLength
         loss = point.loss
         gradient = accepted
-        gradientNormInf = isNewest ? buffers.trialNormInf : Scalar.normInf(accepted)
+        gradientNormInf = known != nil ? buffers.trialNormInf : Scalar.normInf(accepted)
         memory.isEvaluated = true
         trialGradients = [:]
         if progress.bestLocation == .current { (bestPoint, bestGradient) = ([], []) }
@@ -227,7 +237,6 @@ extension Optimizer {
         guard let loss, let before = memory.lossAtFailure else { return }
         guard loss < before - lossNoise(at: before) else { return }
         memory.failures = 0
-        memory.noiseFactor = 1
         memory.lossAtFailure = nil
     }
 
@@ -238,11 +247,10 @@ extension Optimizer {
         let best = search.best
         if best.trial > 0 { move(to: best, search: search) }
         noteProgress()
-        if let reason = reasonToEnd() { return end(reason) }
+        if let reason = reasonToEnd(searchFailed: true) { return end(reason) }
         history.removeAll()
         memory.failures += 1
         memory.lossAtFailure = loss
-        memory.noiseFactor *= RobustConstants.noiseGrowth
         guard memory.failures > RobustConstants.restartsMax else { return beginRobustIteration() }
         let start = search.setting.start
         let hasTrial = search.lowestTrialLoss < .infinity
@@ -258,11 +266,12 @@ extension Optimizer {
 // MARK: - The end
 
 extension Optimizer {
-    /// Tolerances come before budgets: who has converged is told so.
-    private func reasonToEnd() -> StopReason? {
+    /// Tolerances come before budgets: who has converged is told so. A small change is no sign of
+    /// convergence when it comes from a line search that failed.
+    private func reasonToEnd(searchFailed: Bool = false) -> StopReason? {
         let options = progress.options
         if isOptimal { return .gradientTolerance }
-        if stepLength != 0 {
+        if stepLength != 0, !searchFailed {
             let change = options.toleranceChange
             if change > 0, abs(stepLength) * directionNormInf <= change { return .stepTolerance }
             if change > 0, let loss, let previousLoss, abs(loss - previousLoss) < change {

@@ -34,24 +34,6 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         case probing(LineSearch)
     }
 
-    /// What robust mode remembers between iterations.
-    struct Memory: Equatable, Sendable, Codable {
-        /// The lowest loss of the optimizer's life, in either mode.
-        var best: BestEvaluation?
-        /// ||g||_inf at the first evaluation of the optimizer's life.
-        var initialGradientNormInf: Double?
-        /// Whether `loss` and `gradient` are those at `parameters`.
-        var isEvaluated = false
-        /// Line searches that failed since one made progress.
-        var failures = 0
-        /// What the loss is taken to be noisier by than the option says; grows as searches fail.
-        var noiseFactor = 1.0
-        /// Where the newest of these failures left the loss.
-        var lossAtFailure: Double?
-        /// gamma = s.y / y.y of the newest pair that was kept.
-        var scale: Double?
-    }
-
     /// Where the lowest loss of the running step was seen.
     enum BestLocation: Equatable, Sendable, Codable {
         /// At `parameters`.
@@ -155,25 +137,6 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     }
 }
 
-/// An evaluation that is wanted, at `trialPoint`.
-public struct Trial: Equatable, Sendable {
-    /// t of x + t d; 0 at the step's start.
-    public var stepLength: Double
-    /// Iteration within the step, from 1; 0 at the step's start.
-    public var iteration: Int
-
-    public init(stepLength: Double, iteration: Int) {
-        self.stepLength = stepLength
-        self.iteration = iteration
-    }
-}
-
-/// What the engine wants next.
-public enum Directive: Equatable, Sendable {
-    case evaluate(Trial)
-    case finished(StepResult)
-}
-
 // MARK: - Events
 
 extension Optimizer {
@@ -183,6 +146,7 @@ extension Optimizer {
     public mutating func beginStep() -> Directive {
         precondition(!isStepping, "a step runs already: \(phase)")
         progress = Progress(options: options)
+        (memory.failures, memory.lossAtFailure) = (0, nil)
         trialPoint = parameters
         if options.reuseEvaluation, memory.isEvaluated, let loss {
             progress.lossBefore = loss
@@ -254,7 +218,7 @@ extension Optimizer {
         let hasEvaluated = progress.bestLoss < .infinity
         switch progress.bestLocation {
         case .current:
-            if options.mode == .torch { stepLength = 0 }
+            if progress.options.mode == .torch { stepLength = 0 }
         case .trial(let best):
             parameters = Scalar.moved(parameters, along: direction, by: best)
             stepLength = best
@@ -279,14 +243,6 @@ extension Optimizer {
     private mutating func countEvaluation() {
         progress.evaluations += 1
         evaluationCount += 1
-    }
-
-    private mutating func noteLife(loss: Double, _ inspection: Inspection) {
-        if memory.initialGradientNormInf == nil {
-            memory.initialGradientNormInf = inspection.normInf
-        }
-        if let best = memory.best, best.loss <= loss { return }
-        memory.best = BestEvaluation(loss: loss, evaluation: evaluationCount)
     }
 
     /// A new current point has its loss and gradient.

@@ -22,6 +22,17 @@ public func trajectoryBits() -> [String] {
             }
         }
     }
+    for problem in problems {
+        for search in Options.LineSearchFunction.allCases {
+            // The searches differ in scalars only: one of them on long vectors is enough.
+            guard problem.start.count <= 100 || search == .hagerZhang else { continue }
+            let options = Options(
+                maxIterations: 12, historySize: 3, lineSearch: search, mode: .robust)
+            let label = "\(problem.name) robust \(search.rawValue)"
+            lines.append("\(label) float64 \(bits(Double.self, problem, options))")
+            lines.append("\(label) float32 \(bits(Float.self, problem, options))")
+        }
+    }
     return lines
 }
 

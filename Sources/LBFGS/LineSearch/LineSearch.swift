@@ -80,16 +80,24 @@ package struct LineSearch: Equatable, Sendable, Codable {
         }
     }
 
-    /// Answers the pending trial; a loss or slope that isn't finite makes it infeasible.
+    /// Answers the pending trial; a loss or slope that isn't finite makes it infeasible. One whose
+    /// slope alone overflows may still be the best.
     package mutating func advance(loss: Double, slope: Double) -> SearchDirective {
         trials += 1
-        var point = LineSearchPoint.infeasible(trial: trials, stepLength: pendingStepLength)
+        // The slope is infinite, not NaN, so that a state equals its copy.
+        var point = LineSearchPoint(
+            trial: trials, stepLength: pendingStepLength, loss: .infinity, slope: .infinity)
         if loss.isFinite, slope.isFinite {
             feasibleTrials += 1
             point.loss = loss
             point.slope = slope
-            if loss < best.loss { best = point }
+        }
+        if loss.isFinite {
             lowestTrialLoss = min(lowestTrialLoss, loss)
+            if loss < best.loss {
+                best = point
+                best.loss = loss
+            }
         }
         let directive = answer(point)
         switch directive {

@@ -1,0 +1,212 @@
+"""Which problems are solved, and in how many evaluations: the daemon over HTTP next to SciPy and
+torch, in one run.
+
+    python Benchmarks/robustness/run.py [--suite DIR] [--problems NAME ...] [--output DIR]
+
+Prints Markdown; writes `results.csv` and the performance profile `profile.png` to the output
+directory. The daemon is $LBFGSD_BIN or .build/release/lbfgsd.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import math
+import os
+import statistics
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "clients" / "python" / "src"), str(ROOT / "Tests" / "integration")]
+
+import numpy as np  # noqa: E402
+from daemon import Daemon  # noqa: E402
+from lbfgsd import Client  # noqa: E402
+from solvers import BudgetSpent, Counted, Setting, Solver, solvers  # noqa: E402
+
+PROFILE_RATIO_MAX = 16
+
+
+@dataclass(frozen=True)
+class Run:
+    setting: str
+    problem: str
+    n: int
+    solver: str
+    solved: bool
+    evaluations: int
+    loss: float
+    gradient_norm_inf: float
+    limit: float
+    reason: str
+
+
+def load_suite(directory: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(
+        "benchmark_suite", directory / "suite.py"
+    )
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def solve(setting: Setting, problem: tuple, name: str, solver: Solver) -> Run:
+    label, n, x0, function = problem
+    counted = Counted(function, setting)
+    limit = setting.limit(counted.measure(x0)[1])
+    x, reason = x0, ""
+    try:
+        x, reason = solver(counted, x0.copy(), limit)
+    except BudgetSpent:
+        reason = "budget spent"
+    except Exception as error:  # A peer that crashes on a problem hasn't solved it.
+        reason = f"{type(error).__name__}: {error}"[:200]
+    loss, gradient = counted.measure(x)
+    norm = float(np.max(np.abs(gradient)))
+    within = counted.evaluations <= setting.evaluations_max
+    return Run(
+        setting=setting.name,
+        problem=label,
+        n=n,
+        solver=name,
+        solved=bool(within and norm <= limit),
+        evaluations=counted.evaluations,
+        loss=loss,
+        gradient_norm_inf=norm,
+        limit=limit,
+        reason=reason,
+    )
+
+
+def table(runs: list[Run], reference: str) -> str:
+    """One row a solver. Evaluations are compared where a solver and the reference both solve; the
+    mean of their ratios is the geometric one."""
+    by_solver = {run.solver: {} for run in runs}
+    for run in runs:
+        by_solver[run.solver][run.problem] = run
+    everywhere = set.intersection(
+        *({name for name, run in of.items() if run.solved} for of in by_solver.values())
+    )
+    lines = [
+        "| solver | solved | evaluations, median where all solve "
+        f"| median where {reference} solves too | {reference}'s there | mean ratio of the two |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for solver, own in by_solver.items():
+        other = by_solver[reference]
+        common = [p for p in own if own[p].solved and p in other and other[p].solved]
+        ours = [own[p].evaluations for p in common]
+        theirs = [other[p].evaluations for p in common]
+        ratio = math.exp(
+            statistics.fmean(math.log(a / b) for a, b in zip(ours, theirs)) if common else math.nan
+        )
+        cells = [
+            solver,
+            f"{sum(run.solved for run in own.values())} / {len(own)}",
+            _median([own[p].evaluations for p in everywhere]),
+            _median(ours),
+            _median(theirs),
+            f"{ratio:.2f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + f"\n\nAll solve {len(everywhere)}."
+
+
+def _median(numbers: list[int]) -> str:
+    return f"{statistics.median(numbers):g}" if numbers else "-"
+
+
+def draw_profile(runs: list[Run], path: Path) -> None:
+    """The share of problems that a solver solves within a multiple of the fewest evaluations that
+    any took (Dolan & More 2002)."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    settings = list(dict.fromkeys(run.setting for run in runs))
+    figure, axes = pyplot.subplots(
+        1, len(settings), figsize=(6.5 * len(settings), 4.5), squeeze=False, sharey=True
+    )
+    for axis, setting in zip(axes[0], settings):
+        here = [run for run in runs if run.setting == setting]
+        problems = {run.problem for run in here}
+        fewest = {
+            p: min((run.evaluations for run in here if run.problem == p and run.solved), default=0)
+            for p in problems
+        }
+        for solver in dict.fromkeys(run.solver for run in here):
+            ratios = sorted(
+                run.evaluations / fewest[run.problem]
+                for run in here
+                if run.solver == solver and run.solved
+            )
+            xs = [1.0, *ratios, PROFILE_RATIO_MAX]
+            ys = [0.0, *((i + 1) / len(problems) for i in range(len(ratios)))]
+            axis.step(xs, [*ys, ys[-1]], where="post", label=solver)
+        axis.set_xscale("log", base=2)
+        axis.set_xlim(1, PROFILE_RATIO_MAX)
+        axis.set_ylim(0, 1)
+        axis.set_title(setting)
+        axis.set_xlabel("evaluations / fewest of any solver")
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("share of problems solved")
+    axes[0][-1].legend(loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--suite", type=Path, default=HERE, help="the directory of suite.py")
+    parser.add_argument("--problems", nargs="*", help="names; all of the suite if left out")
+    parser.add_argument("--evaluations", type=int, default=2000)
+    parser.add_argument("--output", type=Path, default=Path("out/robustness"))
+    arguments = parser.parse_args()
+    settings = [
+        Setting("float64, 1e-9", 1e-9, "float64", arguments.evaluations),
+        Setting("rounded to float32, 1e-4", 1e-4, "float32", arguments.evaluations),
+    ]
+    suite = load_suite(arguments.suite.resolve())
+    chosen = suite.problems(set(arguments.problems)) if arguments.problems else suite.problems()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    runs: list[Run] = []
+    with tempfile.TemporaryDirectory(dir=os.environ.get("LBFGSD_BENCH_DIR")) as directory:
+        daemon = Daemon(Path(directory) / "data", Path(directory) / "log")
+        try:
+            daemon.start()
+            with Client(daemon.url) as client:
+                for problem in chosen:
+                    print(f"{problem[0]} n={problem[1]}", file=sys.stderr, flush=True)
+                    for setting in settings:
+                        for name, solver in solvers(client).items():
+                            runs.append(solve(setting, problem, name, solver))
+        finally:
+            daemon.close()
+    if not runs:
+        sys.exit("no problem has one of these names")
+    with (arguments.output / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(asdict(runs[0])))
+        writer.writeheader()
+        writer.writerows(asdict(run) for run in runs)
+    for setting in settings:
+        here = [run for run in runs if run.setting == setting.name]
+        print(f"\n{setting.name}: at most {setting.evaluations_max} evaluations, ", end="")
+        print(f"max|g| <= {setting.tolerance:g} max(1, max|g0|)\n")
+        print(table(here, "SciPy L-BFGS-B"), flush=True)
+        for run in here:
+            if run.solver == "lbfgsd robust" and not run.solved:
+                norms = f"{run.gradient_norm_inf:.1e} > {run.limit:.1e}"
+                print(f"- not solved: {run.problem}, {run.evaluations}, {run.reason}, {norms}")
+    draw_profile(runs, arguments.output / "profile.png")
+
+
+if __name__ == "__main__":
+    main()
