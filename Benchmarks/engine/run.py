@@ -18,6 +18,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+# NumPy's threads spin beside everything else that is measured; the peers here bring their own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 FLOAT64, FLOAT32, BFLOAT16 = 0, 1, 2
 
 

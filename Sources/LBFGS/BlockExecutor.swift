@@ -32,25 +32,38 @@ public struct BlockExecutor: Sendable, Equatable {
 
     /// Numbers of memory that a pass has to read before it is worth waking another thread.
     private static let numbersMin = 1 << 19
-    /// Blocks handed out at once, at most: 2 MiB of each Float64 vector.
-    private static let blocksMax = 64
     /// Pieces for each thread, so that a thread that is held up delays the pass by a part only.
     private static let piecesEach = 4
 
-    /// Calls `body` for each block of vectors of `count` numbers, of which `streams` are read.
+    /// Calls `body` for consecutive blocks, up to `longest` of them, until all blocks of vectors of
+    /// `count` numbers, of which `streams` are read, have had their turn.
     @inline(__always)
-    func forEachBlock(of count: Int, streams: Int, _ body: (_ worker: Int, _ block: Int) -> Void) {
+    func forEachRange(
+        of count: Int, streams: Int, longest: Int = 64,
+        _ body: (_ worker: Int, _ blocks: Range<Int>) -> Void
+    ) {
         let blocks = blockCount(count)
-        if width == 1 || blocks == 1
-            || count < BlockExecutor.numbersMin / max(1, streams)
-        {
-            for block in 0..<blocks { body(0, block) }
+        let isSerial =
+            width == 1 || blocks == 1 || count < BlockExecutor.numbersMin / max(1, streams)
+        if isSerial {
+            var first = 0
+            while first < blocks {
+                body(0, first..<min(blocks, first + longest))
+                first += longest
+            }
             return
         }
-        let piece = min(
-            BlockExecutor.blocksMax, max(1, blocks / (width * BlockExecutor.piecesEach)))
+        let piece = min(longest, max(1, blocks / (width * BlockExecutor.piecesEach)))
         run((blocks + piece - 1) / piece) { worker, index in
-            for block in index * piece..<min(blocks, (index + 1) * piece) { body(worker, block) }
+            body(worker, index * piece..<min(blocks, (index + 1) * piece))
+        }
+    }
+
+    /// Calls `body` for each block.
+    @inline(__always)
+    func forEachBlock(of count: Int, streams: Int, _ body: (_ worker: Int, _ block: Int) -> Void) {
+        forEachRange(of: count, streams: streams) { worker, blocks in
+            for block in blocks { body(worker, block) }
         }
     }
 }

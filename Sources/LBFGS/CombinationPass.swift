@@ -12,7 +12,7 @@
 ///
 /// Bits: those of `combined`, `dot` and `moved` one after the other, d rounded in between.
 @unsafe struct CombinationPass<Scalar: EngineScalar> {
-    static var stripLength: Int { 512 }
+    static var stripLength: Int { 1024 }
     /// g.d, ||d||_inf, and two sums that are 0 if d and the trial point are finite.
     static var sumsEach: Int { 4 }
 

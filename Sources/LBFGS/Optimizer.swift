@@ -163,6 +163,8 @@ extension Optimizer {
     /// Answers the pending evaluation. A loss or gradient that isn't finite makes the point
     /// infeasible. O(m n) at the end of a line search, O(n) within one.
     /// - Precondition: a step runs, and the gradient has as many numbers as the parameters.
+    @specialized(where Scalar == Double)
+    @specialized(where Scalar == Float)
     public mutating func advance(loss: Double, gradient: [Scalar]) -> Directive {
         precondition(gradient.count == parameters.count, "\(gradient.count) numbers")
         let gradient = masked(gradient)

@@ -108,7 +108,7 @@ func project<Scalar: EngineScalar>(
     let dotCount = unsafe (pairCount + 1) * Pass.dotsEach
     let blocks = blockCount(count)
     workspace.sums.grow(to: dotCount * blocks)
-    unsafe workspace.scratch.grow(to: executor.width * Pass.scratchLength(pairs: pairCount))
+    unsafe workspace.scratch.grow(to: executor.width * Pass.scratchLength(count: count))
     workspace.dots.grow(to: dotCount)
     if let step {
         precondition(step.direction.count == count && step.previousGradient.count == count)
@@ -135,8 +135,10 @@ func project<Scalar: EngineScalar>(
                             let pass = unsafe Pass(
                                 count: count, gradient: gradient, newPair: newPair, table: table,
                                 pairCount: pairCount, sums: sums, scratch: scratch)
-                            executor.forEachBlock(of: count, streams: 2 * pairCount + 5) {
-                                unsafe pass.run(worker: $0, block: $1)
+                            unsafe executor.forEachRange(
+                                of: count, streams: 2 * pairCount + 5, longest: Pass.blocksMax
+                            ) {
+                                unsafe pass.run(worker: $0, blocks: $1)
                             }
                         }
                     }

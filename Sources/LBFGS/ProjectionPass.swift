@@ -1,10 +1,14 @@
 /// The first of an iteration's two passes over the history: the dot products of every s and y with
 /// the gradient g and with the newest change v = g - g_before.
 ///
-/// Theory: 2k vectors meet 2 others. Done one dot product at a time that would move 8 k n numbers;
-/// here each strip of g and v is loaded once, stays in the first-level cache while the same strip
-/// of every pair streams past it once, and 2 k n numbers move. The new pair s = t d, v is made in
-/// the same sweep and meets g and itself while it is still in the cache.
+/// Theory: 2k vectors meet 2 others. Done one dot product at a time that would move 8 k n numbers.
+/// Here a stretch of g and v stays in the cache while the same stretch of two pairs at a time
+/// streams past once, and 2 k n numbers move. The new pair s = t d, v is made first in each stretch
+/// and meets g and itself while it is there.
+///
+/// A stretch is long, since memory answers whoever reads on and on: turning to another pair after
+/// every 512 numbers cost a third of the time. Two pairs, since four streams get more of it than
+/// two.
 ///
 /// The inner loop carries the four sums of a pair through a tile of the sixteen lanes at a time:
 /// eight of a machine's sixteen registers hold sums and up to six the operands, so that a register
@@ -13,8 +17,14 @@
 ///
 /// Bits: a dot product here has those of `EngineScalar.dot` with the stored numbers.
 @unsafe struct ProjectionPass<Scalar: EngineScalar> {
-    /// Numbers of each vector that are worked on at a time.
-    static var stripLength: Int { 512 }
+    /// Blocks that one pair after the other streams past: long enough for the machine to see the
+    /// streams coming, short enough for g and v to stay in the second- or third-level cache.
+    static var blocksMax: Int { 8 }
+    /// Pairs that stream past side by side, and the numbers of each that are taken in turn: four
+    /// streams under way keep memory busier than two, and a part stays in the first-level cache
+    /// until all its lanes are done.
+    static var group: Int { 2 }
+    static var partLength: Int { 64 }
     static var dotsEach: Int { 4 }
     /// Four sums in sixteen lanes.
     static var lanesEach: Int { 64 }
@@ -40,42 +50,65 @@
     /// `scratchLength` numbers for each worker.
     let scratch: UnsafeMutablePointer<Double>
 
-    static func scratchLength(pairs: Int) -> Int {
-        unsafe 3 * stripLength + lanesEach * (pairs + 1)
+    static func scratchLength(count: Int) -> Int {
+        unsafe 3 * min(count, blocksMax * blockLength) + group * lanesEach
     }
 
     @inline(__always)
-    func run(worker: Int, block: Int) {
-        let strip = unsafe Self.stripLength
-        let all = unsafe pairCount + 1
+    func run(worker: Int, blocks: Range<Int>) {
         // Sound: the caller made all memory as long as the layout above says; strips end at
         // `count`.
-        let gradientStrip = unsafe scratch + worker * Self.scratchLength(pairs: pairCount)
-        let changeStrip = unsafe gradientStrip + strip
-        let stepStrip = unsafe changeStrip + strip
-        let lanes = unsafe stepStrip + strip
-        unsafe lanes.update(repeating: 0, count: all * Self.lanesEach)
-        let end = unsafe min((block + 1) * blockLength, count)
-        var start = block * blockLength
-        while start < end {
-            let length = min(strip, end - start)
-            let g = unsafe widened(gradient + start, length, scratch: gradientStrip)
-            var v = unsafe g
-            if let newPair = unsafe newPair {
-                unsafe make(newPair, start, length, changeStrip, stepStrip)
-                unsafe v = unsafe UnsafePointer(changeStrip)
+        let start = blocks.lowerBound * blockLength
+        let length = unsafe min(blocks.upperBound * blockLength, count) - start
+        let room = unsafe min(count, Self.blocksMax * blockLength)
+        let gradientStrip = unsafe scratch + worker * Self.scratchLength(count: count)
+        let changeStrip = unsafe gradientStrip + room
+        let stepStrip = unsafe changeStrip + room
+        let lanes = unsafe stepStrip + room
+        let g = unsafe widened(gradient + start, length, scratch: gradientStrip)
+        var v = unsafe g
+        if let newPair = unsafe newPair {
+            var s = UnsafeRawPointer(stepStrip)
+            unsafe (s, v) = unsafe make(newPair, start, length, changeStrip, stepStrip)
+            for block in blocks {
+                let at = block * blockLength - start
+                unsafe lanes.update(repeating: 0, count: Self.lanesEach)
                 unsafe accumulate(
-                    Double.self, UnsafeRawPointer(stepStrip), UnsafeRawPointer(changeStrip),
-                    g, v, length, lanes + pairCount * Self.lanesEach)
+                    Double.self, s + 8 * at, UnsafeRawPointer(v + at), g + at, v + at,
+                    min(blockLength, length - at), lanes)
+                unsafe fold(lanes, block, pairCount)
             }
-            for index in unsafe 0..<pairCount {
-                unsafe accumulate(
-                    index, start, g, v, length, lanes + index * Self.lanesEach)
-            }
-            start += length
         }
-        let target = unsafe sums + block * all * Self.dotsEach
-        for index in unsafe 0..<all * Self.dotsEach {
+        var first = 0
+        while unsafe first < pairCount {
+            let last = unsafe min(first + Self.group, pairCount)
+            for block in blocks {
+                var at = block * blockLength - start
+                let end = min(at + blockLength, length)
+                unsafe lanes.update(repeating: 0, count: Self.group * Self.lanesEach)
+                while at < end {
+                    let part = unsafe min(Self.partLength, end &- at)
+                    for index in first..<last {
+                        unsafe accumulate(
+                            index, start &+ at, g + at, v + at, part,
+                            lanes + (index &- first) &* Self.lanesEach)
+                    }
+                    at &+= part
+                }
+                for index in first..<last {
+                    unsafe fold(lanes + (index - first) * Self.lanesEach, block, index)
+                }
+            }
+            first = last
+        }
+    }
+
+    /// Writes the four sums of a pair over a block.
+    @inline(__always)
+    private func fold(_ lanes: UnsafeMutablePointer<Double>, _ block: Int, _ pair: Int) {
+        // Sound: as above.
+        let target = unsafe sums + (block * (pairCount + 1) + pair) * Self.dotsEach
+        for index in unsafe 0..<Self.dotsEach {
             let even = unsafe UnsafeRawPointer(lanes + 16 * index).loadUnaligned(as: Lanes.self)
             let odd = unsafe UnsafeRawPointer(lanes + 16 * index + 8).loadUnaligned(as: Lanes.self)
             unsafe target[index] = folded(even + odd)
@@ -109,7 +142,7 @@
     private func make(
         _ new: NewPair, _ start: Int, _ length: Int,
         _ changeStrip: UnsafeMutablePointer<Double>, _ stepStrip: UnsafeMutablePointer<Double>
-    ) {
+    ) -> (UnsafeRawPointer, UnsafePointer<Double>) {
         switch unsafe new.dtype {
         case .float64: unsafe make(Double.self, new, start, length, changeStrip, stepStrip)
         case .float32: unsafe make(Float.self, new, start, length, changeStrip, stepStrip)
@@ -121,7 +154,7 @@
     private func make<Stored: StoredNumber>(
         _: Stored.Type, _ new: NewPair, _ start: Int, _ length: Int,
         _ changeStrip: UnsafeMutablePointer<Double>, _ stepStrip: UnsafeMutablePointer<Double>
-    ) {
+    ) -> (UnsafeRawPointer, UnsafePointer<Double>) {
         let size = MemoryLayout<Stored>.stride
         // Sound: `length` numbers from `start` on are there to read, and have room in the pair
         // and in the strips.
@@ -147,6 +180,9 @@
             offset += 1
         }
         let (storedStep, storedChange) = (UnsafeRawPointer(s), UnsafeRawPointer(y))
+        if Stored.self == Double.self {
+            return unsafe (storedStep, storedChange.assumingMemoryBound(to: Double.self))
+        }
         offset = 0
         while offset + tileWidth <= length {
             unsafe UnsafeMutableRawPointer(stepStrip + offset).storeBytes(
@@ -160,6 +196,7 @@
             unsafe changeStrip[offset] = unsafe Stored.one(storedChange, offset)
             offset &+= 1
         }
+        return unsafe (UnsafeRawPointer(stepStrip), UnsafePointer(changeStrip))
     }
 
     @inline(__always)

@@ -123,10 +123,13 @@ struct SessionServiceTests {
         #expect(try await service.step(id, number: 2).record?.result.reason == .stopped)
     }
 
-    @Test(arguments: [DType.float64, .float32])
-    func `a service that restarts before every call has the same bits`(dtype: DType) async throws {
+    @Test(arguments: [DType.float64, .float32], [HistoryDType?.none] + HistoryDType.allCases)
+    func `a service that restarts before every call has the same bits`(
+        dtype: DType, historyDType: HistoryDType?
+    ) async throws {
         var request = makeRequest()
         request.dtype = dtype
+        request.options.historyDType = historyDType
         let whole = MemoryStore()
         let wholeService = make(store: whole)
         let one = try await makeSession(wholeService, request)
@@ -298,6 +301,28 @@ struct SessionServiceTests {
         #expect(await fields(request).contains("params[0].values"))
         #expect(await fields(request).contains("params[1].shape"))
         #expect(try await service.list().items.isEmpty)
+    }
+
+    @Test func `narrow pairs need less memory, and may be asked for later`() async throws {
+        let service = make()
+        func bytes(_ historyDType: HistoryDType?) async throws -> Int {
+            var request = makeRequest()
+            request.options.historyDType = historyDType
+            return try await service.create(request).value.memoryBytesEstimate
+        }
+        let wide = try await bytes(nil)
+        #expect(try await bytes(.float64) == wide)
+        let saved = 2 * 2 * 101 * 4
+        #expect(try await bytes(.float32) == wide - saved)
+        #expect(try await bytes(.bfloat16) == wide - saved * 3 / 2)
+
+        let id = try await makeSession(service)
+        var update = UpdateRequest()
+        update.options = OptionsPatch()
+        update.options?.historyDType = .bfloat16
+        let view = try await service.update(id, update)
+        #expect(view.options.historyDType == .bfloat16)
+        #expect(view.memoryBytesEstimate == wide - saved * 3 / 2)
     }
 
     @Test func `gradients come by name, and an absent one is zeros`() async throws {
