@@ -17,13 +17,9 @@ extension Session {
         }
     }
 
-    /// Messages of a hook that was removed can still be looked at.
-    func checkRegistered(_ id: String) async throws(Refusal) {
+    func isRegistered(_ id: String) async throws(Refusal) -> Bool {
         try await exclusively { () async throws(SessionError) in
-            let isOwn = Int(id).map { $0 >= 1 && $0 <= state.scalars.hooks.made } ?? false
-            guard isOwn || hooking.serverHooks.contains(where: { $0.id == id }) else {
-                throw .notFound(.hook, id: id)
-            }
+            (state.scalars.hooks.own + hooking.serverHooks).contains { $0.id == id }
         }
     }
 

@@ -1,7 +1,6 @@
 extension Session {
     private var currentView: SessionView {
-        var options = state.engine.options
-        options.historyDType = options.historyDType ?? state.dtype.historyDType
+        let options = state.shown(state.engine.options)
         return SessionView(
             record: record, options: options, isMaximizing: state.scalars.isMaximizing,
             shardCount: state.scalars.shardCount, groups: state.groupViews,
@@ -164,6 +163,13 @@ extension StateDict {
 }
 
 extension SessionState {
+    /// The options with what they leave to the session's precision.
+    func shown(_ options: Options) -> Options {
+        var options = options
+        options.historyDType = options.historyDType ?? dtype.historyDType
+        return options
+    }
+
     var stateDict: StateDict {
         StateDict(
             dtype: dtype, state: engine.stateInDoubles,

@@ -117,14 +117,18 @@ extension SessionService {
         _ id: SessionID, hook: String, pageSize: Int? = nil, after: PageToken? = nil
     ) async throws(SessionError) -> Page<DeliveryRecord> {
         let size = try check(pageSize: pageSize)
-        try await with(id) { session async throws(Session.Refusal) in
-            try await session.checkRegistered(hook)
+        let isRegistered = try await with(id) { session async throws(Session.Refusal) in
+            try await session.isRegistered(hook)
         }
+        let page: Page<DeliveryRecord>
         do {
-            return try await store.deliveries(id, hook: hook, pageSize: size, after: after)
+            page = try await store.deliveries(id, hook: hook, pageSize: size, after: after)
         } catch {
             throw SessionError(error, session: id)
         }
+        // Messages of a hook that was removed can still be looked at.
+        guard isRegistered || !page.items.isEmpty else { throw .notFound(.hook, id: hook) }
+        return page
     }
 
     /// Tries a message again, soon, whatever became of it.

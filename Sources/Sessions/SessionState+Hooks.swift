@@ -27,7 +27,7 @@ extension SessionState {
         guard let call = scalars.hooks.call else { return nil }
         let subject: HookCallView.Subject =
             switch call.operation {
-            case .beginStep(let options, _): .options(options)
+            case .beginStep(let options, _): .options(shown(options))
             case .endStep: .result(scalars.lastResult)
             case .readStateDict, .loadStateDict: hookedDict.map { .stateDict($0) } ?? .nothing
             }

@@ -42,11 +42,13 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.parametrize("mode", ["robust", "torch"])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_it_finds_what_scipy_finds(api, problem):
+def test_it_finds_what_scipy_finds(api, problem, mode):
     fun, start = PROBLEMS[problem]
     options = {"gtol": 1e-7, "ftol": 1e-14}
-    ours = lbfgsd.minimize(fun, start, jac=True, client=api, options=options)
+    named = {**options, "mode": mode}
+    ours = lbfgsd.minimize(fun, start, jac=True, client=api, options=named)
     theirs = optimize.minimize(fun, start, jac=True, method="L-BFGS-B", options=options)
     assert ours.success and ours.status == 0, ours
     assert np.allclose(ours.x, theirs.x, atol=1e-4)
@@ -122,7 +124,7 @@ def test_options(api):
         [-1.2, 1.0],
         jac=True,
         client=api,
-        options={"maxcor": 5, "maxls": 30, "max_iter": 7, "tolerance_grad": 1e-9, "lr": 0.5},
+        options={"maxcor": 5, "max_iter": 7, "tolerance_grad": 1e-9, "lr": 0.5},
         name="tuned",
         labels={"a": "b"},
     )
@@ -131,14 +133,143 @@ def test_options(api):
     assert session.options["history_size"] == 5 and session.options["max_iter"] == 7
     assert session.options["tolerance_grad"] == 1e-9 and session.options["lr"] == 0.5
     plain = lbfgsd.minimize(
-        Quadratic(3, 2), [0.0] * 3, jac=True, client=api, options={"line_search_fn": None}
+        Quadratic(3, 2),
+        [0.0] * 3,
+        jac=True,
+        client=api,
+        options={"line_search_fn": None, "mode": "torch"},
     )
     assert plain.success and np.allclose(plain.x, 1, atol=1e-4)
-    for wrong in ({"xtol": 1}, {"gtol": 1, "tolerance_grad": 1}):
+    for wrong in (
+        {"xtol": 1},
+        {"gtol": 1, "tolerance_grad": 1},
+        {"ftol": 1, "tolerance_change": 1},
+    ):
+        wrong["mode"] = "torch"
         with pytest.raises(TypeError):
             lbfgsd.minimize(rosenbrock, [1.0, 2.0], jac=True, client=api, options=wrong)
     with pytest.raises(ValueError):
         lbfgsd.minimize(rosenbrock, [1.0, 2.0], jac="4-point", client=api)
+
+
+def test_the_mode_is_robust_unless_it_is_said(api):
+    def options_of(**options):
+        result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, options=options)
+        assert result.success
+        return api.get_session(result.session).options
+
+    robust = options_of(gtol=1e-6, ftol=1e-12)
+    assert robust["mode"] == "robust" and robust["reuse_evaluation"] is True
+    assert robust["tolerance_grad"] == 1e-6 and robust["tolerance_loss_relative"] == 1e-12
+    assert robust["tolerance_change"] == 0 and robust["history_size"] == 100
+    torch = options_of(mode="torch", gtol=1e-6, ftol=1e-12, maxls=20)
+    assert torch["mode"] == "torch" and torch["reuse_evaluation"] is False
+    assert torch["line_search_fn"] == "strong_wolfe" and torch["max_iter"] == 20
+    assert torch["tolerance_grad"] == 1e-6 and torch["tolerance_change"] == 1e-12
+    assert torch["tolerance_loss_relative"] == 0 and torch["history_size"] == 10
+    with pytest.warns(RuntimeWarning, match="maxls"):
+        options_of(maxls=20)
+    assert api.create_session([1.0]).options["mode"] == "torch"
+
+
+def test_options_go_through(api):
+    given = {
+        "line_search_fn": "more_thuente",
+        "noise": 1e-12,
+        "tolerance_grad_relative": 1e-9,
+        "tolerance_loss_relative": 1e-13,
+        "tolerance_change": 1e-15,
+        "reuse_evaluation": False,
+        "history_dtype": "float32",
+    }
+    result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, options=given)
+    session = api.get_session(result.session)
+    assert result.success and {key: session.options[key] for key in given} == given
+    changed = api.update_session(session, options={"noise": np.float32(0.25)})
+    assert changed.options["noise"] == 0.25
+    assert api.update_session(session, options={"noise": "float32"}).options["noise"] == "float32"
+    wide = {"tolerance_grad_relative": np.inf, "tolerance_loss_relative": np.inf}
+    changed = api.update_session(session, options=wide)
+    assert {key: changed.options[key] for key in wide} == wide
+
+
+@pytest.mark.parametrize("search", [None, "hager_zhang", "more_thuente", "strong_wolfe"])
+def test_a_loss_in_float32(api, search):
+    """Nothing to gain beyond the precision of the loss: an end at the best point, whatever ends."""
+    problem = Logistic()
+    points = []
+
+    def fun(x):
+        loss, gradient = problem(x)
+        points.append((float(np.float32(loss)), x.copy()))
+        return points[-1][0], np.float32(gradient)
+
+    options = {"noise": "float32", "line_search_fn": search, "gtol": 0, "ftol": 0}
+    result = lbfgsd.minimize(fun, problem.start, jac=True, client=api, options=options)
+    exact = optimize.minimize(problem, problem.start, jac=True, tol=1e-12)
+    assert result.fun <= exact.fun * (1 + 1e-6)
+    assert result.fun <= min(loss for loss, _ in points) * (1 + 2e-6)
+    assert result.nfev == len(points) < 300
+
+
+def test_a_step_that_ends_at_once(api):
+    options = {"gtol": 1e-8}
+    result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, options=options)
+    assert result.reason == "gradient_tolerance"
+    turn = api.begin_step(result.session)
+    assert turn.state == "idle" and turn.evaluation is None and np.array_equal(turn.x, result.x)
+    assert turn.result.evaluations == 0 and turn.result.reason == "gradient_tolerance"
+    again = lbfgsd.minimize(
+        rosenbrock, jac=True, client=api, session=result.session, options=options
+    )
+    assert again.success and again.nit == 0 and again.nfev == 1
+    assert again.fun == result.fun and np.array_equal(again.jac, result.jac)
+    closer = lbfgsd.minimize(
+        rosenbrock, jac=True, client=api, session=result.session, options={"gtol": 1e-12, "ftol": 0}
+    )
+    assert closer.success and closer.nit > 0 and abs(closer.jac).max() <= 1e-12
+
+
+def test_a_session_keeps_its_mode(api):
+    session = api.create_session([-1.2, 1.0])
+    result = lbfgsd.minimize(rosenbrock, jac=True, client=api, session=session)
+    assert result.success and api.get_session(session).options["mode"] == "torch"
+    session = api.create_session([-1.2, 1.0])
+    result = lbfgsd.minimize(
+        rosenbrock, jac=True, client=api, session=session, options={"mode": "robust"}
+    )
+    options = api.get_session(session).options
+    assert result.success and options["mode"] == "robust" and options["tolerance_change"] == 0
+
+
+def test_the_best_evaluation(api):
+    session = api.create_session([-1.2, 1.0], options={"mode": "robust"})
+    assert session.best is None
+    turn, losses = api.begin_step(session), []
+    for _ in range(8):
+        loss, gradient = rosenbrock(turn.evaluation.x)
+        losses.append(loss)
+        turn = api.tell(session, turn.evaluation.number, loss, gradient)
+    best = api.get_session(session).best
+    assert isinstance(best, lbfgsd.Best)
+    assert best == lbfgsd.Best(min(losses), 1 + losses.index(min(losses)))
+
+
+def test_differences_count_for_maxfun(api):
+    fun = optimize.rosen
+    for jac, calls in (("2-point", 5), ("3-point", 9)):
+        options = {"maxfun": 60, "gtol": 0, "ftol": 0}
+        result = lbfgsd.minimize(fun, [-1.2, 1, 2, 3], jac=jac, client=api, options=options)
+        assert result.reason == "max_evaluations" and result.status == 1
+        assert 60 - calls < result.nfev <= 60
+
+
+def test_steps_too_short_for_a_search(api):
+    def fun(x):
+        return float(np.abs(x).max()), np.sign(x) * (np.abs(x) == np.abs(x).max()) * 1e9
+
+    result = lbfgsd.minimize(fun, [1.0, 2.0], jac=True, client=api, options={"max_eval": 1})
+    assert not result.success and result.nfev < 100 and np.isfinite(result.fun)
 
 
 def test_callbacks(api):
@@ -246,7 +377,27 @@ def test_losses_that_are_not_finite(api):
 
 def test_a_wrong_gradient_is_noticed(api):
     wrong = lbfgsd.minimize(lambda x: (float(x @ x), -2 * x), [1.0, 2.0], jac=True, client=api)
-    assert not wrong.success and wrong.reason == "no_progress" and wrong.status == 2
+    assert not wrong.success and wrong.reason == "line_search_failed" and wrong.status == 2
+    failure = wrong.failure
+    assert isinstance(failure, lbfgsd.LineSearchFailure)
+    assert failure.trials > 0 and failure.slope < 0 and failure.step_length_lower == 0
+    assert failure == api.ask(wrong.session).result.failure
+    assert f"{failure.trials} trials" in wrong.message and f"{failure.slope:.2g}" in wrong.message
+    assert wrong.x.tolist() == [1.0, 2.0] and wrong.fun == 5.0
+    points = []
+    stepwise = lbfgsd.minimize(
+        lambda x: (float(x @ x), -2 * x), [1.0, 2.0], jac=True, client=api, callback=points.append
+    )
+    assert not stepwise.success and stepwise.status == 2 and stepwise.nfev < 200
+    torch = lbfgsd.minimize(
+        lambda x: (float(x @ x), -2 * x),
+        [1.0, 2.0],
+        jac=True,
+        client=api,
+        options={"mode": "torch"},
+    )
+    assert not torch.success and torch.reason == "no_progress" and torch.status == 2
+    assert "failure" not in torch
     with pytest.raises(ValueError, match="3 numbers"):
         lbfgsd.minimize(lambda x: (0.0, [1, 2, 3]), [1.0, 2.0], jac=True, client=api)
 
