@@ -1,5 +1,5 @@
-"""Which problems are solved, and in how many evaluations: the daemon over HTTP next to SciPy and
-torch, in one run.
+"""Which problems are solved, and in how many evaluations: the daemon over HTTP next to SciPy,
+libLBFGS, NLopt and torch, in one run.
 
     python Benchmarks/robustness/run.py [--suite DIR] [--problems NAME ...] [--output DIR]
 
@@ -17,6 +17,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +29,17 @@ sys.path[:0] = [str(ROOT / "clients" / "python" / "src"), str(ROOT / "Tests" / "
 import numpy as np  # noqa: E402
 from daemon import Daemon  # noqa: E402
 from lbfgsd import Client  # noqa: E402
-from solvers import BudgetSpent, Counted, Setting, Solver, solvers  # noqa: E402
+from solvers import (  # noqa: E402
+    BACKWARDS,
+    OURS,
+    THEIRS,
+    BudgetSpent,
+    Counted,
+    Setting,
+    Solver,
+    solvers,
+    torch_solvers,
+)
 
 PROFILE_RATIO_MAX = 16
 
@@ -119,6 +130,39 @@ def table(runs: list[Run], reference: str) -> str:
     return "\n".join(lines) + f"\n\nAll solve {len(everywhere)}."
 
 
+def table_of_torch(runs: list[Run], rows: Iterable[str]) -> str:
+    """Mode torch next to torch itself; "alone" is what one of the two solves and the other not."""
+    by_solver: dict[str, dict[str, Run]] = {name: {} for name in rows}
+    for run in runs:
+        if run.solver in by_solver:
+            by_solver[run.solver][run.problem] = run
+    lines = [
+        "| solver | solved | alone | torch alone | as many evaluations as torch | alone are |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for solver, own in by_solver.items():
+        cells = [solver, f"{sum(run.solved for run in own.values())} / {len(own)}"]
+        theirs = by_solver.get(_reference(solver))
+        if theirs is not None and theirs is not own:
+            ours_alone = [p for p in own if own[p].solved and not theirs[p].solved]
+            theirs_alone = [p for p in own if theirs[p].solved and not own[p].solved]
+            equal = sum(own[p].evaluations == theirs[p].evaluations for p in own)
+            cells += [
+                str(len(ours_alone)),
+                str(len(theirs_alone)),
+                f"{equal} / {len(own)}",
+                " ".join(ours_alone + theirs_alone),
+            ]
+        lines.append("| " + " | ".join(cells + [""] * (6 - len(cells))) + " |")
+    return "\n".join(lines)
+
+
+def _reference(solver: str) -> str:
+    for name in (OURS, BACKWARDS):
+        solver = solver.replace(name, THEIRS)
+    return solver
+
+
 def _median(numbers: list[int]) -> str:
     return f"{statistics.median(numbers):g}" if numbers else "-"
 
@@ -146,7 +190,9 @@ def draw_profile(runs: list[Run], path: Path) -> None:
             ratios = sorted(
                 run.evaluations / fewest[run.problem]
                 for run in here
-                if run.solver == solver and run.solved
+                if run.solver == solver
+                and run.solved
+                and run.evaluations <= PROFILE_RATIO_MAX * fewest[run.problem]
             )
             xs = [1.0, *ratios, PROFILE_RATIO_MAX]
             ys = [0.0, *((i + 1) / len(problems) for i in range(len(ratios)))]
@@ -160,7 +206,7 @@ def draw_profile(runs: list[Run], path: Path) -> None:
     axes[0][0].set_ylabel("share of problems solved")
     axes[0][-1].legend(loc="lower right")
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=100)
 
 
 def main() -> None:
@@ -183,10 +229,11 @@ def main() -> None:
         try:
             daemon.start()
             with Client(daemon.url) as client:
+                compared, faithful = solvers(client), torch_solvers(client)
                 for problem in chosen:
                     print(f"{problem[0]} n={problem[1]}", file=sys.stderr, flush=True)
                     for setting in settings:
-                        for name, solver in solvers(client).items():
+                        for name, solver in {**compared, **faithful}.items():
                             runs.append(solve(setting, problem, name, solver))
         finally:
             daemon.close()
@@ -200,12 +247,16 @@ def main() -> None:
         here = [run for run in runs if run.setting == setting.name]
         print(f"\n{setting.name}: at most {setting.evaluations_max} evaluations, ", end="")
         print(f"max|g| <= {setting.tolerance:g} max(1, max|g0|)\n")
-        print(table(here, "SciPy L-BFGS-B"), flush=True)
+        print(table([run for run in here if run.solver in compared], "SciPy L-BFGS-B"))
+        print(f"\nMode torch:\n\n{table_of_torch(here, faithful)}\n", flush=True)
         for run in here:
             if run.solver == "lbfgsd robust" and not run.solved:
-                norms = f"{run.gradient_norm_inf:.1e} > {run.limit:.1e}"
-                print(f"- not solved: {run.problem}, {run.evaluations}, {run.reason}, {norms}")
-    draw_profile(runs, arguments.output / "profile.png")
+                print(
+                    f"- lbfgsd robust doesn't solve {run.problem}: {run.evaluations} evaluations, "
+                    f"{run.reason}, max|g| {run.gradient_norm_inf:.1e} > {run.limit:.1e}"
+                )
+    shown = [run for run in runs if run.solver in compared]
+    draw_profile(shown, arguments.output / "profile.png")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +14,9 @@ from lbfgsd import Client
 
 HISTORY = 10
 """Pairs, for each solver that is told how many: what SciPy has as its default."""
+
+CHANGE = 1e-15
+"""torch's tolerance_change beside its default, 1e-9, with which it ends before max|g| is small."""
 
 
 class BudgetSpent(Exception):
@@ -90,43 +96,175 @@ def scipy_lbfgsb(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.nd
     return result.x, str(result.message)
 
 
-def torch_lbfgs(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
-    """Strong Wolfe, one step."""
+def torch_lbfgs(tolerance_change: float, *, backwards: bool = False) -> Solver:
+    """Strong Wolfe, one step; of the parameters in their order, or from the last to the first."""
     import torch
 
-    budget = function.setting.evaluations_max
-    x = torch.tensor(x0, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [x],
-        max_iter=budget,
-        max_eval=budget,
-        tolerance_grad=limit,
-        history_size=HISTORY,
-        line_search_fn="strong_wolfe",
+    def solve(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+        budget = function.setting.evaluations_max
+        order = slice(None, None, -1 if backwards else 1)
+        x = torch.tensor(x0[order].copy(), dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS(
+            [x],
+            max_iter=budget,
+            max_eval=budget,
+            tolerance_grad=limit,
+            tolerance_change=tolerance_change,
+            history_size=HISTORY,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> torch.Tensor:
+            loss, gradient = function(x.detach().numpy()[order].copy())
+            x.grad = torch.from_numpy(gradient[order].copy())
+            return torch.tensor(loss, dtype=torch.float64)
+
+        optimizer.step(closure)
+        return x.detach().numpy()[order].copy(), "returned"
+
+    return solve
+
+
+def liblbfgs() -> Solver:
+    """Its defaults besides the history, and the limit of max|g| for its own test of ||g||_2."""
+    library = ctypes.CDLL("liblbfgs.so.0")
+    number, pointer = ctypes.c_double, ctypes.POINTER(ctypes.c_double)
+    fields = {
+        "m": ctypes.c_int,
+        "epsilon": number,
+        "past": ctypes.c_int,
+        "delta": number,
+        "max_iterations": ctypes.c_int,
+        "linesearch": ctypes.c_int,
+        "max_linesearch": ctypes.c_int,
+        **dict.fromkeys(("min_step", "max_step", "ftol", "wolfe", "gtol", "xtol"), number),
+        "orthantwise_c": number,
+        "orthantwise_start": ctypes.c_int,
+        "orthantwise_end": ctypes.c_int,
+    }
+    parameters_type = type("Parameters", (ctypes.Structure,), {"_fields_": list(fields.items())})
+    evaluate_type = ctypes.CFUNCTYPE(
+        number, ctypes.c_void_p, pointer, pointer, ctypes.c_int, number
     )
+    progress_type = ctypes.CFUNCTYPE(
+        ctypes.c_int,
+        *(ctypes.c_void_p, pointer, pointer, number, number, number, number),
+        *(ctypes.c_int, ctypes.c_int, ctypes.c_int),
+    )
+    library.lbfgs_malloc.restype = pointer
+    library.lbfgs_free.argtypes = [pointer]
 
-    def closure() -> torch.Tensor:
-        loss, gradient = function(x.detach().numpy().copy())
-        x.grad = torch.from_numpy(gradient)
-        return torch.tensor(loss, dtype=torch.float64)
+    def solve(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+        n, last, spent = x0.size, (0.0, np.zeros_like(x0)), False
 
-    optimizer.step(closure)
-    return x.detach().numpy().copy(), "returned"
+        def evaluate(_, x, gradient, size, step):  # size may be n rounded up
+            nonlocal last, spent
+            try:
+                last = function(np.ctypeslib.as_array(x, (n,)).copy())
+            except BudgetSpent:
+                spent = True
+            told = np.ctypeslib.as_array(gradient, (size,))
+            told[:n], told[n:] = last[1], 0
+            return last[0]
+
+        def progress(_, x, gradient, *more):
+            return int(spent or np.max(np.abs(np.ctypeslib.as_array(gradient, (n,)))) <= limit)
+
+        parameters = parameters_type()
+        library.lbfgs_parameter_init(ctypes.byref(parameters))
+        parameters.m, parameters.epsilon = HISTORY, 0
+        memory = library.lbfgs_malloc(ctypes.c_int(n))
+        try:
+            np.ctypeslib.as_array(memory, (n,))[:] = x0
+            status = library.lbfgs(
+                ctypes.c_int(n),
+                memory,
+                None,
+                evaluate_type(evaluate),
+                progress_type(progress),
+                None,
+                ctypes.byref(parameters),
+            )
+            if spent:
+                raise BudgetSpent
+            return np.ctypeslib.as_array(memory, (n,)).copy(), f"status {status}"
+        finally:
+            library.lbfgs_free(memory)
+
+    return solve
+
+
+def nlopt_lbfgs() -> Solver:
+    """LD_LBFGS, stopped at the first point within the limit: it has no test of max|g| itself."""
+    import nlopt
+
+    def solve(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+        best_loss, best, spent, found = math.inf, x0, False, False
+        optimizer = nlopt.opt(nlopt.LD_LBFGS, x0.size)
+
+        def objective(x: np.ndarray, gradient: np.ndarray) -> float:
+            nonlocal best_loss, best, spent, found
+            if spent or found:  # It asks a few times more after force_stop.
+                gradient[:] = 0
+                return best_loss
+            try:
+                loss, gradient[:] = function(x.copy())
+            except BudgetSpent:
+                spent = True
+                optimizer.force_stop()
+                gradient[:] = 0
+                return best_loss
+            found = bool(np.max(np.abs(gradient)) <= limit)
+            if found or loss < best_loss:
+                best_loss, best = loss, x.copy()
+            if found:
+                optimizer.force_stop()
+            return loss
+
+        optimizer.set_min_objective(objective)
+        optimizer.set_vector_storage(HISTORY)
+        optimizer.set_maxeval(function.setting.evaluations_max)
+        try:
+            optimizer.optimize(x0)
+            reason = "found" if found else f"status {optimizer.last_optimize_result()}"
+        except Exception as error:  # Its own classes; a stop is one of them.
+            reason = "found" if found else type(error).__name__
+        if spent:
+            raise BudgetSpent
+        return best, reason
+
+    return solve
 
 
 def solvers(client: Client) -> dict[str, Solver]:
-    """By name, ours first; torch only where it can be imported."""
-    torch_mode = {"mode": "torch", "line_search_fn": "strong_wolfe", "history_size": HISTORY}
+    """By name, ours first; of the others those that are installed."""
     chosen: dict[str, Solver] = {
         "lbfgsd robust": lbfgsd(client, {"mode": "robust"}),
         f"lbfgsd robust, history {HISTORY}": lbfgsd(
             client, {"mode": "robust", "history_size": HISTORY}
         ),
         "SciPy L-BFGS-B": scipy_lbfgsb,
-        "lbfgsd torch": lbfgsd(client, torch_mode),
     }
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        return chosen
-    return {**chosen, "torch strong Wolfe": torch_lbfgs}
+    with contextlib.suppress(OSError):
+        chosen["libLBFGS"] = liblbfgs()
+    with contextlib.suppress(ImportError):
+        chosen["NLopt LD_LBFGS"] = nlopt_lbfgs()
+    with contextlib.suppress(ImportError):
+        chosen[f"torch, tolerance_change {CHANGE:g}"] = torch_lbfgs(CHANGE)
+    return chosen
+
+
+OURS, THEIRS, BACKWARDS = "lbfgsd torch", "torch", "torch, parameters reversed"
+
+
+def torch_solvers(client: Client) -> dict[str, Solver]:
+    """Mode torch, torch itself, and, to see what rounding does, torch with its parameters in the
+    other order: the same but for the order in which dot products are summed."""
+    mode = {"mode": "torch", "line_search_fn": "strong_wolfe", "history_size": HISTORY}
+    chosen: dict[str, Solver] = {}
+    for note, change in (("", 1e-9), (f", tolerance_change {CHANGE:g}", CHANGE)):
+        chosen[OURS + note] = lbfgsd(client, {**mode, "tolerance_change": change})
+        with contextlib.suppress(ImportError):
+            chosen[THEIRS + note] = torch_lbfgs(change)
+            chosen[BACKWARDS + note] = torch_lbfgs(change, backwards=True)
+    return chosen

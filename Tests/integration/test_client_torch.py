@@ -127,6 +127,7 @@ def test_options_edited_mid_run(ours):
     options = mine.optimizer.client.get_session(mine.optimizer.session).options
     assert options["lr"] == pytest.approx(0.7) and options["history_size"] == 3
     assert options["max_iter"] == 5 and options["tolerance_change"] == 1e-12
+    assert options["mode"] == "torch"
 
 
 def test_learning_rate_schedulers(ours):

@@ -57,6 +57,7 @@ from ._minimize import minimize, scipy_method
 from ._safetensors import dump as state_dict_to_safetensors
 from ._safetensors import load as state_dict_from_safetensors
 from ._types import (
+    Best,
     Checkpoint,
     Delivery,
     Evaluation,
@@ -64,6 +65,7 @@ from ._types import (
     Hook,
     HookCall,
     Lease,
+    LineSearchFailure,
     Origin,
     Parameter,
     Parameters,
@@ -91,6 +93,7 @@ __all__ = [
     "AsyncClient",
     "AwaitingHook",
     "BadReply",
+    "Best",
     "Busy",
     "Checkpoint",
     "Client",
@@ -115,6 +118,7 @@ __all__ = [
     "InvalidRequest",
     "Lease",
     "LengthRequired",
+    "LineSearchFailure",
     "Malformed",
     "MethodNotAllowed",
     "NoShardFree",

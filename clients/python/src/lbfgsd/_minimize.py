@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 from ._client import Client
 from ._core import SessionLike
 from ._drive import HookHandler, Measured, carry_on, stop_after
+from ._errors import Infeasible
 from ._progress import Progress
-from ._types import Floats, StepResult, Turn
+from ._types import Floats, Session, StepResult, Turn
 
 try:
     from scipy.optimize import OptimizeResult
@@ -51,7 +52,9 @@ MESSAGES = {
     "slope_tolerance": "CONVERGENCE: the loss would fall by no more than ftol",
     "max_iterations": "STOP: maxiter iterations are done",
     "max_evaluations": "STOP: maxfun evaluations are done",
+    "line_search_failed": "ABNORMAL: the line search finds no lower point",
     "no_progress": "ABNORMAL: the line search finds no lower point",
+    "not_a_descent_direction": "ABNORMAL: the gradient gives no direction that goes down",
     "non_finite": "ABNORMAL: neither loss nor gradient are finite",
     "stopped": "STOP: the step was stopped by another client",
     "callback": "STOP: the callback raised StopIteration",
@@ -67,62 +70,96 @@ STATUSES = {
     "callback": INTERRUPTED,
 }
 
-# What SciPy's L-BFGS-B has as defaults, except that steps are torch's.
-ITERATIONS, EVALUATIONS, GTOL, FTOL, HISTORY, SEARCH = 15_000, 15_000, 1e-5, 2.2e-9, 10, 25
-ITERATIONS_A_STEP = 20
+# What SciPy's L-BFGS-B has as defaults.
+ITERATIONS, EVALUATIONS, GTOL, FTOL = 15_000, 15_000, 1e-5, 2.2e-9
+# Of mode torch: pairs, evaluations of a line search, iterations of a step.
+TORCH_HISTORY, TORCH_SEARCH, TORCH_ITERATIONS = 10, 25, 20
+HISTORY = 100
+"""Pairs in robust mode, the service's default: fewer evaluations than with SciPy's 10."""
+MODE = "robust"
+ITERATIONS_WITH_RESTARTS = 4
+FORWARDED = (
+    "noise",
+    "tolerance_grad_relative",
+    "tolerance_loss_relative",
+    "reuse_evaluation",
+    "history_dtype",
+)
 IGNORED = ("disp", "iprint")
 
 
 @dataclass
 class Plan:
-    """The options of a run, SciPy's and torch's together."""
+    """The options of a run, SciPy's and the service's together."""
 
+    mode: str = MODE
     iterations: int = ITERATIONS
     evaluations: int = EVALUATIONS
     gtol: float = GTOL
     ftol: float = FTOL
-    step_iterations: int = ITERATIONS_A_STEP
-    step_evaluations: int | None = None
+    step_iterations: int = ITERATIONS
+    step_evaluations: int = EVALUATIONS
     difference: float | None = None
     service: dict[str, Any] = field(default_factory=dict)
     """What goes to the server as it is."""
 
+    @property
+    def robust(self) -> bool:
+        return self.mode == "robust"
+
     @classmethod
-    def of(cls, options: Mapping[str, Any], tol: float | None, by_iteration: bool) -> Plan:
+    def of(
+        cls,
+        options: Mapping[str, Any],
+        tol: float | None,
+        by_iteration: bool,
+        mode: str = MODE,
+    ) -> Plan:
+        """`mode` is that of a run that doesn't say which."""
         given = {key: value for key, value in options.items() if key not in IGNORED}
         tol = given.pop("tol", tol)
-        plan = cls(step_iterations=1 if by_iteration else ITERATIONS_A_STEP)
+        plan = cls(mode=str(_take(given, "mode", default=mode)))
         if tol is not None:
             plan.gtol = plan.ftol = float(tol)
         plan.iterations = int(_take(given, "maxiter", default=plan.iterations))
         plan.evaluations = int(_take(given, "maxfun", "maxfev", default=plan.evaluations))
         plan.gtol = float(_take(given, "gtol", "tolerance_grad", default=plan.gtol))
-        plan.ftol = float(_take(given, "ftol", "tolerance_change", default=plan.ftol))
-        plan.step_iterations = int(_take(given, "max_iter", default=plan.step_iterations))
-        plan.step_evaluations = given.pop("max_eval", None)
         plan.difference = given.pop("eps", None)
-        searches = given.pop("maxls", SEARCH)
-        if plan.step_evaluations is None:
-            plan.step_evaluations = 1 + int(searches) * plan.step_iterations
-        if plan.iterations < 1 or plan.evaluations < 1 or plan.step_iterations < 1:
-            raise ValueError("maxiter, maxfun and max_iter must be at least 1")
+        pairs = HISTORY if plan.robust else TORCH_HISTORY
+        steps = plan.iterations if plan.robust else TORCH_ITERATIONS
+        steps = int(_take(given, "max_iter", default=1 if by_iteration else steps))
+        searches = given.pop("maxls", None)
+        plan.step_iterations, plan.step_evaluations = steps, plan.evaluations
         plan.service = {
+            "mode": plan.mode,
             "lr": given.pop("lr", 1.0),
-            "line_search_fn": given.pop("line_search_fn", "strong_wolfe"),
-            "history_size": int(_take(given, "maxcor", "history_size", default=HISTORY)),
+            "history_size": int(_take(given, "maxcor", "history_size", default=pairs)),
+            "tolerance_grad": plan.gtol,
         }
-        if "mode" in given:
-            plan.service["mode"] = given.pop("mode")
+        if plan.robust:
+            if searches is not None:
+                warnings.warn("maxls bounds mode torch only", RuntimeWarning, stacklevel=3)
+            loss_names = ("ftol", "tolerance_loss_relative")
+            plan.ftol = float(_take(given, *loss_names, default=plan.ftol))
+            plan.service["tolerance_loss_relative"] = plan.ftol
+            plan.service["tolerance_change"] = float(_take(given, "tolerance_change", default=0.0))
+            plan.service["line_search_fn"] = given.pop("line_search_fn", None)
+        else:
+            plan.ftol = float(_take(given, "ftol", "tolerance_change", default=plan.ftol))
+            plan.service["tolerance_change"] = plan.ftol
+            plan.service["line_search_fn"] = given.pop("line_search_fn", "strong_wolfe")
+            plan.step_evaluations = 1 + int(TORCH_SEARCH if searches is None else searches) * steps
+        plan.step_evaluations = int(_take(given, "max_eval", default=plan.step_evaluations))
+        plan.service.update({key: given.pop(key) for key in FORWARDED if key in given})
         if given:
             raise TypeError(f"unknown options: {', '.join(sorted(given))}")
+        if min(plan.iterations, plan.evaluations, steps, plan.step_evaluations) < 1:
+            raise ValueError("maxiter, maxfun, max_iter and max_eval must be at least 1")
         return plan
 
     def step_options(self, iterations_left: int, evaluations_left: int) -> dict[str, Any]:
-        assert self.step_evaluations is not None
         return {
             **self.service,
-            "tolerance_grad": self.gtol,
-            "tolerance_change": self.ftol,
             "max_iter": max(1, min(self.step_iterations, iterations_left)),
             "max_eval": max(1, min(self.step_evaluations, evaluations_left)),
         }
@@ -136,8 +173,8 @@ def _take(options: dict[str, Any], *names: str, default: Any) -> Any:
 
 
 class Function:
-    """The user's function with its gradient. Counts, and keeps the newest points' values: every
-    step begins with an evaluation where the one before ended."""
+    """The user's function with its gradient. Counts, and keeps the values of the newest points,
+    with which steps of mode torch begin, and of the best, where steps end."""
 
     KEPT = 64
 
@@ -152,6 +189,7 @@ class Function:
         self._fun, self._jac, self._args = fun, jac, args
         self._progress, self._difference = progress, difference
         self._kept: dict[bytes, Measured] = {}
+        self._best: bytes | None = None
         self.nfev = self.njev = 0
         if isinstance(jac, str) and jac not in ("2-point", "3-point", "cs"):
             raise ValueError(f"jac can't be {jac!r}")
@@ -164,12 +202,20 @@ class Function:
         norm = float(np.max(np.abs(measured.gradient), initial=0.0))
         self._progress.update(measured.loss, norm)
         if len(self._kept) == self.KEPT:
-            del self._kept[next(iter(self._kept))]
+            del self._kept[next(old for old in self._kept if old != self._best)]
         self._kept[key] = measured
+        if self._best is None or measured.loss < self._kept[self._best].loss:
+            self._best = key
         return measured
 
     def at(self, x: Floats) -> Measured | None:
         return self._kept.get(x.tobytes())
+
+    def calls(self, n: int) -> int:
+        """How often the function is called for one evaluation at n parameters."""
+        if self._jac is True or callable(self._jac):
+            return 1
+        return 1 + (2 * n if self._jac == "3-point" else n)
 
     def _measure(self, x: Floats) -> Measured:
         if self._jac is True:
@@ -247,33 +293,47 @@ def minimize(
     `jac(x, *args)` returns the gradient; with None or "2-point", "3-point" and "cs" it is
     estimated by differences. `fun` may raise `Infeasible` where there is no loss.
 
-    Options, in SciPy's names: maxiter, maxfun, gtol, ftol, maxcor, maxls, eps; and in torch's: lr,
-    line_search_fn, tolerance_grad, tolerance_change, history_size, and max_iter and max_eval, which
-    are those of one step. Steps follow one another until a tolerance is met. With a callback steps
-    have one iteration, so that it is called after each one, as `callback(x)` or
-    `callback(intermediate_result=...)`; it ends the run by raising StopIteration.
+    Options, in SciPy's names: maxiter, maxfun, gtol, ftol, maxcor, eps; and in the service's: mode,
+    lr, line_search_fn, tolerance_grad (which is gtol), tolerance_grad_relative,
+    tolerance_loss_relative (which is ftol), tolerance_change, history_size (which is maxcor),
+    history_dtype, noise, reuse_evaluation, and max_iter and max_eval, which are those of one step.
+    The mode is "robust" unless it is said, and noise, if loss and gradient aren't precise to
+    Float64, "float32" or a number. With mode "torch" the line search is torch's strong_wolfe, ftol
+    is tolerance_change, and maxls bounds the searches.
+
+    Steps follow one another until a tolerance is met. With a callback steps have one iteration, so
+    that it is called after each one, as `callback(x)` or `callback(intermediate_result=...)`; it
+    ends the run by raising StopIteration.
 
     An exception in `fun`, such as KeyboardInterrupt, stops the step at the best point so far and
     goes on to the caller; its attribute `lbfgsd_session` is what `session` takes to go on, in this
-    process or another. There `x0` may be left out, and a pending evaluation is taken up.
+    process or another. There `x0` may be left out, a pending evaluation is taken up, and the
+    session keeps its mode unless another is said.
 
     `on_hook(call)` answers hooks that intercept: None lets the call pass, options of the step
     replace them. Without it they are left to other clients, or to their default.
 
     Returns an OptimizeResult: x, fun, jac, nfev, njev, nit, status, success, message, and besides
-    reason and session. nfev, njev and nit count this call's.
+    reason and session, and failure, a `LineSearchFailure`, with the reason "line_search_failed".
+    nfev, njev and nit count this call's.
     """
     if not isinstance(args, tuple):
         args = (args,)
-    plan = Plan.of(options or {}, tol, by_iteration=callback is not None)
+    options, by_iteration = options or {}, callback is not None
+    if session is None:
+        plan = Plan.of(options, tol, by_iteration)
     with contextlib.ExitStack() as stack:
         if client is None:
             client = stack.enter_context(Client(url))
+        found = None
+        if session is not None:
+            found = client.get_session(session)
+            plan = Plan.of(options, tol, by_iteration, found.options["mode"])
         bar = Progress(progress, name or "minimize")
         stack.callback(bar.close)
         function = Function(fun, jac, args, bar, plan.difference)
         run = Run(client, plan, function, callback, on_hook)
-        return run.resume(session, x0) if session is not None else run.start(x0, name, labels)
+        return run.resume(found, x0) if found is not None else run.start(x0, name, labels)
 
 
 class Run:
@@ -289,6 +349,10 @@ class Run:
         self.on_hook = on_hook
         self.callback = _adapted(callback)
         self.nit = 0
+        self.ended: bytes | None = None
+        """Where the newest step ended."""
+        self.stalled = 0
+        """How many steps in a row ended for a budget where they began."""
 
     def start(
         self, x0: ArrayLike | None, name: str | None, labels: Mapping[str, str] | None
@@ -296,17 +360,18 @@ class Run:
         if x0 is None:
             raise TypeError("x0 is missing")
         x = np.atleast_1d(np.array(x0, dtype=np.float64)).reshape(-1)
-        self.options = self.plan.step_options(self.plan.iterations, self.plan.evaluations)
-        created = self.client.create_session(x, options=self.options, name=name, labels=labels)
-        self.session = created.id
+        self.calls = self.function.calls(x.size)
+        options = self.plan.step_options(self.plan.iterations, self._evaluations_left())
+        created = self.client.create_session(x, options=options, name=name, labels=labels)
+        self.session, self.options = created.id, dict(created.options)
         return self._guarded(None)
 
-    def resume(self, session: SessionLike, x0: ArrayLike | None) -> Any:
-        found = self.client.get_session(session)
+    def resume(self, found: Session, x0: ArrayLike | None) -> Any:
         if x0 is not None and np.size(x0) != found.n:
             raise ValueError(f"x0 has {np.size(x0)} numbers, the session {found.n}")
         self.session = found.id
         self.options = dict(found.options)
+        self.calls = self.function.calls(found.n)
         return self._guarded(self.client.ask(found) if found.state != "idle" else None)
 
     def _guarded(self, turn: Turn | None) -> Any:
@@ -325,7 +390,11 @@ class Run:
             result, x = turn.result, turn.x
             assert result is not None and x is not None
             self.nit += result.iterations
-            reason = self._verdict(result)
+            reason = self._verdict(x, result)
+            if reason is not None and self.function.at(x) is None:
+                # The session knew it from before, and what it doesn't show is the gradient.
+                with contextlib.suppress(Infeasible):
+                    self.function(x)
             outcome = self._outcome(x, result, reason or "max_iterations")
             if self.callback is not None and result.iterations > 0:
                 try:
@@ -336,18 +405,44 @@ class Run:
                 return outcome
             turn = None
 
+    def _evaluations_left(self) -> int:
+        calls = self.plan.evaluations - self.function.nfev
+        return max(0, calls // self.calls if self.plan.robust else calls)
+
     def _set_options(self) -> None:
-        # The evaluation at the start of a step is one that has been made, except for the first.
-        spare = 1 if self.nit > 0 else 0
-        left = self.plan.evaluations - self.function.nfev + spare
-        wanted = self.plan.step_options(self.plan.iterations - self.nit, left)
+        # Without reuse the evaluation at the start of a step is one that has been made, except for
+        # the first.
+        spare = 1 if self.nit > 0 and not self.options["reuse_evaluation"] else 0
+        left = self._evaluations_left() + spare
+        iterations = self.plan.iterations - self.nit
+        wanted = self.plan.step_options(iterations, left)
+        if self.stalled:
+            # A step has to be long enough for the restarts after which a line search has failed.
+            least = min(ITERATIONS_WITH_RESTARTS, iterations)
+            wanted["max_iter"] = max(wanted["max_iter"], least)
         changed = {k: v for k, v in wanted.items() if self.options.get(k) != v}
         if changed:
-            self.client.update_session(self.session, options=changed)
-            self.options.update(changed)
+            updated = self.client.update_session(self.session, options=changed)
+            self.options = dict(updated.options)
 
-    def _verdict(self, result: StepResult) -> str | None:
+    def _verdict(self, x: Floats, result: StepResult) -> str | None:
         """Why the run is over; None if it goes on."""
+        if self.plan.robust:
+            return self._robust_verdict(x, result)
+        return self._torch_verdict(result)
+
+    def _robust_verdict(self, x: Floats, result: StepResult) -> str | None:
+        if result.reason not in ("max_iterations", "max_evaluations"):
+            return result.reason
+        if self.nit >= self.plan.iterations:
+            return "max_iterations"
+        if self._evaluations_left() == 0:
+            return "max_evaluations"
+        before, self.ended = self.ended, x.tobytes()
+        self.stalled = self.stalled + 1 if self.ended == before else 0
+        return "no_progress" if self.stalled > 1 else None
+
+    def _torch_verdict(self, result: StepResult) -> str | None:
         before, loss, norm = result.loss_before, result.loss, result.gradient_norm_inf
         if norm is not None and norm <= self.plan.gtol:
             return "gradient_tolerance"
@@ -378,6 +473,11 @@ class Run:
         known = self.function.at(x)
         loss = known.loss if known else result.loss
         status = STATUSES.get(reason, FAILED)
+        message = MESSAGES.get(reason, reason)
+        more = {}
+        if result.failure is not None:
+            message = f"{message}: {result.failure}"
+            more["failure"] = result.failure
         return OptimizeResult(
             x=x,
             fun=math.nan if loss is None else loss,
@@ -387,9 +487,10 @@ class Run:
             nit=self.nit,
             status=status,
             success=status == CONVERGED,
-            message=MESSAGES.get(reason, reason),
+            message=message,
             reason=reason,
             session=self.session,
+            **more,
         )
 
 

@@ -20,9 +20,12 @@ OPTIONS: dict[str, type] = {
     "max_eval": int,
     "tolerance_grad": float,
     "tolerance_change": float,
+    "tolerance_grad_relative": float,
+    "tolerance_loss_relative": float,
     "history_size": int,
+    "noise": float,
 }
-"""Those that are numbers."""
+"""Those that are numbers; `noise` may be a name too."""
 
 SCHEDULERS = ("initial_lr", "max_lr", "min_lr", "swa_lr")
 """What torch's learning-rate schedulers leave in a parameter group."""
@@ -104,6 +107,7 @@ def write_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
     def value(key: str, value: Any) -> Any:
-        return float(value) if OPTIONS.get(key) is float and isinstance(value, str) else value
+        number = OPTIONS.get(key) is float and isinstance(value, str) and key != "noise"
+        return float(value) if number else value
 
     return {key: value(key, item) for key, item in options.items()}

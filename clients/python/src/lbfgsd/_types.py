@@ -34,8 +34,34 @@ class ParamGroup:
 
 
 @dataclass(frozen=True)
+class LineSearchFailure:
+    """The line search that found no point: the interval of step lengths that was left, the slope at
+    its start, the lowest loss of its trials less the loss at the start (None when no trial was
+    finite), what counted as noise in it, and the direction that lengths are along."""
+
+    step_length_lower: float
+    step_length_upper: float
+    slope: float
+    loss_change: float | None
+    loss_noise: float
+    direction_norm_inf: float
+    trials: int
+
+    def __str__(self) -> str:
+        trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        change = "no finite loss"
+        if self.loss_change is not None:
+            change = f"a change of the loss by {self.loss_change:.2g} at best"
+        return (
+            f"{trials}, step lengths {self.step_length_lower:.2g} to {self.step_length_upper:.2g} "
+            f"left, {change} (noise {self.loss_noise:.2g}), slope {self.slope:.2g}, "
+            f"max|direction| {self.direction_norm_inf:.2g}"
+        )
+
+
+@dataclass(frozen=True)
 class StepResult:
-    """How a step ended, and why."""
+    """How a step ended, and why; with the `failure` if the reason is "line_search_failed"."""
 
     reason: str
     converged: bool
@@ -44,6 +70,16 @@ class StepResult:
     iterations: int
     evaluations: int
     gradient_norm_inf: float | None
+    failure: LineSearchFailure | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The lowest finite loss that a session was told, the highest if it maximizes, and the number
+    of its evaluation."""
+
+    loss: float
+    evaluation: int
 
 
 @dataclass(frozen=True)
@@ -85,6 +121,7 @@ class Session(SessionSummary):
     shards: int | None
     param_groups: tuple[ParamGroup, ...]
     memory_bytes_estimate: int
+    best: Best | None = None
     etag: str | None = None
 
     def __str__(self) -> str:
@@ -346,6 +383,7 @@ class Trace:
 
 
 __all__ = [
+    "Best",
     "Checkpoint",
     "Delivery",
     "Evaluation",
@@ -354,6 +392,7 @@ __all__ = [
     "Hook",
     "HookCall",
     "Lease",
+    "LineSearchFailure",
     "Options",
     "Origin",
     "ParamGroup",

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from . import _json, _safetensors, _state
 from ._errors import BadReply
 from ._types import (
+    Best,
     Checkpoint,
     Delivery,
     Evaluation,
@@ -24,6 +25,7 @@ from ._types import (
     Hook,
     HookCall,
     Lease,
+    LineSearchFailure,
     Origin,
     Parameter,
     Parameters,
@@ -215,8 +217,15 @@ def session(reply: Reply) -> Session:
         shards=document.get("shards"),
         param_groups=tuple(param_group(group) for group in document.get("param_groups", ())),
         memory_bytes_estimate=document["memory_bytes_estimate"],
+        best=_best(document.get("best")),
         etag=reply.etag,
     )
+
+
+def _best(document: Mapping[str, Any] | None) -> Best | None:
+    if document is None:
+        return None
+    return Best(_json.read_number(document["loss"]), document["evaluation"])
 
 
 def session_page(reply: Reply) -> tuple[list[SessionSummary], str | None]:
@@ -248,6 +257,18 @@ def step_result(document: Mapping[str, Any] | None) -> StepResult | None:
         iterations=document["iterations"],
         evaluations=document["evaluations"],
         gradient_norm_inf=_json.read_optional(document["gradient_norm_inf"]),
+        failure=_failure(document.get("failure")),
+    )
+
+
+def _failure(document: Mapping[str, Any] | None) -> LineSearchFailure | None:
+    if document is None:
+        return None
+    numbers = ("step_length_lower", "step_length_upper", "slope", "loss_noise")
+    return LineSearchFailure(
+        **{key: _json.read_number(document[key]) for key in (*numbers, "direction_norm_inf")},
+        loss_change=_json.read_optional(document["loss_change"]),
+        trials=document["trials"],
     )
 
 
