@@ -21,6 +21,14 @@ extension Response {
         return response
     }
 
+    func with(_ fields: [(name: String, value: String)]) -> Response {
+        var response = self
+        for (name, value) in fields {
+            if let name = HTTPField.Name(name) { response.headerFields[name] = value }
+        }
+        return response
+    }
+
     /// Says that the request had been made before, if it had.
     func replayed(_ isReplay: Bool) -> Response {
         isReplay ? with(.idempotentReplayed, "true") : self

@@ -67,6 +67,8 @@ public enum GradientInput: Equatable, Sendable {
     case flat([Double])
     /// By parameter name; nil or absent is torch's `grad is None`: zeros.
     case named([String: [Double]?])
+    /// All parameters one after the other, in the session's dtype, little-endian.
+    case octets([UInt8])
 }
 
 public enum TellRequest: Equatable, Sendable {
@@ -80,6 +82,8 @@ public enum ParametersInput: Equatable, Sendable {
     case flat([Double])
     /// By name or, where parameters have none, by position ("0", "1" ...); all of them.
     case named([String: [Double]])
+    /// In the session's dtype, little-endian.
+    case octets([UInt8])
 }
 
 /// What a step is begun with.

@@ -261,7 +261,21 @@ func check(name: String?, labels: [String: String]?, _ limits: Limits) throws(Se
 extension SessionState {
     /// The flat gradient in the session's precision; absent ones are zeros.
     func gradient(_ input: GradientInput) throws(SessionError) -> Vector {
-        Vector(try flatGradient(input), as: dtype)
+        if case .octets(let octets) = input { return try vector(octets) }
+        return Vector(try flatGradient(input), as: dtype)
+    }
+
+    /// As many numbers as the parameters have.
+    private func vector(_ octets: [UInt8]) throws(SessionError) -> Vector {
+        guard let vector = Vector(bytes: octets, as: dtype), vector.count == layout.count else {
+            throw .invalid([
+                FieldError(
+                    field: "body",
+                    reason: "has \(octets.count) bytes; \(layout.count) \(dtype.rawValue) numbers "
+                        + "have \(layout.count * dtype.size)")
+            ])
+        }
+        return vector
     }
 
     /// The same in Float64.
@@ -272,6 +286,7 @@ extension SessionState {
                 throw .invalid([wrongLength("gradient", values.count, layout.count)])
             }
             return values
+        case .octets(let octets): return try vector(octets).doubles
         case .named(let gradients):
             return try assembled(
                 gradients, of: layout.parameters[...], field: "gradients", isComplete: false)
@@ -283,6 +298,11 @@ extension SessionState {
     func pastGradients(_ input: GradientInput) throws(SessionError) -> [[Double]] {
         switch input {
         case .flat(let values): return [values]
+        case .octets(let octets):
+            guard let vector = Vector(bytes: octets, as: dtype) else {
+                return [try vector(octets).doubles]
+            }
+            return [vector.doubles]
         case .named(let gradients):
             var found: [[Double]] = []
             for group in layout.groups.reversed() {
@@ -308,6 +328,9 @@ extension SessionState {
                 throw .invalid([wrongLength(field, flat.count, layout.count)])
             }
             values = Vector(flat, as: dtype)
+        case .octets(let octets):
+            field = "body"
+            values = try vector(octets)
         case .named(let named):
             field = "params"
             values = Vector(

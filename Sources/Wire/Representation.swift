@@ -4,6 +4,8 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     case json = "application/json"
     case problem = "application/problem+json"
     case csv = "text/csv"
+    /// Little-endian numbers, one vector.
+    case octets = "application/octet-stream"
     /// Tensors by name: https://github.com/huggingface/safetensors.
     case safetensors = "application/vnd.safetensors"
     /// One JSON document a line.
@@ -20,7 +22,7 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     /// The media type with the parameters that its readers want to see.
     public var contentType: String {
         switch self {
-        case .json, .problem, .safetensors, .ndjson, .eventStream, .yaml: rawValue
+        case .json, .problem, .octets, .safetensors, .ndjson, .eventStream, .yaml: rawValue
         case .csv: "text/csv; charset=utf-8; header=present"
         case .prometheus: "text/plain; version=0.0.4; charset=utf-8"
         }

@@ -20,7 +20,7 @@ extension Operations {
                 produces: [.json, .safetensors], handler: getCheckpointStateDict),
             operation(
                 "restoreCheckpoint", .post, one + "/restore", body: small,
-                handler: restoreCheckpoint),
+                produces: [.json, .octets], handler: restoreCheckpoint),
             operation(
                 "forkCheckpoint", .post, one + "/fork", body: small, handler: forkCheckpoint),
         ]
@@ -72,7 +72,8 @@ extension Operations {
         return turn(
             try await service.restore(
                 try call.session(), checkpoint: try call.number(.checkpoint),
-                idempotency: try call.idempotencyKey(), precondition: try call.precondition()))
+                idempotency: try call.idempotencyKey(), precondition: try call.precondition()),
+            to: call)
     }
 
     @Sendable private func forkCheckpoint(_ call: Call) async throws -> Response {

@@ -7,19 +7,23 @@ extension Operations {
     var evaluations: [Route] {
         [
             operation(
-                "getTurn", .get, "/v1/sessions/{session}/evaluation", handler: getTurn),
+                "getTurn", .get, "/v1/sessions/{session}/evaluation",
+                produces: [.json, .octets], handler: getTurn),
             operation(
                 "tellResult", .put, "/v1/sessions/{session}/evaluations/{evaluation}/result",
-                body: .json(bytesMax: bodies.vector), handler: tellResult),
+                query: ["loss"], body: .jsonOr(.octets, bytesMax: bodies.vector),
+                produces: [.json, .octets], handler: tellResult),
             operation(
                 "tellShard", .put, "/v1/sessions/{session}/evaluations/{evaluation}/shards/{shard}",
-                body: .json(bytesMax: bodies.vector), handler: tellShard),
+                query: ["loss"], body: .jsonOr(.octets, bytesMax: bodies.vector),
+                produces: [.json, .octets], handler: tellShard),
             operation(
                 "leaseShard", .post, "/v1/sessions/{session}/evaluations/{evaluation}/lease",
                 body: .json(bytesMax: bodies.small), handler: leaseShard),
             operation(
                 "zeroGrad", .post, "/v1/sessions/{session}/zero-grad",
-                body: .json(bytesMax: bodies.small), handler: zeroGrad),
+                body: .json(bytesMax: bodies.small), produces: [.json, .octets],
+                handler: zeroGrad),
         ]
     }
 
@@ -28,7 +32,7 @@ extension Operations {
         let seconds = call.waitSeconds(atMost: service.limits.waitSecondsMax)
         let turn = try await service.turn(
             try call.session(), waitSeconds: seconds.map(Double.init))
-        let response = Response(turn.json, tag: turn.tag).unlessSeen(turn.tag, by: call)
+        let response = response(turn, to: call).unlessSeen(turn.tag, by: call)
         return seconds.map { response.with(.preferenceApplied, "wait=\($0)") } ?? response
     }
 
@@ -36,15 +40,16 @@ extension Operations {
         turn(
             try await service.tell(
                 try call.session(), evaluation: try call.number(.evaluation),
-                TellRequest(json: call.body), precondition: try call.precondition()))
+                told(call), precondition: try call.precondition()),
+            to: call)
     }
 
     @Sendable private func tellShard(_ call: Call) async throws -> Response {
         turn(
             try await service.tellShard(
                 try call.session(), evaluation: try call.number(.evaluation),
-                shard: try call.number(.shard, from: 0), TellRequest(json: call.body),
-                precondition: try call.precondition()))
+                shard: try call.number(.shard, from: 0), told(call),
+                precondition: try call.precondition()), to: call)
     }
 
     @Sendable private func leaseShard(_ call: Call) async throws -> Response {
@@ -60,6 +65,17 @@ extension Operations {
         return turn(
             try await service.zeroGradient(
                 try call.session(), setToNone: request.setToNone,
-                idempotency: try call.idempotencyKey(), precondition: try call.precondition()))
+                idempotency: try call.idempotencyKey(), precondition: try call.precondition()),
+            to: call)
+    }
+
+    private func told(_ call: Call) throws -> TellRequest {
+        if call.bodyRepresentation == .octets {
+            return try TellRequest(octets: call.body, loss: call.query("loss"))
+        }
+        guard call.query("loss") == nil else {
+            throw Problem.invalid("query.loss", "belongs to a body of octets")
+        }
+        return try TellRequest(json: call.body)
     }
 }

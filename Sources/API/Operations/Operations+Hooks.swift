@@ -58,7 +58,7 @@ extension Operations {
         turn(
             try await service.answer(
                 try call.session(), call: try call.number(.hookCall), HookAnswer(json: call.body),
-                digest: .of(call.body), precondition: try call.precondition()))
+                digest: .of(call.body), precondition: try call.precondition()), to: call)
     }
 
     @Sendable private func listDeliveries(_ call: Call) async throws -> Response {

@@ -7,21 +7,29 @@ extension Operations {
     var parameters: [Route] {
         [
             operation(
-                "getParameters", .get, "/v1/sessions/{session}/params", handler: getParameters),
+                "getParameters", .get, "/v1/sessions/{session}/params",
+                produces: [.json, .octets], handler: getParameters),
             operation(
                 "setParameters", .put, "/v1/sessions/{session}/params",
-                body: .json(bytesMax: bodies.vector), handler: setParameters),
+                body: .jsonOr(.octets, bytesMax: bodies.vector), produces: [.json, .octets],
+                handler: setParameters),
         ]
     }
 
     @Sendable private func getParameters(_ call: Call) async throws -> Response {
         let view = try await service.parameters(try call.session())
-        return Response(view.json, tag: view.tag).unlessSeen(view.tag, by: call)
+        return response(view, to: call).unlessSeen(view.tag, by: call)
     }
 
     @Sendable private func setParameters(_ call: Call) async throws -> Response {
         let id = try call.session()
         let precondition = try call.precondition()
+        if call.bodyRepresentation == .octets {
+            return response(
+                try await service.setParameters(
+                    id, .octets(call.body), precondition: precondition),
+                to: call)
+        }
         let document = try ParametersDocument(json: call.body)
         if document.dtype != nil || !document.shapes.isEmpty {
             // Both are fixed at creation: looking first can't be overtaken.
@@ -29,6 +37,11 @@ extension Operations {
             guard errors.isEmpty else { throw Problem(errors) }
         }
         let view = try await service.setParameters(id, document.input, precondition: precondition)
-        return Response(view.json, tag: view.tag)
+        return response(view, to: call)
+    }
+
+    private func response(_ view: ParametersView, to call: Call) -> Response {
+        guard call.representation == .octets else { return Response(view.json, tag: view.tag) }
+        return Response(view.octets, as: .octets, tag: view.tag).with(view.octetFields)
     }
 }

@@ -8,11 +8,13 @@ extension Operations {
         [
             operation(
                 "beginStep", .post, "/v1/sessions/{session}/steps",
-                body: .json(bytesMax: bodies.small), handler: beginStep),
+                body: .json(bytesMax: bodies.small), produces: [.json, .octets],
+                handler: beginStep),
             operation("getStep", .get, "/v1/sessions/{session}/steps/{step}", handler: getStep),
             operation(
                 "stopStep", .post, "/v1/sessions/{session}/stop",
-                body: .json(bytesMax: bodies.small), handler: stopStep),
+                body: .json(bytesMax: bodies.small), produces: [.json, .octets],
+                handler: stopStep),
         ]
     }
 
@@ -22,7 +24,7 @@ extension Operations {
         let outcome = try await service.beginStep(
             id, request, idempotency: try call.idempotencyKey(),
             precondition: try call.precondition())
-        return turn(outcome, status: .created)
+        return turn(outcome, to: call, status: .created)
             .with(.location, Location.step(outcome.value.step, of: id))
     }
 
@@ -37,11 +39,23 @@ extension Operations {
         return turn(
             try await service.stop(
                 try call.session(), idempotency: try call.idempotencyKey(),
-                precondition: try call.precondition()))
+                precondition: try call.precondition()), to: call)
     }
 
-    func turn(_ outcome: Outcome<Turn>, status: HTTPResponse.Status = .ok) -> Response {
-        Response(outcome.value.json, status: status, tag: outcome.value.tag)
-            .replayed(outcome.isReplay)
+    /// In the form that the client wants.
+    func turn(
+        _ outcome: Outcome<Turn>, to call: Call, status: HTTPResponse.Status = .ok
+    ) -> Response {
+        response(outcome.value, to: call, status: status).replayed(outcome.isReplay)
+    }
+
+    func response(
+        _ turn: Turn, to call: Call, status: HTTPResponse.Status = .ok
+    ) -> Response {
+        guard call.representation == .octets else {
+            return Response(turn.json, status: status, tag: turn.tag)
+        }
+        return Response(turn.octets, as: .octets, status: status, tag: turn.tag)
+            .with(turn.octetFields)
     }
 }

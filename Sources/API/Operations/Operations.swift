@@ -16,7 +16,7 @@ struct Operations: Sendable {
     enum Body {
         case none
         case json(bytesMax: Int)
-        case jsonOrSafetensors(bytesMax: Int)
+        case jsonOr(Representation, bytesMax: Int)
     }
 
     /// - Parameters:
@@ -46,10 +46,8 @@ struct Operations: Sendable {
         case .json(let bytesMax):
             route.mediaTypes = [Representation.json.mediaType]
             route.bodyBytesMax = bytesMax
-        case .jsonOrSafetensors(let bytesMax):
-            route.mediaTypes = [
-                Representation.json.mediaType, Representation.safetensors.mediaType,
-            ]
+        case .jsonOr(let other, let bytesMax):
+            route.mediaTypes = [Representation.json.mediaType, other.mediaType]
             route.bodyBytesMax = bytesMax
         }
         return route
