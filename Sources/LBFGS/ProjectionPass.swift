@@ -7,12 +7,12 @@
 /// and meets g and itself while it is there.
 ///
 /// A stretch is long, since memory answers whoever reads on and on: turning to another pair after
-/// every 512 numbers cost a third of the time. Two pairs, since four streams get more of it than
-/// two, and with eight the lines that come in push out each other.
+/// every 512 numbers cost a third of the time. Two pairs: one took half as long again, and four
+/// about twice as long.
 ///
-/// The inner loop takes one vector at a time and half of the lanes, eight numbers, which is a line
-/// of memory: each line is asked for once, in order, and not by four tiles of lanes one after the
-/// other. The sums with g and with v are eight of the machine's sixteen registers.
+/// The inner loop takes one vector at a time and half of the lanes, eight numbers, as much as a line
+/// of memory, so that two turns and not four go over the lines. The sums with g and with v are eight
+/// of the machine's sixteen registers.
 ///
 /// Bits: a dot product here has those of `EngineScalar.dot` with the stored numbers.
 @unsafe struct ProjectionPass<Scalar: EngineScalar> {
