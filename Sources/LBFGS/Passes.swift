@@ -173,7 +173,7 @@ func combine<Scalar: EngineScalar>(
         makeRoom(for: count, in: &target)
     }
     unsafe workspace.sums.grow(to: Pass.sumsEach * blocks)
-    unsafe workspace.scratch.grow(to: executor.width * Pass.stripLength)
+    unsafe workspace.scratch.grow(to: executor.width * Pass.scratchLength(count: count))
     precondition(workspace.stepWeights.count >= pairCount)
     precondition(workspace.changeWeights.count >= pairCount)
     // Sound: everything has the room that the pass asks for, and stays in its place until the
@@ -193,8 +193,10 @@ func combine<Scalar: EngineScalar>(
                                 count: count, gradient: gradient, scale: scale, table: table,
                                 pairCount: pairCount, stepWeights: a, changeWeights: b,
                                 direction: direction, move: move, sums: sums, scratch: scratch)
-                            executor.forEachBlock(of: count, streams: 2 * pairCount + 4) {
-                                unsafe pass.run(worker: $0, block: $1)
+                            unsafe executor.forEachRange(
+                                of: count, streams: 2 * pairCount + 4, longest: Pass.blocksMax
+                            ) {
+                                unsafe pass.run(worker: $0, blocks: $1)
                             }
                         }
                     }
