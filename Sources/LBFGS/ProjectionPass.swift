@@ -10,9 +10,9 @@
 /// every 512 numbers cost a third of the time. Two pairs: one took half as long again, and four
 /// about twice as long.
 ///
-/// The inner loop takes one vector at a time and half of the lanes, eight numbers, as much as a line
-/// of memory, so that two turns and not four go over the lines. The sums with g and with v are eight
-/// of the machine's sixteen registers.
+/// The inner loop takes one vector at a time and half of the lanes, eight numbers, as much as a
+/// line of memory, so that two turns and not four go over the lines. The sums with g and with v are
+/// eight of the machine's sixteen registers.
 ///
 /// Bits: a dot product here has those of `EngineScalar.dot` with the stored numbers.
 @unsafe struct ProjectionPass<Scalar: EngineScalar> {

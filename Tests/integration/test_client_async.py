@@ -104,6 +104,7 @@ def test_parts_and_hooks(shared_daemon):
             assert await api.hooks(session) == [hook] and await api.get_hook(session, hook) == hook
             call = (await api.begin_step(session)).hook_call
             turn = await api.answer_hook(session, call.number, options={"max_iter": 1})
+            assert [d async for d in api.deliveries(session, hook)] == []
             await api.delete_hook(session, hook)
 
             async def work(name):
@@ -124,7 +125,9 @@ def test_parts_and_hooks(shared_daemon):
             await api.load_state_dict(session, state, format="safetensors")
             with pytest.raises(lbfgsd.NotFound):
                 await api.redeliver(session, "1", "msg_x")
-            assert [d async for d in api.deliveries(session, hook)] == []
+            with pytest.raises(lbfgsd.NotFound):
+                async for _ in api.deliveries(session, hook):
+                    pass
 
     asyncio.run(calls())
 
