@@ -31,6 +31,8 @@ test:
 	Tests/run.sh
 
 bench: build .venv/complete
+	deploy/setup.sh packages liblbfgs-dev
+	deploy/setup.sh torch
 	PATH="$(CURDIR)/.venv/bin:$$PATH" LBFGSD_BIN="$(CURDIR)/.build/release/lbfgsd" \
 		Benchmarks/run.sh
 

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Every benchmark, one after the other; Markdown on standard output. Arguments name some of them:
-# Benchmarks/run.sh service
+# Benchmarks, one after the other; Markdown on standard output. Arguments name them; without any,
+# those that need no more than `make bench` sets up. `robustness` needs packages of its own, which
+# its README names: Benchmarks/run.sh robustness
 set -eu
 cd "$(dirname "$0")/.."
 
-if [ $# -eq 0 ]; then set -- $(ls Benchmarks); fi
+if [ $# -eq 0 ]; then set -- service engine; fi
 for name in "$@"; do
     if [ -f "Benchmarks/$name/run.sh" ]; then
         sh "Benchmarks/$name/run.sh"
