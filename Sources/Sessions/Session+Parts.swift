@@ -132,17 +132,16 @@ extension Session {
     private func tellShardAgain(
         _ shard: Int, of number: EvaluationNumber, _ request: TellRequest
     ) async throws(SessionError) -> Outcome<Turn> {
-        let pending = state.pendingEvaluation
-        guard number >= 1, number <= state.scalars.evaluationsAsked else {
-            throw .evaluationNotReached(number, pending: pending)
-        }
+        try checkReached(number)
         let record: IdempotencyRecord?
         do {
             record = try await store.idempotencyRecord(scope: shardScope(number), key: "digests")
         } catch {
             throw SessionError(error, session: id)
         }
-        guard let record else { throw .evaluationClosed(number, pending: pending) }
+        guard let record else {
+            throw .evaluationClosed(number, pending: state.pendingEvaluation)
+        }
         let digests = record.outcome.split(separator: " ")
         guard digests.indices.contains(shard) else { throw .notFound(.shard, id: "\(shard)") }
         let results: [ShardResult]
@@ -185,11 +184,8 @@ extension Session {
         try await exclusively { () async throws(SessionError) in
             try Sessions.check(worker: worker, seconds: seconds, limits)
             guard number == state.pendingEvaluation else {
-                let pending = state.pendingEvaluation
-                guard number >= 1, number <= state.scalars.evaluationsAsked else {
-                    throw .evaluationNotReached(number, pending: pending)
-                }
-                throw .evaluationClosed(number, pending: pending)
+                try checkReached(number)
+                throw .evaluationClosed(number, pending: state.pendingEvaluation)
             }
             try check(precondition)
             let time = now()

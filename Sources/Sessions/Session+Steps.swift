@@ -46,21 +46,24 @@ extension Session {
         }
     }
 
+    func checkReached(_ number: EvaluationNumber) throws(SessionError) {
+        guard number >= 1, number <= state.scalars.evaluationsAsked else {
+            throw .evaluationNotReached(number, pending: state.pendingEvaluation)
+        }
+    }
+
     /// An evaluation that isn't pending: told before, closed, or not reached yet.
     private func tellAgain(
         _ number: EvaluationNumber, _ request: TellRequest
     ) async throws(SessionError) -> Outcome<Turn> {
-        let pending = state.pendingEvaluation
-        guard number >= 1, number <= state.scalars.evaluationsAsked else {
-            throw .evaluationNotReached(number, pending: pending)
-        }
+        try checkReached(number)
         let told: JournalEntry?
         do {
             told = try await store.toldEntry(id, evaluation: number)
         } catch {
             throw SessionError(error, session: id)
         }
-        guard let told else { throw .evaluationClosed(number, pending: pending) }
+        guard let told else { throw .evaluationClosed(number, pending: state.pendingEvaluation) }
         let results: [EvaluationResult]
         switch request {
         case .evaluated(let loss, let gradient):
