@@ -12,13 +12,17 @@ BINARY = .build-install/release/lbfgsd
 
 UNITDIR = $(PREFIX)/lib/systemd/system
 DOCDIR = $(PREFIX)/share/doc/lbfgsd
+# What the engine is compiled for: this machine, but for the binary that is installed, which runs on
+# any of its architecture unless INSTALL_CPU says otherwise (x86-64-v3: servers since 2013 or so).
+CPU = $(shell deploy/setup.sh cpu)
+INSTALL_CPU =
 # Warnings are errors by each target's settings; this adds imports of targets that are not declared.
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
 .PHONY: build demo run test bench format lint setup install uninstall clean
 
 build: setup
-	$(SWIFT_BUILD) -c release --product lbfgsd
+	LBFGSD_CPU=$(CPU) $(SWIFT_BUILD) -c release --product lbfgsd
 
 demo: build .venv/complete
 	PATH="$(CURDIR)/.venv/bin:$$PATH" LBFGSD_BIN="$(CURDIR)/.build/release/lbfgsd" demo/run.sh
@@ -33,7 +37,7 @@ test:
 bench: build .venv/complete
 	deploy/setup.sh packages liblbfgs-dev
 	deploy/setup.sh torch
-	PATH="$(CURDIR)/.venv/bin:$$PATH" LBFGSD_BIN="$(CURDIR)/.build/release/lbfgsd" \
+	LBFGSD_CPU=$(CPU) PATH="$(CURDIR)/.venv/bin:$$PATH" LBFGSD_BIN="$(CURDIR)/.build/release/lbfgsd" \
 		Benchmarks/run.sh
 
 format:
@@ -49,7 +53,7 @@ setup:
 	deploy/setup.sh python
 
 $(BINARY): | setup
-	$(SWIFT_BUILD) -c release --product lbfgsd --static-swift-stdlib --scratch-path .build-install
+	LBFGSD_CPU=$(INSTALL_CPU) $(SWIFT_BUILD) -c release --product lbfgsd --static-swift-stdlib --scratch-path .build-install
 
 # Keeps a configuration that is there. Starts nothing: see deploy/README.md.
 install: $(BINARY)

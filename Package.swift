@@ -13,12 +13,12 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InferIsolatedConformances"),
 ]
 
-// An engine for machines of a kind: with LBFGSD_CPU=x86-64-v3 (AVX2, any server of the last decade)
-// its registers hold four numbers. The bits stay the same: nothing is fused without being asked to.
+// With LBFGSD_CPU=x86-64-v3 (AVX2) the engine's registers hold four numbers. The bits stay the same:
+// nothing is fused without being asked to. Unsafe, so nothing for packages that depend on this one.
+let cpu = Context.environment["LBFGSD_CPU"] ?? ""
 let engineForCPU: [SwiftSetting] =
-    Context.environment["LBFGSD_CPU"].map { cpu in
-        [.unsafeFlags(["-Xcc", "-march=\(cpu)"]), .define("LBFGS_WIDE_REGISTERS")]
-    } ?? []
+    cpu.isEmpty
+    ? [] : [.unsafeFlags(["-Xcc", "-march=\(cpu)"]), .define("LBFGS_WIDE_REGISTERS")]
 
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")

@@ -21,6 +21,9 @@ part() {
     return "$status"
 }
 
+# As `make build` does.
+LBFGSD_CPU=$(deploy/setup.sh cpu)
+export LBFGSD_CPU
 swift_build=(swift build --explicit-target-dependency-import-check error)
 
 setup() {

@@ -4,6 +4,7 @@
 #   setup.sh packages [NAME ...]   Debian packages: what the build needs, and those named
 #   setup.sh python                .venv with what the clients, the demo and the tests import
 #   setup.sh torch                 torch into .venv, if it can be had: see make_torch
+#   setup.sh cpu                   prints what the engine may be compiled for to run here fastest
 #
 # Installs only what is missing, so a machine that has it all needs neither network nor root.
 set -euo pipefail
@@ -57,12 +58,21 @@ make_torch() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "$wheel" >&2
 }
 
+# AVX2 and what comes with it, by the dynamic loader's own judgement; nothing on other machines.
+print_cpu() {
+    local loader=/lib64/ld-linux-x86-64.so.2
+    if [[ -x $loader ]] && "$loader" --help | grep -q 'x86-64-v3 (supported'; then
+        echo x86-64-v3
+    fi
+}
+
 case "${1-}" in
     packages) install_packages "${build_packages[@]}" "${@:2}" ;;
     python) make_venv ;;
     torch) make_torch ;;
+    cpu) print_cpu ;;
     *)
-        sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
         exit 64
         ;;
 esac

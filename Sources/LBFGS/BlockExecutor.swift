@@ -36,26 +36,28 @@ public struct BlockExecutor: Sendable, Equatable {
     private static let piecesEach = 4
 
     /// Calls `body` for consecutive blocks, up to `longest` of them, until all blocks of vectors of
-    /// `count` numbers, of which `streams` are read, have had their turn.
+    /// `count` numbers, of which `streams` are read, have had their turn. `isBackwards` takes the
+    /// last ones first.
     @inline(__always)
     func forEachRange(
-        of count: Int, streams: Int, longest: Int = 64,
+        of count: Int, streams: Int, longest: Int = 64, isBackwards: Bool = false,
         _ body: (_ worker: Int, _ blocks: Range<Int>) -> Void
     ) {
         let blocks = blockCount(count)
         let isSerial =
             width == 1 || blocks == 1 || count < BlockExecutor.numbersMin / max(1, streams)
-        if isSerial {
-            var first = 0
-            while first < blocks {
-                body(0, first..<min(blocks, first + longest))
-                first += longest
-            }
-            return
+        let piece =
+            isSerial
+            ? longest : min(longest, max(1, blocks / (width * BlockExecutor.piecesEach)))
+        let pieces = (blocks + piece - 1) / piece
+        func range(_ index: Int) -> Range<Int> {
+            let first = (isBackwards ? pieces - 1 - index : index) * piece
+            return first..<min(blocks, first + piece)
         }
-        let piece = min(longest, max(1, blocks / (width * BlockExecutor.piecesEach)))
-        run((blocks + piece - 1) / piece) { worker, index in
-            body(worker, index * piece..<min(blocks, (index + 1) * piece))
+        if isSerial {
+            for index in 0..<pieces { body(0, range(index)) }
+        } else {
+            run(pieces) { worker, index in body(worker, range(index)) }
         }
     }
 

@@ -41,7 +41,9 @@
     /// `scratchLength` numbers for each worker.
     let scratch: UnsafeMutablePointer<Double>
 
-    static func scratchLength(count: Int) -> Int { unsafe min(count, blocksMax * blockLength) }
+    static func scratchLength(count: Int) -> Int {
+        unsafe lineAligned(min(count, blocksMax * blockLength))
+    }
 
     @inline(__always)
     func run(worker: Int, blocks: Range<Int>) {

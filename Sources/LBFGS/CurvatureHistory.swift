@@ -50,10 +50,12 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         _ step: Step<Scalar>, gradient: [Scalar], sizeMax: Int,
         curvatureMin: Double = torchCurvatureMin
     ) -> Bool {
-        var octets: [UInt8] = []
+        var octets = PairOctets([])
         swap(&octets, &workspace.spareOctets)
         let size = 2 * gradient.count * step.dtype.size
-        if octets.count != size { octets = [UInt8](repeating: 0, count: size) }
+        if octets.count != size || !octets.isPlaced {
+            octets = PairOctets(count: size, number: pairsMade)
+        }
         // If the new pair joins, these leave, and their dot products aren't needed.
         let leaving = max(0, pairs.count - sizeMax + 1)
         workspace.list(pairs[leaving...])
@@ -66,7 +68,7 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
 
     /// The dot products that `combine` needs, when there is no step to learn from. O(m n).
     mutating func project(_ gradient: [Scalar]) {
-        var none: [UInt8] = []
+        var none = PairOctets([])
         workspace.list(pairs[...])
         LBFGS.project(gradient, after: nil, writing: &none, &workspace, on: executor)
     }
@@ -78,7 +80,7 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         dtype: HistoryDType = Scalar.historyDType
     ) -> Bool {
         let leaving = max(0, pairs.count - sizeMax + 1)
-        var octets = packed(s, y, as: dtype)
+        var octets = PairOctets(packed(s, y, as: dtype))
         multiply(octets, dtype, with: pairs[leaving...])
         return join(&octets, dtype, replacing: leaving, curvatureMin)
     }
@@ -90,7 +92,7 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     ) {
         pairs.removeAll()
         for (s, y) in vectors {
-            let octets = packed(s, y, as: dtype)
+            let octets = PairOctets(packed(s, y, as: dtype))
             multiply(octets, dtype, with: pairs[...])
             append(octets, dtype)
         }
@@ -100,7 +102,7 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     /// A pair joins if y.s > `curvatureMin`; one whose dot products overflow never does. Takes
     /// `octets` if it does.
     private mutating func join(
-        _ octets: inout [UInt8], _ dtype: HistoryDType, replacing leaving: Int,
+        _ octets: inout PairOctets, _ dtype: HistoryDType, replacing leaving: Int,
         _ curvatureMin: Double
     ) -> Bool {
         let kept = workspace.pairCount
@@ -115,13 +117,13 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
             pairs.removeFirst(leaving)
         }
         append(octets, dtype)
-        octets = []
+        octets = PairOctets([])
         initialScale = curvature / length
         return true
     }
 
     /// Appends a pair whose dot products are in the workspace.
-    private mutating func append(_ octets: [UInt8], _ dtype: HistoryDType) {
+    private mutating func append(_ octets: PairOctets, _ dtype: HistoryDType) {
         pairsMade += 1
         var (sy, yy): ([Double], [Double]) = ([], [])
         swap(&sy, &workspace.spareSY)
@@ -138,13 +140,13 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
 
     /// Leaves the dot products of a stored pair with others, and with itself, in the workspace.
     private mutating func multiply(
-        _ octets: [UInt8], _ dtype: HistoryDType, with others: ArraySlice<CurvaturePair<Scalar>>
+        _ octets: PairOctets, _ dtype: HistoryDType, with others: ArraySlice<CurvaturePair<Scalar>>
     ) {
         let column = [Double](repeating: 0, count: others.count + 1)
         let pair = CurvaturePair<Scalar>(
             number: 0, dtype: dtype, octets: octets, sy: column, yy: column)
         let all = Array(others) + [pair]
-        var none: [UInt8] = []
+        var none = PairOctets([])
         workspace.list(all[...])
         LBFGS.project(
             pair.vector(1, as: Double.self), after: nil, writing: &none, &workspace, on: executor)

@@ -6,8 +6,7 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
     public internal(set) var number: Int
     /// What the numbers of `octets` are.
     public internal(set) var dtype: HistoryDType
-    /// s, then y, in the machine's byte order.
-    var octets: [UInt8]
+    var octets: PairOctets
     /// s_i.y of the pairs that were kept when this one was made, oldest first, and its own last.
     public internal(set) var sy: [Double]
     /// y_i.y of the same pairs.
@@ -15,7 +14,7 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
 
     /// - Precondition: `octets` holds two vectors of equal counts, and `sy` and `yy` have equal
     ///   counts of at least 1.
-    init(number: Int, dtype: HistoryDType, octets: [UInt8], sy: [Double], yy: [Double]) {
+    init(number: Int, dtype: HistoryDType, octets: PairOctets, sy: [Double], yy: [Double]) {
         precondition(octets.count.isMultiple(of: 2 * dtype.size))
         precondition(sy.count == yy.count && !sy.isEmpty)
         self.number = number
@@ -32,7 +31,9 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
         sy: [Double], yy: [Double]
     ) {
         precondition(s.count == y.count)
-        self.init(number: number, dtype: dtype, octets: packed(s, y, as: dtype), sy: sy, yy: yy)
+        self.init(
+            number: number, dtype: dtype, octets: PairOctets(packed(s, y, as: dtype)), sy: sy,
+            yy: yy)
     }
 
     /// From numbers in little-endian order.
@@ -41,12 +42,14 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
     ) {
         self.init(
             number: number, dtype: dtype,
-            octets: swappedUnlessLittleEndian(littleEndianOctets, size: dtype.size), sy: sy, yy: yy)
+            octets: PairOctets(
+                Array(swappedUnlessLittleEndian(littleEndianOctets[...], size: dtype.size))),
+            sy: sy, yy: yy)
     }
 
-    /// s, then y, in little-endian order.
-    public var littleEndianOctets: [UInt8] {
-        swappedUnlessLittleEndian(octets, size: dtype.size)
+    /// s, then y, in little-endian order; O(1) where that is the machine's.
+    public var littleEndianOctets: ArraySlice<UInt8> {
+        swappedUnlessLittleEndian(octets.octets, size: dtype.size)
     }
 
     /// Numbers that s has, and y.
@@ -75,10 +78,12 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
     }
 }
 
-private func swappedUnlessLittleEndian(_ octets: [UInt8], size: Int) -> [UInt8] {
+private func swappedUnlessLittleEndian(
+    _ octets: ArraySlice<UInt8>, size: Int
+) -> ArraySlice<UInt8> {
     if UInt16(1).littleEndian == 1 { return octets }
     var swapped = octets
-    for start in stride(from: 0, to: octets.count, by: size) {
+    for start in stride(from: octets.startIndex, to: octets.endIndex, by: size) {
         swapped[start..<start + size].reverse()
     }
     return swapped

@@ -67,12 +67,13 @@ extension CurvatureHistory {
     /// Lengthens every s and y by zeros; the small matrices stay.
     mutating func pad(with padding: [Scalar]) {
         pairs = pairs.map { pair in
-            let half = pair.octets.count / 2
+            let octets = pair.octets.octets
+            let middle = octets.startIndex + octets.count / 2
             let zeros = [UInt8](repeating: 0, count: padding.count * pair.dtype.size)
             return CurvaturePair(
                 number: pair.number, dtype: pair.dtype,
-                octets: pair.octets[..<half] + zeros + pair.octets[half...] + zeros, sy: pair.sy,
-                yy: pair.yy)
+                octets: PairOctets(octets[..<middle] + zeros + octets[middle...] + zeros),
+                sy: pair.sy, yy: pair.yy)
         }
     }
 }

@@ -64,7 +64,7 @@ struct Workspace: Equatable, Sendable {
     var stepWeights = [0.0]
     var changeWeights = [0.0]
     /// Memory of the pair that left last, for the next one.
-    var spareOctets: [UInt8] = []
+    var spareOctets = PairOctets([])
     var spareSY: [Double] = []
     var spareYY: [Double] = []
 

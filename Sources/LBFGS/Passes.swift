@@ -99,7 +99,7 @@ struct Step<Scalar: EngineScalar> {
 @specialized(where Scalar == Double)
 @specialized(where Scalar == Float)
 func project<Scalar: EngineScalar>(
-    _ gradient: [Scalar], after step: Step<Scalar>?, writing octets: inout [UInt8],
+    _ gradient: [Scalar], after step: Step<Scalar>?, writing octets: inout PairOctets,
     _ workspace: inout Workspace, on executor: BlockExecutor
 ) {
     typealias Pass = ProjectionPass<Scalar>
@@ -108,7 +108,8 @@ func project<Scalar: EngineScalar>(
     let dotCount = unsafe (pairCount + 1) * Pass.dotsEach
     let blocks = blockCount(count)
     workspace.sums.grow(to: dotCount * blocks)
-    unsafe workspace.scratch.grow(to: executor.width * Pass.scratchLength(count: count))
+    unsafe workspace.scratch.grow(
+        to: executor.width * Pass.scratchLength(count: count) + numbersPerLine)
     workspace.dots.grow(to: dotCount)
     if let step {
         precondition(step.direction.count == count && step.previousGradient.count == count)
@@ -121,7 +122,8 @@ func project<Scalar: EngineScalar>(
             unsafe withPointer(toOptional: step?.direction) { direction in
                 unsafe octets.withUnsafeMutableBytes { octets in
                     unsafe withPointer(to: workspace.table) { table in
-                        unsafe withRoom(&workspace.sums, &workspace.scratch) { sums, scratch in
+                        unsafe withRoom(&workspace.sums, &workspace.scratch) { sums, room in
+                            let scratch = unsafe lineAligned(room)
                             var newPair: Pass.NewPair?
                             if let step, let previousGradient = unsafe previousGradient,
                                 let direction = unsafe direction,
@@ -173,7 +175,8 @@ func combine<Scalar: EngineScalar>(
         makeRoom(for: count, in: &target)
     }
     unsafe workspace.sums.grow(to: Pass.sumsEach * blocks)
-    unsafe workspace.scratch.grow(to: executor.width * Pass.scratchLength(count: count))
+    unsafe workspace.scratch.grow(
+        to: executor.width * Pass.scratchLength(count: count) + numbersPerLine)
     precondition(workspace.stepWeights.count >= pairCount)
     precondition(workspace.changeWeights.count >= pairCount)
     // Sound: everything has the room that the pass asks for, and stays in its place until the
@@ -183,7 +186,8 @@ func combine<Scalar: EngineScalar>(
             unsafe withRoom(&direction, &target) { direction, target in
                 unsafe withPointer(to: workspace.table) { table in
                     unsafe withPointers(workspace.stepWeights, workspace.changeWeights) { a, b in
-                        unsafe withRoom(&workspace.sums, &workspace.scratch) { sums, scratch in
+                        unsafe withRoom(&workspace.sums, &workspace.scratch) { sums, room in
+                            let scratch = unsafe lineAligned(room)
                             var move: Pass.Move?
                             if let stepLength {
                                 unsafe move = Pass.Move(
@@ -194,7 +198,8 @@ func combine<Scalar: EngineScalar>(
                                 pairCount: pairCount, stepWeights: a, changeWeights: b,
                                 direction: direction, move: move, sums: sums, scratch: scratch)
                             unsafe executor.forEachRange(
-                                of: count, streams: 2 * pairCount + 4, longest: Pass.blocksMax
+                                of: count, streams: 2 * pairCount + 4, longest: Pass.blocksMax,
+                                isBackwards: true
                             ) {
                                 unsafe pass.run(worker: $0, blocks: $1)
                             }
@@ -218,6 +223,21 @@ func combine<Scalar: EngineScalar>(
 }
 
 // MARK: - Room and addresses
+
+/// Float64 numbers in a line of memory.
+private let numbersPerLine = 8
+
+/// `count` numbers and what is missing to whole lines.
+@inline(__always)
+func lineAligned(_ count: Int) -> Int { (count + numbersPerLine - 1) & ~(numbersPerLine - 1) }
+
+/// The first line that begins in `room`, which has a line more than is needed.
+@inline(__always)
+private func lineAligned(_ room: UnsafeMutablePointer<Double>) -> UnsafeMutablePointer<Double> {
+    // Sound: stays within the room, as said.
+    unsafe UnsafeMutableRawPointer(room).alignedUp(toMultipleOf: 8 * numbersPerLine)
+        .assumingMemoryBound(to: Double.self)
+}
 
 /// Makes `target` a vector of `count` numbers, whatever they are. One that is shared with another
 /// array is copied when it is written to, as arrays are.

@@ -10,9 +10,13 @@
 /// every 512 numbers cost a third of the time. Two pairs: one took half as long again, and four
 /// about twice as long.
 ///
-/// The inner loop takes one vector at a time and half of the lanes, eight numbers, as much as a
-/// line of memory, so that two turns and not four go over the lines. The sums with g and with v are
-/// eight of the machine's sixteen registers.
+/// The inner loop takes s and y together, so that g and v are loaded once for both, two registers of
+/// each at a time: the four sums are eight of the machine's sixteen registers. Everything is moved
+/// from memory by loads alone, and a load that takes two lines costs two: so the strips of g and v
+/// begin at a line, as pairs do (`PairOctets`).
+///
+/// Pairs are taken from the newest to the oldest, and `CombinationPass` begins with the last strip
+/// and the oldest pair, so that each pass begins with what the one before has left in the caches.
 ///
 /// Bits: a dot product here has those of `EngineScalar.dot` with the stored numbers.
 @unsafe struct ProjectionPass<Scalar: EngineScalar> {
@@ -49,7 +53,7 @@
     let scratch: UnsafeMutablePointer<Double>
 
     static func scratchLength(count: Int) -> Int {
-        unsafe 3 * min(count, blocksMax * blockLength) + group * lanesEach
+        unsafe 3 * lineAligned(min(count, blocksMax * blockLength)) + group * lanesEach
     }
 
     @inline(__always)
@@ -58,7 +62,7 @@
         // `count`.
         let start = blocks.lowerBound * blockLength
         let length = unsafe min(blocks.upperBound * blockLength, count) - start
-        let room = unsafe min(count, Self.blocksMax * blockLength)
+        let room = unsafe lineAligned(min(count, Self.blocksMax * blockLength))
         let gradientStrip = unsafe scratch + worker * Self.scratchLength(count: count)
         let changeStrip = unsafe gradientStrip + room
         let stepStrip = unsafe changeStrip + room
@@ -77,9 +81,9 @@
                 unsafe fold(lanes, block, pairCount)
             }
         }
-        var first = 0
-        while unsafe first < pairCount {
-            let last = unsafe min(first + Self.group, pairCount)
+        var last = unsafe pairCount
+        while last > 0 {
+            let first = unsafe max(0, last - Self.group)
             for block in blocks {
                 var at = block * blockLength - start
                 let end = min(at + blockLength, length)
@@ -97,7 +101,7 @@
                     unsafe fold(lanes + (index - first) * Self.lanesEach, block, index)
                 }
             }
-            first = last
+            last = first
         }
     }
 
@@ -113,15 +117,12 @@
         }
     }
 
-    /// g as Float64: where it lies if that is what it is.
+    /// g as Float64, at the beginning of a line of memory.
     @inline(__always)
     private func widened(
         _ values: UnsafePointer<Scalar>, _ length: Int, scratch: UnsafeMutablePointer<Double>
     ) -> UnsafePointer<Double> {
         // Sound: `length` numbers are there to read and have room in the strip.
-        if Scalar.self == Double.self {
-            return unsafe UnsafeRawPointer(values).assumingMemoryBound(to: Double.self)
-        }
         var offset = 0
         while offset &+ 8 <= length {
             unsafe UnsafeMutableRawPointer(scratch + offset).storeBytes(
@@ -223,8 +224,7 @@
     ) {
         let whole = length & ~15
         // Sound: `length` numbers are there to read, and 64 lanes to change.
-        unsafe meet(Stored.self, s, g, v, whole, lanes, lanes + 32)
-        unsafe meet(Stored.self, y, g, v, whole, lanes + 16, lanes + 48)
+        unsafe meet(Stored.self, s, y, g, v, whole, lanes)
         if whole < length {
             let target = unsafe length - whole >= 8 ? lanes : lanes + 8
             for offset in whole..<length {
@@ -239,55 +239,55 @@
         }
     }
 
-    /// Adds to the sixteen lanes of the dot products of one vector with g and with v. `length` is a
-    /// multiple of sixteen.
+    /// Adds to the sixteen lanes of the four dot products; `length` is a multiple of sixteen.
     @inline(__always)
     private func meet<Stored: StoredNumber>(
-        _: Stored.Type, _ values: UnsafeRawPointer, _ g: UnsafePointer<Double>,
-        _ v: UnsafePointer<Double>, _ length: Int, _ gLanes: UnsafeMutablePointer<Double>,
-        _ vLanes: UnsafeMutablePointer<Double>
+        _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _ g: UnsafePointer<Double>,
+        _ v: UnsafePointer<Double>, _ length: Int, _ lanes: UnsafeMutablePointer<Double>
     ) {
         // Sound: as above.
         let (g, v) = unsafe (UnsafeRawPointer(g), UnsafeRawPointer(v))
-        let (gSums, vSums) = (UnsafeMutableRawPointer(gLanes), UnsafeMutableRawPointer(vLanes))
-        func load(_ sums: UnsafeMutableRawPointer, _ lane: Int) -> Tile {
-            unsafe Double.tile(UnsafeRawPointer(sums), lane)
-        }
-        func store(_ value: Tile, _ sums: UnsafeMutableRawPointer, _ lane: Int) {
+        let sums = UnsafeMutableRawPointer(lanes)
+        func load(_ lane: Int) -> Tile { unsafe Double.tile(UnsafeRawPointer(sums), lane) }
+        func store(_ value: Tile, _ lane: Int) {
             unsafe sums.storeBytes(of: value, toByteOffset: 8 &* lane, as: Tile.self)
         }
-        let (one, two, three) = (tileWidth, 2 * tileWidth, 3 * tileWidth)
+        let next = tileWidth
         var lane = 0
         while lane < 16 {
-            var (g0, g1) = unsafe (load(gSums, lane), load(gSums, lane &+ one))
-            var (g2, g3) = unsafe (load(gSums, lane &+ two), load(gSums, lane &+ three))
-            var (v0, v1) = unsafe (load(vSums, lane), load(vSums, lane &+ one))
-            var (v2, v3) = unsafe (load(vSums, lane &+ two), load(vSums, lane &+ three))
+            var (sg0, sg1) = (load(lane), load(lane &+ next))
+            var (yg0, yg1) = (load(lane &+ 16), load(lane &+ 16 &+ next))
+            var (sv0, sv1) = (load(lane &+ 32), load(lane &+ 32 &+ next))
+            var (yv0, yv1) = (load(lane &+ 48), load(lane &+ 48 &+ next))
             var offset = lane
             while offset < length {
-                let value0 = unsafe Stored.tile(values, offset)
-                unsafe g0 += value0 * Double.tile(g, offset)
-                unsafe v0 += value0 * Double.tile(v, offset)
-                let value1 = unsafe Stored.tile(values, offset &+ one)
-                unsafe g1 += value1 * Double.tile(g, offset &+ one)
-                unsafe v1 += value1 * Double.tile(v, offset &+ one)
-                let value2 = unsafe Stored.tile(values, offset &+ two)
-                unsafe g2 += value2 * Double.tile(g, offset &+ two)
-                unsafe v2 += value2 * Double.tile(v, offset &+ two)
-                let value3 = unsafe Stored.tile(values, offset &+ three)
-                unsafe g3 += value3 * Double.tile(g, offset &+ three)
-                unsafe v3 += value3 * Double.tile(v, offset &+ three)
+                let (s0, y0) = unsafe (Stored.tile(s, offset), Stored.tile(y, offset))
+                let (g0, v0) = unsafe (Double.tile(g, offset), Double.tile(v, offset))
+                sg0 += s0 * g0
+                yg0 += y0 * g0
+                sv0 += s0 * v0
+                yv0 += y0 * v0
+                let (s1, y1) = unsafe (
+                    Stored.tile(s, offset &+ next), Stored.tile(y, offset &+ next)
+                )
+                let (g1, v1) = unsafe (
+                    Double.tile(g, offset &+ next), Double.tile(v, offset &+ next)
+                )
+                sg1 += s1 * g1
+                yg1 += y1 * g1
+                sv1 += s1 * v1
+                yv1 += y1 * v1
                 offset &+= 16
             }
-            unsafe store(g0, gSums, lane)
-            unsafe store(g1, gSums, lane &+ one)
-            unsafe store(g2, gSums, lane &+ two)
-            unsafe store(g3, gSums, lane &+ three)
-            unsafe store(v0, vSums, lane)
-            unsafe store(v1, vSums, lane &+ one)
-            unsafe store(v2, vSums, lane &+ two)
-            unsafe store(v3, vSums, lane &+ three)
-            lane &+= 4 &* tileWidth
+            store(sg0, lane)
+            store(sg1, lane &+ next)
+            store(yg0, lane &+ 16)
+            store(yg1, lane &+ 16 &+ next)
+            store(sv0, lane &+ 32)
+            store(sv1, lane &+ 32 &+ next)
+            store(yv0, lane &+ 48)
+            store(yv1, lane &+ 48 &+ next)
+            lane &+= 2 &* tileWidth
         }
     }
 }

@@ -115,8 +115,14 @@ extension TorchState {
 // a multiple of four.
 extension CurvaturePair where Scalar: VectorScalar {
     var bytes: [UInt8] {
-        let columns = littleEndianBytes(sy) + littleEndianBytes(yy)
-        return littleEndianOctets + columns + (dtype == Scalar.historyDType ? [] : [dtype.tag])
+        let octets = littleEndianOctets
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(octets.count + 16 * sy.count + 1)
+        bytes += octets
+        bytes += littleEndianBytes(sy)
+        bytes += littleEndianBytes(yy)
+        if dtype != Scalar.historyDType { bytes.append(dtype.tag) }
+        return bytes
     }
 
     init?(number: Int, bytes: [UInt8], count: Int) {
