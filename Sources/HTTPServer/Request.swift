@@ -49,14 +49,17 @@ public struct Request: Sendable {
     /// The pattern that matched, for metrics and logs: its values are few, a path's are not.
     public var route: String
     public var body: [UInt8]
+    /// What took the body, where the route wanted that; `body` is then empty.
+    public var sink: (any BodySink)?
 
     public init(
         head: RequestHead, pathParameters: [String: String] = [:], route: String = "",
-        body: [UInt8] = []
+        body: [UInt8] = [], sink: (any BodySink)? = nil
     ) {
         self.head = head
         self.pathParameters = pathParameters
         self.route = route
         self.body = body
+        self.sink = sink
     }
 }

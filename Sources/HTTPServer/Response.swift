@@ -13,6 +13,8 @@ public struct Response: Sendable {
         case none
         /// A body of known length.
         case bytes([UInt8])
+        /// A body of known length that is read while it is sent.
+        case source(any BodySource)
         /// Pieces sent as they come, chunked (until the connection closes, for an HTTP/1.0 client).
         ///
         /// The server takes pieces only while less than `streamBufferBytesMax` wait for the client,
@@ -21,6 +23,16 @@ public struct Response: Sendable {
         /// `yield` reports `.dropped`. A client that takes nothing for `streamStallSeconds` is cut;
         /// when it vanishes the stream's `onTermination` is called.
         case stream(AsyncStream<[UInt8]>)
+    }
+
+    /// Bytes of the body; nil when that isn't known before it ends.
+    public var bodyByteCount: Int? {
+        switch body {
+        case .none: 0
+        case .bytes(let bytes): bytes.count
+        case .source(let source): source.count
+        case .stream: nil
+        }
     }
 
     public init(

@@ -3,6 +3,10 @@ public import HTTPTypes
 /// One operation: a method on a path, what it accepts, and the function that answers it.
 public struct Route: Sendable {
     public typealias Handler = @Sendable (Request) async -> Response
+    /// Looks at a header whose body, of `length` bytes, hasn't been read.
+    public typealias Preview =
+        @Sendable (_ head: RequestHead, _ pathParameters: [String: String], _ length: Int)
+        async -> BodyPlan
 
     public var method: HTTPRequest.Method
     /// `"/v1/sessions/{s}/steps/{n}"`: literal segments, and parameters that take a whole segment.
@@ -13,17 +17,22 @@ public struct Route: Sendable {
     public var mediaTypes: [String]
     /// The largest `Content-Length` it reads. Ignored by a route that takes no body.
     public var bodyBytesMax: Int
+    /// Asked about bodies that are large, or that the client waits for leave to send. nil: they
+    /// are collected.
+    public var preview: Preview?
     public var handler: Handler
 
     public init(
         method: HTTPRequest.Method, pattern: String, operationID: String,
-        mediaTypes: [String] = [], bodyBytesMax: Int = 0, handler: @escaping Handler
+        mediaTypes: [String] = [], bodyBytesMax: Int = 0, preview: Preview? = nil,
+        handler: @escaping Handler
     ) {
         self.method = method
         self.pattern = pattern
         self.operationID = operationID
         self.mediaTypes = mediaTypes
         self.bodyBytesMax = bodyBytesMax
+        self.preview = preview
         self.handler = handler
     }
 }

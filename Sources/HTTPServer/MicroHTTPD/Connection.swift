@@ -90,22 +90,59 @@ final class Connection: Sendable {
         }
         switch decide(reading.head, framing) {
         case .serve(let route, let parameters):
-            guard case .sized(let length) = framing, exchange.expect(route, parameters, length)
-            else {
-                return answerEarly(
-                    exchange,
-                    core.gate.response(to: .overloaded(retryAfterSeconds: 1), reading.head),
-                    handle, framing, reading)
+            // What is chunked was refused by the gate.
+            let length = if case .sized(let length) = framing { length } else { 0 }
+            let announced = Exchange.Announced(
+                route: route, parameters: parameters, length: length,
+                expectsContinue: reading.expectsContinue)
+            let isWaitedWith = length > 0 && reading.expectsContinue
+            if let preview = route.preview, isWaitedWith || length > Self.plainBodyBytesMax {
+                guard exchange.preview(announced, preview, handle) else {
+                    return takeBody(
+                        announced,
+                        .refuse(core.gate.response(to: .shuttingDown, reading.head)), exchange,
+                        handle)
+                }
+                enter(.waiting, forSeconds: core.configuration.responseDeadlineSeconds)
+                return .YES
             }
-            enterBody(framing)
-            return .YES
+            return takeBody(announced, .collect, exchange, handle)
         case .answer(let response, let route):
             exchange.matched(route)
-            return answerEarly(exchange, response, handle, framing, reading)
+            return answerEarly(
+                exchange, response, handle, framing, expectsContinue: reading.expectsContinue)
         }
     }
 
-    /// The whole request is here, or the handler has answered.
+    /// Up to here a body is read before anybody looks at its header but the gate.
+    private static let plainBodyBytesMax = 64 * 1024
+
+    private func takeBody(
+        _ announced: Exchange.Announced, _ plan: BodyPlan, _ exchange: Exchange,
+        _ handle: ConnectionHandle
+    ) -> MHD_Result {
+        let framing = Framing.sized(announced.length)
+        var sink: (any BodySink)?
+        switch plan {
+        case .collect: break
+        case .stream(let taken): sink = taken
+        case .refuse(let response):
+            return answerEarly(
+                exchange, response, handle, framing, expectsContinue: announced.expectsContinue)
+        }
+        let isTaken = exchange.expect(
+            announced.route, announced.parameters, announced.length, sink: sink)
+        guard isTaken else {
+            return answerEarly(
+                exchange,
+                core.gate.response(to: .overloaded(retryAfterSeconds: 1), exchange.head), handle,
+                framing, expectsContinue: announced.expectsContinue)
+        }
+        enterBody(framing)
+        return .YES
+    }
+
+    /// The whole request is here, or its route has seen the header, or the handler has answered.
     func requestIsReady(_ exchange: Exchange, _ handle: ConnectionHandle) -> MHD_Result {
         switch exchange.proceed(handle) {
         case .wait:
@@ -114,6 +151,8 @@ final class Connection: Sendable {
             return .YES
         case .send(let response):
             return send(response, exchange, handle)
+        case .proceedToBody(let announced, let plan):
+            return takeBody(announced, plan, exchange, handle)
         case .refuse(let refusal):
             return send(core.gate.response(to: refusal, exchange.head), exchange, handle)
         }
@@ -149,16 +188,16 @@ final class Connection: Sendable {
     /// client waits for leave to send it; else in its turn, so that the connection can go on.
     private func answerEarly(
         _ exchange: Exchange, _ response: Response, _ handle: ConnectionHandle, _ framing: Framing,
-        _ reading: RequestReader.Reading
+        expectsContinue: Bool
     ) -> MHD_Result {
-        if case .sized(let length) = framing, length == 0 || !reading.expectsContinue,
+        if case .sized(let length) = framing, length == 0 || !expectsContinue,
             length <= core.configuration.refusedBodyBytesMax
         {
             exchange.dropBody(andAnswer: response)
             enterBody(framing)
             return .YES
         }
-        return answerAtOnce(exchange, response, handle, mayFollow: !reading.expectsContinue)
+        return answerAtOnce(exchange, response, handle, mayFollow: !expectsContinue)
     }
 
     /// The library closes a connection after a response that did not wait for the body.
@@ -184,7 +223,7 @@ final class Connection: Sendable {
         var writer = ResponseWriter(core: core, handle: handle, head: exchange.head)
         let stream = writer.write(response)
         exchange.sends(response.status.code, stream)
-        let length = if case .bytes(let bytes) = response.body { bytes.count } else { 0 }
+        let length = response.bodyByteCount ?? 0
         // A stream may take as long as it likes, while its client takes what there is.
         enter(
             .takingResponse,

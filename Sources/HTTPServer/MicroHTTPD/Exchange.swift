@@ -3,14 +3,17 @@ import Synchronization
 
 /// One request and its response.
 ///
-///     expecting --body--> running --answer--> answered --> sending --> over
-///     dropping ---------------------body----> answered
+///     previewing --> expecting --body--> running --answer--> answered --> sending --> over
+///               \--> dropping ------------------body-------> answered
 ///
 /// The library's thread moves it along; the handler's task, the keeper at a deadline, or a stopping
 /// server may answer it while it runs, and the first answer wins.
 final class Exchange: Sendable {
     private enum Phase {
         case begun
+        /// The connection is suspended, with the body unread; its route looks at the header.
+        case previewing(ConnectionHandle, Announced)
+        case previewed(Announced, BodyPlan)
         /// The body is arriving for a route.
         case expecting(Route, parameters: [String: String])
         /// The body is arriving for nobody; the response is known.
@@ -22,8 +25,18 @@ final class Exchange: Sendable {
         case over
     }
 
+    /// A body that is to come.
+    struct Announced: Sendable {
+        var route: Route
+        var parameters: [String: String]
+        var length: Int
+        /// Whether the client waits for leave to send it.
+        var expectsContinue: Bool
+    }
+
     private struct State {
         var phase = Phase.begun
+        var sink: (any BodySink)?
         /// Beside the phase, not in it, so that appending to it never copies it.
         var body: [UInt8] = []
         var bodyBytesReserved = 0
@@ -38,6 +51,8 @@ final class Exchange: Sendable {
         /// Nothing: the connection is suspended.
         case wait
         case send(Response)
+        /// The route has seen the header.
+        case proceedToBody(Announced, BodyPlan)
         case refuse(Refusal)
     }
 
@@ -57,8 +72,40 @@ final class Exchange: Sendable {
         state.withLock { $0.route = route?.pattern }
     }
 
+    /// Suspends the connection until the route has looked at the header. Returns false when the
+    /// server is closing.
+    func preview(
+        _ announced: Announced, _ preview: @escaping Route.Preview, _ handle: ConnectionHandle
+    )
+        -> Bool
+    {
+        let isSuspended = state.withLock { state in
+            state.route = announced.route.pattern
+            guard handle.suspend(core) else { return false }
+            state.phase = .previewing(handle, announced)
+            return true
+        }
+        guard isSuspended else { return false }
+        let task = Task {
+            self.planned(await preview(self.head, announced.parameters, announced.length))
+        }
+        state.withLock { if case .previewing = $0.phase { $0.task = task } }
+        return true
+    }
+
+    private func planned(_ plan: BodyPlan) {
+        state.withLock { state in
+            guard case .previewing(let handle, let announced) = state.phase else { return }
+            state.phase = .previewed(announced, plan)
+            handle.resume(core)
+        }
+    }
+
     /// Makes room for a body. Returns false when all bodies together take too much.
-    func expect(_ route: Route, _ parameters: [String: String], _ length: Int) -> Bool {
+    func expect(
+        _ route: Route, _ parameters: [String: String], _ length: Int,
+        sink: (any BodySink)? = nil
+    ) -> Bool {
         guard length == 0 || core.reserveBody(bytes: length) else {
             matched(route)
             return false
@@ -67,7 +114,8 @@ final class Exchange: Sendable {
             state.route = route.pattern
             state.phase = .expecting(route, parameters: parameters)
             state.bodyBytesReserved = length
-            state.body.reserveCapacity(length)
+            state.sink = sink
+            if sink == nil { state.body.reserveCapacity(length) }
         }
         return true
     }
@@ -79,7 +127,11 @@ final class Exchange: Sendable {
     func bodyContinues(_ piece: UnsafeRawBufferPointer) {
         state.withLock { state in
             guard case .expecting = state.phase else { return }
-            unsafe state.body.append(contentsOf: piece)
+            if let sink = state.sink {
+                unsafe sink.append(piece)
+            } else {
+                unsafe state.body.append(contentsOf: piece)
+            }
         }
     }
 
@@ -90,7 +142,8 @@ final class Exchange: Sendable {
                 var body: [UInt8] = []
                 swap(&body, &state.body)
                 let request = Request(
-                    head: head, pathParameters: parameters, route: route.pattern, body: body)
+                    head: head, pathParameters: parameters, route: route.pattern, body: body,
+                    sink: state.sink.take())
                 let handler = route.handler
                 state.work = { await handler(request) }
                 // Under the lock: an answer that comes before the suspension would be lost.
@@ -100,7 +153,9 @@ final class Exchange: Sendable {
             case .dropping(let response), .answered(let response):
                 state.phase = .answered(response)
                 return .send(response)
-            case .begun, .running, .sending, .over:
+            case .previewed(let announced, let plan):
+                return .proceedToBody(announced, plan)
+            case .begun, .previewing, .running, .sending, .over:
                 preconditionFailure("the library asked for an answer in \(state.phase)")
             }
         }
@@ -134,6 +189,7 @@ final class Exchange: Sendable {
             if case .sending(let sent) = state.phase { stream = sent }
             state.phase = .over
             state.body = []
+            state.sink = nil
             return (stream, state.task.take(), state.bodyBytesReserved, state.status, state.route)
         }
         stream?.close()
@@ -149,9 +205,15 @@ final class Exchange: Sendable {
     /// The first answer counts. A later one is let go of, and a stream in it with it.
     func answer(_ response: Response) {
         state.withLock { state in
-            guard case .running(let handle) = state.phase else { return }
-            state.phase = .answered(response)
-            handle.resume(core)
+            switch state.phase {
+            case .running(let handle):
+                state.phase = .answered(response)
+                handle.resume(core)
+            case .previewing(let handle, let announced):
+                state.phase = .previewed(announced, .refuse(response))
+                handle.resume(core)
+            case .begun, .previewed, .expecting, .dropping, .answered, .sending, .over: break
+            }
         }
     }
 
@@ -161,7 +223,7 @@ final class Exchange: Sendable {
             switch state.phase {
             case .running: head.method.isSafe
             case .sending(let stream): stream != nil
-            case .begun, .expecting, .dropping, .answered, .over: false
+            case .begun, .previewing, .previewed, .expecting, .dropping, .answered, .over: false
             }
         }
     }

@@ -33,10 +33,9 @@ struct ResponseWriter {
                     .RESPMEM_MUST_COPY)
             }
         case .bytes(let bytes):
-            // The library keeps the reference until it calls releaseBody.
-            unsafe made = MHD_create_response_from_callback(
-                UInt64(bytes.count), Self.copiedBytesMax, readBytes,
-                Unmanaged.passRetained(BytesBody(bytes)).toOpaque(), releaseBytes)
+            unsafe made = Self.response(reading: ByteArray(bytes: bytes))
+        case .source(let source):
+            unsafe made = Self.response(reading: source)
         case .stream(let stream):
             let body = StreamBody(core: core, handle: handle)
             unsafe made = MHD_create_response_from_callback(
@@ -60,6 +59,13 @@ struct ResponseWriter {
         return streamed
     }
 
+    private static func response(reading source: any BodySource) -> OpaquePointer? {
+        // The library keeps the reference until it calls releaseSource.
+        unsafe MHD_create_response_from_callback(
+            UInt64(source.count), copiedBytesMax, readSource,
+            Unmanaged.passRetained(SourceBody(source)).toOpaque(), releaseSource)
+    }
+
     private var status: UInt32 = 500
 
     /// `MHD_queue_response`. Returns false when the library has no memory; the connection is then
@@ -78,36 +84,46 @@ struct ResponseWriter {
     }
 }
 
-/// A body of known length that is read in pieces.
-private final class BytesBody: Sendable {
+private struct ByteArray: BodySource {
     let bytes: [UInt8]
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    var count: Int { bytes.count }
+
+    func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int {
+        let count = min(room.count, bytes.count - offset)
+        // Sound: no more than there is room for, nor than what is left.
+        unsafe bytes.withUnsafeBytes {
+            unsafe room.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count]))
+        }
+        return count
+    }
+}
+
+/// A body of known length that is read in pieces.
+private final class SourceBody: Sendable {
+    let source: any BodySource
+    init(_ source: any BodySource) { self.source = source }
 }
 
 /// `MHD_ContentReaderCallback` for a body of known length.
-private func readBytes(
+private func readSource(
     context: UnsafeMutableRawPointer?, position: UInt64, buffer: UnsafeMutablePointer<CChar>?,
     capacity: Int
 ) -> Int {
     guard let context = unsafe context, let buffer = unsafe buffer else {
         return cmhd_end_with_error
     }
-    // The context is the BytesBody that was retained for this response.
-    let bytes = unsafe Unmanaged<BytesBody>.fromOpaque(context).takeUnretainedValue().bytes
-    guard position < UInt64(bytes.count) else { return cmhd_end_of_stream }
-    let start = Int(position)
-    let count = min(capacity, bytes.count - start)
-    // `count` is no more than the room at `buffer`, nor than what is left.
-    unsafe bytes.withUnsafeBytes {
-        unsafe UnsafeMutableRawPointer(buffer).copyMemory(
-            from: $0.baseAddress! + start, byteCount: count)
-    }
-    return count
+    // The context is the SourceBody that was retained for this response; `capacity` bytes are at
+    // `buffer`.
+    let source = unsafe Unmanaged<SourceBody>.fromOpaque(context).takeUnretainedValue().source
+    guard position < UInt64(source.count) else { return cmhd_end_of_stream }
+    return unsafe source.copy(
+        from: Int(position), to: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
 }
 
-private func releaseBytes(context: UnsafeMutableRawPointer?) {
-    // Balances the retain in `write`; called once.
-    if let context = unsafe context { unsafe Unmanaged<BytesBody>.fromOpaque(context).release() }
+private func releaseSource(context: UnsafeMutableRawPointer?) {
+    // Balances the retain in `response`; called once.
+    if let context = unsafe context { unsafe Unmanaged<SourceBody>.fromOpaque(context).release() }
 }
 
 /// `MHD_ContentReaderCallback` for a stream.
