@@ -38,12 +38,12 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
 
     /// From numbers in little-endian order.
     public init(
-        number: Int, dtype: HistoryDType, littleEndianOctets: [UInt8], sy: [Double], yy: [Double]
+        number: Int, dtype: HistoryDType, littleEndianOctets: ArraySlice<UInt8>, sy: [Double],
+        yy: [Double]
     ) {
+        let octets = swappedUnlessLittleEndian(littleEndianOctets, size: dtype.size)
         self.init(
-            number: number, dtype: dtype,
-            octets: PairOctets(
-                Array(swappedUnlessLittleEndian(littleEndianOctets[...], size: dtype.size))),
+            number: number, dtype: dtype, octets: PairOctets(copying: octets, number: number),
             sy: sy, yy: yy)
     }
 

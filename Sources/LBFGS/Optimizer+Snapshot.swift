@@ -48,6 +48,9 @@ public enum SnapshotError: Error, Equatable, Sendable {
 extension Optimizer {
     private static var trialPrefix: String { "trial/" }
 
+    /// Numbers of the pairs in the history, oldest first.
+    public var pairNumbers: [Int] { history.pairs.map(\.number) }
+
     /// O(1): arrays are shared until they change.
     public var snapshot: OptimizerSnapshot<Scalar> {
         var vectors = ["x": parameters]

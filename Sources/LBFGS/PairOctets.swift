@@ -42,6 +42,13 @@ struct PairOctets: Sendable {
         start = (place - address) & (Self.pageSize - 1)
     }
 
+    /// A copy.
+    init(copying octets: ArraySlice<UInt8>, number: Int) {
+        self.init(count: octets.count, number: number)
+        // Sound: both have as many.
+        unsafe withUnsafeMutableBytes { unsafe $0.copyBytes(from: octets) }
+    }
+
     var octets: ArraySlice<UInt8> { storage[start..<start + count] }
 
     @inline(__always)

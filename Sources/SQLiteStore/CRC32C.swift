@@ -23,39 +23,38 @@ enum CRC32C {
     }()
 
     static func checksum(_ bytes: [UInt8]) -> UInt32 {
-        checksum(bytes, from: 0, to: bytes.count)
+        // Sound: the buffer is used within the call.
+        unsafe bytes.withUnsafeBytes { unsafe checksum($0) }
     }
 
-    /// Checksum of `bytes[from..<to]`; that of nothing is 0.
-    static func checksum(_ bytes: [UInt8], from: Int, to: Int) -> UInt32 {
-        precondition(0 <= from && from <= to && to <= bytes.count, "\(from)..<\(to)")
-        // Sound: `from..<to` lies within the buffer, as checked above, and the loops stay within
-        // it; table indices are bytes plus a table's start, so below 8 * 256.
-        return unsafe bytes.withUnsafeBytes { buffer in
-            unsafe tables.withUnsafeBufferPointer { table in
-                var crc = ~UInt32(0)
-                var index = from
-                while index + 8 <= to {
-                    let word = unsafe buffer.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-                    let mixed = UInt64(littleEndian: word) ^ UInt64(crc)
-                    let low =
-                        unsafe table[7 * 256 + Int(mixed & 0xFF)]
-                        ^ table[6 * 256 + Int(mixed >> 8 & 0xFF)]
-                        ^ table[5 * 256 + Int(mixed >> 16 & 0xFF)]
-                        ^ table[4 * 256 + Int(mixed >> 24 & 0xFF)]
-                    let high =
-                        unsafe table[3 * 256 + Int(mixed >> 32 & 0xFF)]
-                        ^ table[2 * 256 + Int(mixed >> 40 & 0xFF)]
-                        ^ table[256 + Int(mixed >> 48 & 0xFF)] ^ table[Int(mixed >> 56)]
-                    crc = low ^ high
-                    index += 8
-                }
-                while index < to {
-                    crc = unsafe crc >> 8 ^ table[Int((crc ^ UInt32(buffer[index])) & 0xFF)]
-                    index += 1
-                }
-                return ~crc
+    /// Checksum of `buffer` after bytes whose checksum is `before`; that of nothing is 0.
+    static func checksum(_ buffer: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
+        let to = buffer.count
+        // Sound: the loops stay within the buffer; table indices are bytes plus a table's start, so
+        // below 8 * 256.
+        return unsafe tables.withUnsafeBufferPointer { table in
+            var crc = ~before
+            var index = 0
+            while index + 8 <= to {
+                let word = unsafe buffer.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                let mixed = UInt64(littleEndian: word) ^ UInt64(crc)
+                let low =
+                    unsafe table[7 * 256 + Int(mixed & 0xFF)]
+                    ^ table[6 * 256 + Int(mixed >> 8 & 0xFF)]
+                    ^ table[5 * 256 + Int(mixed >> 16 & 0xFF)]
+                    ^ table[4 * 256 + Int(mixed >> 24 & 0xFF)]
+                let high =
+                    unsafe table[3 * 256 + Int(mixed >> 32 & 0xFF)]
+                    ^ table[2 * 256 + Int(mixed >> 40 & 0xFF)]
+                    ^ table[256 + Int(mixed >> 48 & 0xFF)] ^ table[Int(mixed >> 56)]
+                crc = low ^ high
+                index += 8
             }
+            while index < to {
+                crc = unsafe crc >> 8 ^ table[Int((crc ^ UInt32(buffer[index])) & 0xFF)]
+                index += 1
+            }
+            return ~crc
         }
     }
 }

@@ -57,41 +57,38 @@ final class DiskFile: Sendable {
     deinit { close(descriptor) }
 
     /// `pwrite(2)` until all is written.
-    func write(_ bytes: [UInt8], at offset: Int) throws(DiskFailure) {
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskFailure) {
         var written = 0
         while written < bytes.count {
-            // Sound: the pointer and the count are those of the array's rest.
-            let count = unsafe bytes.withUnsafeBytes { buffer in
-                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[written...])
-                return unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset + written)
-            }
+            // Sound: the pointer and the count are those of the buffer's rest.
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[written...])
+            let count = unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset + written)
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw failure(.write) }
             written += count
         }
     }
 
-    /// `pread(2)` until `count` bytes are read; a file that ends before throws ENODATA.
-    func read(count: Int, at offset: Int) throws(DiskFailure) -> [UInt8] {
-        var code: CInt = 0
-        // Sound: no more than `count` bytes are written to the buffer's start, and the number of
-        // those that were is what is reported as initialised.
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            while initialized < count {
-                let rest = unsafe UnsafeMutableRawBufferPointer(
-                    UnsafeMutableBufferPointer(rebasing: buffer[initialized..<count]))
-                let got = unsafe pread(
-                    descriptor, rest.baseAddress, rest.count, offset + initialized)
-                if got < 0 && errno == EINTR { continue }
-                guard got > 0 else {
-                    code = got < 0 ? errno : ENODATA
-                    return
-                }
-                initialized += got
+    /// `pread(2)` until `room` is full; a file that ends before throws ENODATA.
+    func read(into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskFailure) {
+        var filled = 0
+        while filled < room.count {
+            // Sound: no more is written than the buffer's rest.
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: room[filled...])
+            let got = unsafe pread(descriptor, rest.baseAddress, rest.count, offset + filled)
+            if got < 0 && errno == EINTR { continue }
+            guard got > 0 else {
+                throw DiskFailure(
+                    operation: .read, path: path, code: got < 0 ? errno : ENODATA)
             }
+            filled += got
         }
-        guard code == 0 else { throw DiskFailure(operation: .read, path: path, code: code) }
-        return bytes
+    }
+
+    /// `posix_fadvise(2)`: lets the disk begin with what was written, since Linux writes what isn't
+    /// needed any more. A hint; only a sync says that it is there.
+    func beginSync(_ offset: Int, _ count: Int) {
+        _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED)
     }
 
     /// `fdatasync(2)`. After a failure the kernel may have dropped the pages, and a second call

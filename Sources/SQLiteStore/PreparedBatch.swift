@@ -6,9 +6,12 @@ struct PreparedEntry: Sendable {
     let entry: JournalEntry
     let payload: PreparedBytes?
 
-    init(_ entry: JournalEntry) {
+    /// - Parameter covered: Up to here entries lie below the snapshot that comes with them, and are
+    ///   written without payload: nothing replays them.
+    init(_ entry: JournalEntry, covered: SequenceNumber) {
         self.entry = entry
-        payload = entry.payload.isEmpty ? nil : PreparedBytes(entry.payload)
+        let isReplayed = entry.sequence > covered && !entry.payload.isEmpty
+        payload = isReplayed ? PreparedBytes(entry.payload) : nil
     }
 }
 
@@ -26,14 +29,14 @@ struct PreparedSnapshot: Sendable {
         new = draft.vectors.map { vector in
             switch vector.content {
             case .stored: nil
-            case .new(let bytes): PreparedBytes(bytes)
+            case .new(let octets): PreparedBytes(octets)
             }
         }
     }
 
     /// Bytes that it brings.
     var bytes: Int {
-        scalars.bytes.count + new.reduce(0) { $0 + ($1?.bytes.count ?? 0) }
+        scalars.count + new.reduce(0) { $0 + ($1?.bytesToWrite ?? 0) }
     }
 }
 
@@ -48,7 +51,8 @@ struct PreparedBatch: Sendable {
     let deliveries: [DeliveryRecord]
 
     init(_ batch: Batch) {
-        entries = batch.entries.map(PreparedEntry.init)
+        let covered = batch.snapshot?.sequence ?? 0
+        entries = batch.entries.map { PreparedEntry($0, covered: covered) }
         step = batch.step
         snapshot = batch.snapshot.map(PreparedSnapshot.init)
         checkpoint = batch.checkpoint
@@ -59,6 +63,6 @@ struct PreparedBatch: Sendable {
     }
 
     var bytes: Int {
-        entries.reduce(snapshot?.bytes ?? 0) { $0 + $1.entry.payload.count }
+        entries.reduce(snapshot?.bytes ?? 0) { $0 + ($1.payload?.bytesToWrite ?? 0) }
     }
 }

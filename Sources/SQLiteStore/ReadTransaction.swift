@@ -88,7 +88,7 @@ extension ReadTransaction {
         return try rows.map { row in
             let row = try EventRow(row)
             var entry = row.entry
-            if let payload = row.payload { entry.payload = try bytes(of: payload) }
+            if let payload = row.payload { entry.payload = try octets(of: payload) }
             return entry
         }
     }
@@ -96,7 +96,7 @@ extension ReadTransaction {
     private func stored(_ row: SnapshotRow) throws -> StoredSnapshot {
         var vectors: [VectorName: StoredSnapshot.StoredVector] = [:]
         for item in row.vectors.items {
-            vectors[item.name] = .init(id: item.id, bytes: try bytes(of: item.id))
+            vectors[item.name] = .init(id: item.id, octets: try octets(of: item.id))
         }
         return StoredSnapshot(
             sequence: row.sequence, formatVersion: row.formatVersion,

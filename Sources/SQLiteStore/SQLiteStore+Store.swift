@@ -10,10 +10,12 @@ extension SQLiteStore {
         _ record: SessionRecord, entry: JournalEntry, snapshot: SnapshotDraft,
         idempotency: IdempotencyRecord?
     ) async throws(StoreError) -> [VectorName: VectorID] {
-        let prepared = PreparedSnapshot(snapshot)
-        return try await write(bytes: prepared.bytes) { transaction in
-            try transaction.create(
-                record, entry: entry, snapshot: prepared, idempotency: idempotency)
+        try await stage.staging(snapshot) { snapshot async throws(StoreError) in
+            let prepared = PreparedSnapshot(snapshot)
+            return try await write(bytes: prepared.bytes) { transaction in
+                try transaction.create(
+                    record, entry: entry, snapshot: prepared, idempotency: idempotency)
+            }
         }
     }
 
@@ -21,9 +23,11 @@ extension SQLiteStore {
     public func commit(_ batch: Batch, to session: SessionID) async throws(StoreError)
         -> [VectorName: VectorID]
     {
-        let prepared = PreparedBatch(batch)
-        return try await write(bytes: prepared.bytes) { transaction in
-            try transaction.commit(prepared, to: session)
+        try await stage.staging(batch) { batch async throws(StoreError) in
+            let prepared = PreparedBatch(batch)
+            return try await write(bytes: prepared.bytes) { transaction in
+                try transaction.commit(prepared, to: session)
+            }
         }
     }
 

@@ -17,6 +17,7 @@ public final class SQLiteStore: Store {
     private let pool: DatabasePool
     private let limits: SQLiteStoreLimits
     private let committer: Committer
+    let stage: SegmentStage
     private let reads = Mutex((waiting: 0, isClosed: false))
 
     /// Opens the store in `directory`, creating it (mode 0700) if need be, and recovers from
@@ -57,6 +58,9 @@ public final class SQLiteStore: Store {
         directory = store.directory
         pool = store.pool
         self.limits = limits
+        stage = SegmentStage(
+            directory: store.directory, bytesMin: limits.stagedBytesMin,
+            newest: store.segments.newestStaged, faults: faults, onFatal: onFatal)
         committer = Committer(
             pool: store.pool, segments: store.segments, directory: path, limits: limits,
             faults: faults, onFatal: onFatal)

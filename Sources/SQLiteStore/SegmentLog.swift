@@ -1,10 +1,12 @@
+import Dispatch
 import Foundation
 import GRDB
 import Sessions
 
 /// Where bytes too long for SQLite are written.
 ///
-/// Segments are files that only grow: 000001.seg, 000002.seg ... SQLite is their index: a blob's
+/// Segments are files that only grow: 000001.seg, 000002.seg ... and those that are written whole,
+/// for one long blob each (`SegmentStage`): 000001.vec ... SQLite is their index: a blob's
 /// row names its segment, offset and length, and a segment's row says how long the file is and
 /// how many of its bytes are live. A transaction appends to one segment, syncs it once, and then
 /// commits the rows. A crash before the commit leaves bytes that no row names: beyond the end of
@@ -29,6 +31,10 @@ struct SegmentLog: Sendable {
     private var needsSync = false
     /// Segments whose rows this transaction deletes; the files go after the commit.
     private var dead: [Int64] = []
+    /// Staged segments that this transaction names for the first time, with their sizes.
+    private var adopted: [Int64: Int] = [:]
+    /// The newest staged segment, when the log was opened.
+    let newestStaged: Int64
 
     /// Opens the log after a crash or a clean end, which are the same to it.
     init(
@@ -48,7 +54,8 @@ struct SegmentLog: Sendable {
         number = 0
         end = 0
         committedEnd = 0
-        guard let newest = rows.last else { return }
+        newestStaged = rows.first.map { min($0["id"], 0) } ?? 0
+        guard let newest = rows.last, newest["id"] > 0 else { return }
         number = newest["id"]
         let size: Int = newest["size"]
         // A segment that is missing or shorter than it was takes no more; reading what was in it
@@ -62,27 +69,49 @@ struct SegmentLog: Sendable {
         }
     }
 
+    /// Giving back the blocks of a long file takes the file system a while, for which nobody waits.
+    static func remove(_ path: String) {
+        let size = (try? DiskFile(path, for: .reading).size()) ?? 0
+        if size < longBytesMin {
+            try? DiskFile.remove(path)
+        } else {
+            removal.async { try? DiskFile.remove(path) }
+        }
+    }
+
+    private static let longBytesMin = 64 << 20
+    private static let removal = DispatchQueue(label: "lbfgsd.store.remove")
+
     static func path(of segment: Int64, in directory: String) -> String {
         directory + "/" + fileName(segment)
     }
 
     private static func fileName(_ segment: Int64) -> String {
-        let digits = String(segment)
-        return String(repeating: "0", count: max(0, 6 - digits.count)) + digits + ".seg"
+        let digits = String(abs(segment))
+        return String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+            + (segment > 0 ? ".seg" : ".vec")
     }
 }
 
 extension SegmentLog {
     /// Writes the bytes, not yet durable.
-    mutating func append(_ bytes: [UInt8]) throws -> (segment: Int64, offset: Int) {
+    mutating func append(_ octets: Octets) throws -> (segment: Int64, offset: Int) {
         let file = try fileToAppendTo()
         try faults.pass(.segmentWrite, file.path)
-        try file.write(bytes, at: end)
         let offset = end
-        end += bytes.count
+        try unsafe octets.forEachRegion { region in
+            try unsafe file.write(region, at: end)
+            end += region.count
+        }
         needsSync = true
-        liveChanges[number, default: 0] += bytes.count
+        liveChanges[number, default: 0] += octets.count
         return (number, offset)
+    }
+
+    /// Takes in a segment that is durable already.
+    mutating func adopt(_ staged: StagedSegment) {
+        adopted[staged.segment] = staged.count
+        liveChanges[staged.segment, default: 0] += staged.count
     }
 
     /// Rotates between transactions only, so that each has one file to sync.
@@ -113,6 +142,8 @@ extension SegmentLog {
         for (segment, change) in liveChanges.sorted(by: { $0.key < $1.key }) {
             if segment == number {
                 try database.run(.growSegment, [segment, end, change])
+            } else if let size = adopted[segment] {
+                try database.run(.growSegment, [segment, size, change])
             } else {
                 try database.run(.shrinkSegment, [change, segment])
             }
@@ -122,10 +153,9 @@ extension SegmentLog {
 
     /// After the commit. A file that can't be removed now is by the next start.
     mutating func committed() {
-        for segment in dead {
-            try? DiskFile.remove(SegmentLog.path(of: segment, in: directory))
-        }
+        for segment in dead { SegmentLog.remove(SegmentLog.path(of: segment, in: directory)) }
         dead = []
+        adopted = [:]
         liveChanges = [:]
         needsSync = false
         committedEnd = end

@@ -4,7 +4,7 @@ import Sessions
 /// The directory that holds a store:
 ///
 ///     lbfgsd.sqlite   the database, with -wal and -shm beside it while it is open
-///     segments/       000001.seg ...: vectors and payloads too long for the database
+///     segments/       000001.seg, 000001.vec ...: vectors and payloads too long for the database
 ///     lock            held as long as a process has the store open
 ///
 /// What is created here gets mode 0700 (directories) or 0600 (files; SQLite gives -wal and -shm

@@ -9,24 +9,119 @@ struct PreparedBytes: Sendable {
     /// wrong byte to be found in a part that could be read again.
     static let chunkBytes = 1 << 20
 
-    let bytes: [UInt8]
+    let octets: Octets
+    let count: Int
     let checksums: [UInt8]
+    /// Where they are on disk already, synced.
+    let staged: StagedSegment?
 
-    init(_ bytes: [UInt8]) {
-        self.bytes = bytes
-        checksums = PreparedBytes.checksums(of: bytes)
+    init(_ octets: Octets) {
+        self.octets = octets
+        count = octets.count
+        if case .stored(let stored) = octets {
+            guard let segment = stored as? StagedSegment else {
+                preconditionFailure("what a store has is named, not written again")
+            }
+            staged = segment
+            checksums = segment.checksums
+            return
+        }
+        staged = nil
+        var sums = ChunkChecksums()
+        do {
+            try unsafe octets.forEachRegion { unsafe sums.add($0) }
+        } catch {
+            preconditionFailure("memory can be read: \(error)")
+        }
+        checksums = sums.finished()
     }
 
-    static func checksums(of bytes: [UInt8]) -> [UInt8] {
-        var checksums: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: chunkBytes) {
-            let end = min(start + chunkBytes, bytes.count)
-            let checksum = CRC32C.checksum(bytes, from: start, to: end)
-            for shift in stride(from: UInt32(0), to: 32, by: 8) {
-                checksums.append(UInt8(truncatingIfNeeded: checksum >> shift))
+    init(_ bytes: [UInt8]) { self.init(Octets(bytes)) }
+
+    /// Bytes that the committer has to write.
+    var bytesToWrite: Int { staged == nil ? count : 0 }
+}
+
+/// Checksums of the chunks of what comes in regions of any length.
+struct ChunkChecksums {
+    private var checksums: [UInt8] = []
+    private var current: UInt32 = 0
+    private var filled = 0
+
+    mutating func add(_ region: UnsafeRawBufferPointer) {
+        var rest = unsafe region[...]
+        while unsafe !rest.isEmpty {
+            let count = unsafe min(rest.count, PreparedBytes.chunkBytes - filled)
+            // Sound: within the region.
+            let piece = unsafe UnsafeRawBufferPointer(rebasing: rest.prefix(count))
+            current = unsafe CRC32C.checksum(piece, after: current)
+            unsafe rest = rest.dropFirst(count)
+            filled += count
+            if filled == PreparedBytes.chunkBytes { endChunk() }
+        }
+    }
+
+    private mutating func endChunk() {
+        for shift in stride(from: UInt32(0), to: 32, by: 8) {
+            checksums.append(UInt8(truncatingIfNeeded: current >> shift))
+        }
+        current = 0
+        filled = 0
+    }
+
+    /// Four little-endian bytes a chunk.
+    consuming func finished() -> [UInt8] {
+        if filled > 0 { endChunk() }
+        return checksums
+    }
+}
+
+/// Bytes in a segment, checked while they are read.
+struct SegmentBytes: StoredOctets {
+    let directory: String
+    let segment: Int64
+    let offset: Int
+    let count: Int
+    let checksums: [UInt8]
+
+    func read(into room: UnsafeMutableRawBufferPointer) throws(StoreError) {
+        do {
+            try unsafe readOrFail(into: room)
+        } catch {
+            switch StoreFailure(error, directory: directory) {
+            case .error(let error): throw error
+            case .fatal(let reason): throw .failed(reason)
             }
         }
-        return checksums
+    }
+
+    fileprivate func open() throws -> DiskFile {
+        let path = SegmentLog.path(of: segment, in: directory)
+        do {
+            let file = try DiskFile(path, for: .reading)
+            // Before the length is believed and its memory taken.
+            guard offset + count <= (try file.size()) else {
+                throw StoreError.corrupt("\(count) bytes at \(offset) end beyond \(path)")
+            }
+            return file
+        } catch let failure as DiskFailure where failure.isAbsent {
+            throw SegmentGone(path: path)
+        }
+    }
+
+    fileprivate func readOrFail(into room: UnsafeMutableRawBufferPointer) throws {
+        let file = try open()
+        var sums = ChunkChecksums()
+        for start in stride(from: 0, to: count, by: PreparedBytes.chunkBytes) {
+            let end = min(start + PreparedBytes.chunkBytes, count)
+            // Sound: `room` has `count` bytes.
+            let chunk = unsafe UnsafeMutableRawBufferPointer(rebasing: room[start..<end])
+            try unsafe file.read(into: chunk, at: offset + start)
+            unsafe sums.add(UnsafeRawBufferPointer(chunk))
+        }
+        guard sums.finished() == checksums else {
+            throw StoreError.corrupt("\(file.path) doesn't match its checksum at \(offset)")
+        }
     }
 }
 
@@ -39,15 +134,18 @@ struct SegmentGone: Error {
 extension WriteTransaction {
     /// Stores bytes; the identifier is never used again.
     mutating func insert(_ prepared: PreparedBytes) throws -> Int64 {
-        let bytes = prepared.bytes
+        let count = prepared.count
         let checksums = Data(prepared.checksums)
-        if bytes.count <= inlineBytesMax {
+        if let staged = prepared.staged {
+            segments.adopt(staged)
+            try database.run(.insertBlob, [count, checksums, nil as Data?, staged.segment, 0])
+        } else if count <= inlineBytesMax {
+            let bytes = Data(try prepared.octets.bytes())
             try database.run(
-                .insertBlob, [bytes.count, checksums, Data(bytes), nil as Int64?, nil as Int?])
+                .insertBlob, [count, checksums, bytes, nil as Int64?, nil as Int?])
         } else {
-            let (segment, offset) = try segments.append(bytes)
-            try database.run(
-                .insertBlob, [bytes.count, checksums, nil as Data?, segment, offset])
+            let (segment, offset) = try segments.append(prepared.octets)
+            try database.run(.insertBlob, [count, checksums, nil as Data?, segment, offset])
         }
         return database.lastInsertedRowID
     }
@@ -73,41 +171,52 @@ extension WriteTransaction {
 
 extension ReadTransaction {
     /// The bytes of a blob, verified. Throws `.corrupt` when they aren't what was written.
-    func bytes(of id: Int64) throws -> [UInt8] {
+    func bytes(of id: Int64) throws -> [UInt8] { try octets(of: id, longMin: .max).bytes() }
+
+    /// The same; of those that are longer than `longMin`, where they are: they are read, and
+    /// verified, when they are needed.
+    func octets(of id: Int64, longMin: Int = 1 << 20) throws -> Octets {
         guard let row = try database.rows(.blob, [id]).first else {
             throw StoreError.corrupt("blob \(id) is missing")
         }
         let length: Int = row[0]
-        let checksums: Data = row[1] ?? Data()
-        let bytes: [UInt8]
+        let checksums = Array((row[1] as Data?) ?? Data())
         if let segment: Int64 = row[3] {
             guard let offset: Int = row[4], length >= 0, offset >= 0 else {
                 throw StoreError.corrupt("blob \(id) has no place in its segment")
             }
-            bytes = try read(length, at: offset, of: segment, blob: id)
-        } else {
-            let inline: Data? = row[2]
-            bytes = inline.map { Array($0) } ?? []
+            let stored = SegmentBytes(
+                directory: segmentDirectory, segment: segment, offset: offset, count: length,
+                checksums: checksums)
+            if length > longMin {
+                _ = try stored.open()
+                return .stored(stored)
+            }
+            return Octets(try stored.all())
         }
-        guard bytes.count == length, PreparedBytes.checksums(of: bytes) == Array(checksums) else {
+        let inline: Data? = row[2]
+        let bytes = inline.map { Array($0) } ?? []
+        guard bytes.count == length, PreparedBytes(bytes).checksums == checksums else {
             throw StoreError.corrupt("blob \(id) doesn't match its checksum")
         }
-        return bytes
+        return Octets(bytes)
     }
+}
 
-    private func read(
-        _ length: Int, at offset: Int, of segment: Int64, blob: Int64
-    ) throws -> [UInt8] {
-        let path = SegmentLog.path(of: segment, in: segmentDirectory)
-        do {
-            let file = try DiskFile(path, for: .reading)
-            // Before the length is believed and its memory taken.
-            guard offset + length <= (try file.size()) else {
-                throw StoreError.corrupt("blob \(blob) lies beyond the end of \(path)")
+extension SegmentBytes {
+    fileprivate func all() throws -> [UInt8] {
+        _ = try open()
+        var failure: (any Error)?
+        // Sound: either all bytes are written or none count.
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { room, initialized in
+            do {
+                try unsafe readOrFail(into: UnsafeMutableRawBufferPointer(room))
+                initialized = count
+            } catch {
+                failure = error
             }
-            return try file.read(count: length, at: offset)
-        } catch let failure as DiskFailure where failure.isAbsent {
-            throw SegmentGone(path: path)
         }
+        if let failure { throw failure }
+        return bytes
     }
 }

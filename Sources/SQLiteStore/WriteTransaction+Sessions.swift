@@ -18,7 +18,9 @@ extension WriteTransaction {
         let session = database.lastInsertedRowID
         try insertLabels(record.labels, session: session)
         try database.run(.countSession, [1])
-        try append([PreparedEntry(entry)], to: session, after: 0, upTo: entry.sequence)
+        try append(
+            [PreparedEntry(entry, covered: snapshot.draft.sequence)], to: session, after: 0,
+            upTo: entry.sequence)
         return try setNewestSnapshot(snapshot, of: session, newest: entry.sequence)
     }
 

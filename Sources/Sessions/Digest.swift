@@ -33,10 +33,27 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
         bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
+    /// Digest of a head and what follows it.
+    /// - Precondition: none of it is on disk.
+    public static func of(_ head: [UInt8], _ octets: Octets) -> Digest {
+        var hash = SHA256()
+        hash.update(data: head)
+        do {
+            try unsafe octets.forEachRegion { unsafe hash.update(bufferPointer: $0) }
+        } catch {
+            preconditionFailure("a digest of what is on disk: \(error)")
+        }
+        return made(hash)
+    }
+
     /// Digest of the parts, one after the other.
     public static func of(_ parts: [UInt8]...) -> Digest {
         var hash = SHA256()
         for part in parts { hash.update(data: part) }
+        return made(hash)
+    }
+
+    private static func made(_ hash: SHA256) -> Digest {
         guard let digest = Digest(bytes: Array(hash.finalize().prefix(16))) else {
             preconditionFailure("a SHA-256 has at least 16 bytes")
         }

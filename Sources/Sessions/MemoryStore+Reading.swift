@@ -122,7 +122,7 @@ extension MemoryStore {
                 guard let vector = vectors[id] else {
                     preconditionFailure("vector \(id) was collected while a snapshot named it")
                 }
-                return .init(id: id, bytes: vector.bytes)
+                return .init(id: id, octets: vector.octets)
             })
     }
 }

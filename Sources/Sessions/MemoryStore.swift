@@ -25,7 +25,7 @@ public actor MemoryStore: Store {
     }
 
     struct Vector {
-        var bytes: [UInt8]
+        var octets: Octets
         /// How often snapshots name it.
         var names: Int
     }
@@ -194,9 +194,9 @@ extension MemoryStore {
             case .stored(let stored):
                 vectors[stored]?.names += 1
                 named[name] = stored
-            case .new(let bytes):
+            case .new(let octets):
                 newestVector += 1
-                vectors[newestVector] = Vector(bytes: bytes, names: 1)
+                vectors[newestVector] = Vector(octets: octets, names: 1)
                 named[name] = newestVector
             }
         }

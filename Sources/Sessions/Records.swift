@@ -158,13 +158,13 @@ public struct JournalEntry: Equatable, Sendable {
     /// Where the session stands after it.
     public var standing: SessionStanding
     /// What replaying it needs besides the fields above.
-    public var payload: [UInt8]
+    public var payload: Octets
 
     public init(
         sequence: SequenceNumber, kind: Kind, time: Date, trace: TracePoint? = nil,
         resultDigest: Digest? = nil, pointDigest: Digest? = nil,
         closedEvaluation: EvaluationNumber? = nil, standing: SessionStanding,
-        payload: [UInt8] = []
+        payload: Octets = []
     ) {
         self.sequence = sequence
         self.kind = kind

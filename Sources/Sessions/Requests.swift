@@ -69,6 +69,8 @@ public enum GradientInput: Equatable, Sendable {
     case named([String: [Double]?])
     /// All parameters one after the other, in the session's dtype, little-endian.
     case octets([UInt8])
+    /// The same, where it is already.
+    case vector(Vector)
 }
 
 public enum TellRequest: Equatable, Sendable {
@@ -84,6 +86,8 @@ public enum ParametersInput: Equatable, Sendable {
     case named([String: [Double]])
     /// In the session's dtype, little-endian.
     case octets([UInt8])
+    /// The same, where it is already.
+    case vector(Vector)
 }
 
 /// What a step is begun with.

@@ -17,8 +17,8 @@ actor Session {
     var state: SessionState
     private(set) var nextCheckpoint: CheckpointNumber
     private(set) var updatedAt: Date
-    /// Replayable entries since the newest snapshot.
-    private var entriesSinceSnapshot: Int
+    /// What would be replayed since the newest snapshot.
+    private var journal: JournalLength
 
     /// What is on disk, and may be seen.
     private(set) var turn: Turn
@@ -41,7 +41,7 @@ actor Session {
 
     init(
         record: SessionRecord, state: SessionState, nextCheckpoint: CheckpointNumber,
-        updatedAt: Date, entriesSinceSnapshot: Int, store: any Store, limits: Limits,
+        updatedAt: Date, journal: JournalLength, store: any Store, limits: Limits,
         hooking: Hooking = Hooking(), now: @escaping @Sendable () -> Date
     ) {
         id = record.id
@@ -49,7 +49,7 @@ actor Session {
         self.state = state
         self.nextCheckpoint = nextCheckpoint
         self.updatedAt = updatedAt
-        self.entriesSinceSnapshot = entriesSinceSnapshot
+        self.journal = journal
         self.store = store
         self.limits = limits
         self.hooking = hooking
@@ -95,7 +95,8 @@ extension Session {
     func commit(_ batch: Batch) async throws(SessionError) {
         var batch = batch
         if batch.snapshot == nil, !batch.entries.isEmpty,
-            entriesSinceSnapshot + batch.entries.count >= limits.snapshotIntervalEvaluations
+            (journal + JournalLength(batch.entries)).isDue(
+                state.snapshotBytes, entriesMax: limits.snapshotIntervalEvaluations)
         {
             batch.snapshot = StateCodec.draft(of: state)
         }
@@ -103,9 +104,9 @@ extension Session {
             let ids = try await store.commit(batch, to: id)
             if batch.snapshot != nil {
                 state.storedPairs = StateCodec.pairs(in: ids)
-                entriesSinceSnapshot = 0
+                journal = JournalLength()
             } else {
-                entriesSinceSnapshot += batch.entries.count
+                journal = journal + JournalLength(batch.entries)
             }
         } catch {
             retire()
@@ -280,7 +281,7 @@ extension Session {
     func leave(isForced: Bool) async -> Bool {
         if isInUse && !isForced { return false }
         _ = try? await exclusively { () async throws(SessionError) in
-            if entriesSinceSnapshot > 0 {
+            if journal.entries > 0 {
                 var batch = Batch()
                 batch.snapshot = StateCodec.draft(of: state)
                 try await commit(batch)

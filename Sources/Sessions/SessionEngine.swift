@@ -8,6 +8,8 @@ protocol SessionEngine: Sendable {
     var parameterVector: Vector { get }
     var trialVector: Vector { get }
     var stateInDoubles: TorchState<Double>? { get }
+    /// Of the pairs in the history, oldest first.
+    var pairNumbers: [Int] { get }
 
     mutating func beginStep(options: Options?) -> Directive
     mutating func advance(loss: Double, vector: Vector) -> Directive
@@ -27,19 +29,21 @@ protocol SessionEngine: Sendable {
 /// An engine's snapshot in bytes, ready for a store.
 struct StoredEngine {
     var scalars: StoredScalars.Engine
-    var vectors: [VectorName: [UInt8]]
+    var vectors: [VectorName: Octets]
     /// Pairs by number, oldest first; their bytes are made only for those that aren't stored yet.
-    var pairs: [(number: Int, bytes: () -> [UInt8])]
+    var pairs: [(number: Int, octets: () -> Octets)]
 }
 
 /// The two precisions a session can have.
 protocol VectorScalar: EngineScalar, PlainNumber {
+    static var dtype: DType { get }
     static func vector(_ values: [Self]) -> Vector
     static func values(of vector: Vector) -> [Self]?
     static func stored(_ scalars: OptimizerSnapshot<Self>.Scalars) -> StoredScalars.Engine
 }
 
 extension Double: VectorScalar {
+    static var dtype: DType { .float64 }
     static func vector(_ values: [Double]) -> Vector { .float64(values) }
     static func values(of vector: Vector) -> [Double]? {
         if case .float64(let values) = vector { values } else { nil }
@@ -50,6 +54,7 @@ extension Double: VectorScalar {
 }
 
 extension Float: VectorScalar {
+    static var dtype: DType { .float32 }
     static func vector(_ values: [Float]) -> Vector { .float32(values) }
     static func values(of vector: Vector) -> [Float]? {
         if case .float32(let values) = vector { values } else { nil }
@@ -96,8 +101,8 @@ extension Optimizer: SessionEngine where Scalar: VectorScalar {
         let snapshot = snapshot
         return StoredEngine(
             scalars: Scalar.stored(snapshot.scalars),
-            vectors: snapshot.vectors.mapValues(littleEndianBytes),
-            pairs: snapshot.pairs.map { pair in (pair.number, { pair.bytes }) })
+            vectors: snapshot.vectors.mapValues { .vector(Scalar.vector($0)) },
+            pairs: snapshot.pairs.map { pair in (pair.number, { pair.octets }) })
     }
 }
 
@@ -114,15 +119,10 @@ extension TorchState {
 // doesn't have the session's precision, one octet that says which. Without that octet the length is
 // a multiple of four.
 extension CurvaturePair where Scalar: VectorScalar {
-    var bytes: [UInt8] {
-        let octets = littleEndianOctets
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(octets.count + 16 * sy.count + 1)
-        bytes += octets
-        bytes += littleEndianBytes(sy)
-        bytes += littleEndianBytes(yy)
-        if dtype != Scalar.historyDType { bytes.append(dtype.tag) }
-        return bytes
+    var octets: Octets {
+        let columns = littleEndianBytes(sy) + littleEndianBytes(yy)
+        let tag = dtype == Scalar.historyDType ? [] : [dtype.tag]
+        return .joined([.bytes(littleEndianOctets), Octets(columns + tag)])
     }
 
     init?(number: Int, bytes: [UInt8], count: Int) {
@@ -139,7 +139,7 @@ extension CurvaturePair where Scalar: VectorScalar {
         }
         let columns: [Double] = values(fromLittleEndianBytes: Array(bytes[vectorBytes...]))
         self.init(
-            number: number, dtype: dtype, littleEndianOctets: Array(bytes[..<vectorBytes]),
+            number: number, dtype: dtype, littleEndianOctets: bytes[..<vectorBytes],
             sy: Array(columns[..<(columns.count / 2)]), yy: Array(columns[(columns.count / 2)...]))
     }
 }

@@ -170,7 +170,7 @@ extension SessionService {
             stored.snapshot, tail: stored.tail, dtype: record.dtype, session: id)
         let session = Session(
             record: record, state: state, nextCheckpoint: stored.nextCheckpoint,
-            updatedAt: stored.newest.time, entriesSinceSnapshot: stored.tail.count, store: store,
+            updatedAt: stored.newest.time, journal: JournalLength(stored.tail), store: store,
             limits: limits, hooking: hooking, now: now)
         await session.armHookDeadline()
         return session

@@ -50,7 +50,7 @@ extension SessionState {
     mutating func deliver(
         _ result: ShardResult, asShard shard: Int, at time: Date
     ) -> Change {
-        let payload = StateCodec.encode(shard: shard, result)
+        let payload = Octets(StateCodec.encode(shard: shard, result))
         shards[shard] = result
         guard shards.isComplete else {
             return Change(entry: entry(.shardTold, at: time, payload: payload))
@@ -67,14 +67,14 @@ extension SessionState {
         } else {
             for shard in shards.delivered.keys { shards[shard] = .zeros(count: layout.count) }
         }
-        let payload: [UInt8] = [setToNone ? 1 : 0]
+        let payload: Octets = [setToNone ? 1 : 0]
         return Change(entry: entry(.shardsDropped, at: time, payload: payload))
     }
 
     /// - Precondition: an evaluation is pending.
     mutating func lease(_ lease: LeaseRecord, at time: Date) -> Change {
         scalars.leases.add(lease)
-        let payload = StateCodec.encode(lease)
+        let payload = Octets(StateCodec.encode(lease))
         return Change(entry: entry(.leased, at: time, payload: payload))
     }
 }

@@ -19,7 +19,7 @@ extension SessionState {
         switch stored.kind {
         case .stepBegun:
             guard phase == .idle else { throw fail("begins a step while one runs") }
-            guard let request = StateCodec.decodeStep(stored.payload) else {
+            guard let request = StateCodec.decodeStep(try payload(of: stored)) else {
                 throw fail("has a step's options that can't be read")
             }
             change = beginStep(request, at: stored.time)
@@ -30,20 +30,21 @@ extension SessionState {
             guard engine.isStepping else { throw fail("stops, but no step runs") }
             change = stop(at: stored.time)
         case .optionsChanged:
-            guard let options = StateCodec.decodeOptions(stored.payload) else {
+            guard let options = StateCodec.decodeOptions(try payload(of: stored)) else {
                 throw fail("has options that can't be read")
             }
             change = self.change(options, at: stored.time)
         case .shardTold:
-            guard engine.isStepping, let (shard, result) = StateCodec.decodeShard(stored.payload),
+            guard engine.isStepping,
+                let (shard, result) = StateCodec.decodeShard(try payload(of: stored)),
                 shard < shards.count ?? 1, shards[shard] == nil
             else { throw fail("tells a shard that can't be") }
             change = deliver(result, asShard: shard, at: stored.time)
         case .shardsDropped:
             guard engine.isStepping else { throw fail("drops shards, but nothing was asked") }
-            change = dropShards(setToNone: stored.payload.first == 1, at: stored.time)
+            change = dropShards(setToNone: try payload(of: stored).first == 1, at: stored.time)
         case .leased:
-            guard let lease = StateCodec.decodeLease(stored.payload) else {
+            guard let lease = StateCodec.decodeLease(try payload(of: stored)) else {
                 throw fail("has a lease that can't be read")
             }
             change = self.lease(lease, at: stored.time)
@@ -59,14 +60,27 @@ extension SessionState {
         }
     }
 
+    private func payload(of stored: JournalEntry) throws(ReplayError) -> [UInt8] {
+        do {
+            return try stored.payload.bytes()
+        } catch {
+            throw ReplayError(sequence: stored.sequence, reason: "can't be read: \(error)")
+        }
+    }
+
     private func result(of stored: JournalEntry) throws(ReplayError) -> EvaluationResult {
         guard stored.kind == .told else {
-            return .failed(reason: String(decoding: stored.payload, as: UTF8.self))
+            return .failed(reason: String(decoding: try payload(of: stored), as: UTF8.self))
         }
-        guard let loss = stored.trace?.loss,
-            let gradient = Vector(bytes: stored.payload, as: dtype),
-            gradient.count == layout.count
-        else { throw ReplayError(sequence: stored.sequence, reason: "has no whole gradient") }
+        let gradient: Vector?
+        do {
+            gradient = try stored.payload.vector(as: dtype)
+        } catch {
+            throw ReplayError(sequence: stored.sequence, reason: "can't be read: \(error)")
+        }
+        guard let loss = stored.trace?.loss, let gradient, gradient.count == layout.count else {
+            throw ReplayError(sequence: stored.sequence, reason: "has no whole gradient")
+        }
         return .evaluated(loss: loss, gradient: gradient)
     }
 }

@@ -117,7 +117,7 @@ struct SessionState: Sendable {
 
     mutating func entry(
         _ kind: JournalEntry.Kind, at time: Date, closed: EvaluationNumber? = nil,
-        payload: [UInt8] = []
+        payload: Octets = []
     ) -> JournalEntry {
         scalars.sequence += 1
         return JournalEntry(
@@ -133,15 +133,15 @@ enum EvaluationResult: Equatable, Sendable {
     case evaluated(loss: Double, gradient: Vector)
     case failed(reason: String)
 
-    var payload: [UInt8] {
+    var payload: Octets {
         switch self {
-        case .evaluated(_, let gradient): gradient.bytes
-        case .failed(let reason): Array(reason.utf8)
+        case .evaluated(_, let gradient): .vector(gradient)
+        case .failed(let reason): Octets(Array(reason.utf8))
         }
     }
 
     /// Of the loss's bits and the payload.
-    func digest(payload: [UInt8]) -> Digest {
+    func digest(payload: Octets) -> Digest {
         switch self {
         case .evaluated(let loss, _): .of(littleEndianBytes([loss]), payload)
         case .failed: .of(Array("failed".utf8), payload)
@@ -170,7 +170,7 @@ extension SessionState {
             return Change(entry: entry(.hookCalled, at: time))
         }
         var change = startStep(options, shards: shards, at: time)
-        change.entry = entry(.stepBegun, at: time, payload: StateCodec.encode(request))
+        change.entry = entry(.stepBegun, at: time, payload: Octets(StateCodec.encode(request)))
         return change
     }
 
@@ -203,14 +203,14 @@ extension SessionState {
 
     /// The pending evaluation has its result.
     mutating func conclude(
-        _ result: EvaluationResult, as kind: JournalEntry.Kind, payload: [UInt8], at time: Date
+        _ result: EvaluationResult, as kind: JournalEntry.Kind, payload: Octets, at time: Date
     ) -> Change {
         guard let trial = engine.pendingTrial else { preconditionFailure("nothing is pending") }
         let number = scalars.evaluationsAsked
         var trace = TracePoint(
             evaluation: number, step: scalars.step, iteration: trial.iteration, loss: nil,
             gradientNormInf: nil, stepLength: trial.stepLength, time: time)
-        let pointDigest = Digest.of(engine.trialVector.bytes)
+        let pointDigest = Digest.of([], .vector(engine.trialVector))
         let directive: Directive
         switch result {
         case .evaluated(let loss, let gradient):
@@ -246,7 +246,7 @@ extension SessionState {
     /// Takes effect with the next step.
     mutating func change(_ options: Options, at time: Date) -> Change {
         engine.options = options
-        let payload = StateCodec.encode(options)
+        let payload = Octets(StateCodec.encode(options))
         return Change(entry: entry(.optionsChanged, at: time, payload: payload))
     }
 

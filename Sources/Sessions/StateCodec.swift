@@ -74,14 +74,14 @@ enum StateCodec {
             engine.vectors.sorted { $0.key < $1.key }.map { ($0.key, .new($0.value)) }
         for pair in engine.pairs {
             let content: SnapshotDraft.Content =
-                state.storedPairs[pair.number].map { .stored($0) } ?? .new(pair.bytes())
+                state.storedPairs[pair.number].map { .stored($0) } ?? .new(pair.octets())
             vectors.append(("\(pairPrefix)\(pair.number)", content))
         }
         for (shard, result) in state.shards.delivered.sorted(by: { $0.key < $1.key }) {
-            vectors.append(("\(shardPrefix)\(shard)", .new(result.bytes)))
+            vectors.append(("\(shardPrefix)\(shard)", .new(Octets(result.bytes))))
         }
         if let dict = state.hookedDict {
-            vectors.append((hookedDictName, .new(encodeList(StoredStateDict(dict)))))
+            vectors.append((hookedDictName, .new(Octets(encodeList(StoredStateDict(dict))))))
         }
         return SnapshotDraft(
             sequence: state.scalars.sequence, formatVersion: formatVersion,
@@ -127,15 +127,16 @@ enum StateCodec {
         var shards = ShardTable(count: scalars.session.stepShardCount)
         for (name, vector) in snapshot.vectors where name.hasPrefix(shardPrefix) {
             guard let shard = Int(name.dropFirst(shardPrefix.count)),
-                let result = ShardResult(bytes: vector.bytes)
+                let result = ShardResult(bytes: try bytes(of: vector, name))
             else { throw UnreadableSnapshot(reason: "\(name) can't be read") }
             shards[shard] = result
         }
         var hookedDict: StateDict?
         if let stored = snapshot.vectors[hookedDictName] {
+            let bytes = try bytes(of: stored, hookedDictName)
             do {
                 hookedDict = try PropertyListDecoder().decode(
-                    StoredStateDict.self, from: Data(stored.bytes)
+                    StoredStateDict.self, from: Data(bytes)
                 ).dict
             } catch {
                 throw UnreadableSnapshot(reason: "the state dict in it can't be read: \(error)")
@@ -144,6 +145,31 @@ enum StateCodec {
         return SessionState(
             dtype: dtype, scalars: scalars.session, engine: engine, shards: shards,
             hookedDict: hookedDict, storedPairs: pairs(in: snapshot.vectors.mapValues(\.id)))
+    }
+
+    private static func bytes(
+        of vector: StoredSnapshot.StoredVector, _ name: VectorName
+    ) throws(UnreadableSnapshot) -> [UInt8] {
+        do {
+            return try vector.octets.bytes()
+        } catch {
+            throw UnreadableSnapshot(reason: "\(name) can't be read: \(error)")
+        }
+    }
+
+    private static func numbers<Scalar: VectorScalar>(
+        of vector: StoredSnapshot.StoredVector, _ name: VectorName
+    ) throws(UnreadableSnapshot) -> [Scalar] {
+        let read: Vector?
+        do {
+            read = try vector.octets.vector(as: Scalar.dtype)
+        } catch {
+            throw UnreadableSnapshot(reason: "\(name) can't be read: \(error)")
+        }
+        guard let values = read.flatMap(Scalar.values(of:)) else {
+            throw UnreadableSnapshot(reason: "\(name) has \(vector.octets.count) bytes")
+        }
+        return values
     }
 
     private static func engine<Scalar: VectorScalar>(
@@ -155,11 +181,13 @@ enum StateCodec {
             if name.hasPrefix(pairPrefix) {
                 guard let number = Int(name.dropFirst(pairPrefix.count)),
                     let pair = CurvaturePair<Scalar>(
-                        number: number, bytes: vector.bytes, count: count)
-                else { throw UnreadableSnapshot(reason: "\(name) has \(vector.bytes.count) bytes") }
+                        number: number, bytes: try bytes(of: vector, name), count: count)
+                else {
+                    throw UnreadableSnapshot(reason: "\(name) has \(vector.octets.count) bytes")
+                }
                 pairs.append(pair)
             } else if !name.hasPrefix(shardPrefix) && name != hookedDictName {
-                vectors[name] = values(fromLittleEndianBytes: vector.bytes)
+                vectors[name] = try numbers(of: vector, name)
             }
         }
         pairs.sort { $0.number < $1.number }

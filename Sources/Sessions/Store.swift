@@ -142,7 +142,7 @@ public struct SnapshotDraft: Sendable {
     public enum Content: Sendable {
         /// Already on disk: named, not written again.
         case stored(VectorID)
-        case new([UInt8])
+        case new(Octets)
     }
 
     public var sequence: SequenceNumber
@@ -168,11 +168,11 @@ public struct SnapshotDraft: Sendable {
 public struct StoredSnapshot: Equatable, Sendable {
     public struct StoredVector: Equatable, Sendable {
         public var id: VectorID
-        public var bytes: [UInt8]
+        public var octets: Octets
 
-        public init(id: VectorID, bytes: [UInt8]) {
+        public init(id: VectorID, octets: Octets) {
             self.id = id
-            self.bytes = bytes
+            self.octets = octets
         }
     }
 

@@ -258,22 +258,35 @@ func check(name: String?, labels: [String: String]?, _ limits: Limits) throws(Se
     guard errors.isEmpty else { throw .invalid(errors) }
 }
 
+/// A body of octets that isn't as long as `count` numbers.
+func wrongBody(_ bytes: Int, _ count: Int, _ dtype: DType) -> SessionError {
+    .invalid([
+        FieldError(
+            field: "body",
+            reason: "has \(bytes) bytes; \(count) \(dtype.rawValue) numbers have "
+                + "\(count * dtype.size)")
+    ])
+}
+
 extension SessionState {
     /// The flat gradient in the session's precision; absent ones are zeros.
     func gradient(_ input: GradientInput) throws(SessionError) -> Vector {
         if case .octets(let octets) = input { return try vector(octets) }
+        if case .vector(let vector) = input { return try checked(vector) }
         return Vector(try flatGradient(input), as: dtype)
     }
 
     /// As many numbers as the parameters have.
     private func vector(_ octets: [UInt8]) throws(SessionError) -> Vector {
         guard let vector = Vector(bytes: octets, as: dtype), vector.count == layout.count else {
-            throw .invalid([
-                FieldError(
-                    field: "body",
-                    reason: "has \(octets.count) bytes; \(layout.count) \(dtype.rawValue) numbers "
-                        + "have \(layout.count * dtype.size)")
-            ])
+            throw wrongBody(octets.count, layout.count, dtype)
+        }
+        return vector
+    }
+
+    private func checked(_ vector: Vector) throws(SessionError) -> Vector {
+        guard vector.dtype == dtype, vector.count == layout.count else {
+            throw wrongBody(vector.count * vector.dtype.size, layout.count, dtype)
         }
         return vector
     }
@@ -287,6 +300,7 @@ extension SessionState {
             }
             return values
         case .octets(let octets): return try vector(octets).doubles
+        case .vector(let vector): return try checked(vector).doubles
         case .named(let gradients):
             return try assembled(
                 gradients, of: layout.parameters[...], field: "gradients", isComplete: false)
@@ -303,6 +317,7 @@ extension SessionState {
                 return [try vector(octets).doubles]
             }
             return [vector.doubles]
+        case .vector(let vector): return [vector.doubles]
         case .named(let gradients):
             var found: [[Double]] = []
             for group in layout.groups.reversed() {
@@ -331,6 +346,9 @@ extension SessionState {
         case .octets(let octets):
             field = "body"
             values = try vector(octets)
+        case .vector(let vector):
+            field = "body"
+            values = try checked(vector)
         case .named(let named):
             field = "params"
             values = Vector(

@@ -54,6 +54,25 @@ public enum Vector: Equatable, Sendable {
         }
     }
 
+    /// `count` numbers whose bytes `fill` writes, all of them.
+    public init(count: Int, dtype: DType, fill: (UnsafeMutableRawBufferPointer) -> Void) {
+        switch dtype {
+        case .float64: self = unsafe .float64(numbers(count, filledBy: fill))
+        case .float32: self = unsafe .float32(numbers(count, filledBy: fill))
+        }
+    }
+
+    /// The little-endian bytes where they are, for the length of the call.
+    public func withUnsafeBytes<Value>(
+        _ body: (UnsafeRawBufferPointer) throws -> Value
+    ) rethrows -> Value {
+        // Sound: the bytes of initialised plain numbers are initialised.
+        switch self {
+        case .float64(let values): try unsafe values.withUnsafeBytes { try unsafe body($0) }
+        case .float32(let values): try unsafe values.withUnsafeBytes { try unsafe body($0) }
+        }
+    }
+
     /// Little-endian bytes, the form in which vectors are stored and digested.
     public var bytes: [UInt8] {
         switch self {
@@ -82,6 +101,16 @@ extension Float: PlainNumber {}
 #if _endian(big)
     #error("vectors are copied as they stand in memory, which must be little-endian")
 #endif
+
+private func numbers<Number: PlainNumber>(
+    _ count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void
+) -> [Number] {
+    // Sound: whoever fills it writes all of it, and every bit pattern is a number.
+    unsafe [Number](unsafeUninitializedCapacity: count) { room, initialized in
+        unsafe fill(UnsafeMutableRawBufferPointer(room))
+        initialized = count
+    }
+}
 
 func littleEndianBytes<Number: PlainNumber>(_ values: [Number]) -> [UInt8] {
     // Sound: the bytes of initialised plain numbers are initialised, and are copied out.

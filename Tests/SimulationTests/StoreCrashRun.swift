@@ -22,10 +22,16 @@ final class CrashRun: Sendable {
 
     private var live: String { root + "/live" }
 
-    func workload(sessions: Int, commits: Int) async throws {
+    /// - Parameter stagedBytesMin: Longer ones are written beside the committer; then only one
+    ///   session may run, so that nobody writes while the directory is copied.
+    func workload(
+        sessions: Int, commits: Int, stagedBytesMin: Int = .max
+    ) async throws {
+        precondition(stagedBytesMin == .max || sessions == 1)
         var limits = SQLiteStoreLimits()
         limits.inlineBytesMax = 100
         limits.segmentBytesMax = 4096
+        limits.stagedBytesMin = stagedBytesMin
         limits.checkpointPages = 40
         let passed = Mutex(0)
         let store = try await SQLiteStore(
@@ -57,7 +63,7 @@ final class CrashRun: Sendable {
         await store.close()
     }
 
-    /// On the committer's queue, so that nobody writes meanwhile.
+    /// On the committer's queue, or while the only writer stages: nobody writes meanwhile.
     private func crash(_ number: Int) {
         let acknowledged = acknowledged.withLock { $0 }
         let copy = root + "/crash-\(number)"

@@ -25,6 +25,23 @@ import Testing
         }
     }
 
+    @Test(
+        "The same where vectors have segments of their own", arguments: WritePoint.allCases,
+        [1, 2, 3])
+    func stagedSteps(_ point: WritePoint, seed: UInt64) async throws {
+        try await withDirectory { root in
+            let run = CrashRun(root: root, point: point, seed: seed)
+            try await run.workload(sessions: 1, commits: 40, stagedBytesMin: 200)
+            #expect(run.crashes.withLock { $0.count } >= 2, "seed \(seed)")
+            for crash in run.crashes.withLock({ $0 }) {
+                let left = try FileManager.default.contentsOfDirectory(
+                    atPath: crash.directory + "/segments")
+                #expect(left.contains { $0.hasSuffix(".vec") })
+                try await crash.verify("\(point), seed \(seed), crash \(crash.directory)")
+            }
+        }
+    }
+
     @Test("A log torn at any byte gives the commits that were whole", arguments: 1...6)
     func tornLog(seed: UInt64) async throws {
         try await withDirectory { root in

@@ -12,9 +12,9 @@ func workID(_ session: Int) -> SessionID {
 }
 
 /// Long enough for a segment for odd numbers.
-private func workBytes(_ session: Int, _ sequence: Int) -> [UInt8] {
+private func workBytes(_ session: Int, _ sequence: Int) -> Octets {
     let count = sequence.isMultiple(of: 2) ? 60 : 700
-    return (0..<count).map { UInt8(truncatingIfNeeded: $0 &* sequence &+ session) }
+    return Octets((0..<count).map { UInt8(truncatingIfNeeded: $0 &* sequence &+ session) })
 }
 
 private func workEntry(_ session: Int, _ sequence: Int) -> JournalEntry {
@@ -69,7 +69,7 @@ extension SQLiteStore {
         let newest = loaded.newest.sequence
         let below = newest >= 5 ? newest / 5 * 5 : 1
         #expect(loaded.snapshot.sequence == below, "\(comment)")
-        #expect(loaded.snapshot.vectors["x"]?.bytes == workBytes(session, below), "\(comment)")
+        #expect(loaded.snapshot.vectors["x"]?.octets == workBytes(session, below), "\(comment)")
         let tail = below < newest ? (below + 1...newest).map { workEntry(session, $0) } : []
         #expect(loaded.tail == tail, "\(comment)")
         #expect(loaded.nextCheckpoint == newest / 8 + 1, "\(comment)")
@@ -77,7 +77,7 @@ extension SQLiteStore {
             let checkpoint = try await load(workID(session), checkpoint: number)
             let sequence = number * 8
             let below = sequence / 5 * 5
-            let bytes = checkpoint.snapshot.vectors["x"]?.bytes
+            let bytes = checkpoint.snapshot.vectors["x"]?.octets
             #expect(bytes == workBytes(session, below), "\(comment)")
             #expect(
                 checkpoint.tail == (below..<sequence).map { workEntry(session, $0 + 1) },

@@ -25,7 +25,7 @@ extension StoreContract {
             #expect(loaded.snapshot.sequence == 3)
             #expect(loaded.tail == [])
             #expect(
-                loaded.snapshot.vectors.mapValues(\.bytes) == ["x": [3, 3, 3], "s/0": [2, 2, 2]])
+                loaded.snapshot.vectors.mapValues(\.octets) == ["x": [3, 3, 3], "s/0": [2, 2, 2]])
             let held = try await store.inventory()
             #expect(held.snapshots == 1 && held.vectors == 2)
             #expect(held.entries == 3 && held.payloads == 0)
@@ -54,7 +54,7 @@ extension StoreContract {
             let loaded = try await store.load(id, checkpoint: 2)
             #expect(loaded.record == make(checkpoint: 2, at: 4, name: "two"))
             #expect(loaded.snapshot.sequence == 1)
-            #expect(loaded.snapshot.vectors["x"]?.bytes == [1, 1, 1])
+            #expect(loaded.snapshot.vectors["x"]?.octets == [1, 1, 1])
             #expect(loaded.tail == Array(told[0...2]))
             #expect(try await store.load(id, checkpoint: 1).tail == Array(told[0...1]))
 
@@ -107,7 +107,7 @@ extension StoreContract {
             #expect(held.snapshots == 1 && held.vectors == 1 && held.payloads == 0)
             let loaded = try await store.load(id, checkpoint: 1)
             #expect(loaded.tail == [])
-            #expect(loaded.snapshot.vectors["x"]?.bytes == [6, 6, 6])
+            #expect(loaded.snapshot.vectors["x"]?.octets == [6, 6, 6])
         }
     }
 
@@ -131,7 +131,7 @@ extension StoreContract {
             let held = try await store.inventory()
             #expect(held.snapshots == 1 && held.vectors == 1)
             let loaded = try await store.load(id).snapshot
-            #expect(loaded.vectors["x"]?.bytes == [1, 1, 1])
+            #expect(loaded.vectors["x"]?.octets == [1, 1, 1])
             #expect(loaded.vectors["best"]?.id == x)
         }
     }
@@ -150,7 +150,7 @@ extension StoreContract {
             #expect(try await store.inventory().vectors == 2)
             try await store.delete(parent)
             #expect(try await store.inventory().vectors == 1)
-            #expect(try await store.load(fork).snapshot.vectors["x"]?.bytes == bytes)
+            #expect(try await store.load(fork).snapshot.vectors["x"]?.octets == bytes)
             try await store.delete(fork)
             #expect(try await store.inventory().vectors == 0)
             await expectError(.missing) { try await store.create(3, [("x", .stored(x))]) }

@@ -53,7 +53,7 @@ extension StoreContract {
 
     @Test(
         "A random history leaves what it leaves in memory",
-        arguments: [StoreKind.sqlite, .segments], 1...6)
+        arguments: [StoreKind.sqlite, .segments, .staged], 1...6)
     func random(_ kind: StoreKind, seed: Int) async throws {
         try await kind.withStore { store in
             let model = MemoryStore()

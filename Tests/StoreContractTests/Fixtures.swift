@@ -46,7 +46,7 @@ func make(entry sequence: SequenceNumber, _ kind: JournalEntry.Kind = .created) 
 /// An entry that tells evaluation `evaluation`.
 func make(
     told evaluation: EvaluationNumber, at sequence: SequenceNumber, loss: Double? = 1.5,
-    payload: [UInt8]? = nil
+    payload: Octets? = nil
 ) -> JournalEntry {
     JournalEntry(
         sequence: sequence, kind: loss == nil ? .failed : .told, time: make(time: sequence),
@@ -62,9 +62,9 @@ func make(
         payload: payload ?? make(bytes: 24, evaluation))
 }
 
-func make(bytes count: Int, _ seed: Int) -> [UInt8] {
+func make(bytes count: Int, _ seed: Int) -> Octets {
     var generator = SeededGenerator(seed: UInt64(seed))
-    return (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+    return Octets((0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) })
 }
 
 func make(

@@ -49,7 +49,7 @@ struct RandomHistory {
         Int.random(in: 0..<oneIn, using: &generator) == 0
     }
 
-    private mutating func bytes() -> [UInt8] {
+    private mutating func bytes() -> Octets {
         make(
             bytes: Int.random(in: 0...48, using: &generator),
             Int.random(in: 0...9, using: &generator))
@@ -58,7 +58,7 @@ struct RandomHistory {
 
 struct Change {
     enum Kind {
-        case create(bytes: [UInt8], shares: Bool)
+        case create(bytes: Octets, shares: Bool)
         case commit(Batch, sharesVectors: Bool)
         case delete
     }

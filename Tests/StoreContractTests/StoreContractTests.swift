@@ -23,7 +23,7 @@ import Testing
             #expect(loaded.nextCheckpoint == 1)
             #expect(loaded.snapshot.scalars == [9, 8, 7])
             #expect(loaded.snapshot.numericsVersion == 7)
-            #expect(loaded.snapshot.vectors.mapValues(\.bytes) == ["x": [1, 2], "g": []])
+            #expect(loaded.snapshot.vectors.mapValues(\.octets) == ["x": [1, 2], "g": []])
             #expect(loaded.snapshot.vectors.mapValues(\.id) == vectors)
             #expect(try await store.sessionCount() == 1)
         }

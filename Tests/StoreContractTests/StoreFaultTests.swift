@@ -79,12 +79,13 @@ import Testing
 
     @Test(
         "Wrong bytes of a vector are reported, never returned",
-        arguments: [StoreKind.sqlite, .segments])
+        arguments: [StoreKind.sqlite, .segments, .staged])
     func wrongBytes(_ kind: StoreKind) async throws {
         try await withDirectory { directory in
-            let bytes = make(bytes: 600, 5)
+            let octets = make(bytes: 600, 5)
+            let bytes = try octets.bytes()
             var store = try await SQLiteStore(directory: directory, limits: kind.limits)
-            try await store.create(1, [("x", .new(bytes))])
+            try await store.create(1, [("x", .new(octets))])
             try await store.create(2)
             await store.close()
             try flip(bytes[300..<308], under: directory)
@@ -150,9 +151,9 @@ import Testing
             for number in 1...4 {
                 var bytes = [UInt8](repeating: UInt8(number), count: 2 << 20 + number)
                 bytes[1 << 20 + 7] = 99
-                try await store.create(number, [("x", .new(bytes))])
+                try await store.create(number, [("x", .new(Octets(bytes)))])
                 let loaded = try await store.load(make(session: number))
-                #expect(loaded.snapshot.vectors["x"]?.bytes == bytes)
+                #expect(loaded.snapshot.vectors["x"]?.octets == Octets(bytes))
             }
             #expect(try await store.inventory().segmentFiles == 4)
             for number in 1...3 { try await store.delete(make(session: number)) }

@@ -10,15 +10,18 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     /// SQLite with hardly anything inline and short segments, so that every test goes through
     /// them and their rotation.
     case segments
+    /// The same, with a segment of its own for everything that isn't tiny.
+    case staged
 
     var testDescription: String { rawValue }
 
     var limits: SQLiteStoreLimits {
         var limits = SQLiteStoreLimits()
-        if self == .segments {
+        if self == .segments || self == .staged {
             limits.inlineBytesMax = 2
             limits.segmentBytesMax = 64
         }
+        if self == .staged { limits.stagedBytesMin = 20 }
         return limits
     }
 
@@ -27,7 +30,7 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
         switch self {
         case .memory:
             try await body(MemoryStore())
-        case .sqlite, .segments:
+        case .sqlite, .segments, .staged:
             try await withDirectory { directory in
                 let store = try await SQLiteStore(directory: directory, limits: limits)
                 try await body(store)

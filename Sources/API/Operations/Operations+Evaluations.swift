@@ -12,11 +12,11 @@ extension Operations {
             operation(
                 "tellResult", .put, "/v1/sessions/{session}/evaluations/{evaluation}/result",
                 query: ["loss"], body: .jsonOr(.octets, bytesMax: bodies.vector),
-                produces: [.json, .octets], handler: tellResult),
+                produces: [.json, .octets], preview: previewResult, handler: tellResult),
             operation(
                 "tellShard", .put, "/v1/sessions/{session}/evaluations/{evaluation}/shards/{shard}",
                 query: ["loss"], body: .jsonOr(.octets, bytesMax: bodies.vector),
-                produces: [.json, .octets], handler: tellShard),
+                produces: [.json, .octets], preview: previewResult, handler: tellShard),
             operation(
                 "leaseShard", .post, "/v1/sessions/{session}/evaluations/{evaluation}/lease",
                 body: .json(bytesMax: bodies.small), handler: leaseShard),
@@ -70,6 +70,9 @@ extension Operations {
     }
 
     private func told(_ call: Call) throws -> TellRequest {
+        if let vector = try call.streamedVector() {
+            return try TellRequest(vector: vector, loss: call.query("loss"))
+        }
         if call.bodyRepresentation == .octets {
             return try TellRequest(octets: call.body, loss: call.query("loss"))
         }

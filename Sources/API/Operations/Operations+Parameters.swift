@@ -12,7 +12,7 @@ extension Operations {
             operation(
                 "setParameters", .put, "/v1/sessions/{session}/params",
                 body: .jsonOr(.octets, bytesMax: bodies.vector), produces: [.json, .octets],
-                handler: setParameters),
+                preview: previewParameters, handler: setParameters),
         ]
     }
 
@@ -24,6 +24,11 @@ extension Operations {
     @Sendable private func setParameters(_ call: Call) async throws -> Response {
         let id = try call.session()
         let precondition = try call.precondition()
+        if let vector = try call.streamedVector() {
+            return response(
+                try await service.setParameters(id, .vector(vector), precondition: precondition),
+                to: call)
+        }
         if call.bodyRepresentation == .octets {
             return response(
                 try await service.setParameters(
@@ -42,6 +47,6 @@ extension Operations {
 
     private func response(_ view: ParametersView, to call: Call) -> Response {
         guard call.representation == .octets else { return Response(view.json, tag: view.tag) }
-        return Response(view.octets, as: .octets, tag: view.tag).with(view.octetFields)
+        return Response(view.values, tag: view.tag).with(view.octetFields)
     }
 }

@@ -55,7 +55,6 @@ extension Operations {
         guard call.representation == .octets else {
             return Response(turn.json, status: status, tag: turn.tag)
         }
-        return Response(turn.octets, as: .octets, status: status, tag: turn.tag)
-            .with(turn.octetFields)
+        return Response(turn.x, status: status, tag: turn.tag).with(turn.octetFields)
     }
 }

@@ -12,6 +12,8 @@ struct Operations: Sendable {
     let probe: @Sendable () async -> Bool
 
     typealias Handler = @Sendable (Call) async throws -> Response
+    /// Looks at a call whose body, of so many bytes, hasn't been read.
+    typealias Preview = @Sendable (Call, Int) async throws -> BodyPlan
 
     enum Body {
         case none
@@ -25,21 +27,35 @@ struct Operations: Sendable {
     ///     the client accepts.
     func operation(
         _ id: String, _ method: HTTPRequest.Method, _ pattern: String, query: [String] = [],
-        body: Body = .none, produces: [Representation] = [.json], handler: @escaping Handler
+        body: Body = .none, produces: [Representation] = [.json], preview: Preview? = nil,
+        handler: @escaping Handler
     ) -> Route {
-        var route = Route(method: method, pattern: pattern, operationID: id) { request in
-            var response: Response
-            do {
-                response = try await handler(
-                    try Call(request, query: query, produces: produces))
-            } catch {
-                response = Problem(error).response
-            }
+        @Sendable func finished(_ response: Response) -> Response {
+            var response = response
             if response.headerFields[.cacheControl] == nil {
                 response.headerFields[.cacheControl] = "no-store"
             }
             if produces.count > 1 { response.headerFields[.vary] = "Accept" }
             return response
+        }
+        var route = Route(method: method, pattern: pattern, operationID: id) { request in
+            do {
+                return finished(
+                    try await handler(try Call(request, query: query, produces: produces)))
+            } catch {
+                return finished(Problem(error).response)
+            }
+        }
+        if let preview {
+            route.preview = { head, pathParameters, length in
+                let request = Request(head: head, pathParameters: pathParameters)
+                do {
+                    return try await preview(
+                        try Call(request, query: query, produces: produces), length)
+                } catch {
+                    return .refuse(finished(Problem(error).response))
+                }
+            }
         }
         switch body {
         case .none: break

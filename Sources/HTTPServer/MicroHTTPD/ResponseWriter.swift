@@ -34,6 +34,15 @@ struct ResponseWriter {
             }
         case .bytes(let bytes):
             unsafe made = Self.response(reading: ByteArray(bytes: bytes))
+        case .source(let source) where source.count <= Self.copiedBytesMax:
+            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: source.count) { room, count in
+                // Sound: the source says how many it has written.
+                count = unsafe source.copy(from: 0, to: UnsafeMutableRawBufferPointer(room))
+            }
+            return write(
+                Response(
+                    status: response.status, headerFields: response.headerFields,
+                    body: .bytes(bytes)))
         case .source(let source):
             unsafe made = Self.response(reading: source)
         case .stream(let stream):

@@ -4,9 +4,6 @@ public import Sessions
 // order, and nothing else. What JSON says besides goes beside them, as text by name.
 
 extension Turn {
-    /// The trial point, or the parameters while none is asked for.
-    public var octets: [UInt8] { x.bytes }
-
     /// The rest of the turn, named as fields of a message's header are.
     public var octetFields: [(name: String, value: String)] {
         var fields = [
@@ -47,13 +44,22 @@ extension StepResult {
 extension TellRequest {
     /// The gradient in octets, with the loss as text.
     public init(octets: [UInt8], loss text: String?) throws(WireError) {
+        self = .evaluated(loss: try Self.loss(text), gradient: .octets(octets))
+    }
+
+    /// The same, with the gradient where it is already.
+    public init(vector: Vector, loss text: String?) throws(WireError) {
+        self = .evaluated(loss: try Self.loss(text), gradient: .vector(vector))
+    }
+
+    private static func loss(_ text: String?) throws(WireError) -> Double {
         guard let text else {
             throw .invalid("query.loss", "is required: octets have no place for it")
         }
-        guard let loss = NonFinite.value(of: text) ?? Self.number(text) else {
+        guard let loss = NonFinite.value(of: text) ?? number(text) else {
             throw .invalid("query.loss", "must be a number, NaN, Infinity or -Infinity")
         }
-        self = .evaluated(loss: loss, gradient: .octets(octets))
+        return loss
     }
 
     /// As JSON writes a number: no hexadecimal, no blanks, nothing that overflows.
@@ -66,7 +72,6 @@ extension TellRequest {
 }
 
 extension ParametersView {
-    public var octets: [UInt8] { values.bytes }
     public var octetFields: [(name: String, value: String)] {
         [("Lbfgsd-Dtype", values.dtype.rawValue), ("Lbfgsd-Count", String(values.count))]
     }

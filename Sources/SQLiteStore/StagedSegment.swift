@@ -1,0 +1,154 @@
+import Dispatch
+import Sessions
+import Synchronization
+
+/// Long bytes in a segment of their own, whole and synced, that no row names yet.
+///
+/// They are written by whoever brings them, beside the committer and not in it: while one caller's
+/// 800 MB go to the disk, the short writes of others are committed. The row that names them comes
+/// with their batch; until then, and after a crash, they are a file that nothing names, which the
+/// next start removes. Such a segment goes with its only blob, so that collecting it gives all of
+/// its space back.
+struct StagedSegment: StoredOctets {
+    /// Below 0, which tells them from the segments that the committer appends to.
+    let segment: Int64
+    let count: Int
+    let checksums: [UInt8]
+    let directory: String
+
+    func read(into room: UnsafeMutableRawBufferPointer) throws(StoreError) {
+        try unsafe SegmentBytes(
+            directory: directory, segment: segment, offset: 0, count: count, checksums: checksums
+        ).read(into: room)
+    }
+}
+
+/// Writes segments for the committer to adopt.
+final class SegmentStage: Sendable {
+    private let directory: String
+    private let bytesMin: Int
+    private let next: Atomic<Int64>
+    private let faults: FaultInjection
+    private let path: String
+    private let onFatal: @Sendable (String) -> Never
+    /// Long writes wait for the disk here, two at a time.
+    private let queue: DispatchQueue
+    private let room = DispatchSemaphore(value: 2)
+
+    /// - Parameter newest: The newest staged segment of the store, 0 if there is none.
+    init(
+        directory: StoreDirectory, bytesMin: Int, newest: Int64, faults: FaultInjection,
+        onFatal: @escaping @Sendable (String) -> Never
+    ) {
+        self.directory = directory.segments
+        path = directory.path
+        self.bytesMin = bytesMin
+        next = Atomic(newest - 1)
+        self.faults = faults
+        self.onFatal = onFatal
+        queue = DispatchQueue(label: "lbfgsd.store.stage", attributes: .concurrent)
+    }
+
+    /// Runs `body` with what is long in the batch on disk; if `body` throws, it goes again.
+    func staging<Value: Sendable>(
+        _ batch: Batch, _ body: (Batch) async throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        var batch = batch
+        var staged: [Int64] = []
+        do throws(StoreError) {
+            // Entries below the snapshot that comes with them are written without payload.
+            let covered = batch.snapshot?.sequence ?? 0
+            for index in batch.entries.indices where batch.entries[index].sequence > covered {
+                try await stage(&batch.entries[index].payload, &staged)
+            }
+            if var snapshot = batch.snapshot {
+                try await stage(&snapshot, &staged)
+                batch.snapshot = snapshot
+            }
+            return try await body(batch)
+        } catch {
+            remove(staged)
+            throw error
+        }
+    }
+
+    func staging<Value: Sendable>(
+        _ snapshot: SnapshotDraft, _ body: (SnapshotDraft) async throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        var snapshot = snapshot
+        var staged: [Int64] = []
+        do throws(StoreError) {
+            try await stage(&snapshot, &staged)
+            return try await body(snapshot)
+        } catch {
+            remove(staged)
+            throw error
+        }
+    }
+
+    private func stage(
+        _ snapshot: inout SnapshotDraft, _ staged: inout [Int64]
+    ) async throws(StoreError) {
+        for index in snapshot.vectors.indices {
+            guard case .new(var octets) = snapshot.vectors[index].content else { continue }
+            try await stage(&octets, &staged)
+            snapshot.vectors[index].content = .new(octets)
+        }
+    }
+
+    private func stage(_ octets: inout Octets, _ staged: inout [Int64]) async throws(StoreError) {
+        guard octets.count >= bytesMin else { return }
+        let number = next.subtract(1, ordering: .relaxed).oldValue
+        staged.append(number)
+        let long = octets
+        let written: Result<StagedSegment, any Error> = await withCheckedContinuation {
+            continuation in
+            queue.async {
+                self.room.wait()
+                defer { self.room.signal() }
+                continuation.resume(returning: Result { try self.write(long, as: number) })
+            }
+        }
+        switch written {
+        case .success(let segment): octets = .stored(segment)
+        case .failure(let error):
+            switch StoreFailure(error, directory: path) {
+            case .error(let error): throw error
+            case .fatal(let reason): onFatal(reason)
+            }
+        }
+    }
+
+    /// Returns when the bytes and the file's name are durable.
+    private func write(_ octets: Octets, as number: Int64) throws -> StagedSegment {
+        let file = try DiskFile(SegmentLog.path(of: number, in: directory), for: .creating)
+        try faults.pass(.segmentWrite, file.path)
+        var checksums = ChunkChecksums()
+        var offset = 0
+        try unsafe octets.forEachRegion { region in
+            // By pieces, so that the disk begins while the rest is still summed.
+            for start in stride(from: 0, to: region.count, by: Self.pieceBytes) {
+                let end = min(start + Self.pieceBytes, region.count)
+                // Sound: within the region.
+                let piece = unsafe UnsafeRawBufferPointer(rebasing: region[start..<end])
+                unsafe checksums.add(piece)
+                try unsafe file.write(piece, at: offset)
+                file.beginSync(offset, piece.count)
+                offset += piece.count
+            }
+        }
+        try faults.pass(.segmentSync, directory)
+        try file.sync()
+        try DiskFile.syncDirectory(directory)
+        return StagedSegment(
+            segment: number, count: octets.count, checksums: checksums.finished(),
+            directory: directory)
+    }
+
+    private static let pieceBytes = 8 << 20
+
+    /// What no row names: removed now, or by the next start.
+    private func remove(_ staged: [Int64]) {
+        for number in staged { SegmentLog.remove(SegmentLog.path(of: number, in: directory)) }
+    }
+}

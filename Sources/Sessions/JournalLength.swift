@@ -1,0 +1,41 @@
+/// What a load would have to replay.
+struct JournalLength: Equatable, Sendable {
+    var entries = 0
+    var payloadBytes = 0
+
+    init() {}
+
+    init(_ entries: [JournalEntry]) {
+        self.entries = entries.count
+        payloadBytes = entries.reduce(0) { $0 + $1.payload.count }
+    }
+
+    static func + (one: JournalLength, other: JournalLength) -> JournalLength {
+        var sum = one
+        sum.entries += other.entries
+        sum.payloadBytes += other.payloadBytes
+        return sum
+    }
+
+    /// Whether a snapshot of so many bytes should be taken.
+    ///
+    /// With long vectors it is taken as soon as it costs no more than the journal that it
+    /// replaces: then at most twice the payload is written, whatever the history's size, and no
+    /// more is read by the next load than twice the snapshot. With short ones both are a few
+    /// pages, and entries are counted.
+    func isDue(_ snapshotBytes: @autoclosure () -> Int, entriesMax: Int) -> Bool {
+        entries >= entriesMax
+            || (payloadBytes >= JournalLength.longBytesMin && payloadBytes >= snapshotBytes())
+    }
+
+    private static let longBytesMin = 1 << 20
+}
+
+extension SessionState {
+    /// Bytes that a snapshot would write: x, g, d, the former g, the best point and its g, and the
+    /// pairs that no snapshot has named yet.
+    var snapshotBytes: Int {
+        let new = engine.pairNumbers.count { storedPairs[$0] == nil }
+        return layout.count * dtype.size * (6 + 2 * new)
+    }
+}
