@@ -6,6 +6,8 @@ struct BodyLimits {
     let small: Int
     /// Bodies with one number a parameter.
     let vector: Int
+    /// The same in JSON, which takes several times its length while it is read.
+    let json: Int
     /// State dicts, which have two numbers a parameter for each pair of the history. JSON is the
     /// wrong form for a large one, and the body is held in memory beside what is made of it.
     let state: Int
@@ -19,6 +21,7 @@ struct BodyLimits {
         let numbered = (numbers.overflow ? Int.max / 4 : numbers.partialValue) + names + plain
         small = min(plain, most)
         vector = min(numbered, most)
+        json = min(vector, 512 << 20)
         state = min(max(numbered, 1 << 30), most)
     }
 }

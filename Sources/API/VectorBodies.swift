@@ -53,7 +53,12 @@ extension Response {
 extension Operations {
     /// The plan for a body that will be a vector: an array of bytes where it has another form, or
     /// a length that only what was told before can have.
-    func plan(_ length: Int, _ call: Call, _ expected: ExpectedVector) -> BodyPlan {
+    func plan(
+        _ length: Int, _ call: Call, _ expected: ExpectedVector
+    ) throws -> BodyPlan {
+        if call.bodyRepresentation == .json, length > bodies.json {
+            throw Problem(Refusal.contentTooLarge(limit: bodies.json))
+        }
         guard call.bodyRepresentation == .octets, length.isMultiple(of: expected.dtype.size),
             length <= expected.count * expected.dtype.size
         else { return .collect }
@@ -64,12 +69,12 @@ extension Operations {
         let bytes = call.bodyRepresentation == .octets ? length : nil
         let expected = try await service.expectedResult(
             try call.session(), evaluation: try call.number(.evaluation), bytes: bytes)
-        return plan(length, call, expected)
+        return try plan(length, call, expected)
     }
 
     @Sendable func previewParameters(_ call: Call, _ length: Int) async throws -> BodyPlan {
         let bytes = call.bodyRepresentation == .octets ? length : nil
-        return plan(
+        return try plan(
             length, call,
             try await service.expectedParameters(try call.session(), bytes: bytes))
     }

@@ -1,7 +1,7 @@
 /// Every limit of the sessions, in one place.
 public struct Limits: Equatable, Sendable {
     /// n: numbers in all parameters of a session together.
-    public var parametersMax = 10_000_000
+    public var parametersMax = 250_000_000
     /// Parameter tensors a session.
     public var tensorsMax = 10_000
     /// Bytes that a session may come to need in memory: its vectors and a full history.

@@ -7,7 +7,7 @@ extension Operations {
     var sessions: [Route] {
         [
             operation(
-                "createSession", .post, "/v1/sessions", body: .json(bytesMax: bodies.vector),
+                "createSession", .post, "/v1/sessions", body: .json(bytesMax: bodies.json),
                 handler: createSession),
             operation(
                 "listSessions", .get, "/v1/sessions", query: ["page_size", "page_token", "label"],
