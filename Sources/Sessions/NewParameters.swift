@@ -107,6 +107,9 @@ private struct NewParameters {
             if !isPlain(name, lengthMax: limits.nameLengthMax) {
                 wrong("params[\(index)].name", plainText(lengthMax: limits.nameLengthMax))
             }
+            if name == ParameterSpec.reservedName {
+                wrong("params[\(index)].name", ParameterSpec.isReserved)
+            }
         }
     }
 

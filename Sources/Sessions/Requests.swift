@@ -84,6 +84,10 @@ public enum GradientInput: Equatable, Sendable {
     case named([String: [Double]?])
     /// All parameters one after the other, in the session's dtype, little-endian.
     case octets([UInt8])
+    /// By parameter name; absent is zeros.
+    case tensors([String: TensorInput])
+    /// All parameters one after the other.
+    case array(TensorInput)
 }
 
 public enum TellRequest: Equatable, Sendable {
@@ -99,6 +103,10 @@ public enum ParametersInput: Equatable, Sendable {
     case named([String: [Double]])
     /// In the session's dtype, little-endian.
     case octets([UInt8])
+    /// By name or position; all of them.
+    case tensors([String: TensorInput])
+    /// All parameters one after the other.
+    case array(TensorInput)
 }
 
 /// What a step is begun with.

@@ -147,8 +147,13 @@ func check(name: String?, labels: [String: String]?, _ limits: Limits) throws(Se
 extension SessionState {
     /// The flat gradient in the session's precision; absent ones are zeros.
     func gradient(_ input: GradientInput) throws(SessionError) -> Vector {
-        if case .octets(let octets) = input { return try vector(octets) }
-        return Vector(try flatGradient(input), as: dtype)
+        switch input {
+        case .octets(let octets): try vector(octets)
+        case .tensors(let tensors):
+            try vector(tensors, of: layout.parameters[...], isComplete: false)
+        case .array(let array): try vector(array)
+        case .flat, .named: Vector(try flatGradient(input), as: dtype)
+        }
     }
 
     /// As many numbers as the parameters have.
@@ -172,7 +177,7 @@ extension SessionState {
                 throw .invalid([wrongLength("gradient", values.count, layout.count)])
             }
             return values
-        case .octets(let octets): return try vector(octets).doubles
+        case .octets, .tensors, .array: return try gradient(input).doubles
         case .named(let gradients):
             return try assembled(
                 gradients, of: layout.parameters[...], field: "gradients", isComplete: false)
@@ -189,19 +194,31 @@ extension SessionState {
                 return [try vector(octets).doubles]
             }
             return [vector.doubles]
-        case .named(let gradients):
-            var found: [[Double]] = []
-            for group in layout.groups.reversed() {
-                let specs = layout.parameters[..<group.parameters.upperBound]
-                let known = gradients.filter { name, _ in
-                    specs.enumerated().contains { name == $1.name ?? String($0) }
-                }
-                if known.count < gradients.count && !found.isEmpty { break }
-                found.append(
-                    try assembled(gradients, of: specs, field: "gradients", isComplete: false))
+        case .array(let array): return [try pastVector(array).doubles]
+        case .tensors(let tensors):
+            return try pastGradients(named: Set(tensors.keys)) { specs throws(SessionError) in
+                try vector(tensors, of: specs, isComplete: false).doubles
             }
-            return found
+        case .named(let gradients):
+            return try pastGradients(named: Set(gradients.keys)) { specs throws(SessionError) in
+                try assembled(gradients, of: specs, field: "gradients", isComplete: false)
+            }
         }
+    }
+
+    /// As the parameters were when each of the groups was the last.
+    private func pastGradients(
+        named names: Set<String>,
+        _ assemble: (ArraySlice<ParameterSpec>) throws(SessionError) -> [Double]
+    ) throws(SessionError) -> [[Double]] {
+        var found: [[Double]] = []
+        for group in layout.groups.reversed() {
+            let specs = layout.parameters[..<group.parameters.upperBound]
+            let known = Set(specs.enumerated().map { $1.name(at: $0) })
+            if !names.isSubset(of: known) && !found.isEmpty { break }
+            found.append(try assemble(specs))
+        }
+        return found
     }
 
     func values(_ input: ParametersInput) throws(SessionError) -> Vector {
@@ -217,6 +234,12 @@ extension SessionState {
         case .octets(let octets):
             field = "body"
             values = try vector(octets)
+        case .tensors(let tensors):
+            field = "body"
+            values = try vector(tensors, of: layout.parameters[...], isComplete: true)
+        case .array(let array):
+            field = "body"
+            values = try vector(array)
         case .named(let named):
             field = "params"
             values = Vector(
@@ -242,7 +265,7 @@ extension SessionState {
         flat.reserveCapacity(layout.count)
         var unknown = Set(named.keys)
         for (index, spec) in specs.enumerated() {
-            let name = spec.name ?? String(index)
+            let name = spec.name(at: index)
             unknown.remove(name)
             if let values = named[name] ?? nil {
                 if values.count != spec.count {

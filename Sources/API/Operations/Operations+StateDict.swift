@@ -11,7 +11,7 @@ extension Operations {
                 produces: [.json, .safetensors], handler: getStateDict),
             operation(
                 "loadStateDict", .put, "/v1/sessions/{session}/state-dict", query: ["match"],
-                body: .jsonOr(.safetensors, bytesMax: bodies.state),
+                body: .jsonOr([.safetensors], bytesMax: bodies.state),
                 produces: [.json, .safetensors], handler: loadStateDict),
         ]
     }

@@ -13,10 +13,13 @@ struct Operations: Sendable {
 
     typealias Handler = @Sendable (Call) async throws -> Response
 
+    /// The forms of an answer that is JSON about a vector, or the vector.
+    static let vectorForms: [Representation] = [.json] + Representation.vectors
+
     enum Body {
         case none
         case json(bytesMax: Int)
-        case jsonOr(Representation, bytesMax: Int)
+        case jsonOr([Representation], bytesMax: Int)
     }
 
     /// - Parameters:
@@ -25,13 +28,14 @@ struct Operations: Sendable {
     ///     the client accepts.
     func operation(
         _ id: String, _ method: HTTPRequest.Method, _ pattern: String, query: [String] = [],
-        body: Body = .none, produces: [Representation] = [.json], handler: @escaping Handler
+        body: Body = .none, produces: [Representation] = [.json],
+        handler: @escaping Handler
     ) -> Route {
         var route = Route(method: method, pattern: pattern, operationID: id) { request in
             var response: Response
             do {
-                response = try await handler(
-                    try Call(request, query: query, produces: produces))
+                let call = try Call(request, query: query, produces: produces)
+                response = try await handler(call)
             } catch {
                 response = Problem(error).response
             }
@@ -46,8 +50,8 @@ struct Operations: Sendable {
         case .json(let bytesMax):
             route.mediaTypes = [Representation.json.mediaType]
             route.bodyBytesMax = bytesMax
-        case .jsonOr(let other, let bytesMax):
-            route.mediaTypes = [Representation.json.mediaType, other.mediaType]
+        case .jsonOr(let others, let bytesMax):
+            route.mediaTypes = [Representation.json.mediaType] + others.map(\.mediaType)
             route.bodyBytesMax = bytesMax
         }
         return route
