@@ -52,6 +52,9 @@ enum EntityTags: Equatable {
         case .some(let tags): tags.contains { $0.text == tag }
         }
     }
+
+    /// For If-Range: one tag, and a strong one.
+    func isExactly(_ tag: String) -> Bool { self == .some([Tag(text: tag, isWeak: false)]) }
 }
 
 extension EntityTag {

@@ -1,13 +1,16 @@
-"""Forms of vectors: filled parameters, safetensors and .npy."""
+"""Forms of vectors: filled parameters, safetensors and .npy, digests of bodies, and parts of
+answers."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from problems import Perceptron, rosenbrock
+from problems import Perceptron, rosenbrock, rosenbrock_start
 
 OCTETS = "application/octet-stream"
 SAFETENSORS = "application/vnd.safetensors"
@@ -349,3 +352,221 @@ def test_a_vector_has_its_loss_in_the_query(client):
     path = f"/v1/sessions/{session}/evaluations/1/result"
     response = send(client, "PUT", path, npy(np.zeros(2)), NPY)
     problem(response, 422, "invalid-request", "query.loss")
+
+
+# Digests
+
+
+def digest(body: bytes, algorithm: str = "sha-256") -> str:
+    raw = hashlib.new(algorithm.replace("-", ""), body).digest()
+    return f"{algorithm}=:{base64.b64encode(raw).decode()}:"
+
+
+def test_a_body_that_is_not_what_its_digest_says_changes_nothing(client):
+    session = client.create()
+    turn = client.begin(session)
+    path = f"/v1/sessions/{session}/evaluations/1/result"
+    sent = np.array([1.0, 2.0]).tobytes()
+    damaged = np.array([1.0, 2.5]).tobytes()
+    for algorithm in ("sha-256", "sha-512"):
+        headers = {"Content-Digest": digest(sent, algorithm)}
+        response = send(client, "PUT", path, damaged, OCTETS, headers=headers, loss="1")
+        document = problem(response, 400, "digest-mismatch")
+        assert document["content_digest"] == digest(sent, algorithm)
+        assert document["computed_digest"] == digest(damaged, algorithm)
+        assert client.ask(session) == turn
+    both = f"{digest(sent, 'sha-512')}, {digest(damaged)}"
+    response = send(
+        client, "PUT", path, sent, OCTETS, headers={"Content-Digest": both}, loss="1"
+    )
+    problem(response, 400, "digest-mismatch")
+    both = f"md5=:AAAA:,{digest(sent, 'sha-512')} , {digest(sent)};q=1"
+    response = send(
+        client, "PUT", path, sent, OCTETS, headers={"Content-Digest": both}, loss="1"
+    )
+    assert response.status_code == 200 and response.json() != turn
+
+
+def test_digests_hold_for_json_and_for_bodies_that_are_absent(client):
+    body = b'{"x0": [1, 2]}'
+    for value, status in [(digest(body), 201), (digest(body + b" "), 400)]:
+        response = client.call("POST", "/v1/sessions", body, {"Content-Digest": value})
+        assert response.status_code == status
+    path = f"/v1/sessions/{client.create()}/steps"
+    assert client.call("POST", path, headers={"Content-Digest": digest(b"x")}).status_code == 400
+    assert client.call("POST", path, headers={"Content-Digest": digest(b"")}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sha-256",
+        "sha-256=abc",
+        "sha-256=:abc",
+        "sha-256=:????:",
+        "sha-256=:AAAA:",
+        "=:AAAA:",
+        "SHA-256=:AAAA:",
+        digest(b"") + ",",
+    ],
+)
+def test_a_digest_that_cannot_be_read_is_malformed(client, value):
+    headers = {"Content-Digest": value}
+    response = client.call("POST", "/v1/sessions", {"x0": [1]}, headers)
+    problem(response, 400, "malformed")
+
+
+def test_an_answer_has_its_digest_if_one_is_wanted(client):
+    path = f"/v1/sessions/{client.create()}/params"
+    for want, algorithm in [
+        ("sha-256=1", "sha-256"),
+        ("sha-256=3, sha-512=10", "sha-512"),
+        ("md5=10, sha-512=1", "sha-512"),
+    ]:
+        headers = {"Want-Content-Digest": want}
+        response = send(client, "GET", path, accept=OCTETS, headers=headers)
+        assert response.headers["Content-Digest"] == digest(response.content, algorithm)
+        headers["Range"] = "bytes=3-6"
+        part = send(client, "GET", path, accept=OCTETS, headers=headers)
+        assert part.status_code == 206
+        assert part.headers["Content-Digest"] == digest(part.content, algorithm)
+    for want in ("md5=1", "sha-256=0", "nonsense", "sha-256=11"):
+        headers = {"Want-Content-Digest": want}
+        assert "Content-Digest" not in send(client, "GET", path, headers=headers).headers
+
+
+# Parts
+
+
+def test_a_download_that_was_cut_goes_on(client):
+    session = client.create(x0=rosenbrock_start(1000))
+    client.begin(session)
+    path = f"/v1/sessions/{session}/evaluation"
+    for form in (OCTETS, SAFETENSORS, NPY, "application/json"):
+        whole = send(client, "GET", path, accept=form)
+        assert whole.headers["Accept-Ranges"] == "bytes"
+        length, tag = len(whole.content), whole.headers["ETag"]
+        for field, first, last in [
+            ("bytes=0-99", 0, 99),
+            ("bytes=100-", 100, length - 1),
+            ("bytes=-50", length - 50, length - 1),
+            (f"bytes=10-{10**30}", 10, length - 1),
+            (f"bytes=-{10**30}", 0, length - 1),
+            ("Bytes = 7-7", 7, 7),
+        ]:
+            part = send(client, "GET", path, accept=form, headers={"Range": field, "If-Range": tag})
+            assert part.status_code == 206, field
+            assert part.content == whole.content[first : last + 1]
+            assert part.headers["Content-Range"] == f"bytes {first}-{last}/{length}"
+            assert part.headers["ETag"] == tag
+            assert part.headers["Content-Type"] == whole.headers["Content-Type"]
+    client.tell(session, 1, *(lambda f, g: (f, list(g)))(*rosenbrock(rosenbrock_start(1000))))
+    headers = {"Range": "bytes=100-", "If-Range": tag}
+    assert send(client, "GET", path, headers=headers).status_code == 200
+
+
+def test_a_large_part_is_what_the_whole_has_there(client):
+    session = client.create(x0=[float(value) for value in range(100_000)])
+    path = f"/v1/sessions/{session}/params"
+    whole = send(client, "GET", path, accept=NPY).content
+    for first, last in [(1, len(whole) - 1), (77_777, 777_777), (0, 65_536), (0, 65_535)]:
+        headers = {"Range": f"bytes={first}-{last}", "Want-Content-Digest": "sha-512=1"}
+        part = send(client, "GET", path, accept=NPY, headers=headers)
+        assert part.status_code == 206 and part.content == whole[first : last + 1]
+        assert part.headers["Content-Length"] == str(last - first + 1)
+        assert part.headers["Content-Digest"] == digest(part.content, "sha-512")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "bytes=0-1,4-5",
+        "bytes=5-4",
+        "bytes=-",
+        "bytes=a-b",
+        "bytes=",
+        "bytes 0-1",
+        "lines=0-1",
+        "bytes=+1-2",
+        "bytes=0x1-2",
+        "0-1",
+    ],
+)
+def test_several_ranges_and_what_is_none_are_answered_with_the_whole(client, field):
+    path = f"/v1/sessions/{client.create()}/params"
+    response = send(client, "GET", path, accept=OCTETS, headers={"Range": field})
+    assert response.status_code == 200 and len(response.content) == 16
+
+
+@pytest.mark.parametrize("field", ["bytes=16-", "bytes=16-20", "bytes=-0", f"bytes={10**30}-"])
+def test_a_range_without_bytes_is_refused(client, field):
+    path = f"/v1/sessions/{client.create()}/params"
+    response = send(client, "GET", path, accept=OCTETS, headers={"Range": field})
+    assert problem(response, 416, "range-not-satisfiable")["length"] == 16
+    assert response.headers["Content-Range"] == "bytes */16"
+
+
+def test_a_range_is_for_get_alone_and_for_an_answer_that_is_whole(client):
+    session = client.create()
+    path = f"/v1/sessions/{session}/params"
+    headers = {"Range": "bytes=0-3"}
+    head = send(client, "HEAD", path, accept=OCTETS, headers=headers)
+    assert head.status_code == 200 and head.headers["Content-Length"] == "16"
+    body = np.zeros(2).tobytes()
+    response = send(client, "PUT", path, body, OCTETS, OCTETS, headers)
+    assert response.status_code == 200 and response.content == body
+    seen = {**headers, "If-None-Match": response.headers["ETag"]}
+    assert send(client, "GET", path, accept=OCTETS, headers=seen).status_code == 304
+    assert send(client, "GET", path + "x", headers=headers).status_code == 404
+    response = client.call("GET", f"/v1/sessions/{session}", headers=headers)
+    assert response.status_code == 200 and "Accept-Ranges" not in response.headers
+
+
+def test_each_form_has_its_own_tag_and_a_write_takes_any(client):
+    session = client.create()
+    path = f"/v1/sessions/{session}/params"
+    forms = ("application/json", OCTETS, SAFETENSORS, NPY)
+    tags = {form: send(client, "GET", path, accept=form).headers["ETag"] for form in forms}
+    assert len(set(tags.values())) == 4
+    assert tags["application/json"] == client.call("GET", f"/v1/sessions/{session}").headers["ETag"]
+    for form in forms:
+        for tag in tags.values():
+            response = send(client, "GET", path, accept=form, headers={"If-None-Match": tag})
+            assert response.status_code == (304 if tag == tags[form] else 200)
+            headers = {"Range": "bytes=0-3", "If-Range": tag}
+            response = send(client, "GET", path, accept=form, headers=headers)
+            assert response.status_code == (206 if tag == tags[form] else 200)
+    for if_range in (f"W/{tags[OCTETS]}", "*", "Sun, 06 Nov 1994 08:49:37 GMT", "x"):
+        headers = {"Range": "bytes=0-3", "If-Range": if_range}
+        assert send(client, "GET", path, accept=OCTETS, headers=headers).status_code == 200
+    for form in forms:
+        tag = send(client, "GET", path, accept=form).headers["ETag"]
+        stale = tags[form]
+        body = {"name": form.replace("/", " ")}
+        response = client.call("PATCH", f"/v1/sessions/{session}", body, {"If-Match": tag})
+        assert response.status_code == 200, tag
+        response = client.call("PATCH", f"/v1/sessions/{session}", body, {"If-Match": stale})
+        assert response.status_code == 412
+
+
+def test_state_dicts_come_in_parts_and_a_checkpoint_keeps_its_tag(client):
+    session = client.create(options=WOLFE)
+    client.step(session, rosenbrock)
+    client.ok("POST", f"/v1/sessions/{session}/checkpoints", status=201)
+    path = f"/v1/sessions/{session}/checkpoints/1/state-dict"
+    for form in (SAFETENSORS, "application/json"):
+        whole = send(client, "GET", path, accept=form)
+        tag = whole.headers["ETag"]
+        now = send(client, "GET", f"/v1/sessions/{session}/state-dict", accept=form)
+        assert now.content == whole.content and now.headers["ETag"] != tag
+        first = send(client, "GET", path, accept=form, headers={"Range": "bytes=0-63"})
+        client.step(session, rosenbrock)
+        headers = {"Range": "bytes=64-", "If-Range": tag}
+        rest = send(client, "GET", path, accept=form, headers=headers)
+        assert (first.status_code, rest.status_code) == (206, 206)
+        assert first.content + rest.content == whole.content
+        seen = send(client, "GET", path, accept=form, headers={"If-None-Match": tag})
+        assert seen.status_code == 304
+        client.ok("POST", f"/v1/sessions/{session}/checkpoints/1/restore")
+    response = client.call("POST", f"/v1/sessions/{session}/steps", headers={"If-Match": tag})
+    assert response.status_code == 412

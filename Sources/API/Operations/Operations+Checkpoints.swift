@@ -17,7 +17,7 @@ extension Operations {
             operation("deleteCheckpoint", .delete, one, produces: [], handler: deleteCheckpoint),
             operation(
                 "getCheckpointStateDict", .get, one + "/state-dict",
-                produces: [.json, .safetensors], handler: getCheckpointStateDict),
+                produces: [.json, .safetensors], inRanges: true, handler: getCheckpointStateDict),
             operation(
                 "restoreCheckpoint", .post, one + "/restore", body: small,
                 produces: Self.vectorForms, handler: restoreCheckpoint),

@@ -8,7 +8,7 @@ extension Operations {
         [
             operation(
                 "getTurn", .get, "/v1/sessions/{session}/evaluation",
-                produces: Self.vectorForms, handler: getTurn),
+                produces: Self.vectorForms, inRanges: true, handler: getTurn),
             operation(
                 "tellResult", .put, "/v1/sessions/{session}/evaluations/{evaluation}/result",
                 query: ["loss"], body: .jsonOr(Representation.vectors, bytesMax: bodies.vector),

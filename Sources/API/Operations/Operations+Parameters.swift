@@ -8,7 +8,7 @@ extension Operations {
         [
             operation(
                 "getParameters", .get, "/v1/sessions/{session}/params",
-                produces: Self.vectorForms, handler: getParameters),
+                produces: Self.vectorForms, inRanges: true, handler: getParameters),
             operation(
                 "setParameters", .put, "/v1/sessions/{session}/params",
                 body: .jsonOr(Representation.vectors, bytesMax: bodies.vector),

@@ -26,16 +26,20 @@ struct Operations: Sendable {
     ///   - query: The names that the query may have.
     ///   - produces: The forms that the answer can take. Empty: it has one form, or none, whatever
     ///     the client accepts.
+    ///   - inRanges: Whether a GET may ask for a part of the answer.
     func operation(
         _ id: String, _ method: HTTPRequest.Method, _ pattern: String, query: [String] = [],
-        body: Body = .none, produces: [Representation] = [.json],
+        body: Body = .none, produces: [Representation] = [.json], inRanges: Bool = false,
         handler: @escaping Handler
     ) -> Route {
         var route = Route(method: method, pattern: pattern, operationID: id) { request in
             var response: Response
             do {
                 let call = try Call(request, query: query, produces: produces)
+                try ContentDigest.check(request.body, of: request.head)
                 response = try await handler(call)
+                if inRanges { response = try response.ranged(for: request.head) }
+                response = response.digested(for: request.head)
             } catch {
                 response = Problem(error).response
             }
