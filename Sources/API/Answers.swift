@@ -12,7 +12,19 @@ extension Response {
     ) {
         self.init(status: status, body: .bytes(body))
         headerFields[.contentType] = representation.contentType
-        if let tag { headerFields[.eTag] = tag.text }
+        if let tag { headerFields[.eTag] = tag.text(as: representation) }
+    }
+
+    /// A vector in one of the forms that end in its numbers; nil where it is none of them.
+    init?(
+        _ vector: Vector, of specs: [ParameterSpec], as representation: Representation,
+        status: HTTPResponse.Status = .ok, tag: EntityTag
+    ) {
+        guard let head = representation.vectorHead(of: specs, dtype: vector.dtype) else {
+            return nil
+        }
+        self.init([], as: representation, status: status, tag: tag)
+        body = .source(VectorSource(head: head, vector: vector))
     }
 
     func with(_ name: HTTPField.Name, _ value: String) -> Response {
@@ -36,8 +48,12 @@ extension Response {
 
     /// 304, if the client has this state already.
     func unlessSeen(_ tag: EntityTag, by call: Call) -> Response {
+        unlessSeen(tag.text(as: call.representation), by: call)
+    }
+
+    func unlessSeen(_ tag: String, by call: Call) -> Response {
         guard call.hasSeen(tag) else { return self }
-        return Response(status: .notModified).with(.eTag, tag.text)
+        return Response(status: .notModified).with(.eTag, tag)
     }
 
     /// Where a list goes on. `query` is what the request said besides.

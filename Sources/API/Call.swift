@@ -117,7 +117,7 @@ struct Call {
     }
 
     /// Whether the client has seen the state with this tag, and wants to be told only of another.
-    func hasSeen(_ tag: EntityTag) -> Bool {
+    func hasSeen(_ tag: String) -> Bool {
         field(.ifNoneMatch).flatMap(EntityTags.init)?.includes(tag) ?? false
     }
 

@@ -1,10 +1,12 @@
 internal import HTTPTypes
 
 extension HTTPField.Name {
+    static let contentDigest = HTTPField.Name("Content-Digest")!
     static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
     static let idempotentReplayed = HTTPField.Name("Idempotent-Replayed")!
     static let lastEventID = HTTPField.Name("Last-Event-ID")!
     static let link = HTTPField.Name("Link")!
     static let prefer = HTTPField.Name("Prefer")!
     static let preferenceApplied = HTTPField.Name("Preference-Applied")!
+    static let wantContentDigest = HTTPField.Name("Want-Content-Digest")!
 }

@@ -10,6 +10,7 @@ struct Problem: Error {
     /// never renamed, and its status never changes.
     enum Kind: String, CaseIterable {
         case malformed
+        case digestMismatch = "digest-mismatch"
         case unauthorized
         case notFound = "not-found"
         case evaluationNotReached = "evaluation-not-reached"
@@ -32,6 +33,7 @@ struct Problem: Error {
         case preconditionFailed = "precondition-failed"
         case contentTooLarge = "content-too-large"
         case unsupportedMediaType = "unsupported-media-type"
+        case rangeNotSatisfiable = "range-not-satisfiable"
         case invalidRequest = "invalid-request"
         case idempotencyKeyReused = "idempotency-key-reused"
         case busy
@@ -46,7 +48,7 @@ struct Problem: Error {
 
         var status: HTTPResponse.Status {
             switch self {
-            case .malformed: .badRequest
+            case .malformed, .digestMismatch: .badRequest
             case .unauthorized: .unauthorized
             case .notFound, .evaluationNotReached, .hookCallNotReached: .notFound
             case .methodNotAllowed: .methodNotAllowed
@@ -60,6 +62,7 @@ struct Problem: Error {
             case .preconditionFailed: .preconditionFailed
             case .contentTooLarge: .contentTooLarge
             case .unsupportedMediaType: .unsupportedMediaType
+            case .rangeNotSatisfiable: .rangeNotSatisfiable
             case .invalidRequest, .idempotencyKeyReused: .unprocessableContent
             case .busy: .tooManyRequests
             case .headersTooLarge: .requestHeaderFieldsTooLarge
@@ -73,6 +76,7 @@ struct Problem: Error {
         var title: String {
             switch self {
             case .malformed: "The request can't be read"
+            case .digestMismatch: "The body is not what its digest says"
             case .unauthorized: "A token is needed"
             case .notFound: "There is no such thing"
             case .evaluationNotReached: "The evaluation has not been asked for"
@@ -95,6 +99,7 @@ struct Problem: Error {
             case .preconditionFailed: "The session is not in the expected state"
             case .contentTooLarge: "The body is too large"
             case .unsupportedMediaType: "The body's form is not one that is read here"
+            case .rangeNotSatisfiable: "The answer has no such part"
             case .invalidRequest: "The request has something wrong"
             case .idempotencyKeyReused: "The idempotency key belongs to another request"
             case .busy: "Too many requests for this session"

@@ -9,44 +9,53 @@ internal import Wire
 
 /// Takes a body into a vector.
 final class VectorSink: BodySink {
-    private let builder: Mutex<VectorBuilder?>
+    private let state: Mutex<(builder: VectorBuilder?, digest: DigestCheck?)>
 
-    init(byteCount: Int, dtype: DType) {
-        builder = Mutex(VectorBuilder(byteCount: byteCount, dtype: dtype))
+    /// - Parameter digest: What the body is compared with as it comes.
+    init(byteCount: Int, dtype: DType, digest: DigestCheck?) {
+        state = Mutex((VectorBuilder(byteCount: byteCount, dtype: dtype), digest))
     }
 
     func append(_ piece: UnsafeRawBufferPointer) {
-        // The server hands over no more than was announced.
-        builder.withLock { builder in unsafe _ = builder?.append(piece) }
+        state.withLock { state in
+            // The server hands over no more than was announced.
+            unsafe _ = state.builder?.append(piece)
+            unsafe state.digest?.update(piece)
+        }
+    }
+
+    func checkDigest() throws {
+        try state.withLock { try $0.digest?.finish() }
     }
 
     /// Once: the sink doesn't keep it.
     func take() -> Vector? {
-        builder.withLock { builder in builder.take()?.finished() }
+        state.withLock { state in state.builder.take()?.finished() }
     }
 }
 
-/// Sends a vector.
+/// Sends a vector, and what its form says before the numbers.
 struct VectorSource: BodySource {
+    let head: [UInt8]
     let vector: Vector
 
-    var count: Int { vector.count * vector.dtype.size }
+    var count: Int { head.count + vector.count * vector.dtype.size }
 
     func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int {
-        let count = min(room.count, count - offset)
-        // Sound: no more than there is room for, nor than what is left.
-        unsafe vector.withUnsafeBytes {
-            unsafe room.copyMemory(
-                from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count]))
+        let end = min(offset + room.count, count)
+        let middle = min(max(offset, head.count), end)
+        // Sound: both parts lie within what they are taken from, and together within the room.
+        if offset < middle {
+            unsafe head.withUnsafeBytes { unsafe room.copyBytes(from: $0[offset..<middle]) }
         }
-        return count
-    }
-}
-
-extension Response {
-    init(_ vector: Vector, status: HTTPResponse.Status = .ok, tag: EntityTag? = nil) {
-        self.init([], as: .octets, status: status, tag: tag)
-        body = .source(VectorSource(vector: vector))
+        if middle < end {
+            unsafe vector.withUnsafeBytes { numbers in
+                let part = unsafe numbers[(middle - head.count)..<(end - head.count)]
+                unsafe UnsafeMutableRawBufferPointer(rebasing: room[(middle - offset)...])
+                    .copyBytes(from: part)
+            }
+        }
+        return end - offset
     }
 }
 
@@ -62,7 +71,10 @@ extension Operations {
         guard call.bodyRepresentation == .octets, length.isMultiple(of: expected.dtype.size),
             length <= expected.count * expected.dtype.size
         else { return .collect }
-        return .stream(VectorSink(byteCount: length, dtype: expected.dtype))
+        return .stream(
+            VectorSink(
+                byteCount: length, dtype: expected.dtype,
+                digest: try DigestCheck(call.request.head)))
     }
 
     @Sendable func previewResult(_ call: Call, _ length: Int) async throws -> BodyPlan {
@@ -81,6 +93,15 @@ extension Operations {
 }
 
 extension Call {
+    /// Throws unless the body is what its Content-Digest says, if it has one.
+    func checkDigest() throws {
+        if let sink = request.sink as? VectorSink {
+            try sink.checkDigest()
+        } else {
+            try ContentDigest.check(body, of: request.head)
+        }
+    }
+
     /// The vector that the body is, if it went into one.
     func streamedVector() throws -> Vector? {
         guard let sink = request.sink as? VectorSink else { return nil }

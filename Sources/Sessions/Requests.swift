@@ -4,13 +4,28 @@
 public struct ParameterInput: Equatable, Sendable {
     public var name: String?
     public var shape: [Int]
-    /// Row-major.
-    public var values: [Double]
+    public var values: Values
 
-    public init(name: String?, shape: [Int], values: [Double]) {
+    public enum Values: Equatable, Sendable {
+        /// Row-major.
+        case list([Double])
+        /// All numbers are this one; how many says the shape.
+        case fill(Double)
+
+        /// nil if there is none.
+        public var list: [Double]? {
+            if case .list(let values) = self { values } else { nil }
+        }
+    }
+
+    public init(name: String?, shape: [Int], values: Values) {
         self.name = name
         self.shape = shape
         self.values = values
+    }
+
+    public init(name: String?, shape: [Int], values: [Double]) {
+        self.init(name: name, shape: shape, values: .list(values))
     }
 }
 
@@ -71,6 +86,10 @@ public enum GradientInput: Equatable, Sendable {
     case octets([UInt8])
     /// The same, where it is already.
     case vector(Vector)
+    /// By parameter name; absent is zeros.
+    case tensors([String: TensorInput])
+    /// All parameters one after the other.
+    case array(TensorInput)
 }
 
 public enum TellRequest: Equatable, Sendable {
@@ -88,6 +107,10 @@ public enum ParametersInput: Equatable, Sendable {
     case octets([UInt8])
     /// The same, where it is already.
     case vector(Vector)
+    /// By name or position; all of them.
+    case tensors([String: TensorInput])
+    /// All parameters one after the other.
+    case array(TensorInput)
 }
 
 /// What a step is begun with.

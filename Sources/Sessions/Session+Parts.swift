@@ -28,10 +28,8 @@ extension Session {
             }
             try check(precondition)
             try checkIdle()
-            let valid = try request.validated(joining: state.layout, as: state.dtype, limits)
-            try checkMemory(
-                count: state.layout.count + valid.values.count, dtype: state.dtype,
-                options: state.engine.options, limits)
+            let valid = try request.validated(
+                joining: state.layout, as: state.dtype, state.engine.options, limits)
             let time = now()
             let change = state.addGroup(
                 valid.specs, values: valid.values, name: request.name, at: time)

@@ -110,7 +110,8 @@ struct SessionState: Sendable {
     func turn(of session: SessionID, metadataVersion: Int) -> Turn {
         Turn(
             session: session, phase: phase, step: scalars.step, evaluation: pendingEvaluation,
-            x: engine.trialVector, result: engine.isStepping ? nil : scalars.lastResult,
+            x: engine.trialVector, specs: layout.parameters,
+            result: engine.isStepping ? nil : scalars.lastResult,
             shards: engine.isStepping ? shards.progress : nil, hookCall: hookCall,
             tag: EntityTag(sequence: scalars.sequence, metadataVersion: metadataVersion))
     }

@@ -54,6 +54,10 @@ extension StateDict {
             if Set(names).count != names.count {
                 wrong("param_groups", "names two parameters alike")
             }
+            for (index, group) in groups.enumerated()
+            where group.paramNames?.contains(ParameterSpec.reservedName) == true {
+                wrong("param_groups[\(index)].param_names", ParameterSpec.isReserved)
+            }
         }
         guard errors.isEmpty else { throw .invalid(errors) }
         return dict

@@ -43,104 +43,6 @@ extension OptionsPatch {
     }
 }
 
-/// Parameters that were found to be right.
-struct ValidParameters {
-    var specs: [ParameterSpec]
-    var values: Vector
-}
-
-extension CreateRequest {
-    func validated(
-        _ limits: Limits
-    ) throws(SessionError) -> (parameters: ValidParameters, options: Options) {
-        try check(name: name, labels: labels, limits)
-        try check(shards: shardCount, limits)
-        let valid = try validatedParameters(
-            parameters, joining: nil, whole: isShortForm ? "x0" : "params",
-            isShortForm: isShortForm, as: dtype, limits)
-        let options = try options.applied(to: Options(), isCreation: true)
-        try checkMemory(count: valid.values.count, dtype: dtype, options: options, limits)
-        return (valid, options)
-    }
-}
-
-extension GroupRequest {
-    func validated(
-        joining layout: Layout, as dtype: DType, _ limits: Limits
-    ) throws(SessionError) -> ValidParameters {
-        try check(name: name, labels: nil, limits)
-        guard layout.groups.count < limits.groupsMax else {
-            throw .invalid([
-                FieldError(field: "params", reason: "the limit is \(limits.groupsMax) groups")
-            ])
-        }
-        return try validatedParameters(
-            parameters, joining: layout, whole: "params", isShortForm: false, as: dtype, limits)
-    }
-}
-
-/// Everything that can be wrong with new parameters, of a new session or joining others.
-private func validatedParameters(
-    _ parameters: [ParameterInput], joining layout: Layout?, whole: String, isShortForm: Bool,
-    as dtype: DType, _ limits: Limits
-) throws(SessionError) -> ValidParameters {
-    var errors: [FieldError] = []
-    func wrong(_ field: String, _ reason: String) {
-        errors.append(FieldError(field: field, reason: reason))
-    }
-    if parameters.isEmpty { wrong(whole, "must have at least one number") }
-    let tensors = parameters.count + (layout?.parameters.count ?? 0)
-    if tensors > limits.tensorsMax {
-        wrong(whole, "has \(tensors) tensors; the limit is \(limits.tensorsMax)")
-    }
-    let names = parameters.compactMap(\.name)
-    if let layout, !parameters.isEmpty {
-        if layout.isNamed != !names.isEmpty || (layout.isNamed && names.count < parameters.count) {
-            wrong(
-                whole,
-                layout.isNamed
-                    ? "must be named, as the others are"
-                    : "must have no names, as the others have none")
-        }
-    } else if !names.isEmpty && names.count != parameters.count {
-        wrong(whole, "must be named all or none")
-    }
-    if let twice = firstDuplicate((layout?.parameters.compactMap(\.name) ?? []) + names) {
-        wrong(whole, "has two parameters named \(twice)")
-    }
-    var total = layout?.count ?? 0
-    var flat: [Double] = []
-    for (index, parameter) in parameters.enumerated() {
-        let field = isShortForm ? "x0" : "params[\(index)].values"
-        if let count = elementCount(parameter.shape), count > 0 {
-            if parameter.values.count != count {
-                wrong(
-                    field,
-                    "has \(parameter.values.count) numbers; shape \(parameter.shape) has \(count)")
-            }
-        } else {
-            wrong(
-                isShortForm ? "x0" : "params[\(index)].shape",
-                isShortForm
-                    ? "must have at least one number"
-                    : "must have dimensions of at least 1, with a product that fits in 64 bits")
-        }
-        if let name = parameter.name, !isPlain(name, lengthMax: limits.nameLengthMax) {
-            wrong("params[\(index)].name", plainText(lengthMax: limits.nameLengthMax))
-        }
-        total += parameter.values.count
-        flat += parameter.values
-    }
-    if total > limits.parametersMax {
-        wrong(whole, "has \(total) numbers; the limit is \(limits.parametersMax)")
-    }
-    guard errors.isEmpty else { throw .invalid(errors) }
-    let values = Vector(flat, as: dtype)
-    guard values.isFinite else { throw .invalid([notFinite(whole, dtype)]) }
-    return ValidParameters(
-        specs: parameters.map { ParameterSpec(name: $0.name, shape: $0.shape) }, values: values)
-}
-
 func check(shards: Int?, _ limits: Limits) throws(SessionError) {
     guard let shards, !(1...limits.shardsMax).contains(shards) else { return }
     throw .invalid([
@@ -163,34 +65,18 @@ func check(worker: String, seconds: Double, _ limits: Limits) throws(SessionErro
     guard errors.isEmpty else { throw .invalid(errors) }
 }
 
-private func notFinite(_ field: String, _ dtype: DType) -> FieldError {
+func notFinite(_ field: String, _ dtype: DType) -> FieldError {
     FieldError(field: field, reason: "must be finite numbers within \(dtype.rawValue)'s range")
 }
 
 /// Names and label values go to logs, terminals and files as they are.
-private func isPlain(_ text: String, lengthMax: Int) -> Bool {
+func isPlain(_ text: String, lengthMax: Int) -> Bool {
     !text.isEmpty && text.unicodeScalars.count <= lengthMax
         && !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
 }
 
-private func plainText(lengthMax: Int) -> String {
+func plainText(lengthMax: Int) -> String {
     "must have 1 to \(lengthMax) characters, none of them a control character"
-}
-
-private func firstDuplicate(_ names: [String]) -> String? {
-    var seen: Set<String> = []
-    return names.first { !seen.insert($0).inserted }
-}
-
-/// nil when a dimension is below 1 or the product overflows.
-private func elementCount(_ shape: [Int]) -> Int? {
-    var count = 1
-    for dimension in shape {
-        let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
-        if dimension < 1 || overflow { return nil }
-        count = product
-    }
-    return count
 }
 
 /// Vectors that a session keeps beside its history: x, g, d, the previous g, the trial point, the
@@ -271,9 +157,14 @@ func wrongBody(_ bytes: Int, _ count: Int, _ dtype: DType) -> SessionError {
 extension SessionState {
     /// The flat gradient in the session's precision; absent ones are zeros.
     func gradient(_ input: GradientInput) throws(SessionError) -> Vector {
-        if case .octets(let octets) = input { return try vector(octets) }
-        if case .vector(let vector) = input { return try checked(vector) }
-        return Vector(try flatGradient(input), as: dtype)
+        switch input {
+        case .octets(let octets): try vector(octets)
+        case .vector(let vector): try checked(vector)
+        case .tensors(let tensors):
+            try vector(tensors, of: layout.parameters[...], isComplete: false)
+        case .array(let array): try vector(array)
+        case .flat, .named: Vector(try flatGradient(input), as: dtype)
+        }
     }
 
     /// As many numbers as the parameters have.
@@ -299,8 +190,7 @@ extension SessionState {
                 throw .invalid([wrongLength("gradient", values.count, layout.count)])
             }
             return values
-        case .octets(let octets): return try vector(octets).doubles
-        case .vector(let vector): return try checked(vector).doubles
+        case .octets, .vector, .tensors, .array: return try gradient(input).doubles
         case .named(let gradients):
             return try assembled(
                 gradients, of: layout.parameters[...], field: "gradients", isComplete: false)
@@ -318,19 +208,31 @@ extension SessionState {
             }
             return [vector.doubles]
         case .vector(let vector): return [vector.doubles]
-        case .named(let gradients):
-            var found: [[Double]] = []
-            for group in layout.groups.reversed() {
-                let specs = layout.parameters[..<group.parameters.upperBound]
-                let known = gradients.filter { name, _ in
-                    specs.enumerated().contains { name == $1.name ?? String($0) }
-                }
-                if known.count < gradients.count && !found.isEmpty { break }
-                found.append(
-                    try assembled(gradients, of: specs, field: "gradients", isComplete: false))
+        case .array(let array): return [try pastVector(array).doubles]
+        case .tensors(let tensors):
+            return try pastGradients(named: Set(tensors.keys)) { specs throws(SessionError) in
+                try vector(tensors, of: specs, isComplete: false).doubles
             }
-            return found
+        case .named(let gradients):
+            return try pastGradients(named: Set(gradients.keys)) { specs throws(SessionError) in
+                try assembled(gradients, of: specs, field: "gradients", isComplete: false)
+            }
         }
+    }
+
+    /// As the parameters were when each of the groups was the last.
+    private func pastGradients(
+        named names: Set<String>,
+        _ assemble: (ArraySlice<ParameterSpec>) throws(SessionError) -> [Double]
+    ) throws(SessionError) -> [[Double]] {
+        var found: [[Double]] = []
+        for group in layout.groups.reversed() {
+            let specs = layout.parameters[..<group.parameters.upperBound]
+            let known = Set(specs.enumerated().map { $1.name(at: $0) })
+            if !names.isSubset(of: known) && !found.isEmpty { break }
+            found.append(try assemble(specs))
+        }
+        return found
     }
 
     func values(_ input: ParametersInput) throws(SessionError) -> Vector {
@@ -349,6 +251,12 @@ extension SessionState {
         case .vector(let vector):
             field = "body"
             values = try checked(vector)
+        case .tensors(let tensors):
+            field = "body"
+            values = try vector(tensors, of: layout.parameters[...], isComplete: true)
+        case .array(let array):
+            field = "body"
+            values = try vector(array)
         case .named(let named):
             field = "params"
             values = Vector(
@@ -374,7 +282,7 @@ extension SessionState {
         flat.reserveCapacity(layout.count)
         var unknown = Set(named.keys)
         for (index, spec) in specs.enumerated() {
-            let name = spec.name ?? String(index)
+            let name = spec.name(at: index)
             unknown.remove(name)
             if let values = named[name] ?? nil {
                 if values.count != spec.count {

@@ -21,6 +21,8 @@ public struct Turn: Equatable, Sendable {
     public var evaluation: EvaluationNumber?
     /// The trial point while evaluating, the parameters while idle.
     public var x: Vector
+    /// The parameters that `x` has one after the other.
+    public var specs: [ParameterSpec]
     /// What the newest step did; nil while one runs and before the first.
     public var result: StepResult?
     /// While evaluating, if the evaluation is told in parts.

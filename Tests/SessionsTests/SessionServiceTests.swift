@@ -303,6 +303,34 @@ struct SessionServiceTests {
         #expect(try await service.list().items.isEmpty)
     }
 
+    @Test func `parameters can be filled, and memory is checked before it is taken`() async throws {
+        let service = make { $0.parametersMax = 10 }
+        func fields(_ request: CreateRequest) async -> [String] {
+            let error = await refusal { _ = try await service.create(request) }
+            guard case .invalid(let errors) = error else { return ["\(String(describing: error))"] }
+            return errors.map(\.field)
+        }
+        func request(_ count: Int, _ value: Double) -> CreateRequest {
+            CreateRequest(parameters: [
+                ParameterInput(name: "w", shape: [count], values: .fill(value)),
+                ParameterInput(name: "b", shape: [2], values: [3, 4]),
+            ])
+        }
+        var narrow = request(3, 0.1)
+        narrow.dtype = .float32
+        let id = try await makeSession(service, narrow)
+        #expect(try await service.parameters(id).values == .float32([0.1, 0.1, 0.1, 3, 4]))
+        narrow = request(3, 1e39)
+        narrow.dtype = .float32
+        #expect(await fields(narrow) == ["params[0].fill"])
+        #expect(await fields(request(3, .nan)) == ["params[0].fill"])
+        #expect(await fields(request(9, 1)) == ["params"])
+        #expect(await fields(request(.max, 1)) == ["params"])
+        var huge = request(8, 1)
+        huge.options.historySize = .max
+        #expect(await fields(huge) == ["options.history_size"])
+    }
+
     @Test func `narrow pairs need less memory, and may be asked for later`() async throws {
         let service = make()
         func bytes(_ historyDType: HistoryDType?) async throws -> Int {

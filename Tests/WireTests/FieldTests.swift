@@ -128,6 +128,46 @@ struct FieldPathTests {
     }
 }
 
+@Suite("A parameter that is filled")
+struct FillTests {
+    private func create(_ parameter: String) -> String { "{\"params\": [\(parameter)]}" }
+
+    @Test("has one number instead of a list, and its shape")
+    func filled() throws {
+        let parameter = "{\"name\": \"w\", \"shape\": [4, 5], \"fill\": -0.5}"
+        let input = ParameterInput(name: "w", shape: [4, 5], values: .fill(-0.5))
+        #expect(try CreateRequest(json: utf8(create(parameter))).parameters == [input])
+        #expect(try GroupRequest(json: utf8(create(parameter))).parameters == [input])
+    }
+
+    @Test(
+        "has no list beside it",
+        arguments: [
+            (
+                "{\"shape\": [1], \"values\": [1], \"fill\": 1}",
+                "params[0].fill says the same as values: give one of the two"
+            ),
+            ("{\"shape\": [1]}", "params[0].values is required"),
+            (
+                "{\"shape\": [1], \"fill\": null}",
+                "params[0].fill must be a number (or the string \"NaN\", \"Infinity\" or "
+                    + "\"-Infinity\"), not null"
+            ),
+            (
+                "{\"shape\": [1], \"fill\": 1e999}", "params[0].fill is too large for a Float64"
+            ),
+        ])
+    func refused(parameter: String, expected: String) {
+        let json = create(parameter)
+        for found in [
+            complaints(json) { try CreateRequest(json: $0) },
+            complaints(json) { try GroupRequest(json: $0) },
+        ] {
+            #expect(found?.map { "\($0.field) \($0.reason)" } == [expected])
+        }
+    }
+}
+
 @Suite("What may be left out")
 struct OptionalFieldTests {
     @Test("is nil")

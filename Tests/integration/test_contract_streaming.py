@@ -134,7 +134,7 @@ def test_who_waits_for_leave_hears_what_is_wrong_first(client, shared_daemon, ev
     cases = [
         (path(session, k), 799, 422),
         (path(session, k), 801, 422),
-        (path(session, k), 8 * 100 * MIB, 413),
+        (path(session, k), 8 * 1024 * MIB, 413),
         (path(session, k + 1), 800, 404),
         (path("nosuchsession00000000", k), 800, 404),
         (f"/v1/sessions/{session}/params", 800, 409),

@@ -17,10 +17,10 @@ extension Operations {
             operation("deleteCheckpoint", .delete, one, produces: [], handler: deleteCheckpoint),
             operation(
                 "getCheckpointStateDict", .get, one + "/state-dict",
-                produces: [.json, .safetensors], handler: getCheckpointStateDict),
+                produces: [.json, .safetensors], inRanges: true, handler: getCheckpointStateDict),
             operation(
                 "restoreCheckpoint", .post, one + "/restore", body: small,
-                produces: [.json, .octets], handler: restoreCheckpoint),
+                produces: Self.vectorForms, handler: restoreCheckpoint),
             operation(
                 "forkCheckpoint", .post, one + "/fork", body: small, handler: forkCheckpoint),
         ]
@@ -62,9 +62,11 @@ extension Operations {
     }
 
     @Sendable private func getCheckpointStateDict(_ call: Call) async throws -> Response {
-        let dict = try await service.checkpointStateDict(
-            try call.session(), number: try call.number(.checkpoint))
-        return response(dict, nil, to: call)
+        let number = try call.number(.checkpoint)
+        let dict = try await service.checkpointStateDict(try call.session(), number: number)
+        // It never changes, and no other checkpoint of the session gets its number.
+        let tag = entityTag("c\(number)", as: call.representation)
+        return response(dict, nil, to: call).with(.eTag, tag).unlessSeen(tag, by: call)
     }
 
     @Sendable private func restoreCheckpoint(_ call: Call) async throws -> Response {

@@ -8,21 +8,21 @@ extension Operations {
         [
             operation(
                 "getTurn", .get, "/v1/sessions/{session}/evaluation",
-                produces: [.json, .octets], handler: getTurn),
+                produces: Self.vectorForms, inRanges: true, handler: getTurn),
             operation(
                 "tellResult", .put, "/v1/sessions/{session}/evaluations/{evaluation}/result",
-                query: ["loss"], body: .jsonOr(.octets, bytesMax: bodies.vector),
-                produces: [.json, .octets], preview: previewResult, handler: tellResult),
+                query: ["loss"], body: .jsonOr(Representation.vectors, bytesMax: bodies.vector),
+                produces: Self.vectorForms, preview: previewResult, handler: tellResult),
             operation(
                 "tellShard", .put, "/v1/sessions/{session}/evaluations/{evaluation}/shards/{shard}",
-                query: ["loss"], body: .jsonOr(.octets, bytesMax: bodies.vector),
-                produces: [.json, .octets], preview: previewResult, handler: tellShard),
+                query: ["loss"], body: .jsonOr(Representation.vectors, bytesMax: bodies.vector),
+                produces: Self.vectorForms, preview: previewResult, handler: tellShard),
             operation(
                 "leaseShard", .post, "/v1/sessions/{session}/evaluations/{evaluation}/lease",
                 body: .json(bytesMax: bodies.small), handler: leaseShard),
             operation(
                 "zeroGrad", .post, "/v1/sessions/{session}/zero-grad",
-                body: .json(bytesMax: bodies.small), produces: [.json, .octets],
+                body: .json(bytesMax: bodies.small), produces: Self.vectorForms,
                 handler: zeroGrad),
         ]
     }
@@ -70,15 +70,17 @@ extension Operations {
     }
 
     private func told(_ call: Call) throws -> TellRequest {
-        if let vector = try call.streamedVector() {
-            return try TellRequest(vector: vector, loss: call.query("loss"))
+        let gradient: GradientInput
+        switch call.bodyRepresentation {
+        case .octets: gradient = try call.streamedVector().map { .vector($0) } ?? .octets(call.body)
+        case .safetensors: gradient = try GradientInput(safetensors: call.body)
+        case .npy: gradient = try GradientInput(npy: call.body)
+        default:
+            guard call.query("loss") == nil else {
+                throw Problem.invalid("query.loss", "belongs to a body that is a vector")
+            }
+            return try TellRequest(json: call.body)
         }
-        if call.bodyRepresentation == .octets {
-            return try TellRequest(octets: call.body, loss: call.query("loss"))
-        }
-        guard call.query("loss") == nil else {
-            throw Problem.invalid("query.loss", "belongs to a body of octets")
-        }
-        return try TellRequest(json: call.body)
+        return try TellRequest(gradient: gradient, loss: call.query("loss"))
     }
 }

@@ -8,11 +8,11 @@ extension Operations {
         [
             operation(
                 "getParameters", .get, "/v1/sessions/{session}/params",
-                produces: [.json, .octets], handler: getParameters),
+                produces: Self.vectorForms, inRanges: true, handler: getParameters),
             operation(
                 "setParameters", .put, "/v1/sessions/{session}/params",
-                body: .jsonOr(.octets, bytesMax: bodies.vector), produces: [.json, .octets],
-                preview: previewParameters, handler: setParameters),
+                body: .jsonOr(Representation.vectors, bytesMax: bodies.vector),
+                produces: Self.vectorForms, preview: previewParameters, handler: setParameters),
         ]
     }
 
@@ -24,16 +24,16 @@ extension Operations {
     @Sendable private func setParameters(_ call: Call) async throws -> Response {
         let id = try call.session()
         let precondition = try call.precondition()
-        if let vector = try call.streamedVector() {
-            return response(
-                try await service.setParameters(id, .vector(vector), precondition: precondition),
-                to: call)
+        let input: ParametersInput?
+        switch call.bodyRepresentation {
+        case .octets: input = try call.streamedVector().map { .vector($0) } ?? .octets(call.body)
+        case .safetensors: input = try ParametersInput(safetensors: call.body)
+        case .npy: input = try ParametersInput(npy: call.body)
+        default: input = nil
         }
-        if call.bodyRepresentation == .octets {
+        if let input {
             return response(
-                try await service.setParameters(
-                    id, .octets(call.body), precondition: precondition),
-                to: call)
+                try await service.setParameters(id, input, precondition: precondition), to: call)
         }
         let document = try ParametersDocument(json: call.body)
         if document.dtype != nil || !document.shapes.isEmpty {
@@ -46,7 +46,7 @@ extension Operations {
     }
 
     private func response(_ view: ParametersView, to call: Call) -> Response {
-        guard call.representation == .octets else { return Response(view.json, tag: view.tag) }
-        return Response(view.values, tag: view.tag).with(view.octetFields)
+        Response(view.values, of: view.specs, as: call.representation, tag: view.tag)?
+            .with(view.octetFields) ?? Response(view.json, tag: view.tag)
     }
 }

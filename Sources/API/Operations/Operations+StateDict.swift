@@ -8,10 +8,10 @@ extension Operations {
         [
             operation(
                 "getStateDict", .get, "/v1/sessions/{session}/state-dict",
-                produces: [.json, .safetensors], handler: getStateDict),
+                produces: [.json, .safetensors], inRanges: true, handler: getStateDict),
             operation(
                 "loadStateDict", .put, "/v1/sessions/{session}/state-dict", query: ["match"],
-                body: .jsonOr(.safetensors, bytesMax: bodies.state),
+                body: .jsonOr([.safetensors], bytesMax: bodies.state),
                 produces: [.json, .safetensors], handler: loadStateDict),
         ]
     }

@@ -8,12 +8,12 @@ extension Operations {
         [
             operation(
                 "beginStep", .post, "/v1/sessions/{session}/steps",
-                body: .json(bytesMax: bodies.small), produces: [.json, .octets],
+                body: .json(bytesMax: bodies.small), produces: Self.vectorForms,
                 handler: beginStep),
             operation("getStep", .get, "/v1/sessions/{session}/steps/{step}", handler: getStep),
             operation(
                 "stopStep", .post, "/v1/sessions/{session}/stop",
-                body: .json(bytesMax: bodies.small), produces: [.json, .octets],
+                body: .json(bytesMax: bodies.small), produces: Self.vectorForms,
                 handler: stopStep),
         ]
     }
@@ -52,9 +52,7 @@ extension Operations {
     func response(
         _ turn: Turn, to call: Call, status: HTTPResponse.Status = .ok
     ) -> Response {
-        guard call.representation == .octets else {
-            return Response(turn.json, status: status, tag: turn.tag)
-        }
-        return Response(turn.x, status: status, tag: turn.tag).with(turn.octetFields)
+        Response(turn.x, of: turn.specs, as: call.representation, status: status, tag: turn.tag)?
+            .with(turn.octetFields) ?? Response(turn.json, status: status, tag: turn.tag)
     }
 }

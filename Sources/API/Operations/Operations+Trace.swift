@@ -31,7 +31,7 @@ extension Operations {
             switch call.representation {
             case .csv: points.csv
             case .ndjson: points.ndjson
-            case .json, .problem, .octets, .safetensors, .eventStream, .yaml, .prometheus:
+            case .json, .problem, .octets, .safetensors, .npy, .eventStream, .yaml, .prometheus:
                 points.json(session: id, next: next)
             }
         let response = Response(body, as: call.representation)

@@ -15,20 +15,24 @@ struct Operations: Sendable {
     /// Looks at a call whose body, of so many bytes, hasn't been read.
     typealias Preview = @Sendable (Call, Int) async throws -> BodyPlan
 
+    /// The forms of an answer that is JSON about a vector, or the vector.
+    static let vectorForms: [Representation] = [.json] + Representation.vectors
+
     enum Body {
         case none
         case json(bytesMax: Int)
-        case jsonOr(Representation, bytesMax: Int)
+        case jsonOr([Representation], bytesMax: Int)
     }
 
     /// - Parameters:
     ///   - query: The names that the query may have.
     ///   - produces: The forms that the answer can take. Empty: it has one form, or none, whatever
     ///     the client accepts.
+    ///   - inRanges: Whether a GET may ask for a part of the answer.
     func operation(
         _ id: String, _ method: HTTPRequest.Method, _ pattern: String, query: [String] = [],
-        body: Body = .none, produces: [Representation] = [.json], preview: Preview? = nil,
-        handler: @escaping Handler
+        body: Body = .none, produces: [Representation] = [.json], inRanges: Bool = false,
+        preview: Preview? = nil, handler: @escaping Handler
     ) -> Route {
         @Sendable func finished(_ response: Response) -> Response {
             var response = response
@@ -40,8 +44,11 @@ struct Operations: Sendable {
         }
         var route = Route(method: method, pattern: pattern, operationID: id) { request in
             do {
-                return finished(
-                    try await handler(try Call(request, query: query, produces: produces)))
+                let call = try Call(request, query: query, produces: produces)
+                try call.checkDigest()
+                var response = try await handler(call)
+                if inRanges { response = try response.ranged(for: request.head) }
+                return finished(response.digested(for: request.head))
             } catch {
                 return finished(Problem(error).response)
             }
@@ -62,8 +69,8 @@ struct Operations: Sendable {
         case .json(let bytesMax):
             route.mediaTypes = [Representation.json.mediaType]
             route.bodyBytesMax = bytesMax
-        case .jsonOr(let other, let bytesMax):
-            route.mediaTypes = [Representation.json.mediaType, other.mediaType]
+        case .jsonOr(let others, let bytesMax):
+            route.mediaTypes = [Representation.json.mediaType] + others.map(\.mediaType)
             route.bodyBytesMax = bytesMax
         }
         return route

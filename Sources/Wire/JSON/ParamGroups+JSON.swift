@@ -1,7 +1,7 @@
 public import Sessions
 
 extension GroupRequest {
-    /// `{"name", "params": [{"name", "shape", "values"}]}`
+    /// `{"name", "params": [{"name", "shape", "values" or "fill"}]}`
     public init(json: [UInt8]) throws(WireError) {
         let body = try JSONField(document: json).object(
             known: ["name", "params"] + OptionsPatch.names)

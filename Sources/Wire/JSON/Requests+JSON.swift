@@ -35,11 +35,19 @@ extension CreateRequest {
 
 extension ParameterInput {
     init(_ field: JSONField) throws(WireError) {
-        let fields = try field.object(known: ["name", "shape", "values"])
+        let fields = try field.object(known: ["name", "shape", "values", "fill"])
+        let values: Values
+        switch (fields["values"], fields["fill"]) {
+        case (.some, let fill?):
+            throw fill.fails("says the same as values: give one of the two")
+        case (nil, let fill?):
+            values = .fill(try fill.number())
+        case (_, nil):
+            values = .list(try fields.required("values").numbers())
+        }
         self.init(
             name: try fields.present("name")?.string(),
-            shape: try fields.required("shape").shape(),
-            values: try fields.required("values").numbers())
+            shape: try fields.required("shape").shape(), values: values)
     }
 }
 

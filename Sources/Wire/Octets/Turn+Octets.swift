@@ -1,10 +1,10 @@
 public import Sessions
 
 // Vectors as they are in memory: little-endian numbers of the session's dtype, flat in parameter
-// order, and nothing else. What JSON says besides goes beside them, as text by name.
+// order. What JSON says besides goes beside them, as text by name.
 
 extension Turn {
-    /// The rest of the turn, named as fields of a message's header are.
+    /// What a turn says besides its vector, named as fields of a message's header are.
     public var octetFields: [(name: String, value: String)] {
         var fields = [
             ("Lbfgsd-Session", session.rawValue), ("Lbfgsd-State", phase.rawValue),
@@ -42,24 +42,15 @@ extension StepResult {
 }
 
 extension TellRequest {
-    /// The gradient in octets, with the loss as text.
-    public init(octets: [UInt8], loss text: String?) throws(WireError) {
-        self = .evaluated(loss: try Self.loss(text), gradient: .octets(octets))
-    }
-
-    /// The same, with the gradient where it is already.
-    public init(vector: Vector, loss text: String?) throws(WireError) {
-        self = .evaluated(loss: try Self.loss(text), gradient: .vector(vector))
-    }
-
-    private static func loss(_ text: String?) throws(WireError) -> Double {
+    /// A gradient in a form that has no place for the loss, which comes as text.
+    public init(gradient: GradientInput, loss text: String?) throws(WireError) {
         guard let text else {
-            throw .invalid("query.loss", "is required: octets have no place for it")
+            throw .invalid("query.loss", "is required: a vector's form has no place for it")
         }
-        guard let loss = NonFinite.value(of: text) ?? number(text) else {
+        guard let loss = NonFinite.value(of: text) ?? Self.number(text) else {
             throw .invalid("query.loss", "must be a number, NaN, Infinity or -Infinity")
         }
-        return loss
+        self = .evaluated(loss: loss, gradient: gradient)
     }
 
     /// As JSON writes a number: no hexadecimal, no blanks, nothing that overflows.

@@ -1,24 +1,45 @@
+public import Sessions
+
 extension Safetensors {
     /// The whole file. As in the reference implementation wider numbers come first and the header
     /// is filled up with spaces, so that every tensor lies at a multiple of its numbers' size.
     /// - Precondition: no two tensors have the same name.
     public var bytes: [UInt8] {
         let ordered = Number.allCases.flatMap { number in tensors.filter { $0.number == number } }
-        var header = header(of: ordered)
-        header += [UInt8](repeating: UInt8(ascii: " "), count: -header.count & 7)
-        let length = UInt64(header.count)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(8 + header.count + tensors.reduce(0) { $0 + $1.bytes.count })
-        for shift in stride(from: 0, to: 64, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: length >> shift))
-        }
-        bytes += header
+        var bytes = Safetensors.head(
+            ordered.map { Entry(name: $0.name, number: $0.number, shape: $0.shape) },
+            metadata: metadata)
+        bytes.reserveCapacity(bytes.count + tensors.reduce(0) { $0 + $1.bytes.count })
         for tensor in ordered { bytes += tensor.bytes }
         return bytes
     }
 
-    private func header(of ordered: [Tensor]) -> [UInt8] {
-        precondition(Set(ordered.map(\.name)).count == ordered.count, "a name comes twice")
+    /// What stands before the numbers of a vector, so that the whole is a file that has its
+    /// parameters as tensors.
+    public static func head(of specs: [ParameterSpec], dtype: DType) -> [UInt8] {
+        head(
+            specs.enumerated().map { index, spec in
+                Entry(name: spec.name(at: index), number: Number(dtype), shape: spec.shape)
+            }, metadata: [:])
+    }
+
+    /// What the header says of a tensor.
+    private struct Entry {
+        var name: String
+        var number: Number
+        var shape: [Int]
+    }
+
+    /// The header's length and the header, of tensors that follow in this order.
+    private static func head(_ entries: [Entry], metadata: [String: String]) -> [UInt8] {
+        var header = header(entries, metadata)
+        header += [UInt8](repeating: UInt8(ascii: " "), count: -header.count & 7)
+        let length = UInt64(header.count)
+        return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + header
+    }
+
+    private static func header(_ entries: [Entry], _ metadata: [String: String]) -> [UInt8] {
+        precondition(Set(entries.map(\.name)).count == entries.count, "a name comes twice")
         return JSONText.object { text in
             if !metadata.isEmpty {
                 text.field(Safetensors.metadataKey) { text in
@@ -28,11 +49,11 @@ extension Safetensors {
                 }
             }
             var begin = 0
-            for tensor in ordered {
-                let end = begin + tensor.bytes.count
-                text.field(tensor.name) { text in
-                    text.field("dtype", tensor.number.rawValue)
-                    text.field("shape", array: tensor.shape) { $0.integer($1) }
+            for entry in entries {
+                let end = begin + entry.shape.reduce(entry.number.size, *)
+                text.field(entry.name) { text in
+                    text.field("dtype", entry.number.rawValue)
+                    text.field("shape", array: entry.shape) { $0.integer($1) }
                     text.field("data_offsets", array: [begin, end]) { $0.integer($1) }
                 }
                 begin = end

@@ -61,6 +61,12 @@ class Malformed(ProblemError):
     types = ("malformed",)
 
 
+class DigestMismatch(Malformed):
+    """The body that the server got is not the one that its Content-Digest was made of."""
+
+    types = ("digest-mismatch",)
+
+
 class Unauthorized(ProblemError):
     types = ("unauthorized",)
 
@@ -180,6 +186,12 @@ class ContentTooLarge(ProblemError):
 
 class UnsupportedMediaType(ProblemError):
     types = ("unsupported-media-type",)
+
+
+class RangeNotSatisfiable(ProblemError):
+    """The answer has no such part."""
+
+    types = ("range-not-satisfiable",)
 
 
 class InvalidRequest(ProblemError):

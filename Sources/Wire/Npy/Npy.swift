@@ -1,0 +1,37 @@
+public import Sessions
+
+/// One array in NumPy's own format (NEP 1; versions 1.0, 2.0 and 3.0): a magic string, the
+/// version, the length of a header, the header, which is a Python dict as text, and the numbers. Of
+/// what it can say sessions have little-endian Float64 and Float32, row-major.
+public enum Npy {
+    static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
+    /// Bytes before the length of the header: the magic string and the two of the version.
+    static let prefix = 8
+    /// NumPy lays the numbers at a multiple of it.
+    private static let alignment = 64
+
+    static func descr(_ dtype: DType) -> String {
+        switch dtype {
+        case .float64: "<f8"
+        case .float32: "<f4"
+        }
+    }
+
+    /// What stands before the numbers of a vector, as NumPy writes it.
+    public static func head(count: Int, dtype: DType) -> [UInt8] {
+        var header = Array(
+            "{'descr': '\(descr(dtype))', 'fortran_order': False, 'shape': (\(count),), }".utf8)
+        let length = prefix + 2 + header.count + 1
+        let padding = (alignment - length % alignment) % alignment
+        header += [UInt8](repeating: UInt8(ascii: " "), count: padding) + [UInt8(ascii: "\n")]
+        return magic + [1, 0, UInt8(header.count & 0xFF), UInt8(header.count >> 8)] + header
+    }
+}
+
+extension GradientInput {
+    public init(npy bytes: [UInt8]) throws(WireError) { self = .array(try Npy.array(bytes)) }
+}
+
+extension ParametersInput {
+    public init(npy bytes: [UInt8]) throws(WireError) { self = .array(try Npy.array(bytes)) }
+}
