@@ -22,7 +22,8 @@ extension SQLiteStore {
         -> [VectorName: VectorID]
     {
         let prepared = PreparedBatch(batch)
-        return try await write(bytes: prepared.bytes) { transaction in
+        return try await write(bytes: prepared.bytes, looksFirst: prepared.isEntryAlone) {
+            transaction in
             try transaction.commit(prepared, to: session)
         }
     }

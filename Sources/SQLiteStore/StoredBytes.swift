@@ -40,14 +40,19 @@ extension WriteTransaction {
     /// Stores bytes; the identifier is never used again.
     mutating func insert(_ prepared: PreparedBytes) throws -> Int64 {
         let bytes = prepared.bytes
-        let checksums = Data(prepared.checksums)
+        let length = ColumnValue.integer(Int64(bytes.count))
         if bytes.count <= inlineBytesMax {
             try database.run(
-                .insertBlob, [bytes.count, checksums, Data(bytes), nil as Int64?, nil as Int?])
+                .insertBlob,
+                binding: [length, .bytes(prepared.checksums), .bytes(bytes), .null, .null])
         } else {
             let (segment, offset) = try segments.append(bytes)
             try database.run(
-                .insertBlob, [bytes.count, checksums, nil as Data?, segment, offset])
+                .insertBlob,
+                binding: [
+                    length, .bytes(prepared.checksums), .null, .integer(segment),
+                    .integer(Int64(offset)),
+                ])
         }
         return database.lastInsertedRowID
     }
