@@ -16,6 +16,9 @@ public struct Limits: Equatable, Sendable {
     /// Long-polls and event streams on all sessions together.
     public var waitersMax = 10_000
     public var waitSecondsMax = 30.0
+    /// Asks and tells in one batch, and numbers in the points that answer them.
+    public var batchItemsMax = 1_024
+    public var batchNumbersMax = 1 << 22
     public var nameLengthMax = 200
     public var labelsMax = 32
     public var labelLengthMax = 100

@@ -1,4 +1,5 @@
 internal import struct Foundation.Date
+internal import Parallel
 
 /// One session in memory: its state, in step with its journal.
 ///
@@ -12,6 +13,9 @@ actor Session {
     let limits: Limits
     let now: @Sendable () -> Date
     let hooking: Hooking
+    /// Where it runs: a heavy one in a lane, others wherever actors run.
+    private let lane: BackgroundLane?
+    private let ordinary = Ordinary()
 
     private(set) var record: SessionRecord
     var state: SessionState
@@ -54,8 +58,18 @@ actor Session {
         self.limits = limits
         self.hooking = hooking
         self.now = now
+        lane = HeavyWork.lane(
+            record.id, count: state.layout.count, historySize: state.engine.options.historySize)
         turn = state.turn(of: record.id, metadataVersion: record.metadataVersion)
     }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor {
+        // Sound: lanes live for ever, and the other executor as long as the session.
+        unsafe lane?.asUnownedSerialExecutor() ?? ordinary.unownedExecutor
+    }
+
+    /// Lends its place in the queues to an actor that says itself where it runs.
+    private actor Ordinary {}
 
     /// Whether someone is waiting on this object, so that it shouldn't leave memory.
     var isInUse: Bool {

@@ -62,6 +62,15 @@ public enum Vector: Equatable, Sendable {
         }
     }
 
+    /// The same bytes where they are. They must not leave `body`.
+    @unsafe
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        switch self {
+        case .float64(let values): unsafe values.withUnsafeBytes(body)
+        case .float32(let values): unsafe values.withUnsafeBytes(body)
+        }
+    }
+
     /// The inverse of `bytes`; nil when the length is no multiple of the number's size.
     public init?(bytes: [UInt8], as dtype: DType) {
         guard bytes.count.isMultiple(of: dtype.size) else { return nil }

@@ -30,8 +30,11 @@ struct Operations: Sendable {
         var route = Route(method: method, pattern: pattern, operationID: id) { request in
             var response: Response
             do {
-                response = try await handler(
-                    try Call(request, query: query, produces: produces))
+                let call = try Call(request, query: query, produces: produces)
+                response =
+                    request.body.count < HeavyWork.bytesMin
+                    ? try await handler(call)
+                    : try await HeavyWork.aside { try await handler(call) }
             } catch {
                 response = Problem(error).response
             }
@@ -51,5 +54,13 @@ struct Operations: Sendable {
             route.bodyBytesMax = bytesMax
         }
         return route
+    }
+
+    /// An answer with so many numbers; a long one is written aside.
+    func written(
+        _ count: Int, _ write: @escaping @Sendable () -> Response
+    ) async -> Response {
+        guard count * 8 >= HeavyWork.bytesMin else { return write() }
+        return await HeavyWork.aside { write() }
     }
 }
