@@ -28,9 +28,7 @@ def begun(client, count: int) -> list[dict]:
 def tell(turn: dict) -> dict:
     loss, gradient = rosenbrock(turn["evaluation"]["x"])
     number = turn["evaluation"]["number"]
-    return {
-        "session": turn["session"], "number": number, "loss": loss, "gradient": list(gradient)
-    }
+    return {"session": turn["session"], "number": number, "loss": loss, "gradient": list(gradient)}
 
 
 def test_a_batch_takes_sessions_where_single_tells_take_them(client):
@@ -91,7 +89,11 @@ def test_what_is_wrong_with_one_item_leaves_the_others(client):
     assert [result["status"] for result in results] == [200, 409, 404, 422, 404, 404, 200]
     kinds = [result["problem"]["type"] for result in results[1:6]]
     assert [kind.rpartition("/")[2] for kind in kinds] == [
-        "already-told", "evaluation-not-reached", "invalid-request", "not-found", "not-found"
+        "already-told",
+        "evaluation-not-reached",
+        "invalid-request",
+        "not-found",
+        "not-found",
     ]
     assert results[3]["problem"]["errors"][0]["field"] == "evaluations[3].gradient"
     assert all(r["problem"]["status"] == r["status"] for r in results[1:6])

@@ -327,7 +327,9 @@ class API:
             name = session if isinstance(session, str) else session.id
             listed.append(_wire.batch_item(name, tell, _flat))
         # Without an Idempotency-Key: each item may be repeated as it is.
-        request = self._write("POST", "/v1/evaluations:batch", json_content({"evaluations": listed}))
+        request = self._write(
+            "POST", "/v1/evaluations:batch", json_content({"evaluations": listed})
+        )
         headers = {**request.headers, "Accept": "application/json"}
         return Call(replace(request, headers=headers), _wire.batch_results)
 
