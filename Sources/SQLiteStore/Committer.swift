@@ -90,12 +90,12 @@ final class Committer: Sendable {
         while let group = nextGroup() {
             run(group, on: database)
             let pages = logPages.withLock { pages in
-                // A group touches the ends of a few tables, and each write its places in two
-                // indexes; its bytes come on top, as its snapshot's rows do.
+                // A group touches the ends of a few tables, and each write its place in an
+                // index; its bytes come on top, as its snapshot's rows do.
                 pages +=
                     16
                     + group.reduce(0) {
-                        $0 + ($1.looksFirst ? 2 : 6) + ($1.bytes + 4095) / 4096
+                        $0 + ($1.looksFirst ? 1 : 5) + ($1.bytes + 4095) / 4096
                     }
                 return pages
             }

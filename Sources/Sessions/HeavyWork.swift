@@ -25,10 +25,23 @@ public enum HeavyWork {
 
     private static let tasks = BackgroundTasks(threads: 2)
 
+    /// What a step reads: the pairs, and some vectors more.
+    private static func numbersRead(count: Int, historySize: Int) -> Int {
+        let (pairs, overflow) = historySize.multipliedReportingOverflow(by: 2 * count)
+        return overflow ? .max / 2 : pairs + 10 * count
+    }
+
     private static func isHeavy(count: Int, historySize: Int) -> Bool {
-        let (vectors, overflow) = historySize.multipliedReportingOverflow(by: 2)
-        let (numbers, overflows) = count.multipliedReportingOverflow(by: vectors)
-        return overflow || overflows || numbers >= numbersMin - 10 * count
+        numbersRead(count: count, historySize: historySize) >= numbersMin
+    }
+
+    /// Whether replaying so many evaluations takes so long, some tens of milliseconds, that a
+    /// snapshot should spare it. A snapshot writes the pairs that are new and still in the history,
+    /// and O(n) besides: too much to be done for every few evaluations of a small session.
+    static func isLongReplay(_ evaluations: Int, count: Int, historySize: Int) -> Bool {
+        let (numbers, overflow) = numbersRead(count: count, historySize: historySize)
+            .multipliedReportingOverflow(by: evaluations)
+        return evaluations >= 64 && (overflow || numbers >= 16 * numbersMin)
     }
 
     /// For a session with so many parameters and pairs; nil if it is not heavy.

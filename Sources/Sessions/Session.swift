@@ -109,7 +109,7 @@ extension Session {
     func commit(_ batch: Batch) async throws(SessionError) {
         var batch = batch
         if batch.snapshot == nil, !batch.entries.isEmpty,
-            entriesSinceSnapshot + batch.entries.count >= limits.snapshotIntervalEvaluations
+            isSnapshotDue(after: entriesSinceSnapshot + batch.entries.count)
         {
             batch.snapshot = StateCodec.draft(of: state)
         }
@@ -134,6 +134,12 @@ extension Session {
         if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
         if let last = batch.entries.last { updatedAt = last.time }
         publish(batch)
+    }
+
+    private func isSnapshotDue(after entries: Int) -> Bool {
+        entries >= limits.snapshotIntervalEvaluations
+            || HeavyWork.isLongReplay(
+                entries, count: state.layout.count, historySize: state.engine.options.historySize)
     }
 
     private func publish(_ batch: Batch) {
