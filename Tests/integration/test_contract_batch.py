@@ -39,7 +39,7 @@ def test_a_batch_takes_sessions_where_single_tells_take_them(client):
         assert all(result["status"] == 200 for result in results)
         together = [assert_turn(r["turn"], r["session"]) for r in results]
         alone = [client.answer(turn, rosenbrock) for turn in alone]
-        for one, other in zip(together, alone):
+        for one, other in zip(together, alone, strict=True):
             assert one["evaluation"]["number"] == other["evaluation"]["number"]
             assert same_bits(one["evaluation"]["x"], other["evaluation"]["x"])
 

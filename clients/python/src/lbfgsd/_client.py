@@ -253,9 +253,9 @@ class Client(_Base):
         return self._run(self._api.tell_failed(session, number, reason, shard, if_match))
 
     def evaluate(self, items: Iterable[SessionLike | Tell]) -> list[Turn | ProblemError]:
-        """Asks and tells for many sessions in one request: a session asks, a `Tell` tells. What comes
-        back stands in the same order, a turn or the error that the call of its own would have
-        raised. May be repeated as a whole."""
+        """Asks and tells for many sessions in one request: a session asks, a `Tell` tells. What
+        comes back stands in the same order, a turn or the error that the call of its own would
+        have raised. May be repeated as a whole."""
         return self._run(self._api.evaluate(items))
 
     def lease(
@@ -670,9 +670,9 @@ class AsyncClient(_Base):
         return await self._run(self._api.tell_failed(session, number, reason, shard, if_match))
 
     async def evaluate(self, items: Iterable[SessionLike | Tell]) -> list[Turn | ProblemError]:
-        """Asks and tells for many sessions in one request: a session asks, a `Tell` tells. What comes
-        back stands in the same order, a turn or the error that the call of its own would have
-        raised. May be repeated as a whole."""
+        """Asks and tells for many sessions in one request: a session asks, a `Tell` tells. What
+        comes back stands in the same order, a turn or the error that the call of its own would
+        have raised. May be repeated as a whole."""
         return await self._run(self._api.evaluate(items))
 
     async def lease(
