@@ -56,7 +56,10 @@ let package = Package(
         .target(name: "Wire", dependencies: ["Sessions"], swiftSettings: strict),
         .target(
             name: "SQLiteStore",
-            dependencies: ["Sessions", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "Sessions", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
             swiftSettings: strict),
         .systemLibrary(
             name: "CMicrohttpd", pkgConfig: "libmicrohttpd",

@@ -36,7 +36,9 @@ extension Response {
     func with(_ fields: [(name: String, value: String)]) -> Response {
         var response = self
         for (name, value) in fields {
-            if let name = HTTPField.Name(name) { response.headerFields[name] = value }
+            if let name = HTTPField.Name.octets[name] ?? HTTPField.Name(name) {
+                response.headerFields[name] = value
+            }
         }
         return response
     }

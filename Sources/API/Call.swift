@@ -44,7 +44,9 @@ struct Call {
 
     /// The form of the body, which was found to be one that the operation reads.
     var bodyRepresentation: Representation {
-        let type = field(.contentType).map { split($0, at: ";")[0] } ?? ""
+        guard let sent = field(.contentType) else { return .json }
+        if let named = Representation(rawValue: sent) { return named }
+        let type = split(sent, at: ";")[0]
         return Representation(rawValue: trimmed(type).lowercased()) ?? .json
     }
 

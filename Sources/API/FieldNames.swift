@@ -9,4 +9,16 @@ extension HTTPField.Name {
     static let prefer = HTTPField.Name("Prefer")!
     static let preferenceApplied = HTTPField.Name("Preference-Applied")!
     static let wantContentDigest = HTTPField.Name("Want-Content-Digest")!
+
+    /// Of what goes beside octets, made once: making a name takes longer than looking here.
+    static let octets: [String: HTTPField.Name] = {
+        let names = [
+            "Session", "State", "Step", "Dtype", "Count", "Evaluation", "Shards",
+            "Shards-Delivered", "Hook-Call",
+        ].map { "Lbfgsd-" + $0 }
+        return Dictionary(
+            uniqueKeysWithValues: names.compactMap { name in
+                HTTPField.Name(name).map { (name, $0) }
+            })
+    }()
 }

@@ -21,7 +21,9 @@ enum Negotiation {
     /// The acceptable representation that the client likes best, and of equals the first; nil when
     /// none is acceptable. Ranges that can't be read count for nothing.
     static func choose(_ available: [Representation], accept: String?) -> Representation? {
-        guard let accept else { return available.first }
+        guard let accept, accept != "*/*" else { return available.first }
+        // What programs send: one form, by its name.
+        if let named = available.first(where: { $0.mediaType == accept }) { return named }
         let ranges = split(accept, at: ",").compactMap { range(String($0)) }
         var best: (representation: Representation, quality: Int)?
         for representation in available {

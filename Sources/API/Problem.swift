@@ -150,10 +150,13 @@ struct Problem: Error {
         return problem
     }
 
-    var response: Response {
-        let document = ProblemDocument(
+    var document: ProblemDocument {
+        ProblemDocument(
             type: "/problems/\(kind.rawValue)", title: kind.title, status: kind.status.code,
             detail: detail, errors: errors, members: members)
+    }
+
+    var response: Response {
         var fields = headerFields
         fields[.contentType] = Representation.problem.contentType
         fields[.cacheControl] = "no-store"

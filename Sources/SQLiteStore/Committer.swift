@@ -3,7 +3,8 @@ import Sessions
 import Synchronization
 
 /// The one writer. Writes wait in a queue; whatever waits when the committer looks is one group:
-/// one transaction, one sync, a savepoint for each write, so that one that fails is undone alone.
+/// one transaction, one sync, a savepoint for each write, so that one that fails is undone alone. A
+/// write that looks before it changes anything, as an evaluation's does, needs no savepoint.
 ///
 /// There is no timer: a lone client's write is a group of one and starts at once, and while its
 /// sync runs others gather for the next. All of it happens on the queue of SQLite's writing
@@ -24,6 +25,7 @@ final class Committer: Sendable {
     private let onFatal: @Sendable (String) -> Never
     /// Used on the writer's queue only.
     private let segments: Mutex<SegmentLog>
+    private let journals = Mutex(JournalEnds())
     /// Pages written to the log since it was last copied back, as estimated.
     private let logPages = Mutex(0)
 
@@ -42,10 +44,13 @@ final class Committer: Sendable {
     /// Runs `body` in a transaction, and returns when it is durable. `bytes` is what the write
     /// holds in memory and brings to the disk.
     func write<Value: Sendable>(
-        bytes: Int = 0, _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
+        bytes: Int, looksFirst: Bool,
+        _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
     ) async throws(StoreError) -> Value {
         let result = await withCheckedContinuation { continuation in
-            enqueue(Write(bytes: bytes, body: body, continuation: continuation))
+            enqueue(
+                Write(bytes: bytes, looksFirst: looksFirst, body: body, continuation: continuation)
+            )
         }
         return try result.get()
     }
@@ -85,8 +90,13 @@ final class Committer: Sendable {
         while let group = nextGroup() {
             run(group, on: database)
             let pages = logPages.withLock { pages in
-                // A write touches the ends of a few tables and indexes; its bytes come on top.
-                pages += group.count * 6 + group.reduce(0) { $0 + $1.bytes } / 4096
+                // A group touches the ends of a few tables, and each write its place in an
+                // index; its bytes come on top, as its snapshot's rows do.
+                pages +=
+                    16
+                    + group.reduce(0) {
+                        $0 + ($1.looksFirst ? 1 : 5) + ($1.bytes + 4095) / 4096
+                    }
                 return pages
             }
             if pages >= limits.checkpointPages { checkpoint(database, .passive) }
@@ -128,8 +138,9 @@ final class Committer: Sendable {
     /// case nobody has been answered.
     private func commit(_ group: [any WaitingWrite], on database: Database) -> StoreError? {
         var transaction = WriteTransaction(
-            database: database, segments: segments.withLock { $0 },
+            database: database, segments: segments.withLock { $0 }, journals: takenJournals(),
             inlineBytesMax: limits.inlineBytesMax)
+        defer { journals.withLock { $0 = transaction.journals } }
         var accepted: [any WaitingWrite] = []
         var refused: [(write: any WaitingWrite, error: StoreError)] = []
         do {
@@ -153,6 +164,7 @@ final class Committer: Sendable {
             }
         } catch {
             let error = survivable(error)
+            transaction.journals.forgetAll()
             rollBack(database)
             return error
         }
@@ -169,12 +181,21 @@ final class Committer: Sendable {
             try write.attempt(in: &transaction)
             return nil
         }
+        if write.looksFirst {
+            do {
+                try write.attempt(in: &transaction)
+                return nil
+            } catch let error as StoreError {
+                return error
+            }
+        }
         let segments = transaction.segments
         try transaction.database.run(.savepoint, [])
         do {
             try write.attempt(in: &transaction)
         } catch {
             let error = survivable(error)
+            transaction.journals.forgetAll()
             // After a full disk or an I/O error SQLite may have rolled back everything.
             guard transaction.database.isInsideTransaction else { throw error }
             try transaction.database.run(.rollBack, [])
@@ -184,6 +205,14 @@ final class Committer: Sendable {
         }
         try transaction.database.run(.release, [])
         return nil
+    }
+
+    /// Taken out and put back, so that changing them copies nothing.
+    private func takenJournals() -> JournalEnds {
+        journals.withLock { journals in
+            defer { journals = JournalEnds() }
+            return journals
+        }
     }
 
     private func rollBack(_ database: Database) {

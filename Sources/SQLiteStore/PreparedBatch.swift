@@ -62,6 +62,13 @@ struct PreparedBatch: Sendable {
         deliveries = batch.deliveries
     }
 
+    /// Whether it is one entry and nothing else: what nearly all batches are.
+    var isEntryAlone: Bool {
+        entries.count == 1 && step == nil && snapshot == nil && checkpoint == nil
+            && removedCheckpoint == nil && metadata == nil && idempotency == nil
+            && deliveries.isEmpty
+    }
+
     var bytes: Int {
         entries.reduce(snapshot?.bytes ?? 0) { $0 + ($1.payload?.bytesToWrite ?? 0) }
     }

@@ -147,8 +147,25 @@ extension ReadTransaction {
     func evaluated(
         _ session: Int64, from first: EvaluationNumber, limit: Int
     ) throws -> [JournalEntry] {
-        try database.rows(.eventsFromEvaluation, [session, first, limit]).map {
+        let start = try sequence(session, reaching: first)
+        return try database.rows(.eventsFromEvaluation, [session, start, first, limit]).map {
             try EventRow($0).entry
         }
+    }
+
+    /// A place in the journal before which no entry tells evaluation `number` or a later one: where
+    /// it had been asked for. Found by halving, since evaluations are asked for in order.
+    private func sequence(
+        _ session: Int64, reaching number: EvaluationNumber
+    ) throws -> SequenceNumber {
+        guard number > 1 else { return 0 }
+        var low = 1
+        var high = Int(try database.integer(.newestSequence, [session]) ?? 0) + 1
+        while low < high {
+            let middle = low + (high - low) / 2
+            let asked = try database.integer(.evaluationsAsked, [session, middle])
+            if let asked, asked < number { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

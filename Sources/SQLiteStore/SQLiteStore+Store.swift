@@ -25,7 +25,8 @@ extension SQLiteStore {
     {
         try await stage.staging(batch) { batch async throws(StoreError) in
             let prepared = PreparedBatch(batch)
-            return try await write(bytes: prepared.bytes) { transaction in
+            return try await write(bytes: prepared.bytes, looksFirst: prepared.isEntryAlone) {
+                transaction in
                 try transaction.commit(prepared, to: session)
             }
         }

@@ -111,9 +111,10 @@ public final class SQLiteStore: Store {
     }
 
     func write<Value: Sendable>(
-        bytes: Int = 0, _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
+        bytes: Int = 0, looksFirst: Bool = false,
+        _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
     ) async throws(StoreError) -> Value {
-        try await committer.write(bytes: bytes, body)
+        try await committer.write(bytes: bytes, looksFirst: looksFirst, body)
     }
 
     public func close() async {

@@ -21,8 +21,9 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     public var readersMax = 4
     public var waitingReadsMax = 8192
     /// Pages written to the write-ahead log, as estimated, before it is copied back into the
-    /// database.
-    public var checkpointPages = 1000
+    /// database: 32 MiB, a page that is written often being copied once. Reading them back after a
+    /// crash takes some tens of milliseconds.
+    public var checkpointPages = 8 * 1024
     /// A log that has grown to this many pages because of readers is emptied by waiting for them.
     public var logPagesMax = 16 * 1024
 

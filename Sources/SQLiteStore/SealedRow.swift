@@ -8,14 +8,31 @@ import Sessions
 /// Floats are stored as their bit patterns: SQLite turns a NaN into NULL and -0.0 into 0, and the
 /// numbers must come back bit for bit.
 struct SealedRow {
-    private var values: [DatabaseValue] = []
+    private var columns: [ColumnValue] = []
+    private var seal = SealedBytes(reserving: 256)
 
-    mutating func add(_ value: Int?) { values.append(value?.databaseValue ?? .null) }
-    mutating func add(_ value: Int64?) { values.append(value?.databaseValue ?? .null) }
-    mutating func add(_ value: String?) { values.append(value?.databaseValue ?? .null) }
-    mutating func add(_ value: [UInt8]?) {
-        values.append(value.map { Data($0).databaseValue } ?? .null)
+    init() { columns.reserveCapacity(24) }
+
+    mutating func add(_ value: Int64?) {
+        guard let value else { return addNull() }
+        columns.append(.integer(value))
+        seal.add(value)
     }
+    mutating func add(_ value: String?) {
+        guard let value else { return addNull() }
+        columns.append(.text(value))
+        seal.add(value)
+    }
+    mutating func add(_ value: [UInt8]?) {
+        guard let value else { return addNull() }
+        columns.append(.bytes(value))
+        seal.add(value)
+    }
+    private mutating func addNull() {
+        columns.append(.null)
+        seal.addNull()
+    }
+    mutating func add(_ value: Int?) { add(value.map(Int64.init)) }
     mutating func add(_ value: Double?) {
         add(value.map { Int64(bitPattern: $0.bitPattern) })
     }
@@ -29,53 +46,38 @@ struct SealedRow {
     }
 
     /// The values, then their checksum.
-    var arguments: StatementArguments {
-        StatementArguments(values + [SealedRow.checksum(values).databaseValue])
-    }
+    var values: [ColumnValue] { columns + [.integer(seal.checksum)] }
 
-    /// Over each value's kind, its length where that varies, and its bytes.
-    static func checksum(_ values: some Sequence<DatabaseValue>) -> Int64 {
-        var bytes: [UInt8] = []
-        func append(_ word: Int64) {
-            for shift in stride(from: Int64(0), to: 64, by: 8) {
-                bytes.append(UInt8(truncatingIfNeeded: word >> shift))
-            }
-        }
+    /// The same for statements that GRDB runs.
+    var arguments: StatementArguments { StatementArguments(values.map(\.databaseValue)) }
+
+    fileprivate static func checksum(_ values: ArraySlice<DatabaseValue>) -> Int64 {
+        var seal = SealedBytes(reserving: 256)
         for value in values {
             switch value.storage {
-            case .null:
-                bytes.append(0)
-            case .int64(let integer):
-                bytes.append(1)
-                append(integer)
-            case .double(let double):
-                bytes.append(2)
-                append(Int64(bitPattern: double.bitPattern))
-            case .string(let string):
-                bytes.append(3)
-                append(Int64(string.utf8.count))
-                bytes.append(contentsOf: string.utf8)
-            case .blob(let data):
-                bytes.append(4)
-                append(Int64(data.count))
-                bytes.append(contentsOf: data)
+            case .null: seal.addNull()
+            case .int64(let integer): seal.add(integer)
+            case .double(let double): seal.add(double)
+            case .string(let string): seal.add(string)
+            case .blob(let data): seal.add(data)
             }
         }
-        return Int64(CRC32C.checksum(bytes))
+        return seal.checksum
     }
 }
 
 /// Reads a sealed row back, column by column.
 struct SealedRowReader {
-    private let values: [DatabaseValue]
+    private let values: ArraySlice<DatabaseValue>
     private let table: String
-    private var position = 0
+    private var position: Int
 
     /// `leading` columns come before the sealed ones (a rowid). Throws `.corrupt` if the seal is
     /// broken.
     init(_ row: Row, of table: String, leading: Int = 0) throws(StoreError) {
         let values = Array(row.databaseValues)
-        self.values = Array(values.dropFirst(leading).dropLast())
+        self.values = values.dropFirst(leading).dropLast()
+        position = self.values.startIndex
         self.table = table
         guard case .int64(let seal)? = values.last?.storage,
             seal == SealedRow.checksum(self.values)
@@ -83,7 +85,7 @@ struct SealedRowReader {
     }
 
     private mutating func next() throws(StoreError) -> DatabaseValue {
-        guard position < values.count else { throw unexpected }
+        guard position < values.endIndex else { throw unexpected }
         defer { position += 1 }
         return values[position]
     }

@@ -128,7 +128,11 @@ package enum Statement: String, CaseIterable {
         SELECT session, sequence, kind, time, closed_evaluation, result_digest, point_digest,
             standing_phase, standing_step, standing_evaluation, standing_loss, payload, k, step,
             iteration, loss, gradient_norm, step_length, evaluated_at, crc
-        FROM event WHERE session = ? AND k >= ? ORDER BY k LIMIT ?
+        FROM event WHERE session = ? AND sequence >= ? AND k >= ? ORDER BY sequence LIMIT ?
+        """
+    case evaluationsAsked = """
+        SELECT standing_evaluation FROM event
+        WHERE session = ? AND sequence >= ? ORDER BY sequence LIMIT 1
         """
     case step = """
         SELECT session, number, started_at, ended_at, first_evaluation, last_evaluation, reason,

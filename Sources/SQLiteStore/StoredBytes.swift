@@ -134,19 +134,19 @@ struct SegmentGone: Error {
 extension WriteTransaction {
     /// Stores bytes; the identifier is never used again.
     mutating func insert(_ prepared: PreparedBytes) throws -> Int64 {
-        let count = prepared.count
-        let checksums = Data(prepared.checksums)
+        let length = ColumnValue.integer(Int64(prepared.count))
+        let checksums = ColumnValue.bytes(prepared.checksums)
+        let place: [ColumnValue]
         if let staged = prepared.staged {
             segments.adopt(staged)
-            try database.run(.insertBlob, [count, checksums, nil as Data?, staged.segment, 0])
-        } else if count <= inlineBytesMax {
-            let bytes = Data(try prepared.octets.bytes())
-            try database.run(
-                .insertBlob, [count, checksums, bytes, nil as Int64?, nil as Int?])
+            place = [.null, .integer(staged.segment), .integer(0)]
+        } else if prepared.count <= inlineBytesMax {
+            place = [.bytes(try prepared.octets.bytes()), .null, .null]
         } else {
             let (segment, offset) = try segments.append(prepared.octets)
-            try database.run(.insertBlob, [count, checksums, nil as Data?, segment, offset])
+            place = [.null, .integer(segment), .integer(Int64(offset))]
         }
+        try database.run(.insertBlob, binding: [length, checksums] + place)
         return database.lastInsertedRowID
     }
 

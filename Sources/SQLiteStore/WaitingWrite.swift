@@ -4,6 +4,9 @@ import Synchronization
 /// A write in the committer's queue, whatever it returns.
 protocol WaitingWrite: AnyObject, Sendable {
     var bytes: Int { get }
+    /// Whether it looks before it writes: when it throws an error of the store's own, such as
+    /// `.outOfOrder`, it has changed nothing.
+    var looksFirst: Bool { get }
     /// May be called again after the transaction was rolled back.
     func attempt(in transaction: inout WriteTransaction) throws
     /// Exactly one of these two, once: after a commit that an attempt was part of ...
@@ -14,15 +17,18 @@ protocol WaitingWrite: AnyObject, Sendable {
 
 final class Write<Value: Sendable>: WaitingWrite {
     let bytes: Int
+    let looksFirst: Bool
     private let body: @Sendable (inout WriteTransaction) throws -> Value
     private let continuation: CheckedContinuation<Result<Value, StoreError>, Never>
     private let value = Mutex<Value?>(nil)
 
     init(
-        bytes: Int, body: @escaping @Sendable (inout WriteTransaction) throws -> Value,
+        bytes: Int, looksFirst: Bool,
+        body: @escaping @Sendable (inout WriteTransaction) throws -> Value,
         continuation: CheckedContinuation<Result<Value, StoreError>, Never>
     ) {
         self.bytes = bytes
+        self.looksFirst = looksFirst
         self.body = body
         self.continuation = continuation
     }

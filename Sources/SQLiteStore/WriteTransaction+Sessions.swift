@@ -14,7 +14,7 @@ extension WriteTransaction {
             throw StoreError.exists
         }
         let row = try SessionRow.sealed(record, nextCheckpoint: 1)
-        try database.run(.insertSession, row.arguments)
+        try database.run(.insertSession, binding: row.values)
         let session = database.lastInsertedRowID
         try insertLabels(record.labels, session: session)
         try database.run(.countSession, [1])
@@ -27,16 +27,18 @@ extension WriteTransaction {
     mutating func commit(
         _ batch: PreparedBatch, to id: SessionID
     ) throws -> [VectorName: VectorID] {
-        let session = try reading.rowID(id)
+        let end = try journalEnd(id)
+        let session = end.rowID
         if let idempotency = batch.idempotency { try insert(idempotency) }
-        var newest = Int(try database.integer(.newestSequence, [session]) ?? 0)
-        newest = try append(
-            batch.entries, to: session, after: newest, upTo: batch.snapshot?.draft.sequence ?? 0)
+        let newest = try append(
+            batch.entries, to: session, after: end.newest,
+            upTo: batch.snapshot?.draft.sequence ?? 0)
+        journals[id] = JournalEnds.End(rowID: session, newest: newest)
         if let step = batch.step {
             guard try reading.step(session, number: step.number) == nil else {
                 throw StoreError.exists
             }
-            try database.run(.insertStep, step.sealed(session: session).arguments)
+            try database.run(.insertStep, binding: step.sealed(session: session).values)
         }
         if let number = batch.removedCheckpoint {
             try removeCheckpoint(number, of: session)
@@ -51,7 +53,7 @@ extension WriteTransaction {
             try database.run(.updateSession, sealed.arguments + [session])
         }
         for delivery in batch.deliveries {
-            try database.run(.insertDelivery, delivery.sealed(session: session).arguments)
+            try database.run(.insertDelivery, binding: delivery.sealed(session: session).values)
         }
         guard let snapshot = batch.snapshot else { return [:] }
         return try setNewestSnapshot(snapshot, of: session, newest: newest)
@@ -59,6 +61,7 @@ extension WriteTransaction {
 
     mutating func delete(_ id: SessionID) throws {
         let session = try reading.rowID(id)
+        journals[id] = nil
         try deletePayloads(session, after: 0, through: Int.max)
         var names = VectorNames()
         while let snapshot = try reading.snapshot(session, atOrBelow: Int.max) {
@@ -95,7 +98,7 @@ extension WriteTransaction {
                 payload = try insert(bytes)
             }
             let row = EventRow.sealed(entry, session: session, payload: payload)
-            try database.run(.insertEvent, row.arguments)
+            try database.run(.insertEvent, binding: row.values)
         }
         return newest
     }
@@ -108,7 +111,7 @@ extension WriteTransaction {
             throw StoreError.outOfOrder(expected: newest, got: checkpoint.sequence)
         }
         row.nextCheckpoint = checkpoint.number + 1
-        try database.run(.insertCheckpoint, checkpoint.sealed(session: row.id).arguments)
+        try database.run(.insertCheckpoint, binding: checkpoint.sealed(session: row.id).values)
     }
 
     private func update(_ row: inout SessionRow, with metadata: SessionMetadata) throws {
@@ -124,7 +127,7 @@ extension WriteTransaction {
         if let taken = try reading.idempotency(scope: record.scope, key: record.key) {
             throw StoreError.duplicateKey(taken)
         }
-        try database.run(.insertIdempotency, record.sealed.arguments)
+        try database.run(.insertIdempotency, binding: record.sealed.values)
     }
 
     private func insertLabels(_ labels: [String: String], session: Int64) throws {

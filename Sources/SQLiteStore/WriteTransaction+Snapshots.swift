@@ -34,13 +34,13 @@ extension WriteTransaction {
             case .new:
                 guard let new else { preconditionFailure("\(vector.name) was not prepared") }
                 let id = try insert(new)
-                try database.run(.insertVector, [id, 1])
+                try database.run(.insertVector, binding: [.integer(id), .integer(1)])
                 vectors.items.append((vector.name, id))
             }
         }
         let scalars = try insert(snapshot.scalars)
         let row = SnapshotRow.sealed(draft, session: session, scalars: scalars, vectors: vectors)
-        try database.run(.insertSnapshot, row.arguments)
+        try database.run(.insertSnapshot, binding: row.values)
         if let replaced {
             try collect(replaced, of: session, before: newest, through: newest, names: &names)
         }

@@ -6,6 +6,7 @@ import Sessions
 struct WriteTransaction {
     let database: Database
     var segments: SegmentLog
+    var journals: JournalEnds
     let inlineBytesMax: Int
 
     /// The rows as this transaction left them.

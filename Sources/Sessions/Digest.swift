@@ -33,30 +33,28 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
         bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// Digest of a head and what follows it.
-    /// - Precondition: none of it is on disk.
-    public static func of(_ head: [UInt8], _ octets: Octets) -> Digest {
-        var hash = SHA256()
-        hash.update(data: head)
-        do {
-            try unsafe octets.forEachRegion { unsafe hash.update(bufferPointer: $0) }
-        } catch {
-            preconditionFailure("a digest of what is on disk: \(error)")
-        }
-        return made(hash)
-    }
-
     /// Digest of the parts, one after the other.
     public static func of(_ parts: [UInt8]...) -> Digest {
         var hash = SHA256()
         for part in parts { hash.update(data: part) }
-        return made(hash)
+        return Digest(hash.finalize())
     }
 
-    private static func made(_ hash: SHA256) -> Digest {
-        guard let digest = Digest(bytes: Array(hash.finalize().prefix(16))) else {
-            preconditionFailure("a SHA-256 has at least 16 bytes")
+    /// Digest of some bytes and then of the vector's, which are not copied.
+    static func of(_ head: [UInt8], _ vector: Vector) -> Digest {
+        var hash = SHA256()
+        hash.update(data: head)
+        // Sound: the bytes are read while they are there.
+        unsafe vector.withUnsafeBytes { bytes in unsafe hash.update(bufferPointer: bytes) }
+        return Digest(hash.finalize())
+    }
+
+    private init(_ hash: SHA256Digest) {
+        // Sound: a SHA-256 has 32 bytes, of which the first 16 are read.
+        self = unsafe hash.withUnsafeBytes { bytes in
+            let high = unsafe bytes.loadUnaligned(as: UInt64.self)
+            let low = unsafe bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+            return Digest(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
         }
-        return digest
     }
 }

@@ -16,6 +16,9 @@ public struct Limits: Equatable, Sendable {
     /// Long-polls and event streams on all sessions together.
     public var waitersMax = 10_000
     public var waitSecondsMax = 30.0
+    /// Asks and tells in one batch, and numbers in the points that answer them.
+    public var batchItemsMax = 1_024
+    public var batchNumbersMax = 1 << 22
     public var nameLengthMax = 200
     public var labelsMax = 32
     public var labelLengthMax = 100
@@ -34,8 +37,9 @@ public struct Limits: Equatable, Sendable {
     public var deliverySeconds = 7 * 86_400.0
     public var pageSizeMax = 1_000
     public var pageSizeDefault = 50
-    /// Evaluations replayed at most when a session is loaded: a snapshot is taken that often.
-    public var snapshotIntervalEvaluations = 64
+    /// Evaluations replayed at most when a session is loaded: a snapshot is taken that often, and
+    /// more often where replaying takes long.
+    public var snapshotIntervalEvaluations = 512
     /// How long an Idempotency-Key is remembered.
     public var idempotencySeconds = 86_400.0
 

@@ -72,7 +72,7 @@ extension Session {
             }
         case .failed(let reason): results = [.failed(reason: reason)]
         }
-        guard results.contains(where: { told.resultDigest == $0.digest(payload: $0.payload) })
+        guard results.contains(where: { told.resultDigest == $0.digest })
         else { throw .alreadyTold(number) }
         return Outcome(turn, isReplay: true)
     }

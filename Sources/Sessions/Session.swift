@@ -1,4 +1,5 @@
 internal import struct Foundation.Date
+internal import Parallel
 
 /// One session in memory: its state, in step with its journal.
 ///
@@ -12,6 +13,9 @@ actor Session {
     let limits: Limits
     let now: @Sendable () -> Date
     let hooking: Hooking
+    /// Where it runs: a heavy one in a lane, others wherever actors run.
+    private let lane: BackgroundLane?
+    private let ordinary = Ordinary()
 
     private(set) var record: SessionRecord
     var state: SessionState
@@ -54,8 +58,18 @@ actor Session {
         self.limits = limits
         self.hooking = hooking
         self.now = now
+        lane = HeavyWork.lane(
+            record.id, count: state.layout.count, historySize: state.engine.options.historySize)
         turn = state.turn(of: record.id, metadataVersion: record.metadataVersion)
     }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor {
+        // Sound: lanes live for ever, and the other executor as long as the session.
+        unsafe lane?.asUnownedSerialExecutor() ?? ordinary.unownedExecutor
+    }
+
+    /// Lends its place in the queues to an actor that says itself where it runs.
+    private actor Ordinary {}
 
     /// Whether someone is waiting on this object, so that it shouldn't leave memory.
     var isInUse: Bool {
@@ -95,8 +109,7 @@ extension Session {
     func commit(_ batch: Batch) async throws(SessionError) {
         var batch = batch
         if batch.snapshot == nil, !batch.entries.isEmpty,
-            (journal + JournalLength(batch.entries)).isDue(
-                state.snapshotBytes, entriesMax: limits.snapshotIntervalEvaluations)
+            isSnapshotDue(after: journal + JournalLength(batch.entries))
         {
             batch.snapshot = StateCodec.draft(of: state)
         }
@@ -121,6 +134,13 @@ extension Session {
         if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
         if let last = batch.entries.last { updatedAt = last.time }
         publish(batch)
+    }
+
+    private func isSnapshotDue(after journal: JournalLength) -> Bool {
+        journal.isDue(state.snapshotBytes, entriesMax: limits.snapshotIntervalEvaluations)
+            || HeavyWork.isLongReplay(
+                journal.entries, count: state.layout.count,
+                historySize: state.engine.options.historySize)
     }
 
     private func publish(_ batch: Batch) {

@@ -166,14 +166,34 @@ extension SessionService {
         }
         metrics.loads.increment()
         let record = stored.record
-        let state = try SessionState(
-            stored.snapshot, tail: stored.tail, dtype: record.dtype, session: id)
+        let state = try await replayed(stored)
         let session = Session(
             record: record, state: state, nextCheckpoint: stored.nextCheckpoint,
             updatedAt: stored.newest.time, journal: JournalLength(stored.tail), store: store,
             limits: limits, hooking: hooking, now: now)
         await session.armHookDeadline()
         return session
+    }
+
+    /// Up to a snapshot interval of evaluations, each as long as when it was told.
+    private func replayed(_ stored: StoredSession) async throws(SessionError) -> SessionState {
+        let record = stored.record
+        let bytes = record.parameterCount * record.dtype.size
+        guard bytes * max(1, stored.snapshot.vectors.count) >= HeavyWork.bytesMin else {
+            return try SessionState(
+                stored.snapshot, tail: stored.tail, dtype: record.dtype, session: record.id)
+        }
+        let replayed: Result<SessionState, SessionError> = await HeavyWork.aside {
+            do throws(SessionError) {
+                return .success(
+                    try SessionState(
+                        stored.snapshot, tail: stored.tail, dtype: record.dtype, session: record.id)
+                )
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try replayed.get()
     }
 
     private func release(_ sessions: [(SessionID, Session)]) async {

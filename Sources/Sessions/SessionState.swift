@@ -66,7 +66,8 @@ struct SessionState: Sendable {
         case .float64(let values): engine = try Optimizer(values, options: options)
         case .float32(let values): engine = try Optimizer(values, options: options)
         }
-        engine.executor = .shared
+        engine.executor = HeavyWork.executor(
+            count: layout.count, historySize: options.historySize)
     }
 
     init(
@@ -78,7 +79,8 @@ struct SessionState: Sendable {
         self.engine = engine
         self.shards = shards
         self.hookedDict = hookedDict
-        self.engine.executor = .shared
+        self.engine.executor = HeavyWork.executor(
+            count: scalars.layout.count, historySize: engine.options.historySize)
         self.storedPairs = storedPairs
     }
 
@@ -142,10 +144,10 @@ enum EvaluationResult: Equatable, Sendable {
     }
 
     /// Of the loss's bits and the payload.
-    func digest(payload: Octets) -> Digest {
+    var digest: Digest {
         switch self {
-        case .evaluated(let loss, _): .of(littleEndianBytes([loss]), payload)
-        case .failed: .of(Array("failed".utf8), payload)
+        case .evaluated(let loss, let gradient): .of(littleEndianBytes([loss]), gradient)
+        case .failed(let reason): .of(Array("failed".utf8), Array(reason.utf8))
         }
     }
 }
@@ -211,7 +213,7 @@ extension SessionState {
         var trace = TracePoint(
             evaluation: number, step: scalars.step, iteration: trial.iteration, loss: nil,
             gradientNormInf: nil, stepLength: trial.stepLength, time: time)
-        let pointDigest = Digest.of([], .vector(engine.trialVector))
+        let pointDigest = Digest.of([], engine.trialVector)
         let directive: Directive
         switch result {
         case .evaluated(let loss, let gradient):
@@ -229,7 +231,7 @@ extension SessionState {
         var change = follow(directive, lastEvaluation: number, at: time)
         change.entry = entry(kind, at: time, payload: payload)
         change.entry.trace = trace
-        change.entry.resultDigest = result.digest(payload: result.payload)
+        change.entry.resultDigest = result.digest
         change.entry.pointDigest = pointDigest
         return change
     }

@@ -74,4 +74,23 @@ struct BlockTests {
             unsafe places.deallocate()
         }
     }
+
+    @Test func `helpers run each index once, also when many passes want them`() async {
+        let helpers = BackgroundHelpers(threads: 1)
+        await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    let places = UnsafeMutablePointer<Int>.allocate(capacity: 1000)
+                    defer { unsafe places.deallocate() }
+                    unsafe places.initialize(repeating: 0, count: 1000)
+                    for _ in 0..<50 {
+                        // Each index has its own place, which no two threads touch in one pass.
+                        helpers.forEachIndex(1000) { _, index in unsafe places[index] += 1 }
+                    }
+                    return (0..<1000).count { index in unsafe places[index] == 50 }
+                }
+            }
+            for await right in group { #expect(right == 1000) }
+        }
+    }
 }

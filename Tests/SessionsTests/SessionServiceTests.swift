@@ -404,4 +404,29 @@ struct SessionServiceTests {
             }
                 == .preconditionFailed(current: new))
     }
+
+    @Test("A heavy session runs aside, and its replay leads where it went")
+    func heavy() async throws {
+        let store = MemoryStore()
+        let service = make(store: store)
+        let count = 120_000
+        let heavy = try await makeSession(
+            service, makeRequest([Double](repeating: 1, count: count), search: nil))
+        let light = try await makeSession(service)
+        _ = try await service.beginStep(heavy)
+        _ = try await service.beginStep(light)
+        let gradient = (0..<count).map { Double($0 % 7) - 3 }
+        async let points = run(service, light)
+        var turn = try await service.turn(heavy)
+        for round in 1...4 {
+            turn = try await service.tell(
+                heavy, evaluation: round,
+                .evaluated(
+                    loss: 10 / Double(round), gradient: .flat(gradient.map { $0 / Double(round) }))
+            ).value
+        }
+        #expect(try await points.count > 1)
+        #expect(turn.evaluation == 5 && turn.x.count == count)
+        #expect(try await make(store: store).turn(heavy) == turn)
+    }
 }

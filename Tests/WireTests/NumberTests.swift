@@ -53,6 +53,33 @@ struct NumberBitsTests {
         #expect(read.map(\.bitPattern) == odd.map(\.bitPattern))
     }
 
+    @Test("however many digits say them: as the system's conversion reads the same text")
+    func decimals() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = Seeded(seed: seed)
+        var texts = ["1e-400", "0e999", "-0e5", "9007199254740993.0", "0.00000000000000000001e-1"]
+        for _ in 0..<5_000 {
+            let digits =
+                UInt64.random(in: 0...UInt64.max, using: &generator)
+                >> UInt64.random(in: 0..<64, using: &generator)
+            texts.append("\(digits)e\(Int.random(in: -330...280, using: &generator))")
+            texts.append("-0.\(digits)\(digits)E+3")
+            // Halfway between two numbers, and a little beside.
+            let significand = UInt64.random(in: 1 << 52..<1 << 53, using: &generator)
+            let shift = UInt64.random(in: 0..<9, using: &generator)
+            let halfway = (2 * significand + 1) << shift
+            texts += ["\(halfway).0", "\(halfway + 1).0", "\(halfway - 1).0", "\(halfway).00001"]
+        }
+        let json = "{\"loss\": 1, \"gradient\": [\(texts.joined(separator: ","))]}"
+        guard case .evaluated(_, .flat(let read)) = try TellRequest(json: utf8(json)) else {
+            Issue.record("not a flat gradient")
+            return
+        }
+        for (text, number) in zip(texts, read) where number.bitPattern != Double(text)?.bitPattern {
+            Issue.record("\(text) was read as \(number), seed \(seed)")
+        }
+    }
+
     @Test("whatever bits they are")
     func random() async throws {
         let seed = UInt64.random(in: 0...UInt64.max)

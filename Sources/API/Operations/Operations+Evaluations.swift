@@ -24,6 +24,9 @@ extension Operations {
                 "zeroGrad", .post, "/v1/sessions/{session}/zero-grad",
                 body: .json(bytesMax: bodies.small), produces: Self.vectorForms,
                 handler: zeroGrad),
+            operation(
+                "evaluateBatch", .post, "/v1/evaluations:batch",
+                body: .json(bytesMax: bodies.vector), handler: evaluateBatch),
         ]
     }
 
@@ -32,8 +35,10 @@ extension Operations {
         let seconds = call.waitSeconds(atMost: service.limits.waitSecondsMax)
         let turn = try await service.turn(
             try call.session(), waitSeconds: seconds.map(Double.init))
-        let response = response(turn, to: call).unlessSeen(turn.tag, by: call)
-        return seconds.map { response.with(.preferenceApplied, "wait=\($0)") } ?? response
+        let answer = await written(turn.x.count) {
+            response(turn, to: call).unlessSeen(turn.tag, by: call)
+        }
+        return seconds.map { answer.with(.preferenceApplied, "wait=\($0)") } ?? answer
     }
 
     @Sendable private func tellResult(_ call: Call) async throws -> Response {
@@ -67,6 +72,25 @@ extension Operations {
                 try call.session(), setToNone: request.setToNone,
                 idempotency: try call.idempotencyKey(), precondition: try call.precondition()),
             to: call)
+    }
+
+    /// Whatever becomes of the items, the batch as such succeeds.
+    @Sendable private func evaluateBatch(_ call: Call) async throws -> Response {
+        let batch = try EvaluationBatch(json: call.body, itemsMax: service.limits.batchItemsMax)
+        let results = await service.evaluate(batch.items)
+        let answers = results.enumerated().map { index, result -> EvaluationBatch.Answer in
+            switch result {
+            case .success(let outcome): return .turn(outcome.value, isReplay: outcome.isReplay)
+            case .failure(.invalid(let errors)):
+                let place = "evaluations[\(index)]."
+                return .problem(
+                    Problem(
+                        errors.map { FieldError(field: place + $0.field, reason: $0.reason) }
+                    ).document)
+            case .failure(let error): return .problem(Problem(error).document)
+            }
+        }
+        return Response(batch.json(answers: answers))
     }
 
     private func told(_ call: Call) throws -> TellRequest {

@@ -18,7 +18,9 @@ extension Operations {
 
     @Sendable private func getParameters(_ call: Call) async throws -> Response {
         let view = try await service.parameters(try call.session())
-        return response(view, to: call).unlessSeen(view.tag, by: call)
+        return await written(view.values.count) {
+            response(view, to: call).unlessSeen(view.tag, by: call)
+        }
     }
 
     @Sendable private func setParameters(_ call: Call) async throws -> Response {

@@ -46,7 +46,10 @@ struct Operations: Sendable {
             do {
                 let call = try Call(request, query: query, produces: produces)
                 try call.checkDigest()
-                var response = try await handler(call)
+                var response =
+                    request.sink == nil && request.body.count < HeavyWork.bytesMin
+                    ? try await handler(call)
+                    : try await HeavyWork.aside { try await handler(call) }
                 if inRanges { response = try response.ranged(for: request.head) }
                 return finished(response.digested(for: request.head))
             } catch {
@@ -74,5 +77,13 @@ struct Operations: Sendable {
             route.bodyBytesMax = bytesMax
         }
         return route
+    }
+
+    /// An answer with so many numbers; a long one is written aside.
+    func written(
+        _ count: Int, _ write: @escaping @Sendable () -> Response
+    ) async -> Response {
+        guard count * 8 >= HeavyWork.bytesMin else { return write() }
+        return await HeavyWork.aside { write() }
     }
 }

@@ -138,9 +138,14 @@ struct JSONFields {
         return JSONFields(whole: whole, fields: fields)
     }
 
+    /// A refusal that names one of the fields, whether it is there or not.
+    func invalid(_ name: String, _ reason: String) -> WireError {
+        .invalid(whole.child(name), reason)
+    }
+
     func required(_ name: String) throws(WireError) -> JSONField {
         guard let field = fields[name] else {
-            throw .invalid(whole.child(name), "is required")
+            throw invalid(name, "is required")
         }
         return field
     }

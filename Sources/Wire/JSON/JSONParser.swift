@@ -139,37 +139,58 @@ struct JSONParser {
 
     private mutating func numeral() throws(WireError) -> JSONValue {
         let start = index
-        if byte == UInt8(ascii: "-") { index += 1 }
+        var decimal = Decimal()
+        if byte == UInt8(ascii: "-") {
+            decimal.isNegative = true
+            index += 1
+        }
         if byte == UInt8(ascii: "0") {
             index += 1
-        } else if !skipDigits() {
+        } else if !readDigits(into: &decimal, isFraction: false) {
             throw malformed("no digit")
         }
         var isInteger = true
         if byte == UInt8(ascii: ".") {
             isInteger = false
             index += 1
-            guard skipDigits() else { throw malformed("no digit after the point") }
+            guard readDigits(into: &decimal, isFraction: true) else {
+                throw malformed("no digit after the point")
+            }
         }
+        var isPlain = true
         if byte | 0x20 == UInt8(ascii: "e") {
             isInteger = false
             index += 1
-            if byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-") { index += 1 }
-            guard skipDigits() else { throw malformed("no digit in the exponent") }
+            let isNegative = byte == UInt8(ascii: "-")
+            if isNegative || byte == UInt8(ascii: "+") { index += 1 }
+            let digits = index
+            var power = Decimal()
+            guard readDigits(into: &power, isFraction: false) else {
+                throw malformed("no digit in the exponent")
+            }
+            isPlain = index - digits <= 3
+            if isPlain { decimal.scale(by: (isNegative ? -1 : 1) * Int(power.digits)) }
         }
-        let text = String(decoding: bytes[start..<index], as: UTF8.self)
         // -0 is the number -0.0: as an integer it would lose its sign.
-        if isInteger, let integer = Int(text), integer != 0 || text == "0" {
+        if isInteger, let integer = decimal.integer, integer != 0 || !decimal.isNegative {
             return .integer(integer)
         }
+        if isPlain, let number = decimal.float64 { return .number(number) }
+        let text = String(decoding: bytes[start..<index], as: UTF8.self)
+        if isInteger, let integer = Int(text), integer != 0 { return .integer(integer) }
         guard let number = Double(text) else { throw malformed("no number") }
         return number.isFinite ? .number(number) : .overflow
     }
 
     /// Returns whether there was one.
-    private mutating func skipDigits() -> Bool {
+    private mutating func readDigits(into decimal: inout Decimal, isFraction: Bool) -> Bool {
         let start = index
-        while index < bytes.count, bytes[index] &- UInt8(ascii: "0") < 10 { index += 1 }
+        while index < bytes.count {
+            let digit = bytes[index] &- UInt8(ascii: "0")
+            guard digit < 10 else { break }
+            decimal.append(digit: digit, isFraction: isFraction)
+            index += 1
+        }
         return index > start
     }
 

@@ -65,8 +65,16 @@ struct JSONText {
 
     mutating func numbers(_ values: [Double]) {
         // A Float64 takes up to 24 characters, mostly 18 to 20.
-        bytes.reserveCapacity(bytes.count + 20 * values.count)
-        array(values) { $0.number($1) }
+        bytes.reserveCapacity(bytes.count + 21 * values.count)
+        array(values) { $0.element($1) }
+    }
+
+    /// A number of a vector, without a string in between.
+    private mutating func element(_ value: Double) {
+        guard value.isFinite else { return number(value) }
+        if isCommaDue { bytes.append(UInt8(ascii: ",")) }
+        value.write(to: &self)
+        isCommaDue = true
     }
 
     /// Float32s are written as the Float64s that they are, so that a client computes at the very
@@ -141,5 +149,15 @@ struct JSONText {
     mutating func fieldNull(_ name: String) {
         self.name(name)
         null()
+    }
+}
+
+extension JSONText: TextOutputStream {
+    mutating func write(_ string: String) { raw(string) }
+
+    /// What the standard library's numbers hand themselves to, before they make a string of it.
+    mutating func _writeASCII(_ buffer: UnsafeBufferPointer<UInt8>) {
+        // Sound: the bytes are copied while they are there.
+        unsafe bytes.append(contentsOf: buffer)
     }
 }

@@ -14,6 +14,8 @@ extension Limits {
             text.field("queued_requests_max", queuedRequestsMax)
             text.field("waiters_max", waitersMax)
             text.field("wait_seconds_max", waitSecondsMax)
+            text.field("batch_items_max", batchItemsMax)
+            text.field("batch_numbers_max", batchNumbersMax)
             text.field("name_length_max", nameLengthMax)
             text.field("labels_max", labelsMax)
             text.field("label_length_max", labelLengthMax)

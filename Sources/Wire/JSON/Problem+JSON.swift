@@ -34,26 +34,28 @@ public struct ProblemDocument: Equatable, Sendable {
         left.json == right.json
     }
 
-    public var json: [UInt8] {
-        JSONText.object { text in
-            text.field("type", type)
-            text.field("title", title)
-            text.field("status", status)
-            text.field("detail", detail)
-            if !errors.isEmpty {
-                text.field("errors", array: errors) { text, error in
-                    text.object { text in
-                        text.field("field", error.field)
-                        text.field("reason", error.reason)
-                    }
+    public var json: [UInt8] { JSONText.object { $0.write(self) } }
+}
+
+extension JSONText {
+    mutating func write(_ problem: ProblemDocument) {
+        field("type", problem.type)
+        field("title", problem.title)
+        field("status", problem.status)
+        field("detail", problem.detail)
+        if !problem.errors.isEmpty {
+            field("errors", array: problem.errors) { text, error in
+                text.object { text in
+                    text.field("field", error.field)
+                    text.field("reason", error.reason)
                 }
             }
-            for (name, value) in members {
-                switch value {
-                case .integer(let value): text.field(name, value)
-                case .string(let value): text.field(name, value)
-                case .strings(let values): text.field(name, array: values) { $0.string($1) }
-                }
+        }
+        for (name, value) in problem.members {
+            switch value {
+            case .integer(let value): field(name, value)
+            case .string(let value): field(name, value)
+            case .strings(let values): field(name, array: values) { $0.string($1) }
             }
         }
     }

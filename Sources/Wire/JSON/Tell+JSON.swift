@@ -3,17 +3,21 @@ public import Sessions
 extension TellRequest {
     /// `{"loss", "gradient"}`, `{"loss", "gradients"}` or `{"failed"}`.
     public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json).object(
-            known: ["loss", "gradient", "gradients", "failed"])
+        try self.init(try JSONField(document: json).object(known: TellRequest.names))
+    }
+
+    static let names = ["loss", "gradient", "gradients", "failed"]
+
+    init(_ body: JSONFields) throws(WireError) {
         if let failed = body["failed"] {
             for name in ["loss", "gradient", "gradients"] where body[name] != nil {
-                throw .invalid(name, "can't be told of an evaluation that failed")
+                throw body.invalid(name, "can't be told of an evaluation that failed")
             }
             self = .failed(reason: try failed.string())
             return
         }
         guard let loss = body["loss"] else {
-            throw .invalid("loss", "is required (or failed, if the point has no loss)")
+            throw body.invalid("loss", "is required (or failed, if the point has no loss)")
         }
         self = .evaluated(loss: try loss.number(), gradient: try GradientInput(body))
     }
@@ -31,9 +35,9 @@ extension GradientInput {
             }
             self = .named(gradients)
         case (nil, nil):
-            throw .invalid("gradient", "is required (or gradients, by parameter name)")
+            throw body.invalid("gradient", "is required (or gradients, by parameter name)")
         case (.some, .some):
-            throw .invalid("gradients", "says the same as gradient: give one of the two")
+            throw body.invalid("gradients", "says the same as gradient: give one of the two")
         }
     }
 }

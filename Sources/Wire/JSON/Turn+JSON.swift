@@ -4,32 +4,7 @@ extension Turn {
     /// While evaluating: `{"session", "state", "step", "evaluation": {"number", "x"}}`;
     /// while idle: `{"session", "state", "step", "x", "result"}`;
     /// while awaiting a hook: `{"session", "state", "step", "x", "hook_call"}`.
-    public var json: [UInt8] {
-        JSONText.object { text in
-            text.field("session", session.rawValue)
-            text.field("state", phase.rawValue)
-            text.field("step", step)
-            switch phase {
-            case .evaluating:
-                text.field("evaluation") { text in
-                    text.field("number", evaluation)
-                    text.field("x", numbers: x)
-                    if let shards {
-                        text.field("shards") { text in
-                            text.field("count", shards.count)
-                            text.field("delivered", array: shards.delivered) { $0.integer($1) }
-                        }
-                    }
-                }
-            case .awaitingHook:
-                text.field("x", numbers: x)
-                if let hookCall { text.field("hook_call") { $0.write(hookCall) } }
-            case .idle:
-                text.field("x", numbers: x)
-                text.field("result", result)
-            }
-        }
-    }
+    public var json: [UInt8] { JSONText.object { $0.write(self) } }
 }
 
 extension StepView {
@@ -51,6 +26,31 @@ extension StepView {
 }
 
 extension JSONText {
+    mutating func write(_ turn: Turn) {
+        field("session", turn.session.rawValue)
+        field("state", turn.phase.rawValue)
+        field("step", turn.step)
+        switch turn.phase {
+        case .evaluating:
+            field("evaluation") { text in
+                text.field("number", turn.evaluation)
+                text.field("x", numbers: turn.x)
+                if let shards = turn.shards {
+                    text.field("shards") { text in
+                        text.field("count", shards.count)
+                        text.field("delivered", array: shards.delivered) { $0.integer($1) }
+                    }
+                }
+            }
+        case .awaitingHook:
+            field("x", numbers: turn.x)
+            if let call = turn.hookCall { field("hook_call") { $0.write(call) } }
+        case .idle:
+            field("x", numbers: turn.x)
+            field("result", turn.result)
+        }
+    }
+
     /// The fields of a step that has ended.
     mutating func write(_ record: StepRecord) {
         field("step", record.number)

@@ -55,8 +55,15 @@ extension TellRequest {
 
     /// As JSON writes a number: no hexadecimal, no blanks, nothing that overflows.
     private static func number(_ text: String) -> Double? {
-        let allowed = Set("0123456789+-.eE".utf8)
-        guard text.utf8.allSatisfy(allowed.contains), let number = Double(text), number.isFinite
+        let isPlain = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"),
+                UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"):
+                true
+            default: false
+            }
+        }
+        guard isPlain, let number = Double(text), number.isFinite
         else { return nil }
         return number
     }

@@ -83,8 +83,9 @@ extension Setting {
         Setting(
             "snapshot-interval", \.snapshotInterval, .count(1...100_000), in: .sessions,
             """
-            Evaluations between snapshots of a session. A lower number makes it load faster after \
-            a crash, and write more.
+            Evaluations between snapshots of a session, at most: where they take long to replay \
+            there is one every 64. A lower number makes a session load faster after a crash, and \
+            write more.
             """),
         Setting(
             "webhook-hosts", \.webhookHosts, .webhookHosts, in: .hooks,

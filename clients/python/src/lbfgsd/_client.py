@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -27,6 +27,7 @@ from ._core import (
     SessionLike,
     last_event_of,
 )
+from ._errors import ProblemError
 from ._types import (
     Checkpoint,
     Delivery,
@@ -40,6 +41,7 @@ from ._types import (
     SessionSummary,
     StateDict,
     Step,
+    Tell,
     Trace,
     TracePoint,
     Turn,
@@ -249,6 +251,12 @@ class Client(_Base):
     ) -> Turn:
         """Evaluation `number` failed: its point is infeasible. One shard that fails is enough."""
         return self._run(self._api.tell_failed(session, number, reason, shard, if_match))
+
+    def evaluate(self, items: Iterable[SessionLike | Tell]) -> list[Turn | ProblemError]:
+        """Asks and tells for many sessions in one request: a session asks, a `Tell` tells. What
+        comes back stands in the same order, a turn or the error that the call of its own would
+        have raised. May be repeated as a whole."""
+        return self._run(self._api.evaluate(items))
 
     def lease(
         self, session: SessionLike, number: int, worker: str, *, seconds: float | None = None
@@ -660,6 +668,12 @@ class AsyncClient(_Base):
     ) -> Turn:
         """Evaluation `number` failed: its point is infeasible. One shard that fails is enough."""
         return await self._run(self._api.tell_failed(session, number, reason, shard, if_match))
+
+    async def evaluate(self, items: Iterable[SessionLike | Tell]) -> list[Turn | ProblemError]:
+        """Asks and tells for many sessions in one request: a session asks, a `Tell` tells. What
+        comes back stands in the same order, a turn or the error that the call of its own would
+        have raised. May be repeated as a whole."""
+        return await self._run(self._api.evaluate(items))
 
     async def lease(
         self, session: SessionLike, number: int, worker: str, *, seconds: float | None = None

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _state, _wire
-from ._errors import BadReply, ConnectionFailed, NotFound, problem_error
+from ._errors import BadReply, ConnectionFailed, NotFound, ProblemError, problem_error
 from ._types import (
     Checkpoint,
     Delivery,
@@ -34,6 +34,7 @@ from ._types import (
     SessionSummary,
     StateDict,
     Step,
+    Tell,
     TracePoint,
     Turn,
 )
@@ -317,6 +318,20 @@ class API:
         if_match: str | None,
     ) -> Call[Turn]:
         return self._tell(session, number, shard, json_content({"failed": reason}), if_match)
+
+    def evaluate(self, items: Iterable[SessionLike | Tell]) -> Call[list[Turn | ProblemError]]:
+        listed = []
+        for item in items:
+            tell = item if isinstance(item, Tell) else None
+            session = item.session if isinstance(item, Tell) else item
+            name = session if isinstance(session, str) else session.id
+            listed.append(_wire.batch_item(name, tell, _flat))
+        # Without an Idempotency-Key: each item may be repeated as it is.
+        request = self._write(
+            "POST", "/v1/evaluations:batch", json_content({"evaluations": listed})
+        )
+        headers = {**request.headers, "Accept": "application/json"}
+        return Call(replace(request, headers=headers), _wire.batch_results)
 
     def lease(
         self, session: SessionLike, number: int, worker: str, seconds: float | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 StateDict = dict[str, Any]
@@ -234,6 +234,19 @@ class Turn:
     etag: str | None = None
     replayed: bool = False
     hook_call: HookCall | None = None
+
+
+@dataclass(frozen=True)
+class Tell:
+    """One of many results, for `evaluate`: a loss with a gradient, flat or by the parameters'
+    names, or why the evaluation failed."""
+
+    session: str | SessionSummary
+    number: int
+    loss: Any = None
+    gradient: ArrayLike | None = None
+    gradients: Mapping[str, ArrayLike | None] | None = None
+    failed: str | None = None
 
 
 @dataclass(frozen=True)

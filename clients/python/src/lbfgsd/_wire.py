@@ -6,7 +6,7 @@ needs nothing but a second class here. State dicts have a second form besides, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _json, _safetensors, _state
-from ._errors import BadReply
+from ._errors import BadReply, ProblemError, problem_error
 from ._types import (
     Best,
     Checkpoint,
@@ -37,6 +37,7 @@ from ._types import (
     StateDict,
     Step,
     StepResult,
+    Tell,
     TracePoint,
     Turn,
 )
@@ -108,19 +109,7 @@ class JSON:
         return json_content({"loss": _json.number(loss), "gradients": named})
 
     def turn(self, reply: Reply) -> Turn:
-        document = reply.json()
-        x, result = document.get("x"), document.get("result")
-        return Turn(
-            session=document["session"],
-            state=document["state"],
-            step=document["step"],
-            evaluation=_evaluation(document.get("evaluation")),
-            x=None if x is None else _json.read_vector(x),
-            result=step_result(result),
-            etag=reply.etag,
-            replayed=reply.replayed,
-            hook_call=hook_call(document.get("hook_call")),
-        )
+        return _turn(reply.json(), reply.etag, reply.replayed)
 
     def lease(self, reply: Reply) -> Lease:
         document = reply.json()
@@ -144,6 +133,48 @@ class JSON:
     @staticmethod
     def _params(params: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**param, "values": _json.vector(param["values"])} for param in params]
+
+
+def _turn(document: Mapping[str, Any], etag: str | None, replayed: bool) -> Turn:
+    x, result = document.get("x"), document.get("result")
+    return Turn(
+        session=document["session"],
+        state=document["state"],
+        step=document["step"],
+        evaluation=_evaluation(document.get("evaluation")),
+        x=None if x is None else _json.read_vector(x),
+        result=step_result(result),
+        etag=etag,
+        replayed=replayed,
+        hook_call=hook_call(document.get("hook_call")),
+    )
+
+
+def batch_item(session: str, tell: Tell | None, flat: Callable[[ArrayLike], Any]) -> dict[str, Any]:
+    """An ask, or a tell."""
+    if tell is None:
+        return {"session": session}
+    item: dict[str, Any] = {"session": session, "number": tell.number}
+    if tell.failed is not None:
+        return {**item, "failed": tell.failed}
+    item["loss"] = _json.number(float(tell.loss))
+    if tell.gradient is not None:
+        item["gradient"] = _json.vector(flat(tell.gradient))
+    if tell.gradients is not None:
+        item["gradients"] = {
+            name: None if gradient is None else _json.vector(flat(gradient))
+            for name, gradient in tell.gradients.items()
+        }
+    return item
+
+
+def batch_results(reply: Reply) -> list[Turn | ProblemError]:
+    return [
+        problem_error(result["status"], result["problem"])
+        if "problem" in result
+        else _turn(result["turn"], None, result.get("replayed", False))
+        for result in reply.json()["results"]
+    ]
 
 
 def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
