@@ -61,6 +61,12 @@ class Malformed(ProblemError):
     types = ("malformed",)
 
 
+class DigestMismatch(Malformed):
+    """The body that the server got is not the one that its Content-Digest was made of."""
+
+    types = ("digest-mismatch",)
+
+
 class Unauthorized(ProblemError):
     types = ("unauthorized",)
 
