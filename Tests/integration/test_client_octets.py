@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from daemon import ROOT, free_port
 from problems import rosenbrock, rosenbrock_start
 from test_client_outages import fake
@@ -256,6 +257,31 @@ def test_no_list_is_made_to_create(api):
     assert peak < 2 * 8 * LARGE + 8 * BLOCK_BYTES
     assert api.get_session(session).etag == session.etag
     assert api.get_params(session).x.tobytes() == start.tobytes()
+
+
+def test_large_sessions_are_created_with_zeros(api, shared_daemon):
+    n = _octets.CREATED_WITH_ZEROS_FROM
+    path = f"{shared_daemon.url}/v1/sessions/{api.create_session([0.0]).id}"
+    document = requests.get(path, timeout=20).json() | {"n": n, "dtype": "float32"}
+    document["params"] = [{"name": "w", "shape": [n // 2, 2]}]
+    params = {"dtype": "float32", "params": [{**document["params"][0], "values": [1.0] * n}]}
+    start = {"w": np.linspace(-1, 1, n).reshape(n // 2, 2)}
+    refused = {"type": "/problems/storage-full", "status": 507, "title": "The disk is full"}
+    created, told = (201, {}, document), (200, {"ETag": '"2.0"'}, params)
+    with fake(created, told, created) as (url, asked), lbfgsd.Client(url) as client:
+        assert client.create_session(params=start, dtype="float32").etag == '"2.0"'
+        client.create_session(params={"w": np.zeros((n // 2, 2))}, dtype="float32")
+    sent = [(command, body) for _, command, _, _, body in asked]
+    wanted = b'{"dtype":"float32","params":[{"name":"w","shape":[%d,2],"fill":0}]}' % (n // 2)
+    assert sent[0] == sent[2] == ("POST", wanted) and len(sent) == 3
+    assert sent[1] == ("PUT", start["w"].astype("<f4").tobytes())
+    with (
+        fake(created, (507, {}, refused), (204, {}, {})) as (url, asked),
+        lbfgsd.Client(url) as client,
+    ):
+        with pytest.raises(lbfgsd.StorageFull):
+            client.create_session(params=start, dtype="float32")
+        assert [command for _, command, *_ in asked] == ["POST", "PUT", "DELETE"]
 
 
 def test_large_parameters_that_are_not_finite(api):
