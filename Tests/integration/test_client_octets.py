@@ -174,6 +174,19 @@ def test_errors_are_problems_with_octets_too(api):
         api.tell(session, 1, 1.0, np.zeros(300))
 
 
+def test_entity_tags_of_octets_are_preconditions(api, form):
+    form(ALWAYS)
+    session = api.create_session(np.zeros(3)).id
+    first = api.begin_step(session)
+    turn = api.tell(session, 1, 1.0, np.ones(3), if_match=first.etag)
+    assert turn.etag != first.etag and turn.evaluation.number == 2
+    with pytest.raises(lbfgsd.PreconditionFailed):
+        api.tell(session, 2, 0.5, np.ones(3), if_match=first.etag)
+    api.set_params(api.stop(session, if_match=turn.etag).session, np.ones(3))
+    params = api.get_params(session)
+    assert api.set_params(session, np.zeros(3), if_match=params.etag).x.tolist() == [0, 0, 0]
+
+
 def test_what_has_no_place_in_header_fields(api, form):
     form(ALWAYS)
     options = {"mode": "robust", "max_iter": 100, "max_eval": 1000}
@@ -267,14 +280,14 @@ def test_large_sessions_are_created_with_zeros(api, shared_daemon):
     params = {"dtype": "float32", "params": [{**document["params"][0], "values": [1.0] * n}]}
     start = {"w": np.linspace(-1, 1, n).reshape(n // 2, 2)}
     refused = {"type": "/problems/storage-full", "status": 507, "title": "The disk is full"}
-    created, told = (201, {}, document), (200, {"ETag": '"2.0"'}, params)
-    with fake(created, told, created) as (url, asked), lbfgsd.Client(url) as client:
+    created, told = (201, {}, document), (200, {}, params)
+    with fake(created, told, (200, {"ETag": '"2.0"'}, document), created) as (url, asked), lbfgsd.Client(url) as client:
         assert client.create_session(params=start, dtype="float32").etag == '"2.0"'
         client.create_session(params={"w": np.zeros((n // 2, 2))}, dtype="float32")
     sent = [(command, body) for _, command, _, _, body in asked]
     wanted = b'{"dtype":"float32","params":[{"name":"w","shape":[%d,2],"fill":0}]}' % (n // 2)
-    assert sent[0] == sent[2] == ("POST", wanted) and len(sent) == 3
-    assert sent[1] == ("PUT", start["w"].astype("<f4").tobytes())
+    assert sent[0] == sent[3] == ("POST", wanted) and len(sent) == 4
+    assert sent[1:3] == [("PUT", start["w"].astype("<f4").tobytes()), ("GET", b"")]
     with (
         fake(created, (507, {}, refused), (204, {}, {})) as (url, asked),
         lbfgsd.Client(url) as client,

@@ -307,12 +307,11 @@ class API:
         request = self._write("PUT", self._path(created, "params"), _octets_content(arrays))
         try:
             read = partial(self._read_parameters, created)
-            params = yield from exchange(Call(self._octets(request), read))
-            assert params is not None
+            yield from exchange(Call(self._octets(request), read))
         except ProblemError:
             yield from exchange(self.delete_session(created, None))
             raise
-        return replace(created, etag=params.etag)
+        return (yield from exchange(self.get_session(created)))
 
     def list_sessions(
         self, label: str | None, page_size: int | None, page_token: str | None
