@@ -281,7 +281,10 @@ def test_large_sessions_are_created_with_zeros(api, shared_daemon):
     start = {"w": np.linspace(-1, 1, n).reshape(n // 2, 2)}
     refused = {"type": "/problems/storage-full", "status": 507, "title": "The disk is full"}
     created, told = (201, {}, document), (200, {}, params)
-    with fake(created, told, (200, {"ETag": '"2.0"'}, document), created) as (url, asked), lbfgsd.Client(url) as client:
+    with (
+        fake(created, told, (200, {"ETag": '"2.0"'}, document), created) as (url, asked),
+        lbfgsd.Client(url) as client,
+    ):
         assert client.create_session(params=start, dtype="float32").etag == '"2.0"'
         client.create_session(params={"w": np.zeros((n // 2, 2))}, dtype="float32")
     sent = [(command, body) for _, command, _, _, body in asked]
