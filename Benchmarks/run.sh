@@ -1,7 +1,8 @@
 #!/bin/sh
 # Benchmarks, one after the other; Markdown on standard output. Arguments name them; without any,
-# those that need no more than `make bench` sets up. `robustness` needs packages of its own, which
-# its README names: Benchmarks/run.sh robustness
+# those that need no more than `make bench` sets up; `service` makes environments for Optuna and
+# Vizier by itself. `robustness` needs packages of its own, which its README names:
+# Benchmarks/run.sh robustness
 set -eu
 cd "$(dirname "$0")/.."
 

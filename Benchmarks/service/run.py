@@ -1,12 +1,12 @@
-"""Evaluations a second over HTTP: tell round trips, next to a bare libmicrohttpd in the same run.
+"""The service beside bare peers: what it costs to be asked, told and remembered over HTTP.
 
-    python Benchmarks/service/run.py [--runs 5] [--seconds 3]
+    python3 Benchmarks/service/run.py [throughput] [latency] [upload] [written] [crossover]
+        [--full] [--runs 3] [--seconds 1] [--peers DIRECTORY] [--output DIRECTORY]
 
-Each connection keeps one session and tells it one evaluation after the other, each durably stored
-before it is answered. Gradients come from a pool of random ones, so that the client costs little
-and the history fills with curvature pairs; without a line search and with tolerances of 0 the step
-goes on. The bare server reads the same bytes and answers what the daemon answered once. Prints
-Markdown; medians of the runs, which alternate between the two servers.
+Without names all sections run. Prints Markdown, and writes it with results.json and a picture each
+of throughput, upload and written to the output directory. The daemon is $LBFGSD_BIN or
+.build/release/lbfgsd; its data are in $LBFGSD_BENCH_DIR or else the output directory, so that they
+are on a disk that counts. What is measured, and how: README.md.
 """
 
 from __future__ import annotations
@@ -14,221 +14,87 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
-import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "Tests" / "integration"))
+from environments import environments
+from parts import Setting
 
-from daemon import Client, Daemon, encode, free_port  # noqa: E402
-
-SIZES = (10, 650)
-CONNECTIONS = (1, 64)
-POOL = 64
-SEED = 1
-STEP_LENGTH = 1e-3
-EVALUATIONS_MAX = 1_000_000_000
-SYNC_PROBES = 500
+SECTIONS = ("throughput", "latency", "upload", "written", "crossover")
 
 
-def compiled(directory: Path, name: str, *options: str) -> Path:
-    program = directory / name
-    subprocess.run(
-        [os.environ.get("CC", "cc"), "-O2", "-o", str(program), str(HERE / f"{name}.c"), *options],
-        check=True,
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("sections", nargs="*", metavar="section", help=", ".join(SECTIONS))
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="what is done anyway")
+    size.add_argument("--full", action="store_true", help="every size, more and longer runs")
+    parser.add_argument("--runs", type=int, help="of each case, by turns; 3, or 5 in full")
+    parser.add_argument("--seconds", type=float, help="of each run; 1, or 3 in full")
+    parser.add_argument("--output", type=Path, default=Path("out/service"))
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        default=Path("out/service-peers"),
+        help="where environments with Optuna and Vizier are, made with pip when missing",
     )
-    return program
-
-
-def write_bodies(path: Path, n: int) -> None:
-    generator = random.Random(SEED)
-    bodies = [
-        encode(
-            {"loss": generator.random(), "gradient": [generator.uniform(-1, 1) for _ in range(n)]}
-        )
-        for _ in range(POOL)
-    ]
-    path.write_bytes(b"".join(body + b"\n" for body in bodies))
-
-
-def begin_sessions(client: Client, n: int, count: int) -> list[str]:
-    options = {
-        "lr": STEP_LENGTH,
-        "max_iter": EVALUATIONS_MAX,
-        "max_eval": EVALUATIONS_MAX,
-        "tolerance_grad": 0,
-        "tolerance_change": 0,
-    }
-    sessions = [client.create(x0=[0.0] * n, options=options) for _ in range(count)]
-    for session in sessions:
-        client.begin(session)
-    return sessions
-
-
-def load(program: Path, port: int, bodies: Path, lines: list[str], seconds: float) -> dict:
-    done = subprocess.run(
-        [program, str(port), bodies, str(seconds / 5), str(seconds)],
-        text=True,
-        input="".join(lines),
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
-def resident_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.M)[1]) / 1024
-
-
-def cpu_seconds(pid: int) -> float:
-    """What the process has used of the processors so far, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def sync_microseconds(directory: Path) -> float:
-    """What the disk asks for one appended kilobyte made durable."""
-    times = []
-    with (directory / "probe").open("wb", buffering=0) as file:
-        for _ in range(SYNC_PROBES):
-            file.write(b"\0" * 1024)
-            began = time.perf_counter()
-            os.fdatasync(file.fileno())
-            times.append(time.perf_counter() - began)
-    return statistics.median(times) * 1e6
-
-
-class Case:
-    """One size and one number of connections."""
-
-    def __init__(self, directory: Path, daemon: Daemon, n: int, connections: int):
-        self.daemon, self.client = daemon, Client(daemon.url)
-        self.sessions = begin_sessions(self.client, n, connections)
-        self.bodies = directory / f"bodies-{n}"
-        write_bodies(self.bodies, n)
-        self.answer = directory / f"answer-{n}"
-        turn = self.client.call("GET", f"/v1/sessions/{self.sessions[0]}/evaluation")
-        # The first point is all zeros, which is short; the second has as many digits as any.
-        first = json.loads(self.bodies.read_text().splitlines()[0])
-        number = turn.json()["evaluation"]["number"]
-        self.answer.write_bytes(
-            self.client.call(
-                "PUT", f"/v1/sessions/{self.sessions[0]}/evaluations/{number}/result", first
-            ).content
-        )
-
-    def tell(self, program: Path, seconds: float) -> dict:
-        lines = [
-            f"{session} {self.client.get(session)['evaluation']}\n" for session in self.sessions
-        ]
-        syncs, cpu = self.syncs(), cpu_seconds(self.daemon.pid)
-        figures = load(program, self.daemon.port, self.bodies, lines, seconds)
-        told = sum(
-            self.client.get(session)["evaluation"] - int(line.split()[1])
-            for session, line in zip(self.sessions, lines)
-        )
-        return {
-            **figures,
-            "syncs_per_tell": (self.syncs() - syncs) / told,
-            "cpu_us_per_tell": (cpu_seconds(self.daemon.pid) - cpu) / told * 1e6,
-        }
-
-    def syncs(self) -> int:
-        counted = Path(self.daemon.environment["SYNC_COUNT_FILE"]).read_bytes()
-        return int.from_bytes(counted, sys.byteorder)
-
-    def bare(self, server: Path, program: Path, seconds: float) -> dict:
-        port = free_port()
-        process = subprocess.Popen([server, str(port), self.answer])
-        try:
-            time.sleep(0.3)
-            lines = [f"{session} 1\n" for session in self.sessions]
-            return load(program, port, self.bodies, lines, seconds)
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def median(runs: list[dict], name: str) -> float:
-    return statistics.median(run[name] for run in runs)
-
-
-def rate(runs: list[dict]) -> float:
-    return statistics.median(run["tells"] / run["seconds"] for run in runs)
-
-
-def row(n: int, connections: int, ours: list[dict], floor: list[dict]) -> str:
-    cells = [
-        str(n),
-        str(connections),
-        f"{rate(ours):,.0f}",
-        f"{median(ours, 'p50_us') / 1000:.2f}",
-        f"{median(ours, 'p99_us') / 1000:.2f}",
-        f"{median(ours, 'cpu_us_per_tell'):.0f}",
-        f"{median(ours, 'syncs_per_tell'):.2f}",
-        f"{rate(floor):,.0f}",
-        f"{median(floor, 'p50_us') / 1000:.2f}",
-        f"{median(floor, 'p99_us') / 1000:.2f}",
-    ]
-    return "| " + " | ".join(cells) + " |"
+    parser.add_argument("--no-peers", action="store_true", help="without those")
+    given = parser.parse_args()
+    if unknown := set(given.sections) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    return given
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=os.environ.get("LBFGSD_BENCH_DIR")) as name:
-        measure(Path(name), arguments.runs, arguments.seconds)
-
-
-def measure(directory: Path, runs: int, seconds: float) -> None:
-    bare, client = compiled(directory, "bare", "-lmicrohttpd"), compiled(directory, "load")
-    daemon = Daemon(
-        directory / "data",
-        directory / "log",
-        environment={
-            "LD_PRELOAD": str(compiled(directory, "syncs", "-shared", "-fPIC")),
-            "SYNC_COUNT_FILE": str(directory / "sync-count"),
-        },
+    given = arguments()
+    chosen = given.sections or SECTIONS
+    given.output.mkdir(parents=True, exist_ok=True)
+    wanted = not given.no_peers and "throughput" in chosen
+    peers = environments(given.peers.resolve()) if wanted else {}
+    place = Path(os.environ.get("LBFGSD_BENCH_DIR") or given.output)
+    texts = []
+    with tempfile.TemporaryDirectory(dir=place, prefix="run-") as directory:
+        setting = Setting(
+            Path(directory).resolve(),
+            quick=not given.full,
+            runs=given.runs or (5 if given.full else 3),
+            seconds=given.seconds or (3 if given.full else 1),
+            peers=peers,
+        )
+        for name in chosen:
+            began = time.monotonic()
+            text = f"## {name}\n\n{__import__(name).section(setting)}\n"
+            print(text, flush=True)
+            texts.append(text)
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    load = " ".join(f"{average:.1f}" for average in os.getloadavg())
+    text = (
+        f"{os.cpu_count()} cores shared by servers and clients; medians of {setting.runs} runs of "
+        f"{setting.seconds:g} s; load averages at the end {load}."
     )
-    try:
-        daemon.start()
-        idle = resident_mib(daemon.pid)
-        print(
-            f"Service: tell round trips, medians of {runs} runs of {seconds:g} s, "
-            f"{os.cpu_count()} cores shared by server and client.\n"
-        )
-        columns = "evaluations/s | p50 ms | p99 ms | CPU us a tell | syncs a tell"
-        print(f"| n | connections | {columns} | bare server/s | p50 ms | p99 ms |")
-        print("|---:" * 10 + "|")
-        for n in SIZES:
-            for connections in CONNECTIONS:
-                case = Case(directory, daemon, n, connections)
-                ours, floor = [], []
-                for _ in range(runs):
-                    floor.append(case.bare(bare, client, seconds))
-                    ours.append(case.tell(client, seconds))
-                print(row(n, connections, ours, floor), flush=True)
-        print(
-            f"\nResident memory: {idle:.1f} MiB idle after start, "
-            f"{resident_mib(daemon.pid):.1f} MiB with {sum(CONNECTIONS) * len(SIZES)} sessions "
-            "after the run."
-        )
-        sync = sync_microseconds(directory)
-        print(f"One appended kilobyte made durable on this disk: {sync:.0f} us.")
-    except BaseException:
-        print(daemon.tail(), file=sys.stderr)
-        raise
-    finally:
-        daemon.close()
+    print(text)
+    (given.output / "service.md").write_text("\n".join([*texts, text, ""]))
+    results = given.output / "results.json"
+    results.write_text(json.dumps(setting.results))
+    draw(results, given.output, peers)
+
+
+def draw(results: Path, output: Path, peers: dict[str, Path | str]) -> None:
+    """With the matplotlib of this Python, or that of a peer's."""
+    script = Path(__file__).with_name("pictures.py")
+    found = [
+        sys.executable,
+        *(str(python) for python in peers.values() if isinstance(python, Path)),
+    ]
+    for python in found:
+        probe = subprocess.run([python, "-c", "import matplotlib"], capture_output=True)
+        if probe.returncode == 0:
+            subprocess.run([python, str(script), str(results), str(output)], check=True)
+            return
+    print("no pictures: there is no matplotlib", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from ._core import (
     API,
-    Call,
     CheckpointLike,
     DeliveryLike,
     Engine,
@@ -22,12 +21,14 @@ from ._core import (
     HookLike,
     Outcome,
     Pause,
+    Plan,
     Request,
     Retry,
     SessionLike,
     last_event_of,
 )
 from ._errors import ProblemError
+from ._transfer import Body, Inbox, Reply
 from ._types import (
     Checkpoint,
     Delivery,
@@ -46,7 +47,7 @@ from ._types import (
     TracePoint,
     Turn,
 )
-from ._wire import JSON, ParamsLike, Reply, StateDictFormat
+from ._wire import ParamsLike, StateDictFormat
 
 T = TypeVar("T")
 
@@ -70,13 +71,18 @@ def _changes(**fields: object) -> dict[str, Any]:
 
 class _Base:
     def __init__(
-        self, url: str | None, token: str | None, timeout: float, retry: Retry | None
+        self,
+        url: str | None,
+        token: str | None,
+        timeout: float,
+        retry: Retry | None,
+        content_digest: bool,
     ) -> None:
         self.url = (url or os.environ.get("LBFGSD_URL") or DEFAULT_URL).rstrip("/")
         self._token = token or os.environ.get("LBFGSD_TOKEN")
         self._timeout = timeout
         self._engine = Engine(retry or Retry())
-        self._api = API(JSON())
+        self._api = API(content_digest)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -92,14 +98,23 @@ class _Base:
         return {"headers": headers, "timeout": self._timeout}
 
     def _arguments(self, request: Request) -> dict[str, Any]:
+        headers, content = dict(request.headers), request.content
+        if isinstance(content, Body):
+            # No `Expect: 100-continue`: httpx sends the body without waiting for the answer. A
+            # server that refuses the head is heard nevertheless, since sending then ends.
+            headers["Content-Length"] = str(content.size)
         return {
             "method": request.method,
             "url": self.url + request.path,
             "params": dict(request.query) or None,
-            "headers": dict(request.headers),
-            "content": request.content,
+            "headers": headers,
+            "content": self._streamed(content) if isinstance(content, Body) else content,
             "timeout": self._timeout + request.wait,
         }
+
+    @staticmethod
+    def _streamed(body: Body) -> Any:
+        return body.blocks()
 
     def _stream_arguments(self, request: Request) -> dict[str, Any]:
         timeout = httpx.Timeout(self._timeout, read=EVENT_SILENCE_SECONDS)
@@ -111,8 +126,9 @@ class Client(_Base):
 
     `url` is that of the server, $LBFGSD_URL or http://127.0.0.1:8080 if left out; `token` a bearer
     token, or $LBFGSD_TOKEN. `timeout` is how many seconds one attempt may take, `retry` says how
-    long to go on trying. Sessions are given by their identifier or by what a call returned. May be
-    used by several threads.
+    long to go on trying. With `content_digest` bodies are sent with their SHA-256, which the server
+    verifies. Sessions are given by their identifier or by what a call returned. May be used by
+    several threads.
     """
 
     def __init__(
@@ -122,8 +138,9 @@ class Client(_Base):
         token: str | None = None,
         timeout: float = 60.0,
         retry: Retry | None = None,
+        content_digest: bool = False,
     ) -> None:
-        super().__init__(url, token, timeout, retry)
+        super().__init__(url, token, timeout, retry, content_digest)
         self._http = httpx.Client(**self._settings())
 
     def __enter__(self) -> Client:
@@ -140,8 +157,8 @@ class Client(_Base):
     def close(self) -> None:
         self._http.close()
 
-    def _run(self, call: Call[T], retry: Retry | None = None) -> T:
-        flow = self._engine.flow(call, retry)
+    def _run(self, plan: Plan[T], retry: Retry | None = None) -> T:
+        flow = self._engine.flow(plan, retry)
         outcome: Outcome = None
         while True:
             try:
@@ -157,10 +174,13 @@ class Client(_Base):
 
     def _attempt(self, request: Request) -> Reply | httpx.TransportError:
         try:
-            response = self._http.request(**self._arguments(request))
+            with self._http.stream(**self._arguments(request)) as response:
+                inbox = Inbox(response.status_code, response.headers)
+                for piece in response.iter_bytes():
+                    inbox.feed(piece)
         except httpx.TransportError as error:
             return error
-        return Reply(response.status_code, response.headers, response.content)
+        return inbox.reply()
 
     def create_session(
         self,
@@ -537,8 +557,9 @@ class AsyncClient(_Base):
         token: str | None = None,
         timeout: float = 60.0,
         retry: Retry | None = None,
+        content_digest: bool = False,
     ) -> None:
-        super().__init__(url, token, timeout, retry)
+        super().__init__(url, token, timeout, retry, content_digest)
         self._http = httpx.AsyncClient(**self._settings())
 
     async def __aenter__(self) -> AsyncClient:
@@ -555,8 +576,8 @@ class AsyncClient(_Base):
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def _run(self, call: Call[T], retry: Retry | None = None) -> T:
-        flow = self._engine.flow(call, retry)
+    async def _run(self, plan: Plan[T], retry: Retry | None = None) -> T:
+        flow = self._engine.flow(plan, retry)
         outcome: Outcome = None
         while True:
             try:
@@ -572,10 +593,17 @@ class AsyncClient(_Base):
 
     async def _attempt(self, request: Request) -> Reply | httpx.TransportError:
         try:
-            response = await self._http.request(**self._arguments(request))
+            async with self._http.stream(**self._arguments(request)) as response:
+                inbox = Inbox(response.status_code, response.headers)
+                async for piece in response.aiter_bytes():
+                    inbox.feed(piece)
         except httpx.TransportError as error:
             return error
-        return Reply(response.status_code, response.headers, response.content)
+        return inbox.reply()
+
+    @staticmethod
+    def _streamed(body: Body) -> Any:
+        return body.blocks_async()
 
     async def create_session(
         self,

@@ -13,19 +13,29 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar, Union
 from urllib.parse import quote
 
 import httpx
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _state, _wire
-from ._errors import BadReply, ConnectionFailed, NotFound, ProblemError, problem_error
+from . import _json, _octets, _state, _wire
+from ._errors import (
+    BadReply,
+    ConnectionFailed,
+    NotFound,
+    ProblemError,
+    problem_error,
+)
+from ._octets import Layout, Layouts
+from ._transfer import OCTETS_TYPE, Body, Reply, content_digest
 from ._types import (
     Checkpoint,
     Delivery,
     Event,
+    Floats,
     Hook,
     Lease,
     Parameters,
@@ -39,10 +49,9 @@ from ._types import (
     Turn,
 )
 from ._wire import (
+    JSON_TYPE,
     Content,
     ParamsLike,
-    Reply,
-    Representation,
     StateDictFormat,
     json_content,
     read_state_dict,
@@ -52,6 +61,7 @@ from ._wire import (
 log = logging.getLogger("lbfgsd")
 
 T = TypeVar("T")
+S = TypeVar("S")
 SessionLike = str | SessionSummary
 CheckpointLike = str | int | Checkpoint
 HookLike = str | int | Hook
@@ -89,7 +99,7 @@ class Request:
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | None = None
+    content: bytes | Body | None = None
     wait: float = 0
     """Seconds that the server may take on purpose."""
 
@@ -111,6 +121,22 @@ Outcome = Reply | httpx.TransportError | None
 Flow = Generator[Request | Pause, Outcome, T]
 
 
+class Exchange(Protocol):
+    """Carries out one request of a script."""
+
+    def __call__(self, call: Call[S]) -> Flow[S]: ...
+
+
+@dataclass(frozen=True)
+class Script(Generic[T]):
+    """What takes more than one request, at least sometimes."""
+
+    run: Callable[[Exchange], Flow[T]]
+
+
+Plan = Union[Call[T], Script[T]]  # noqa: UP007 (Python 3.10 can't write it with a bar)
+
+
 class Engine:
     """What a client knows: the policy, and whether the server has ever answered."""
 
@@ -118,8 +144,14 @@ class Engine:
         self.retry = retry
         self.answered = False
 
-    def flow(self, call: Call[T], retry: Retry | None = None) -> Flow[T]:
-        patience = Patience(self, retry or self.retry)
+    def flow(self, plan: Plan[T], retry: Retry | None = None) -> Flow[T]:
+        def exchange(call: Call[S]) -> Flow[S]:
+            return self._exchange(call, retry or self.retry)
+
+        return plan.run(exchange) if isinstance(plan, Script) else exchange(plan)
+
+    def _exchange(self, call: Call[T], retry: Retry) -> Flow[T]:
+        patience = Patience(self, retry)
         lost = False
         while True:
             outcome = yield call.request
@@ -218,10 +250,13 @@ def segment(value: object) -> str:
 
 
 class API:
-    """Every call that there is, as a value."""
+    """Every call that there is, as a value. Short vectors travel as JSON, others as octets, which
+    needs to know the session's layout: it is learned from what the server says, and asked for where
+    it isn't known yet. With `digests` bodies go with their Content-Digest."""
 
-    def __init__(self, representation: Representation) -> None:
-        self.representation = representation
+    def __init__(self, digests: bool = False) -> None:
+        self.layouts = Layouts()
+        self._digests = digests
 
     # Sessions
 
@@ -234,7 +269,7 @@ class API:
         labels: Mapping[str, str] | None,
         dtype: str,
         shards: int | None,
-    ) -> Call[Session]:
+    ) -> Plan[Session]:
         if (x0 is None) == (params is None):
             raise TypeError("either x0 or params")
         document: dict[str, Any] = {"dtype": dtype}
@@ -247,8 +282,29 @@ class API:
         if shards is not None:
             document["shards"] = shards
         given = _wire.create_params([x0] if x0 is not None else params or [])
-        content = self.representation.create(document, given)
-        return Call(self._post("/v1/sessions", content), _wire.session)
+        if _wire.count(given) < _octets.CREATED_WITH_ZEROS_FROM:
+            return self._session(self._post("/v1/sessions", _wire.create(document, given)))
+        return Script(lambda exchange: self._create_large(exchange, document, given))
+
+    def _create_large(
+        self, exchange: Exchange, document: Mapping[str, Any], given: list[dict[str, Any]]
+    ) -> Flow[Session]:
+        arrays = [_octets.numbers(param["values"], document["dtype"]) for param in given]
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError(f"Parameters must be finite, in {document['dtype']} too")
+        zeros = [{**param, "values": None, "fill": 0} for param in given]
+        content = _wire.create(document, zeros)
+        created = yield from exchange(self._session(self._post("/v1/sessions", content)))
+        if all(_octets.is_zero(array) for array in arrays):
+            return created
+        request = self._write("PUT", self._path(created, "params"), _octets_content(arrays))
+        try:
+            read = partial(self._read_parameters, created)
+            yield from exchange(Call(self._octets(request), read))
+        except ProblemError:
+            yield from exchange(self.delete_session(created, None))
+            raise
+        return (yield from exchange(self.get_session(created)))
 
     def list_sessions(
         self, label: str | None, page_size: int | None, page_token: str | None
@@ -257,7 +313,7 @@ class API:
         return Call(self._get("/v1/sessions", query), _wire.session_page)
 
     def get_session(self, session: SessionLike) -> Call[Session]:
-        return Call(self._get(self._path(session)), _wire.session)
+        return self._session(self._get(self._path(session)))
 
     def update_session(
         self, session: SessionLike, changes: Mapping[str, Any], if_match: str | None
@@ -266,7 +322,7 @@ class API:
         if "options" in document:
             document["options"] = _state.write_options(document["options"])
         content = json_content(document)
-        return Call(self._write("PATCH", self._path(session), content, if_match), _wire.session)
+        return self._session(self._write("PATCH", self._path(session), content, if_match))
 
     def delete_session(self, session: SessionLike, if_match: str | None) -> Call[None]:
         return Call(self._write("DELETE", self._path(session), None, if_match), lambda _: None)
@@ -275,20 +331,20 @@ class API:
 
     def begin_step(
         self, session: SessionLike, shards: int | None, if_match: str | None
-    ) -> Call[Turn]:
+    ) -> Plan[Turn]:
         content = json_content({} if shards is None else {"shards": shards})
-        return self._turn(self._post(self._path(session, "steps"), content, if_match))
+        return self._turn(session, self._post(self._path(session, "steps"), content, if_match))
 
     def get_step(self, session: SessionLike, number: int) -> Call[Step]:
         request = self._get(self._path(session, "steps", number))
         return Call(request, lambda reply: _wire.step(reply.json()))
 
-    def ask(self, session: SessionLike, wait: float | None) -> Call[Turn]:
+    def ask(self, session: SessionLike, wait: float | None) -> Plan[Turn]:
         request = self._get(self._path(session, "evaluation"))
         if wait:
             headers = {**request.headers, "Prefer": f"wait={max(1, round(wait))}"}
             request = replace(request, headers=headers, wait=wait)
-        return self._turn(request)
+        return self._turn(session, request)
 
     def tell(
         self,
@@ -299,15 +355,43 @@ class API:
         gradients: Mapping[str, ArrayLike | None] | None,
         shard: int | None,
         if_match: str | None,
-    ) -> Call[Turn]:
+    ) -> Plan[Turn]:
         if (gradient is None) == (gradients is None):
             raise TypeError("either gradient or gradients")
-        if gradient is not None:
-            content = self.representation.result(float(loss), _flat(gradient))
-        else:
-            named = {k: None if g is None else _flat(g) for k, g in (gradients or {}).items()}
-            content = self.representation.named_result(float(loss), named)
-        return self._tell(session, number, shard, content, if_match)
+        value = float(loss)
+
+        def script(exchange: Exchange) -> Flow[Turn]:
+            if gradient is not None:
+                content = yield from self._result(exchange, session, value, _real(gradient))
+            else:
+                named = {k: None if g is None else _real(g) for k, g in (gradients or {}).items()}
+                content = yield from self._named_result(exchange, session, value, named)
+            turn = self._tell(session, number, shard, content, if_match)
+            return (yield from turn.run(exchange))
+
+        return Script(script)
+
+    def _result(
+        self, exchange: Exchange, session: SessionLike, loss: float, gradient: Floats
+    ) -> Flow[Content]:
+        if gradient.size < _octets.OCTETS_FROM:
+            return _wire.result(loss, gradient)
+        layout = yield from self._layout(exchange, session)
+        return _octets_content([_octets.numbers(gradient, layout.dtype)], loss)
+
+    def _named_result(
+        self,
+        exchange: Exchange,
+        session: SessionLike,
+        loss: float,
+        gradients: Mapping[str, Floats | None],
+    ) -> Flow[Content]:
+        if sum(0 if g is None else g.size for g in gradients.values()) >= _octets.OCTETS_FROM:
+            layout = yield from self._layout(exchange, session, with_specs=True)
+            arrays = _octets.assembled(gradients, layout, complete=False)
+            if arrays is not None:
+                return _octets_content(arrays, loss)
+        return _wire.named_result(loss, gradients)
 
     def tell_failed(
         self,
@@ -316,7 +400,7 @@ class API:
         reason: str,
         shard: int | None,
         if_match: str | None,
-    ) -> Call[Turn]:
+    ) -> Plan[Turn]:
         return self._tell(session, number, shard, json_content({"failed": reason}), if_match)
 
     def evaluate(self, items: Iterable[SessionLike | Tell]) -> Call[list[Turn | ProblemError]]:
@@ -325,7 +409,7 @@ class API:
             tell = item if isinstance(item, Tell) else None
             session = item.session if isinstance(item, Tell) else item
             name = session if isinstance(session, str) else session.id
-            listed.append(_wire.batch_item(name, tell, _flat))
+            listed.append(_wire.batch_item(name, tell, _real))
         # Without an Idempotency-Key: each item may be repeated as it is.
         request = self._write(
             "POST", "/v1/evaluations:batch", json_content({"evaluations": listed})
@@ -340,34 +424,57 @@ class API:
         if seconds is not None:
             document["seconds"] = seconds
         path = self._path(session, "evaluations", number, "lease")
-        return Call(self._post(path, json_content(document)), self.representation.lease)
+        return Call(self._post(path, json_content(document)), partial(self._read_lease, session))
 
     def zero_grad(
         self, session: SessionLike, set_to_none: bool, if_match: str | None
-    ) -> Call[Turn]:
+    ) -> Plan[Turn]:
         content = json_content({"set_to_none": set_to_none})
-        return self._turn(self._post(self._path(session, "zero-grad"), content, if_match))
+        return self._turn(session, self._post(self._path(session, "zero-grad"), content, if_match))
 
-    def stop(self, session: SessionLike, if_match: str | None) -> Call[Turn]:
-        return self._turn(self._post(self._path(session, "stop"), None, if_match))
+    def stop(self, session: SessionLike, if_match: str | None) -> Plan[Turn]:
+        return self._turn(session, self._post(self._path(session, "stop"), None, if_match))
 
     # State
 
-    def get_params(self, session: SessionLike) -> Call[Parameters]:
-        return Call(self._get(self._path(session, "params")), self.representation.parameters)
+    def get_params(self, session: SessionLike) -> Plan[Parameters]:
+        return self._parameters(session, self._get(self._path(session, "params")))
 
     def set_params(
         self,
         session: SessionLike,
         params: ArrayLike | Mapping[str, ArrayLike],
         if_match: str | None,
-    ) -> Call[Parameters]:
-        if isinstance(params, Mapping):
-            content = self.representation.named_parameters(_wire.create_params(params))
-        else:
-            content = self.representation.flat_parameters(_flat(params))
-        request = self._write("PUT", self._path(session, "params"), content, if_match)
-        return Call(request, self.representation.parameters)
+    ) -> Plan[Parameters]:
+        def script(exchange: Exchange) -> Flow[Parameters]:
+            if isinstance(params, Mapping):
+                content = yield from self._named_parameters(exchange, session, params)
+            else:
+                content = yield from self._flat_parameters(exchange, session, _real(params))
+            request = self._write("PUT", self._path(session, "params"), content, if_match)
+            return (yield from self._parameters(session, request).run(exchange))
+
+        return Script(script)
+
+    def _flat_parameters(
+        self, exchange: Exchange, session: SessionLike, x: Floats
+    ) -> Flow[Content]:
+        if x.size < _octets.OCTETS_FROM:
+            return _wire.flat_parameters(x)
+        layout = yield from self._layout(exchange, session)
+        return _octets_content([_octets.numbers(x, layout.dtype)])
+
+    def _named_parameters(
+        self, exchange: Exchange, session: SessionLike, params: Mapping[str, ArrayLike]
+    ) -> Flow[Content]:
+        given = _wire.create_params(params)
+        if _wire.count(given) >= _octets.OCTETS_FROM:
+            layout = yield from self._layout(exchange, session, with_specs=True)
+            named = {param["name"]: param["values"] for param in given}
+            arrays = _octets.assembled(named, layout, complete=True)
+            if arrays is not None:
+                return _octets_content(arrays)
+        return _wire.named_parameters(given)
 
     def get_state_dict(self, session: SessionLike, format: StateDictFormat) -> Call[StateDict]:
         return self._state_dict(self._path(session, "state-dict"), format)
@@ -402,7 +509,7 @@ class API:
         if_match: str | None,
     ) -> Call[ParamGroup]:
         document = {} if name is None else {"name": name}
-        content = self.representation.create(document, _wire.create_params(params))
+        content = _wire.create(document, _wire.create_params(params))
         request = self._post(self._path(session, "param-groups"), content, if_match)
         return Call(request, lambda reply: _wire.param_group(reply.json()))
 
@@ -456,7 +563,9 @@ class API:
         if state_dict is not None:
             document["state_dict"] = _state.write(state_dict)
         path = self._path(session, "hook-calls", number, "answer")
-        return self._turn(self._write("PUT", path, json_content(document), if_match))
+        # The answer to a hook's call is JSON in both directions.
+        request = self._write("PUT", path, json_content(document), if_match)
+        return Call(request, partial(self._read_turn, session))
 
     def list_deliveries(
         self,
@@ -509,9 +618,9 @@ class API:
 
     def restore(
         self, session: SessionLike, checkpoint: CheckpointLike, if_match: str | None
-    ) -> Call[Turn]:
+    ) -> Plan[Turn]:
         path = self._path(session, "checkpoints", checkpoint, "restore")
-        return self._turn(self._post(path, None, if_match))
+        return self._turn(session, self._post(path, None, if_match))
 
     def fork(
         self,
@@ -527,7 +636,7 @@ class API:
         if labels is not None:
             document["labels"] = dict(labels)
         path = self._path(session, "checkpoints", checkpoint, "fork")
-        return Call(self._post(path, json_content(document), if_match), _wire.session)
+        return self._session(self._post(path, json_content(document), if_match))
 
     # Watching, and the server
 
@@ -550,30 +659,28 @@ class API:
     # Parts
 
     def _path(self, session: SessionLike, *rest: object) -> str:
-        name = session if isinstance(session, str) else session.id
-        return "/".join(["/v1/sessions", *(segment(part) for part in (name, *rest))])
+        return "/".join(["/v1/sessions", *(segment(part) for part in (_id(session), *rest))])
 
     def _get(self, path: str, query: Mapping[str, object] | None = None) -> Request:
         given = {key: str(value) for key, value in (query or {}).items() if value is not None}
-        return Request("GET", path, given, {"Accept": self.representation.accept})
+        return Request("GET", path, given, {"Accept": JSON_TYPE})
 
     def _write(
         self, method: str, path: str, content: Content | None, if_match: str | None = None
     ) -> Request:
-        headers = {"Accept": self.representation.accept}
+        headers = {"Accept": JSON_TYPE}
         if if_match is not None:
             headers["If-Match"] = if_match
         if content is None:
             return Request(method, path, headers=headers)
         headers["Content-Type"] = content.media_type
+        if self._digests:
+            headers["Content-Digest"] = content_digest(content.body)
         return Request(method, path, content.query, headers, content.body)
 
     def _post(self, path: str, content: Content | None, if_match: str | None = None) -> Request:
         request = self._write("POST", path, content or json_content({}), if_match)
         return replace(request, headers={**request.headers, "Idempotency-Key": str(uuid.uuid4())})
-
-    def _turn(self, request: Request) -> Call[Turn]:
-        return Call(request, self.representation.turn)
 
     def _tell(
         self,
@@ -582,21 +689,126 @@ class API:
         shard: int | None,
         content: Content,
         if_match: str | None,
-    ) -> Call[Turn]:
+    ) -> Script[Turn]:
         part = ("result",) if shard is None else ("shards", shard)
         path = self._path(session, "evaluations", number, *part)
-        return self._turn(self._write("PUT", path, content, if_match))
+        return self._turn(session, self._write("PUT", path, content, if_match))
+
+    # Layouts, and what depends on them
+
+    def _session(self, request: Request) -> Call[Session]:
+        def read(reply: Reply) -> Session:
+            found = _wire.session(reply)
+            self.layouts.put(found.id, _octets.layout_of(found))
+            return found
+
+        return Call(request, read)
+
+    def _layout(
+        self, exchange: Exchange, session: SessionLike, with_specs: bool = False
+    ) -> Flow[Layout]:
+        known = self._known(session)
+        if known is None or (with_specs and known.specs is None):
+            found = yield from exchange(self.get_session(session))
+            known = _octets.layout_of(found)
+        return known
+
+    def _known(self, session: SessionLike) -> Layout | None:
+        known = self.layouts.get(_id(session))
+        if known is None and isinstance(session, SessionSummary):
+            known = _octets.layout_of(session)
+        return known
+
+    def _octets(self, request: Request) -> Request:
+        return replace(request, headers={**request.headers, "Accept": OCTETS_TYPE})
+
+    def _asking(self, session: SessionLike, request: Request) -> Request:
+        """Octets are asked for unless the session is known to be small."""
+        known = self._known(session)
+        small = known is not None and known.n < _octets.OCTETS_FROM
+        return request if small else self._octets(request)
+
+    def _turn(self, session: SessionLike, request: Request) -> Script[Turn]:
+        def script(exchange: Exchange) -> Flow[Turn]:
+            read = partial(self._read_turn, session)
+            turn = yield from exchange(Call(self._asking(session, request), read))
+            if turn.state == "awaiting_hook" and turn.hook_call is None:
+                asked = self._get(self._path(session, "evaluation"))
+                newer = yield from exchange(Call(asked, read))
+                return replace(newer, replayed=turn.replayed)
+            result = turn.result
+            if result is None or result.reason != "line_search_failed" or result.failure:
+                return turn
+            step = yield from exchange(self.get_step(session, turn.step))
+            return replace(turn, result=step.result or result)
+
+        return Script(script)
+
+    def _read_turn(self, session: SessionLike, reply: Reply) -> Turn:
+        if reply.vector is not None:
+            turn = _octets.turn(reply.headers, reply.vector)
+            self._note(session, reply.vector)
+            return turn
+        known = self._known(session)
+        turn = _wire.turn(reply, known.dtype if known else None)
+        x = turn.x if turn.evaluation is None else turn.evaluation.x
+        if x is not None:
+            self.layouts.note_count(_id(session), x.size)
+        return turn
+
+    def _read_lease(self, session: SessionLike, reply: Reply) -> Lease:
+        known = self._known(session)
+        return _wire.lease(reply, known.dtype if known else None)
+
+    def _parameters(self, session: SessionLike, request: Request) -> Script[Parameters]:
+        def script(exchange: Exchange) -> Flow[Parameters]:
+            read = partial(self._read_parameters, session)
+            yield from self._layout(exchange, session, with_specs=True)
+            found = yield from exchange(Call(self._asking(session, request), read))
+            if found is None:
+                # Parameters have joined meanwhile.
+                yield from exchange(self.get_session(session))
+                found = yield from exchange(Call(self._octets(self._get(request.path)), read))
+            if found is None:
+                raise BadReply(f"parameters of session {_id(session)} don't fit its shapes")
+            return found
+
+        return Script(script)
+
+    def _read_parameters(self, session: SessionLike, reply: Reply) -> Parameters | None:
+        if reply.vector is None:
+            return _wire.parameters(reply)
+        self._note(session, reply.vector)
+        known = self._known(session)
+        if known is None or known.specs is None:
+            return None
+        return _octets.parameters(reply.headers, reply.vector, known.specs)
+
+    def _note(self, session: SessionLike, vector: Floats) -> None:
+        self.layouts.note(_id(session), vector.dtype.name, vector.size)
+
+
+def _id(session: SessionLike) -> str:
+    return session if isinstance(session, str) else session.id
+
+
+def _octets_content(arrays: list[Floats], loss: float | None = None) -> Content:
+    query = {} if loss is None else {"loss": str(_json.number(loss))}
+    return Content(Body(arrays), OCTETS_TYPE, query)
 
 
 def _listed(reply: Reply, key: str, read: Callable[[Mapping[str, Any]], T]) -> list[T]:
     return [read(item) for item in reply.json()[key]]
 
 
-def _flat(values: ArrayLike) -> Any:
+def _real(values: ArrayLike) -> Floats:
+    """The numbers that are given, flat and as they are."""
     array = np.asarray(values)
     if np.iscomplexobj(array):
         raise ValueError("Parameters and gradients must be real")
-    return array.astype(np.float64).reshape(-1)
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    return array.reshape(-1)
 
 
 class EventParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 import math
 import warnings
@@ -177,6 +178,8 @@ class Function:
     with which steps of mode torch begin, and of the best, where steps end."""
 
     KEPT = 64
+    KEPT_BYTES = 256 << 20
+    """Of gradients, if there are more than the two that are needed: the best and the newest."""
 
     def __init__(
         self,
@@ -195,13 +198,15 @@ class Function:
             raise ValueError(f"jac can't be {jac!r}")
 
     def __call__(self, x: Floats) -> Measured:
-        key = x.tobytes()
+        # SciPy's functions get Float64, whatever the session's precision is.
+        x = x.astype(np.float64, copy=False)
+        key = _key(x)
         if key in self._kept:
             return self._kept[key]
         measured = self._measure(x)
         norm = float(np.max(np.abs(measured.gradient), initial=0.0))
         self._progress.update(measured.loss, norm)
-        if len(self._kept) == self.KEPT:
+        if len(self._kept) >= max(2, min(self.KEPT, self.KEPT_BYTES // (x.nbytes or 1))):
             del self._kept[next(old for old in self._kept if old != self._best)]
         self._kept[key] = measured
         if self._best is None or measured.loss < self._kept[self._best].loss:
@@ -209,7 +214,7 @@ class Function:
         return measured
 
     def at(self, x: Floats) -> Measured | None:
-        return self._kept.get(x.tobytes())
+        return self._kept.get(_key(x))
 
     def calls(self, n: int) -> int:
         """How often the function is called for one evaluation at n parameters."""
@@ -264,6 +269,12 @@ class Function:
             else:
                 gradient[i] = (_scalar(self._value(above)) - loss) / (above[i] - x[i])
         return gradient
+
+
+def _key(x: Floats) -> bytes:
+    """A point in few bytes, that of a large one too."""
+    bits = x.astype(np.float64, copy=False)
+    return hashlib.blake2b(np.ascontiguousarray(bits).data, digest_size=16).digest()
 
 
 def _scalar(loss: Any) -> float:
@@ -389,6 +400,7 @@ class Run:
             turn = carry_on(self.client, turn, self.function, self.on_hook)
             result, x = turn.result, turn.x
             assert result is not None and x is not None
+            x = x.astype(np.float64, copy=False)
             self.nit += result.iterations
             reason = self._verdict(x, result)
             if reason is not None and self.function.at(x) is None:
@@ -438,7 +450,7 @@ class Run:
             return "max_iterations"
         if self._evaluations_left() == 0:
             return "max_evaluations"
-        before, self.ended = self.ended, x.tobytes()
+        before, self.ended = self.ended, _key(x)
         self.stalled = self.stalled + 1 if self.ended == before else 0
         return "no_progress" if self.stalled > 1 else None
 

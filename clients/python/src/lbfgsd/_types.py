@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+"""Float64, or Float32 of a session that is."""
 StateDict = dict[str, Any]
 Options = Mapping[str, Any]
 
@@ -269,14 +270,18 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters in their shapes; `x` has them flat, in one vector."""
+    """The parameters in their shapes; `x` has them flat, in one vector, which may be the memory
+    that they share."""
 
     dtype: str
     params: tuple[Parameter, ...]
     etag: str | None = None
+    _flat: Floats | None = field(default=None, repr=False, compare=False)
 
     @property
     def x(self) -> Floats:
+        if self._flat is not None:
+            return self._flat
         return np.concatenate([param.values.reshape(-1) for param in self.params])
 
     def __iter__(self) -> Iterator[Parameter]:

@@ -1,21 +1,20 @@
-"""Between values and what goes over the wire.
-
-Vectors pass through a `Representation` alone. There is one, JSON; another, such as raw octets,
-needs nothing but a second class here. State dicts have a second form besides, safetensors.
+"""Between values and what goes over the wire: JSON here, vectors as octets in `_octets`. State
+dicts have a second form besides, safetensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import httpx
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _json, _safetensors, _state
 from ._errors import BadReply, ProblemError, problem_error
+from ._json import number
+from ._transfer import Body, Reply
 from ._types import (
     Best,
     Checkpoint,
@@ -43,107 +42,45 @@ from ._types import (
 )
 
 ParamsLike = Mapping[str, ArrayLike] | Sequence[ArrayLike]
+JSON_TYPE = "application/json"
 
 
 @dataclass(frozen=True)
 class Content:
     """A request's body, with what belongs to it in the query."""
 
-    body: bytes
+    body: bytes | Body
     media_type: str
     query: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    headers: httpx.Headers
-    content: bytes
-
-    @property
-    def etag(self) -> str | None:
-        etag = self.headers.get("ETag")
-        return None if etag is None else str(etag)
-
-    @property
-    def replayed(self) -> bool:
-        return bool(self.headers.get("Idempotent-Replayed") == "true")
-
-    def json(self) -> Any:
-        return _json.decode(self.content)
+def create(document: Mapping[str, Any], params: list[dict[str, Any]]) -> Content:
+    return json_content({**document, "params": _params(params)})
 
 
-class Representation(Protocol):
-    """How vectors are written and read."""
-
-    accept: str
-
-    def create(self, document: Mapping[str, Any], params: list[dict[str, Any]]) -> Content: ...
-
-    def result(self, loss: float, gradient: Floats) -> Content: ...
-
-    def named_result(self, loss: float, gradients: Mapping[str, Floats | None]) -> Content: ...
-
-    def turn(self, reply: Reply) -> Turn: ...
-
-    def flat_parameters(self, x: Floats) -> Content: ...
-
-    def named_parameters(self, params: list[dict[str, Any]]) -> Content: ...
-
-    def parameters(self, reply: Reply) -> Parameters: ...
-
-    def lease(self, reply: Reply) -> Lease: ...
+def result(loss: float, gradient: Floats) -> Content:
+    return json_content({"loss": number(loss), "gradient": _json.vector(gradient)})
 
 
-class JSON:
-    accept = "application/json"
-
-    def create(self, document: Mapping[str, Any], params: list[dict[str, Any]]) -> Content:
-        return json_content({**document, "params": self._params(params)})
-
-    def result(self, loss: float, gradient: Floats) -> Content:
-        return json_content({"loss": _json.number(loss), "gradient": _json.vector(gradient)})
-
-    def named_result(self, loss: float, gradients: Mapping[str, Floats | None]) -> Content:
-        named = {k: None if g is None else _json.vector(g) for k, g in gradients.items()}
-        return json_content({"loss": _json.number(loss), "gradients": named})
-
-    def turn(self, reply: Reply) -> Turn:
-        return _turn(reply.json(), reply.etag, reply.replayed)
-
-    def lease(self, reply: Reply) -> Lease:
-        document = reply.json()
-        keys = ("session", "evaluation", "shard", "shards", "worker", "expires_at")
-        return Lease(**{key: document[key] for key in keys}, x=_json.read_vector(document["x"]))
-
-    def flat_parameters(self, x: Floats) -> Content:
-        return json_content({"x": _json.vector(x)})
-
-    def named_parameters(self, params: list[dict[str, Any]]) -> Content:
-        return json_content({"params": self._params(params)})
-
-    def parameters(self, reply: Reply) -> Parameters:
-        document = reply.json()
-        params = tuple(
-            Parameter(item["name"], _json.read_vector(item["values"]).reshape(item["shape"]))
-            for item in document["params"]
-        )
-        return Parameters(document["dtype"], params, reply.etag)
-
-    @staticmethod
-    def _params(params: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{**param, "values": _json.vector(param["values"])} for param in params]
+def named_result(loss: float, gradients: Mapping[str, Floats | None]) -> Content:
+    named = {k: None if g is None else _json.vector(g) for k, g in gradients.items()}
+    return json_content({"loss": number(loss), "gradients": named})
 
 
-def _turn(document: Mapping[str, Any], etag: str | None, replayed: bool) -> Turn:
-    x, result = document.get("x"), document.get("result")
+def turn(reply: Reply, dtype: str | None) -> Turn:
+    """`dtype` is that of the session, if it is known: JSON doesn't say."""
+    return _turn(reply.json(), dtype, reply.etag, reply.replayed)
+
+
+def _turn(document: Mapping[str, Any], dtype: str | None, etag: str | None, replayed: bool) -> Turn:
+    x, ended = document.get("x"), document.get("result")
     return Turn(
         session=document["session"],
         state=document["state"],
         step=document["step"],
-        evaluation=_evaluation(document.get("evaluation")),
-        x=None if x is None else _json.read_vector(x),
-        result=step_result(result),
+        evaluation=_evaluation(document.get("evaluation"), dtype),
+        x=None if x is None else _vector(x, dtype),
+        result=step_result(ended),
         etag=etag,
         replayed=replayed,
         hook_call=hook_call(document.get("hook_call")),
@@ -157,7 +94,7 @@ def batch_item(session: str, tell: Tell | None, flat: Callable[[ArrayLike], Any]
     item: dict[str, Any] = {"session": session, "number": tell.number}
     if tell.failed is not None:
         return {**item, "failed": tell.failed}
-    item["loss"] = _json.number(float(tell.loss))
+    item["loss"] = number(float(tell.loss))
     if tell.gradient is not None:
         item["gradient"] = _json.vector(flat(tell.gradient))
     if tell.gradients is not None:
@@ -172,18 +109,55 @@ def batch_results(reply: Reply) -> list[Turn | ProblemError]:
     return [
         problem_error(result["status"], result["problem"])
         if "problem" in result
-        else _turn(result["turn"], None, result.get("replayed", False))
+        else _turn(result["turn"], None, None, result.get("replayed", False))
         for result in reply.json()["results"]
     ]
 
 
-def _evaluation(document: Mapping[str, Any] | None) -> Evaluation | None:
+def lease(reply: Reply, dtype: str | None) -> Lease:
+    document = reply.json()
+    keys = ("session", "evaluation", "shard", "shards", "worker", "expires_at")
+    return Lease(**{key: document[key] for key in keys}, x=_vector(document["x"], dtype))
+
+
+def flat_parameters(x: Floats) -> Content:
+    return json_content({"x": _json.vector(x)})
+
+
+def named_parameters(params: list[dict[str, Any]]) -> Content:
+    return json_content({"params": _params(params)})
+
+
+def parameters(reply: Reply) -> Parameters:
+    document = reply.json()
+    dtype = document["dtype"]
+    params = tuple(
+        Parameter(item["name"], _vector(item["values"], dtype).reshape(item["shape"]))
+        for item in document["params"]
+    )
+    return Parameters(dtype, params, reply.etag)
+
+
+def _params(params: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def one(param: dict[str, Any]) -> dict[str, Any]:
+        values = param["values"]
+        written = {} if values is None else {"values": _json.vector(values)}
+        return {**{k: v for k, v in param.items() if k != "values"}, **written}
+
+    return [one(param) for param in params]
+
+
+def _vector(values: list[Any], dtype: str | None) -> Floats:
+    return _json.read_vector(values).astype(dtype or np.float64, copy=False)
+
+
+def _evaluation(document: Mapping[str, Any] | None, dtype: str | None) -> Evaluation | None:
     if document is None:
         return None
     shards = document.get("shards")
     return Evaluation(
         document["number"],
-        _json.read_vector(document["x"]),
+        _vector(document["x"], dtype),
         shards and Shards(shards["count"], tuple(shards["delivered"])),
     )
 
@@ -194,7 +168,7 @@ StateDictFormat = Literal["json", "safetensors"]
 def state_dict_media_type(format: StateDictFormat) -> str:
     if format not in ("json", "safetensors"):
         raise ValueError(f'a state dict travels as "json" or "safetensors", not {format!r}')
-    return "application/json" if format == "json" else _safetensors.MEDIA_TYPE
+    return JSON_TYPE if format == "json" else _safetensors.MEDIA_TYPE
 
 
 def write_state_dict(state_dict: Mapping[str, Any], format: StateDictFormat) -> Content:
@@ -220,7 +194,7 @@ def read_state_dict(reply: Reply) -> StateDict:
 
 
 def json_content(document: Mapping[str, Any]) -> Content:
-    return Content(_json.encode(document), "application/json")
+    return Content(_json.encode(document), JSON_TYPE)
 
 
 def create_params(params: ParamsLike) -> list[dict[str, Any]]:
@@ -236,6 +210,10 @@ def create_params(params: ParamsLike) -> list[dict[str, Any]]:
     if isinstance(params, Mapping):
         return [one(name, values) for name, values in params.items()]
     return [one(None, values) for values in params]
+
+
+def count(params: list[dict[str, Any]]) -> int:
+    return sum(param["values"].size for param in params)
 
 
 def session(reply: Reply) -> Session:

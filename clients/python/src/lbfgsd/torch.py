@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
@@ -332,7 +331,7 @@ class LBFGS(Optimizer):
 
     def _send_params(self, session: str) -> None:
         now = self._gather()
-        if self._at is None or now.numpy().tobytes() != self._at.numpy().tobytes():
+        if self._at is None or not _same_bits(now, self._at):
             self._client.set_params(session, now.numpy())
             self._at = now
 
@@ -347,14 +346,15 @@ class LBFGS(Optimizer):
         return torch.cat([p.detach().reshape(-1).cpu() for p in self._params])
 
     def _gather_gradient(self) -> Floats:
+        """In the parameters' dtype; of a single parameter it is the memory of its gradient."""
         pieces = []
         for p in self._params:
-            if p.grad is None:
-                pieces.append(np.zeros(p.numel()))
-                continue
-            grad = p.grad.to_dense() if p.grad.is_sparse else p.grad
-            pieces.append(grad.detach().reshape(-1).cpu().numpy().astype(np.float64))
-        return np.concatenate(pieces)
+            grad = torch.zeros(p.numel(), dtype=p.dtype) if p.grad is None else p.grad
+            grad = grad.to_dense() if grad.is_sparse else grad
+            pieces.append(grad.detach().reshape(-1).cpu())
+        whole = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        gathered: Floats = whole.numpy()
+        return gathered
 
     def _set(self, x: Floats) -> None:
         flat, offset = torch.from_numpy(x).to(self._dtype), 0
@@ -418,6 +418,12 @@ class LBFGS(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError("this optimizer can't be copied or pickled: its state_dict() can")
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    """-0.0 is not 0.0 here."""
+    bits = torch.int32 if one.dtype == torch.float32 else torch.int64
+    return one.shape == other.shape and torch.equal(one.view(bits), other.view(bits))
 
 
 def _common_dtype(params: list[Tensor]) -> torch.dtype:

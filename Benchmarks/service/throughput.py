@@ -1,0 +1,171 @@
+"""Tells a second, every one durable, on one session a connection; by turns with the bare peers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from parts import (
+    JSON,
+    NAMES,
+    OCTETS,
+    RECORD_OVERHEAD_BYTES,
+    SESSION_OPTIONS,
+    Client,
+    Daemon,
+    Setting,
+    bare,
+    cpu_seconds,
+    load,
+    median,
+    median_rate,
+    rate_of,
+    syncs,
+    table,
+    tell_once,
+    write_answer,
+    write_bodies,
+)
+
+SIZE = 100
+# Not 256: where 128 connections, or a multiple, have something to read at the same moment and no
+# other ever has, libmicrohttpd 0.9.75 by itself goes to sleep over them (MHD_epoll reads 128 events
+# at a time, and again when there were as many).
+CONNECTIONS = (1, 4, 16, 64, 250)
+OTHER_SIZES, OTHER_CONNECTIONS = (10, 1000), (1, 64)
+HEADS = [
+    "n",
+    "form",
+    "connections",
+    "lbfgsd/s",
+    "p50 ms",
+    "p99 ms",
+    "CPU us a tell",
+    "syncs a tell",
+    "bare server/s",
+    "of it",
+    "bare log/s",
+    "of it",
+]
+
+
+class Case:
+    """One size in one form on so many connections, each with a session of its own."""
+
+    def __init__(self, setting: Setting, daemon: Daemon, n: int, form: str, connections: int):
+        self.setting, self.daemon, self.n, self.connections = setting, daemon, n, connections
+        self.client = Client(daemon.url)
+        self.sessions = [
+            self.client.create(x0=[0.0] * n, options=SESSION_OPTIONS) for _ in range(connections)
+        ]
+        for session in self.sessions:
+            self.client.begin(session)
+        self.bodies, self.answer = setting.file("bodies"), setting.file("answer")
+        write_bodies(self.bodies, form, n)
+        # The first point is all zeros, which is short in JSON; the second has as many digits as
+        # any.
+        write_answer(self.answer, tell_once(self.client, self.sessions[0], self.bodies, form))
+
+    def evaluations(self) -> list[int]:
+        return [self.client.get(session)["evaluation"] for session in self.sessions]
+
+    def ours(self, seconds: float, rate: float = 0) -> dict:
+        before = self.evaluations()
+        synced, cpu = syncs(self.daemon), cpu_seconds(self.daemon.pid)
+        pairs = zip(self.sessions, before, strict=True)
+        figures = load(self.setting, self.daemon.port, self.bodies, pairs, seconds, rate)
+        synced, cpu = syncs(self.daemon) - synced, cpu_seconds(self.daemon.pid) - cpu
+        told = sum(self.evaluations()) - sum(before)
+        return {**figures, "syncs_per_tell": synced / told, "cpu_us_per_tell": cpu / told * 1e6}
+
+    def bare_server(self, seconds: float, rate: float = 0) -> dict:
+        with bare(self.setting, self.answer) as port:
+            pairs = [(session, 1) for session in self.sessions]
+            return load(self.setting, port, self.bodies, pairs, seconds, rate)
+
+    def bare_log(self, seconds: float) -> dict:
+        path = self.setting.file("bare-log")
+        record = 8 * self.n + RECORD_OVERHEAD_BYTES
+        words = [self.setting.program("log"), path, record, self.connections, seconds]
+        done = subprocess.run(
+            [str(word) for word in words], stdout=subprocess.PIPE, text=True, check=True
+        )
+        path.unlink()
+        return json.loads(done.stdout)
+
+
+def section(setting: Setting) -> str:
+    quick = setting.quick
+    cases = [(SIZE, form, c) for form in (JSON, OCTETS) for c in CONNECTIONS]
+    if not quick:
+        cases += [
+            (n, form, c) for n in OTHER_SIZES for form in (JSON, OCTETS) for c in OTHER_CONNECTIONS
+        ]
+    rows, drawn = [], []
+    with setting.daemon() as daemon:
+        for n, form, connections in cases:
+            print(f"throughput {n} {form} {connections}", file=sys.stderr, flush=True)
+            case = Case(setting, daemon, n, form, connections)
+            ours, floor, log = [], [], []
+            for _ in range(setting.runs):
+                floor.append(case.bare_server(setting.seconds))
+                ours.append(case.ours(setting.seconds))
+                log.append(case.bare_log(setting.seconds))
+            rates = [median_rate(runs) for runs in (ours, floor, log)]
+            rows.append(
+                [
+                    str(n),
+                    NAMES[form],
+                    str(connections),
+                    f"{rates[0]:,.0f}",
+                    f"{median(ours, 'p50_us') / 1000:.2f}",
+                    f"{median(ours, 'p99_us') / 1000:.2f}",
+                    f"{median(ours, 'cpu_us_per_tell'):.0f}",
+                    f"{median(ours, 'syncs_per_tell'):.2f}",
+                    f"{rates[1]:,.0f}",
+                    f"{rates[0] / rates[1]:.2f}",
+                    f"{rates[2]:,.0f}",
+                    f"{rates[0] / rates[2]:.2f}",
+                ]
+            )
+            drawn.append([n, NAMES[form], connections, *rates])
+    setting.results["throughput"] = drawn
+    text = "Tells a second, each durable before it is answered.\n\n" + table(HEADS, rows)
+    return f"{text}\n\n{others(setting, drawn)}"
+
+
+def others(setting: Setting, drawn: list[list]) -> str:
+    """Services that keep trials, with one client; they propose a point and take its value."""
+    rows, notes = [], []
+    for n in (SIZE,) if setting.quick else (10, SIZE, 1000):
+        alone = {row[1]: row[3] for row in drawn if row[0] == n and row[2] == 1}
+        shared = max(row[3] for row in drawn if row[0] == n)
+        for name, python in setting.peers.items():
+            if not isinstance(python, Path):
+                continue
+            print(f"throughput {n} {name}", file=sys.stderr, flush=True)
+            run = other(setting, python, name, n)
+            if run is None:
+                notes.append(f"{name} fails at n = {n}.")
+                continue
+            rate = rate_of(run)
+            cells = [f"{rate:.3g}", f"{run['p50_us'] / 1000:.3g}"]
+            ratios = [f"{alone[form] / rate:,.0f}" for form in ("JSON", "octets")]
+            rows.append([name, str(n), *cells, *ratios, f"{shared / rate:,.0f}"])
+    heads = ["peer", "n", "trials/s", "p50 ms", "lbfgsd alone, JSON: times as many"]
+    heads += ["octets", "lbfgsd's most"]
+    notes += [f"{k}: {v}" for k, v in setting.peers.items() if not isinstance(v, Path)]
+    return "\n\n".join([table(heads, rows)] * bool(rows) + notes)
+
+
+def other(setting: Setting, python: Path, name: str, n: int) -> dict | None:
+    directory = setting.file(name)
+    directory.mkdir()
+    command = [python, Path(__file__).with_name("peers.py"), name, n, setting.seconds, directory]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        print(done.stderr, file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,103 @@
+"""How fast a gradient gets into the daemon and onto the disk, next to a bare libmicrohttpd that
+appends the same bytes to a file and syncs it before it answers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from lbfgsd import Client
+from parts import (
+    OCTETS,
+    SESSION_OPTIONS,
+    Daemon,
+    Setting,
+    bare,
+    forget_peak,
+    load,
+    median,
+    status_bytes,
+    table,
+    write_bodies,
+)
+
+SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+QUICK_SIZES = (100_000, 1_000_000)
+LARGEST = (100_000_000, "float32")
+HISTORY = 5
+SLACK_BYTES = 64 << 20
+
+
+def section(setting: Setting) -> str:
+    cases = [(n, "float64") for n in (QUICK_SIZES if setting.quick else SIZES)]
+    if not setting.quick and memory_available() > 14e9:
+        cases.append(LARGEST)
+    rows, memory, drawn = [], [], []
+    for n, dtype in cases:
+        print(f"upload {n} {dtype}", file=sys.stderr, flush=True)
+        ours, floor, peak, estimate = measure(setting, n, dtype)
+        size = n * np.dtype(dtype).itemsize
+        # Until the answer begins, which is when the bytes are on disk; the point that comes back
+        # takes its own time.
+        rates = [size / median(runs, "head_p50_us") for runs in (ours, floor)]
+        whole = [median(runs, "p50_us") / 1000 for runs in (ours, floor)]
+        cells = [f"{n:,}", dtype, f"{size / 1e6:,.1f}", *(f"{rate:,.0f}" for rate in rates)]
+        cells += [f"{rates[0] / rates[1]:.2f}", *(f"{ms:,.1f}" for ms in whole)]
+        rows.append(cells)
+        drawn.append([n, dtype, *rates])
+        bound = estimate + size + SLACK_BYTES
+        cells = [f"{number / 1e6:,.0f}" for number in (peak, estimate, bound)]
+        memory.append([f"{n:,}", dtype, *cells, f"{peak / bound:.2f}"])
+    setting.results["upload"] = drawn
+    heads = ["n", "dtype", "MB", "lbfgsd MB/s", "bare MB/s", "of it", "whole tell ms"]
+    text = f"Gradients in octets, m = {HISTORY}, one connection; until the answer begins.\n\n"
+    text += table([*heads, "bare ms"], rows)
+    heads = ["n", "dtype", "peak MB", "session's estimate MB", "estimate + vector + 64 MiB"]
+    text += "\n\nThe daemon's resident memory at its peak (VmHWM) meanwhile.\n\n"
+    return text + table([*heads, "of it"], memory)
+
+
+def memory_available() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def begin(daemon: Daemon, n: int, dtype: str) -> tuple[str, int]:
+    """A large session in the middle of a step; and its estimate of the memory that it needs."""
+    with Client(daemon.url) as client:
+        options = {**SESSION_OPTIONS, "history_size": HISTORY}
+        session = client.create_session(np.zeros(n, dtype), options=options, dtype=dtype)
+        client.begin_step(session)
+        return session.id, session.memory_bytes_estimate
+
+
+def pending(daemon: Daemon, session: str) -> int:
+    with Client(daemon.url) as client:
+        return client.get_session(session).evaluation
+
+
+def measure(setting: Setting, n: int, dtype: str) -> tuple[list[dict], list[dict], int, int]:
+    size = n * np.dtype(dtype).itemsize
+    bodies, answer, written = (setting.file(name) for name in ("bodies", "answer", "written"))
+    write_bodies(bodies, OCTETS, n, dtype)
+    with answer.open("wb") as file:
+        # As long as the point that the daemon answers.
+        file.write(b"Content-Type: application/octet-stream\n\n")
+        file.truncate(file.tell() + size)
+    # So long that every run has some tells, and a full history at the end.
+    seconds = max(setting.seconds, 12 * size / 200e6)
+    ours, floor = [], []
+    with setting.daemon(n=n) as daemon:
+        session, estimate = begin(daemon, n, dtype)
+        load(setting, daemon.port, bodies, [(session, pending(daemon, session))], seconds)
+        forget_peak(daemon.pid)
+        for _ in range(setting.runs):
+            pairs = [(session, pending(daemon, session))]
+            ours.append(load(setting, daemon.port, bodies, pairs, seconds))
+            with bare(setting, answer, written) as port:
+                floor.append(load(setting, port, bodies, [("s", 1)], seconds))
+        peak = status_bytes(daemon.pid, "VmHWM")
+    for path in (bodies, answer, written):
+        path.unlink()
+    return ours, floor, peak, estimate
