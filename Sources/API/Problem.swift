@@ -257,9 +257,21 @@ extension Problem {
                 "The limit on \(limit), \(maximum), is reached; try again in \(seconds) s.",
                 members: [("limit_name", .string(limit)), ("limit", .integer(maximum))]
             ).retrying(afterSeconds: seconds)
+        case .memoryFull(let needed, let reserved, let maximum, let seconds):
+            self = Problem(
+                .overloaded,
+                "The session can come to need \(needed) bytes of memory. Of \(maximum) for all "
+                    + "sessions, \(reserved) are taken by sessions in use; try again in "
+                    + "\(seconds) s.",
+                members: [
+                    ("limit_name", .string("resident_bytes")), ("limit", .integer(maximum)),
+                    ("needed_bytes", .integer(needed)), ("reserved_bytes", .integer(reserved)),
+                ]
+            ).retrying(afterSeconds: seconds)
         case .storageFull:
-            self.init(
-                .storageFull, "The result was not stored; nothing changed. Reading goes on.")
+            self = Problem(
+                .storageFull, "The result was not stored; nothing changed. Reading goes on."
+            ).retrying(afterSeconds: 30)
         case .corrupt(let session, let reason):
             Logger(label: "lbfgsd.api").error(
                 "damaged session", metadata: ["session": "\(session)", "reason": "\(reason)"])

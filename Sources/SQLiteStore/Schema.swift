@@ -36,6 +36,7 @@ enum Schema {
             created_at INTEGER NOT NULL,
             metadata_version INTEGER NOT NULL,
             parameters TEXT NOT NULL,             -- JSON
+            memory_bytes INTEGER NOT NULL,
             crc INTEGER NOT NULL
         ) STRICT;
 

@@ -9,13 +9,13 @@ package enum Statement: String, CaseIterable {
     case countProbe = "UPDATE store SET probes = probes + 1 WHERE id = 1"
     case insertSession = """
         INSERT INTO session (public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
     case updateSession = """
         UPDATE session SET (public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc)
-            = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc)
+            = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         WHERE id = ?
         """
     case deleteSession = "DELETE FROM session WHERE id = ?"
@@ -93,18 +93,18 @@ package enum Statement: String, CaseIterable {
     // Reads
     case session = """
         SELECT id, public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc
         FROM session WHERE public_id = ?
         """
     case sessionRowID = "SELECT id FROM session WHERE public_id = ?"
     case sessionsBelow = """
         SELECT id, public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc
         FROM session WHERE id < ? ORDER BY id DESC LIMIT ?
         """
     case labelledSessionsBelow = """
         SELECT session.id, public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc
         FROM session_label CROSS JOIN session ON session.id = session_label.session
         WHERE key = ? AND value = ? AND session < ? ORDER BY session DESC LIMIT ?
         """

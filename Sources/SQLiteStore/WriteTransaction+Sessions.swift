@@ -114,6 +114,7 @@ extension WriteTransaction {
         row.record.labels = metadata.labels
         row.record.metadataVersion = metadata.version
         if let parameters = metadata.parameters { row.record.parameters = parameters }
+        if let memoryBytes = metadata.memoryBytes { row.record.memoryBytes = memoryBytes }
         try database.run(.deleteLabels, [row.id])
         try insertLabels(metadata.labels, session: row.id)
     }

@@ -112,6 +112,9 @@ extension MemoryStore {
             if let parameters = metadata.parameters {
                 sessions[id]?.record.parameters = parameters
             }
+            if let memoryBytes = metadata.memoryBytes {
+                sessions[id]?.record.memoryBytes = memoryBytes
+            }
         }
         remember(batch.idempotency)
         for delivery in batch.deliveries {

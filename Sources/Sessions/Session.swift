@@ -12,6 +12,8 @@ actor Session {
     let limits: Limits
     let now: @Sendable () -> Date
     let hooking: Hooking
+    /// Told when the memory that the session may come to need is another.
+    private let resized: @Sendable (Session, Int) -> Void
 
     private(set) var record: SessionRecord
     var state: SessionState
@@ -42,7 +44,8 @@ actor Session {
     init(
         record: SessionRecord, state: SessionState, nextCheckpoint: CheckpointNumber,
         updatedAt: Date, entriesSinceSnapshot: Int, store: any Store, limits: Limits,
-        hooking: Hooking = Hooking(), now: @escaping @Sendable () -> Date
+        hooking: Hooking = Hooking(), now: @escaping @Sendable () -> Date,
+        resized: @escaping @Sendable (Session, Int) -> Void
     ) {
         id = record.id
         self.record = record
@@ -54,6 +57,7 @@ actor Session {
         self.limits = limits
         self.hooking = hooking
         self.now = now
+        self.resized = resized
         turn = state.turn(of: record.id, metadataVersion: record.metadataVersion)
     }
 
@@ -116,6 +120,10 @@ extension Session {
             record.labels = metadata.labels
             record.metadataVersion = metadata.version
             if let parameters = metadata.parameters { record.parameters = parameters }
+            if let memoryBytes = metadata.memoryBytes {
+                record.memoryBytes = memoryBytes
+                resized(self, memoryBytes)
+            }
         }
         if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
         if let last = batch.entries.last { updatedAt = last.time }
@@ -146,10 +154,13 @@ extension Session {
         batch.step = change.step
         batch.idempotency = idempotency
         batch.deliveries = deliveries(of: change)
-        if state.layout.parameters != record.parameters {
+        if change.entry.kind.canChangeRecord,
+            state.layout.parameters != record.parameters
+                || state.memoryBytesEstimate != record.memoryBytes
+        {
             batch.metadata = SessionMetadata(
                 name: record.name, labels: record.labels, version: record.metadataVersion + 1,
-                parameters: state.layout.parameters)
+                parameters: state.layout.parameters, memoryBytes: state.memoryBytesEstimate)
         }
         if !change.entry.kind.isReplayable { batch.snapshot = StateCodec.draft(of: state) }
         try await commit(batch)
@@ -192,6 +203,11 @@ extension JournalEntry.Kind {
             false
         }
     }
+}
+
+extension JournalEntry.Kind {
+    /// Whether the parameters or the options may be others after it.
+    fileprivate var canChangeRecord: Bool { !isReplayable || self == .optionsChanged }
 }
 
 // MARK: - Repeated POSTs

@@ -123,14 +123,18 @@ public struct SessionMetadata: Equatable, Sendable {
     public var version: Int
     /// nil: they stay as they are.
     public var parameters: [ParameterSpec]?
+    /// nil: it stays as it is.
+    public var memoryBytes: Int?
 
     public init(
-        name: String?, labels: [String: String], version: Int, parameters: [ParameterSpec]? = nil
+        name: String?, labels: [String: String], version: Int, parameters: [ParameterSpec]? = nil,
+        memoryBytes: Int? = nil
     ) {
         self.name = name
         self.labels = labels
         self.version = version
         self.parameters = parameters
+        self.memoryBytes = memoryBytes
     }
 }
 

@@ -10,6 +10,7 @@ extension Limits {
             text.field("session_bytes_max", sessionBytesMax)
             text.field("sessions_max", sessionsMax)
             text.field("resident_sessions_max", residentSessionsMax)
+            text.field("resident_bytes_max", residentBytesMax)
             text.field("idle_seconds", idleSeconds)
             text.field("queued_requests_max", queuedRequestsMax)
             text.field("waiters_max", waitersMax)

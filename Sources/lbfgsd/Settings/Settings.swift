@@ -24,6 +24,7 @@ struct Settings: Sendable {
     var sessionBytesMax = Limits().sessionBytesMax
     var checkpointsMax = Limits().checkpointsMax
     var residentSessionsMax = Limits().residentSessionsMax
+    var residentBytesMax = MemoryBudget.percent(60)
     var idleEvictionSeconds = Int(Limits().idleSeconds)
     var snapshotInterval = Limits().snapshotIntervalEvaluations
 
@@ -47,6 +48,7 @@ struct Settings: Sendable {
         limits.sessionBytesMax = sessionBytesMax
         limits.checkpointsMax = checkpointsMax
         limits.residentSessionsMax = residentSessionsMax
+        limits.residentBytesMax = residentBytesMax.resolved
         limits.idleSeconds = Double(idleEvictionSeconds)
         limits.snapshotIntervalEvaluations = snapshotInterval
         return limits
