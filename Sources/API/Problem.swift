@@ -252,11 +252,9 @@ extension Problem {
                 "The Idempotency-Key \(key) was used for another request: use a new one.")
         case .overloaded(let limit, let maximum, let seconds):
             // One session's queue is its own clients' doing; all else is the server's load.
-            self = Problem(
-                limit == "queued_requests" ? .busy : .overloaded,
-                "The limit on \(limit), \(maximum), is reached; try again in \(seconds) s.",
-                members: [("limit_name", .string(limit)), ("limit", .integer(maximum))]
-            ).retrying(afterSeconds: seconds)
+            self.init(
+                limit == "queued_requests" ? .busy : .overloaded, limit: limit, maximum,
+                retryAfterSeconds: seconds)
         case .memoryFull(let needed, let reserved, let maximum, let seconds):
             self = Problem(
                 .overloaded,
@@ -285,6 +283,15 @@ extension Problem {
         case .shuttingDown:
             self = Problem.shuttingDown
         }
+    }
+
+    private init(
+        _ kind: Kind = .overloaded, limit: String, _ maximum: Int, retryAfterSeconds seconds: Int
+    ) {
+        self = Problem(
+            kind, "The limit on \(limit), \(maximum), is reached; try again in \(seconds) s.",
+            members: [("limit_name", .string(limit)), ("limit", .integer(maximum))]
+        ).retrying(afterSeconds: seconds)
     }
 
     private init(
@@ -334,9 +341,8 @@ extension Problem {
             }
         case .headersTooLarge:
             self.init(.headersTooLarge, "The header fields don't fit in the server's buffer.")
-        case .overloaded(let seconds):
-            self = Problem(.overloaded, "The server is at a limit; try again in \(seconds) s.")
-                .retrying(afterSeconds: seconds)
+        case .overloaded(let limit, let maximum, let seconds):
+            self.init(limit: limit.rawValue, maximum, retryAfterSeconds: seconds)
         case .shuttingDown: self = Problem.shuttingDown
         case .unanswered(let seconds):
             self.init(

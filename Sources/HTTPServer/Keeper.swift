@@ -141,11 +141,12 @@ final class Keeper: Sendable {
     private func takeIn(
         _ descriptor: Int32, _ address: sockaddr_storage, _ length: socklen_t, _ turn: inout Int
     ) {
-        let isAdmitted = core.connections.admit(
+        let perAddressMax = core.configuration.connectionsPerAddressMax
+        let limit = core.connections.admit(
             descriptor, from: PeerAddress.text(address), max: connectionsMax,
-            maxPerAddress: core.configuration.connectionsPerAddressMax)
-        if !isAdmitted {
-            turnAway(descriptor)
+            maxPerAddress: perAddressMax)
+        if let limit {
+            turnAway(descriptor, limit, limit == .connections ? connectionsMax : perAddressMax)
             return
         }
         turn = (turn + 1) % daemons.count
@@ -154,9 +155,10 @@ final class Keeper: Sendable {
         }
     }
 
-    private func turnAway(_ descriptor: Int32) {
+    private func turnAway(_ descriptor: Int32, _ limit: Refusal.Limit, _ maximum: Int) {
         core.connectionsRefused.add(1, ordering: .relaxed)
-        let response = core.gate.response(to: .overloaded(retryAfterSeconds: 1), nil)
+        let response = core.gate.response(
+            to: .overloaded(limit, maximum: maximum, retryAfterSeconds: 1), nil)
         RawReply.send(RawReply.bytes(response), to: descriptor)
         lingering.add(descriptor)
     }

@@ -94,7 +94,7 @@ final class Connection: Sendable {
             else {
                 return answerEarly(
                     exchange,
-                    core.gate.response(to: .overloaded(retryAfterSeconds: 1), reading.head),
+                    core.gate.response(to: core.bodiesOverloaded, reading.head),
                     handle, framing, reading)
             }
             enterBody(framing)
