@@ -6,11 +6,14 @@ struct Opened: Sendable {
     let directory: StoreDirectory
     let pool: DatabasePool
     let segments: SegmentLog
+    let puncher: HolePuncher
 
     init(_ path: String, limits: SQLiteStoreLimits, faults: FaultInjection) throws {
         let directory = try StoreDirectory(path)
         self.directory = directory
         try Opened.prepareSchema(directory.database)
+        let puncher = HolePuncher(directory: directory.segments)
+        self.puncher = puncher
         pool = try DatabasePool(
             path: directory.database, configuration: Opened.configuration(limits))
         segments = try pool.writeWithoutTransaction { database in
@@ -20,7 +23,7 @@ struct Opened: Sendable {
             try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
             return try SegmentLog(
                 recovering: directory.segments, bytesMax: limits.segmentBytesMax, in: database,
-                faults: faults)
+                faults: faults, puncher: puncher)
         }
     }
 

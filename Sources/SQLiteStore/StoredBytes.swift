@@ -30,10 +30,11 @@ struct PreparedBytes: Sendable {
     }
 }
 
-/// A blob whose segment file isn't there. Either it was collected, with its segment, after this
-/// read began (then the next attempt won't find its row), or the file is lost.
-struct SegmentGone: Error {
-    let path: String
+/// A blob whose bytes in a segment aren't there. Either it was collected after this read began,
+/// and its segment removed or its blocks given back (then the next attempt won't find its row), or
+/// they are lost.
+struct SegmentBytesGone: Error {
+    let what: String
 }
 
 extension WriteTransaction {
@@ -66,7 +67,9 @@ extension WriteTransaction {
 
     private mutating func release(_ deleted: [Row]) {
         for row in deleted {
-            if let segment: Int64 = row[0] { segments.release(row[1], in: segment) }
+            guard let segment: Int64 = row[0], let offset: Int = row[1] else { continue }
+            let length: Int = row[2]
+            segments.release(offset..<offset + length, in: segment)
         }
     }
 }
@@ -90,7 +93,9 @@ extension ReadTransaction {
             bytes = inline.map { Array($0) } ?? []
         }
         guard bytes.count == length, PreparedBytes.checksums(of: bytes) == Array(checksums) else {
-            throw StoreError.corrupt("blob \(id) doesn't match its checksum")
+            let what = "blob \(id) doesn't match its checksum"
+            let isInline = (row[3] as Int64?) == nil
+            throw isInline ? StoreError.corrupt(what) as any Error : SegmentBytesGone(what: what)
         }
         return bytes
     }
@@ -107,7 +112,7 @@ extension ReadTransaction {
             }
             return try file.read(count: length, at: offset)
         } catch let failure as DiskFailure where failure.isAbsent {
-            throw SegmentGone(path: path)
+            throw SegmentBytesGone(what: "\(path) is missing")
         }
     }
 }

@@ -17,6 +17,7 @@ extension WriteTransaction {
         try database.run(.insertSession, row.arguments)
         let session = database.lastInsertedRowID
         try insertLabels(record.labels, session: session)
+        try database.run(.insertHolding, [session])
         try database.run(.countSession, [1])
         try append([PreparedEntry(entry)], to: session, after: 0, upTo: entry.sequence)
         return try setNewestSnapshot(snapshot, of: session, newest: entry.sequence)
@@ -65,13 +66,15 @@ extension WriteTransaction {
             try database.run(.deleteSnapshot, [snapshot.id])
         }
         try apply(names)
+        try database.run(.deleteSteps, [session, Int.max])
         for statement: Statement in [
-            .deleteEvents, .deleteSteps, .deleteCheckpoints, .deleteLabels, .deleteDeliveries,
+            .deleteEvents, .deleteHolding, .deleteCheckpoints, .deleteLabels, .deleteDeliveries,
             .deleteSession,
         ] {
             try database.run(statement, [session])
         }
         try database.run(.countSession, [-1])
+        freesPages = true
     }
 
     /// Returns the sequence of the newest entry. Entries up to and including `covered` lie below

@@ -7,6 +7,9 @@ struct WriteTransaction {
     let database: Database
     var segments: SegmentLog
     let inlineBytesMax: Int
+    let tracePointsMax: Int
+    /// Whether many rows at once were deleted.
+    var freesPages = false
 
     /// The rows as this transaction left them.
     var reading: ReadTransaction {

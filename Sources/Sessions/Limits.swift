@@ -23,6 +23,9 @@ public struct Limits: Equatable, Sendable {
     public var labelsMax = 32
     public var labelLengthMax = 100
     public var checkpointsMax = 1_000
+    /// Points of a session's trace that are kept; with more it is thinned out, see
+    /// `TraceThinning`. The store holds sessions to it.
+    public var tracePointsMax = 10_000
     /// Shards an evaluation.
     public var shardsMax = 1_024
     /// Parameter groups a session.

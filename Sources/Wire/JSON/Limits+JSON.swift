@@ -19,6 +19,7 @@ extension Limits {
             text.field("labels_max", labelsMax)
             text.field("label_length_max", labelLengthMax)
             text.field("checkpoints_max", checkpointsMax)
+            text.field("trace_points_max", tracePointsMax)
             text.field("shards_max", shardsMax)
             text.field("param_groups_max", groupsMax)
             text.field("hooks_max", hooksMax)

@@ -46,8 +46,9 @@ enum MachineMemory {
 
     /// Of the process's group and those that it is in; version 2 of control groups.
     private static var groupLimits: [Int] {
-        guard let line = read("/proc/self/cgroup")?.split(separator: "\n")
-            .first(where: { $0.hasPrefix("0::/") })
+        guard
+            let line = read("/proc/self/cgroup")?.split(separator: "\n")
+                .first(where: { $0.hasPrefix("0::/") })
         else { return [] }
         var names = line.dropFirst(3).split(separator: "/")
         var limits: [Int] = []

@@ -72,6 +72,13 @@ extension Setting {
             "max-checkpoints", \.checkpointsMax, .count(0...1_000_000), in: .sessions,
             "Checkpoints of one session."),
         Setting(
+            "max-trace-points", \.tracePointsMax, .count(100...10_000_000), in: .sessions,
+            """
+            Evaluations kept in the trace of one session, and steps. Past that every second one of \
+            the older half goes, and the oldest steps; an evaluation that has gone can't be told \
+            again.
+            """),
+        Setting(
             "max-resident-sessions", \.residentSessionsMax, .count(1...1_000_000), in: .sessions,
             """
             Sessions kept in memory. Past that the least recently used are saved and unloaded; \

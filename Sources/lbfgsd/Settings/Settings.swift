@@ -23,6 +23,7 @@ struct Settings: Sendable {
     var parametersMax = Limits().parametersMax
     var sessionBytesMax = Limits().sessionBytesMax
     var checkpointsMax = Limits().checkpointsMax
+    var tracePointsMax = Limits().tracePointsMax
     var residentSessionsMax = Limits().residentSessionsMax
     var residentBytesMax = MemoryBudget.percent(60)
     var idleEvictionSeconds = Int(Limits().idleSeconds)
@@ -47,6 +48,7 @@ struct Settings: Sendable {
         limits.parametersMax = parametersMax
         limits.sessionBytesMax = sessionBytesMax
         limits.checkpointsMax = checkpointsMax
+        limits.tracePointsMax = tracePointsMax
         limits.residentSessionsMax = residentSessionsMax
         limits.residentBytesMax = residentBytesMax.resolved
         limits.idleSeconds = Double(idleEvictionSeconds)

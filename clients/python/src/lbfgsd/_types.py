@@ -121,6 +121,7 @@ class Session(SessionSummary):
     shards: int | None
     param_groups: tuple[ParamGroup, ...]
     memory_bytes_estimate: int
+    disk_bytes: int
     best: Best | None = None
     etag: str | None = None
 
