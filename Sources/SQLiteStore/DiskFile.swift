@@ -164,10 +164,13 @@ extension DiskFile {
         return status.st_uid
     }
 
-    /// Bytes that the file takes on the disk, holes left out, by `stat(2)`; 0 if it isn't there.
+    /// Bytes that the file takes on the disk, holes left out, by `stat(2)`; 0 if it isn't there or
+    /// is a directory.
     static func allocatedBytes(of path: String) -> Int {
         var status = Glibc.stat()
-        guard unsafe stat(path, &status) == 0 else { return 0 }
+        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            return 0
+        }
         return Int(status.st_blocks) * 512
     }
 

@@ -21,6 +21,11 @@ struct Opened: Sendable {
             try database.execute(sql: "PRAGMA synchronous = FULL")
             // The committer does it, and looks at the result.
             try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+            // A log that was long once is cut when it begins anew; more than twice what it usually
+            // has, so that this is rare.
+            let usual = limits.checkpointPages.multipliedReportingOverflow(by: 4096 * 4)
+            try database.execute(
+                sql: "PRAGMA journal_size_limit = \(usual.overflow ? -1 : usual.partialValue)")
             return try SegmentLog(
                 recovering: directory.segments, bytesMax: limits.segmentBytesMax, in: database,
                 faults: faults, puncher: puncher)

@@ -140,8 +140,8 @@ extension SegmentLog {
             released.filter { !dead.contains($0.segment) }, in: database)
     }
 
-    /// After a failure, on the copy of the log that met it: cuts off what was written after `former`
-    /// stood, so that a disk that is full has that room again.
+    /// After a failure, on the copy of the log that met it: cuts off what was written since
+    /// `former`, so that a disk that is full has that room again.
     func discard(after former: SegmentLog) {
         guard needsSync else { return }
         try? file?.truncate(to: number == former.number ? former.end : 0)

@@ -29,6 +29,8 @@ struct ResidentSessions {
     /// Orders uses.
     private var clock = 0
     var isShuttingDown = false
+    /// Whether some are on their way out so that those to come need not wait.
+    var isClearing = false
 
     var sessions: [(id: SessionID, session: Session)] {
         slots.compactMap { id, slot in slot.session.map { (id, $0) } }
@@ -104,6 +106,15 @@ struct ResidentSessions {
             found.append((id, session))
         }
         return found
+    }
+
+    /// Those that had better leave now: when little of the budget is left, as much again.
+    mutating func beginClearing(_ budget: Int) -> [(id: SessionID, session: Session)] {
+        let margin = budget / 16
+        guard !isClearing, bytes > budget - margin else { return [] }
+        let leaving = leastRecentlyUsed(holding: margin, except: [])
+        isClearing = !leaving.isEmpty
+        return leaving
     }
 
     /// The least recently used sessions above a limit on their number, a tenth of it at a time.

@@ -121,9 +121,14 @@ extension SessionService {
     private func settle(_ session: Session, replacing loading: Bool) {
         let leaving = resident.withLock { resident in
             _ = resident.place(session, replacing: loading)
-            return resident.overCrowding(limits.residentSessionsMax)
+            let crowd = resident.overCrowding(limits.residentSessionsMax)
+            return crowd.isEmpty ? resident.beginClearing(limits.residentBytesMax) : crowd
         }
-        if !leaving.isEmpty { Task { await self.release(leaving) } }
+        guard !leaving.isEmpty else { return }
+        Task {
+            await self.release(leaving)
+            resident.withLock { $0.isClearing = false }
+        }
     }
 }
 
@@ -136,7 +141,7 @@ extension SessionService {
         let budget = limits.residentBytesMax
         let needed = ResidentSessions.needed(memoryBytes)
         // Sessions leave in lots, so that not every load has to save one.
-        let wanted = max(needed, budget / 16)
+        let wanted = max(needed, budget / 32)
         var passedOver: Set<SessionID> = [id]
         while true {
             let leaving: [(id: SessionID, session: Session)]? = resident.withLock { resident in

@@ -46,7 +46,7 @@ def test_clients_that_vanish_at_once_leave_nothing(crowded):
     idle = [client.create(x0=[1.0, 2.0]) for _ in range(200)]
     seen = []
     before, during, after, _ = scale.long_poll(
-        daemon, idle, lambda: seen.append(client.ok("GET", "/v1/sessions?page_size=3"))
+        daemon, idle, lambda client: seen.append(client.ok("GET", "/v1/sessions?page_size=3"))
     )
     assert len(seen[0]["sessions"]) == 3
     assert during >= before + len(idle)
