@@ -57,10 +57,11 @@ let package = Package(
         .target(
             name: "SQLiteStore",
             dependencies: [
-                "Sessions", .product(name: "GRDB", package: "GRDB.swift"),
+                "CLinux", "Sessions", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(
             name: "CMicrohttpd", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"])]),
@@ -112,7 +113,8 @@ let package = Package(
             dependencies: ["Webhooks", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: strict),
         .testTarget(
-            name: "SessionsTests", dependencies: ["Sessions", "TestKit"], swiftSettings: strict),
+            name: "SessionsTests", dependencies: ["Sessions", "Telemetry", "TestKit"],
+            swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Sessions"], swiftSettings: strict),
         .testTarget(
             name: "StoreContractTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],

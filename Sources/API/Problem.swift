@@ -260,14 +260,24 @@ extension Problem {
                 "The Idempotency-Key \(key) was used for another request: use a new one.")
         case .overloaded(let limit, let maximum, let seconds):
             // One session's queue is its own clients' doing; all else is the server's load.
+            self.init(
+                limit == "queued_requests" ? .busy : .overloaded, limit: limit, maximum,
+                retryAfterSeconds: seconds)
+        case .memoryFull(let needed, let reserved, let maximum, let seconds):
             self = Problem(
-                limit == "queued_requests" ? .busy : .overloaded,
-                "The limit on \(limit), \(maximum), is reached; try again in \(seconds) s.",
-                members: [("limit_name", .string(limit)), ("limit", .integer(maximum))]
+                .overloaded,
+                "The session can come to need \(needed) bytes of memory. Of \(maximum) for all "
+                    + "sessions, \(reserved) are taken by sessions in use; try again in "
+                    + "\(seconds) s.",
+                members: [
+                    ("limit_name", .string("resident_bytes")), ("limit", .integer(maximum)),
+                    ("needed_bytes", .integer(needed)), ("reserved_bytes", .integer(reserved)),
+                ]
             ).retrying(afterSeconds: seconds)
         case .storageFull:
-            self.init(
-                .storageFull, "The result was not stored; nothing changed. Reading goes on.")
+            self = Problem(
+                .storageFull, "The result was not stored; nothing changed. Reading goes on."
+            ).retrying(afterSeconds: 30)
         case .corrupt(let session, let reason):
             Logger(label: "lbfgsd.api").error(
                 "damaged session", metadata: ["session": "\(session)", "reason": "\(reason)"])
@@ -281,6 +291,15 @@ extension Problem {
         case .shuttingDown:
             self = Problem.shuttingDown
         }
+    }
+
+    private init(
+        _ kind: Kind = .overloaded, limit: String, _ maximum: Int, retryAfterSeconds seconds: Int
+    ) {
+        self = Problem(
+            kind, "The limit on \(limit), \(maximum), is reached; try again in \(seconds) s.",
+            members: [("limit_name", .string(limit)), ("limit", .integer(maximum))]
+        ).retrying(afterSeconds: seconds)
     }
 
     private init(
@@ -330,9 +349,8 @@ extension Problem {
             }
         case .headersTooLarge:
             self.init(.headersTooLarge, "The header fields don't fit in the server's buffer.")
-        case .overloaded(let seconds):
-            self = Problem(.overloaded, "The server is at a limit; try again in \(seconds) s.")
-                .retrying(afterSeconds: seconds)
+        case .overloaded(let limit, let maximum, let seconds):
+            self.init(limit: limit.rawValue, maximum, retryAfterSeconds: seconds)
         case .shuttingDown: self = Problem.shuttingDown
         case .unanswered(let seconds):
             self.init(

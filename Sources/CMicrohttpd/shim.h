@@ -1,12 +1,15 @@
-/* What Swift cannot import from libmicrohttpd: variadic functions and macros with casts.
+/* What Swift cannot import of and for libmicrohttpd: variadic functions, macros with casts, epoll.
  * Nothing else belongs here; every decision is made in Swift. */
 #ifndef CMICROHTTPD_SHIM_H
 #define CMICROHTTPD_SHIM_H
 
 #include <microhttpd.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 /* The type that MHD_OPTION_URI_LOG_CALLBACK expects; the library leaves it unnamed. */
 typedef void *(*cmhd_request_line_callback)(void *context, const char *target,
@@ -33,6 +36,30 @@ cmhd_start(MHD_AccessHandlerCallback access, cmhd_request_line_callback request_
         MHD_OPTION_CONNECTION_TIMEOUT, idle_timeout_seconds,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, connection_memory_bytes,
         MHD_OPTION_END);
+}
+
+/* An event in the epoll set that the daemon's thread waits on, whose owner it passes over since
+ * there is none; or -1. Edge-triggered: each write is an event, and nobody has to read. */
+static inline int
+cmhd_add_event(struct MHD_Daemon *daemon)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data = { .ptr = NULL } };
+    int descriptor;
+    if (info == NULL || info->epoll_fd < 0)
+        return -1;
+    descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (descriptor >= 0 && epoll_ctl(info->epoll_fd, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+        close(descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
+static inline void
+cmhd_make_event(int descriptor)
+{
+    (void)eventfd_write(descriptor, 1);
 }
 
 /* Sends no chunks, and closes the connection after the response. */

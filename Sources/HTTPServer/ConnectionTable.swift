@@ -17,16 +17,20 @@ final class ConnectionTable: Sendable {
 
     var count: Int { state.withLock { $0.count } }
 
-    /// Counts a connection that was accepted, unless that would pass a limit.
-    func admit(_ descriptor: Int32, from address: String, max: Int, maxPerAddress: Int) -> Bool {
+    /// Counts a connection that was accepted, unless that would pass the limit that it returns.
+    func admit(
+        _ descriptor: Int32, from address: String, max: Int, maxPerAddress: Int
+    ) -> Refusal.Limit? {
         state.withLock { state in
             let fromThere = state.byAddress[address] ?? 0
-            if state.count >= max { return false }
-            if maxPerAddress > 0, address != "unix", fromThere >= maxPerAddress { return false }
+            if state.count >= max { return .connections }
+            if maxPerAddress > 0, address != "unix", fromThere >= maxPerAddress {
+                return .connectionsPerAddress
+            }
             state.count += 1
             state.byAddress[address] = fromThere + 1
             state.arriving[descriptor] = address
-            return true
+            return nil
         }
     }
 

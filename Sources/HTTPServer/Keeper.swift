@@ -78,19 +78,21 @@ final class Keeper: Sendable {
 
     fileprivate func main() {
         var nextTick = Monotonic.nanoseconds() + tickNanoseconds
+        var nextNudge = Int64.max
         var acceptsAgain: Int64 = 0
         var turn = 0
         while core.phase < .draining {
             let now = Monotonic.nanoseconds()
             let mayAccept = core.phase == .serving && now >= acceptsAgain
             if core.phase == .quiesced { listening.refuseConnections() }
-            if wait(until: nextTick, accepting: mayAccept), !accept(&turn) {
+            if wait(until: min(nextTick, nextNudge), accepting: mayAccept), !accept(&turn) {
                 acceptsAgain = Monotonic.nanoseconds() + 100_000_000
             }
             for visitor in takenVisitors() {
                 takeIn(
                     visitor, sockaddr_storage(), socklen_t(MemoryLayout<sa_family_t>.size), &turn)
             }
+            nextNudge = nudge(due: nextNudge)
             if Monotonic.nanoseconds() >= nextTick {
                 tick()
                 nextTick = Monotonic.nanoseconds() + tickNanoseconds
@@ -102,6 +104,18 @@ final class Keeper: Sendable {
         release()
         core.didStop()
     }
+
+    /// Returns when to come again.
+    private func nudge(due: Int64) -> Int64 {
+        guard core.connections.count >= Nudger.connectionsMin else { return .max }
+        let now = Monotonic.nanoseconds()
+        if now < due && due < .max { return due }
+        for daemon in daemons { daemon.nudge() }
+        return now + Keeper.nudgeNanoseconds
+    }
+
+    /// How long connections may wait at most for the library's fault: see `Nudger`.
+    private static let nudgeNanoseconds: Int64 = 10_000_000
 
     /// Sleeps until the time, the bell or a socket. Returns whether there is something to accept.
     private func wait(until time: Int64, accepting: Bool) -> Bool {
@@ -141,11 +155,12 @@ final class Keeper: Sendable {
     private func takeIn(
         _ descriptor: Int32, _ address: sockaddr_storage, _ length: socklen_t, _ turn: inout Int
     ) {
-        let isAdmitted = core.connections.admit(
+        let perAddressMax = core.configuration.connectionsPerAddressMax
+        let limit = core.connections.admit(
             descriptor, from: PeerAddress.text(address), max: connectionsMax,
-            maxPerAddress: core.configuration.connectionsPerAddressMax)
-        if !isAdmitted {
-            turnAway(descriptor)
+            maxPerAddress: perAddressMax)
+        if let limit {
+            turnAway(descriptor, limit, limit == .connections ? connectionsMax : perAddressMax)
             return
         }
         turn = (turn + 1) % daemons.count
@@ -154,9 +169,10 @@ final class Keeper: Sendable {
         }
     }
 
-    private func turnAway(_ descriptor: Int32) {
+    private func turnAway(_ descriptor: Int32, _ limit: Refusal.Limit, _ maximum: Int) {
         core.connectionsRefused.add(1, ordering: .relaxed)
-        let response = core.gate.response(to: .overloaded(retryAfterSeconds: 1), nil)
+        let response = core.gate.response(
+            to: .overloaded(limit, maximum: maximum, retryAfterSeconds: 1), nil)
         RawReply.send(RawReply.bytes(response), to: descriptor)
         lingering.add(descriptor)
     }
@@ -206,6 +222,7 @@ final class Keeper: Sendable {
                 return
             }
             for exchange in Overseer.exchanges(core) { exchange.finishStream() }
+            for daemon in daemons { daemon.nudge() }
             _ = wait(until: Monotonic.nanoseconds() + 5_000_000, accepting: false)
         }
     }

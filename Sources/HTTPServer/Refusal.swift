@@ -22,11 +22,18 @@ public enum Refusal: Error, Equatable {
     /// 431. The header fields do not fit.
     case headersTooLarge
     /// 503. A limit of the server is reached; worth trying again.
-    case overloaded(retryAfterSeconds: Int)
+    case overloaded(Limit, maximum: Int, retryAfterSeconds: Int)
     /// 503. The server is stopping.
     case shuttingDown
     /// 504. The handler did not answer within the response deadline.
     case unanswered(afterSeconds: Double)
+
+    /// What there is too much of.
+    public enum Limit: String, Sendable, Equatable {
+        case connections
+        case connectionsPerAddress = "connections_per_address"
+        case bodyBytesInFlight = "body_bytes_in_flight"
+    }
 
     /// The status that says this in HTTP.
     public var status: HTTPResponse.Status {

@@ -38,6 +38,12 @@ final class ServerCore: Sendable {
 
     var phase: Phase { currentPhase.load(ordering: .sequentiallyConsistent) }
 
+    /// Of a request whose body has no room.
+    var bodiesOverloaded: Refusal {
+        .overloaded(
+            .bodyBytesInFlight, maximum: configuration.bodyBytesInFlightMax, retryAfterSeconds: 1)
+    }
+
     var port: Int { keeper.withLock { $0?.port ?? 0 } }
 
     var activity: ServerActivity {

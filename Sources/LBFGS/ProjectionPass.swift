@@ -10,10 +10,9 @@
 /// every 512 numbers cost a third of the time. Two pairs: one took half as long again, and four
 /// about twice as long.
 ///
-/// The inner loop takes s and y together, so that g and v are loaded once for both, two registers of
-/// each at a time: the four sums are eight of the machine's sixteen registers. Everything is moved
-/// from memory by loads alone, and a load that takes two lines costs two: so the strips of g and v
-/// begin at a line, as pairs do (`PairOctets`).
+/// The inner loop takes s and y together, so that g and v are loaded once for both, two registers
+/// of each at a time: the four sums are eight of the machine's sixteen registers. A load that takes
+/// two lines costs two, so the strips of g and v begin at a line, as pairs do (`PairOctets`).
 ///
 /// Pairs are taken from the newest to the oldest, and `CombinationPass` begins with the last strip
 /// and the oldest pair, so that each pass begins with what the one before has left in the caches.

@@ -26,15 +26,19 @@ final class Committer: Sendable {
     /// Used on the writer's queue only.
     private let segments: Mutex<SegmentLog>
     private let journals = Mutex(JournalEnds())
+    private let puncher: HolePuncher
     /// Pages written to the log since it was last copied back, as estimated.
     private let logPages = Mutex(0)
+    private let mayHaveFreePages = Mutex(false)
 
     init(
-        pool: DatabasePool, segments: SegmentLog, directory: String, limits: SQLiteStoreLimits,
+        pool: DatabasePool, segments: SegmentLog, puncher: HolePuncher, directory: String,
+        limits: SQLiteStoreLimits,
         faults: FaultInjection, onFatal: @escaping @Sendable (String) -> Never
     ) {
         self.pool = pool
         self.segments = Mutex(segments)
+        self.puncher = puncher
         self.directory = directory
         self.limits = limits
         self.faults = faults
@@ -99,7 +103,30 @@ final class Committer: Sendable {
                     }
                 return pages
             }
-            if pages >= limits.checkpointPages { checkpoint(database, .passive) }
+            if pages >= limits.checkpointPages {
+                checkpoint(database, .passive)
+                mayHaveFreePages.withLock { $0 = true }
+            }
+        }
+        if mayHaveFreePages.withLock({ $0 }) { releaseFreePages(database) }
+    }
+
+    /// A slice, when nothing waits; then those go first who have come in the meantime.
+    private func releaseFreePages(_ database: Database) {
+        mayHaveFreePages.withLock { $0 = false }
+        if waiting.withLock({ $0.isClosed }) { return }
+        do {
+            guard try FreePages.release(in: database) else {
+                if puncher.isWaiting { checkpoint(database, .passive) }
+                return
+            }
+            logPages.withLock { $0 += 2 * FreePages.sliceMax }
+            pool.asyncWriteWithoutTransaction { [self] database in
+                mayHaveFreePages.withLock { $0 = true }
+                drain(database)
+            }
+        } catch {
+            _ = survivable(error)
         }
     }
 
@@ -139,7 +166,7 @@ final class Committer: Sendable {
     private func commit(_ group: [any WaitingWrite], on database: Database) -> StoreError? {
         var transaction = WriteTransaction(
             database: database, segments: segments.withLock { $0 }, journals: takenJournals(),
-            inlineBytesMax: limits.inlineBytesMax)
+            inlineBytesMax: limits.inlineBytesMax, tracePointsMax: limits.tracePointsMax)
         defer { journals.withLock { $0 = transaction.journals } }
         var accepted: [any WaitingWrite] = []
         var refused: [(write: any WaitingWrite, error: StoreError)] = []
@@ -160,12 +187,18 @@ final class Committer: Sendable {
                 try database.commit()
                 transaction.segments.committed()
                 segments.withLock { $0 = transaction.segments }
+                if transaction.freesPages { mayHaveFreePages.withLock { $0 = true } }
                 try? faults.pass(.answer, directory)
             }
         } catch {
             let error = survivable(error)
             transaction.journals.forgetAll()
             rollBack(database)
+            transaction.segments.discard(after: segments.withLock { $0 })
+            if case .full = error, logPages.withLock({ $0 > limits.checkpointPages / 8 }) {
+                // What has been copied back can be written over.
+                checkpoint(database, .passive)
+            }
             return error
         }
         for write in accepted { write.succeed() }
@@ -200,6 +233,7 @@ final class Committer: Sendable {
             guard transaction.database.isInsideTransaction else { throw error }
             try transaction.database.run(.rollBack, [])
             try transaction.database.run(.release, [])
+            transaction.segments.discard(after: segments)
             transaction.segments = segments
             return error
         }
@@ -238,10 +272,11 @@ final class Committer: Sendable {
     private func checkpoint(_ database: Database, _ kind: Database.CheckpointMode) {
         logPages.withLock { $0 = 0 }
         do {
-            let result = try database.checkpoint(kind)
+            var result = try database.checkpoint(kind)
             if kind == .passive, result.walFrameCount >= limits.logPagesMax {
-                _ = try database.checkpoint(.truncate)
+                result = try database.checkpoint(.truncate)
             }
+            if result.checkpointedFrameCount == result.walFrameCount { puncher.punch() }
         } catch {
             _ = survivable(error)
         }

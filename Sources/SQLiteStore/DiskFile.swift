@@ -1,9 +1,10 @@
+import CLinux
 import Glibc
 
 /// A system call that failed, and on what.
 struct DiskFailure: Error, CustomStringConvertible {
     enum Operation: String {
-        case open, read, write, sync, truncate, lock, status, makeDirectory, remove
+        case open, read, write, sync, truncate, lock, status, punch, makeDirectory, remove
     }
 
     let operation: Operation
@@ -109,6 +110,13 @@ final class DiskFile: Sendable {
         guard ftruncate(descriptor, size) == 0 else { throw failure(.truncate) }
     }
 
+    /// Gives the blocks of bytes back that nobody needs; they read as zeros from here on.
+    /// `fallocate(2)`; throws EOPNOTSUPP where the file system can't.
+    func punchHole(_ range: Range<Int>) throws(DiskFailure) {
+        let (offset, length) = (Int64(range.lowerBound), Int64(range.count))
+        guard clinux_punch_hole(descriptor, offset, length) == 0 else { throw failure(.punch) }
+    }
+
     /// `flock(2)`, without waiting; false when another process holds the lock. It is given up
     /// when the file is closed, by the kernel at the latest.
     func lock() throws(DiskFailure) -> Bool {
@@ -144,6 +152,23 @@ extension DiskFile {
         guard unsafe unlink(path) == 0 else {
             throw DiskFailure(operation: .remove, path: path, code: errno)
         }
+    }
+
+    /// The user whose file it is, by `stat(2)`; nil if it isn't there.
+    static func owner(of path: String) -> uid_t? {
+        var status = Glibc.stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        return status.st_uid
+    }
+
+    /// Bytes that the file takes on the disk, holes left out, by `stat(2)`; 0 if it isn't there or
+    /// is a directory.
+    static func allocatedBytes(of path: String) -> Int {
+        var status = Glibc.stat()
+        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            return 0
+        }
+        return Int(status.st_blocks) * 512
     }
 
     /// Bytes that an unprivileged process can still write, by `statvfs(3)`; nil if it can't say.

@@ -6,11 +6,14 @@ struct Opened: Sendable {
     let directory: StoreDirectory
     let pool: DatabasePool
     let segments: SegmentLog
+    let puncher: HolePuncher
 
     init(_ path: String, limits: SQLiteStoreLimits, faults: FaultInjection) throws {
         let directory = try StoreDirectory(path)
         self.directory = directory
         try Opened.prepareSchema(directory.database)
+        let puncher = HolePuncher(directory: directory.segments)
+        self.puncher = puncher
         pool = try DatabasePool(
             path: directory.database, configuration: Opened.configuration(limits))
         segments = try pool.writeWithoutTransaction { database in
@@ -21,9 +24,14 @@ struct Opened: Sendable {
             try database.execute(sql: "PRAGMA cache_size = -16384")
             // The committer does it, and looks at the result.
             try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+            // A log that was long once is cut when it begins anew; more than twice what it usually
+            // has, so that this is rare.
+            let usual = limits.checkpointPages.multipliedReportingOverflow(by: 4096 * 4)
+            try database.execute(
+                sql: "PRAGMA journal_size_limit = \(usual.overflow ? -1 : usual.partialValue)")
             return try SegmentLog(
                 recovering: directory.segments, bytesMax: limits.segmentBytesMax, in: database,
-                faults: faults)
+                faults: faults, puncher: puncher)
         }
     }
 

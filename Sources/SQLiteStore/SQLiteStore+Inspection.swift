@@ -58,12 +58,36 @@ extension SQLiteStore {
                 WHERE live <> ifnull(length, 0)
                 """
             found += try Int64.fetchAll(database, sql: live).map { "segment \($0) miscounts" }
+            found += try self.miscounts(in: database)
             let count = "SELECT sessions <> (SELECT count(*) FROM session) FROM store"
             if try Bool.fetchOne(database, sql: count) ?? true {
                 found.append("store.sessions miscounts")
             }
             return found
         }
+    }
+
+    /// Holes and live bytes make up each segment, and `holding` counts what there is.
+    private func miscounts(in database: Database) throws -> [String] {
+        let uncovered = """
+            SELECT segment.id FROM segment LEFT JOIN
+                (SELECT segment, sum(stop - start) AS dead FROM hole GROUP BY segment) AS holes
+                ON holes.segment = segment.id
+            WHERE size <> live + ifnull(dead, 0)
+            """
+        let overlapping = """
+            SELECT hole.segment FROM hole JOIN blob ON blob.segment = hole.segment
+            WHERE offset < stop AND start < offset + length
+            """
+        let holding = """
+            SELECT session FROM holding WHERE (entries, points) <> (
+                SELECT count(*), count(k) FROM event WHERE event.session = holding.session
+                AND sequence <= (SELECT max(sequence) FROM snapshot
+                    WHERE snapshot.session = holding.session))
+            """
+        return try Int64.fetchAll(database, sql: uncovered).map { "segment \($0) has gaps" }
+            + Int64.fetchAll(database, sql: overlapping).map { "a hole of \($0) is in a blob" }
+            + Int64.fetchAll(database, sql: holding).map { "session \($0) miscounts its entries" }
     }
 
     /// SQLite's plan for each statement, one line a step.

@@ -157,6 +157,12 @@ extension SQLiteStore {
         }
     }
 
+    public func diskBytes(_ session: SessionID) async throws(StoreError) -> Int {
+        try await read { transaction in
+            try transaction.diskBytes(transaction.rowID(session))
+        }
+    }
+
     public func sessionCount() async throws(StoreError) -> Int {
         try await read { transaction in
             Int(try transaction.database.integer(.sessionCount, []) ?? 0)

@@ -13,11 +13,12 @@ import Synchronization
 ///
 /// Everything read is checked against CRC-32C checksums: rows, payloads, and vectors by the MiB.
 public final class SQLiteStore: Store {
-    private let directory: StoreDirectory
-    private let pool: DatabasePool
-    private let limits: SQLiteStoreLimits
+    let directory: StoreDirectory
+    let pool: DatabasePool
+    let limits: SQLiteStoreLimits
     private let committer: Committer
     let stage: SegmentStage
+    private let puncher: HolePuncher
     private let reads = Mutex((waiting: 0, isClosed: false))
 
     /// Opens the store in `directory`, creating it (mode 0700) if need be, and recovers from
@@ -57,13 +58,14 @@ public final class SQLiteStore: Store {
         let store = try opened.get()
         directory = store.directory
         pool = store.pool
+        puncher = store.puncher
         self.limits = limits
         stage = SegmentStage(
             directory: store.directory, bytesMin: limits.stagedBytesMin,
             newest: store.segments.newestStaged, faults: faults, onFatal: onFatal)
         committer = Committer(
-            pool: store.pool, segments: store.segments, directory: path, limits: limits,
-            faults: faults, onFatal: onFatal)
+            pool: store.pool, segments: store.segments, puncher: store.puncher, directory: path,
+            limits: limits, faults: faults, onFatal: onFatal)
     }
 
     /// Runs `body` on one of the readers' threads.
@@ -81,8 +83,10 @@ public final class SQLiteStore: Store {
         if let refusal { throw refusal }
         defer { reads.withLock { $0.waiting -= 1 } }
         var result = await attemptRead(body)
-        // A segment that was collected under the reader's eyes: without it in the next attempt.
-        if case .failure(let error) = result, error is SegmentGone {
+        // Bytes that were collected under the reader's eyes aren't named in the next attempt. A
+        // busy session may collect others by then, but not for ever.
+        for _ in 0..<4 {
+            guard case .failure(let error) = result, error is SegmentBytesGone else { break }
             result = await attemptRead(body)
         }
         switch result {
@@ -125,7 +129,8 @@ public final class SQLiteStore: Store {
         guard !wasClosed else { return }
         await committer.close()
         await withCheckedContinuation { continuation in
-            DispatchQueue(label: "lbfgsd.store.close").async { [pool] in
+            DispatchQueue(label: "lbfgsd.store.close").async { [pool, puncher] in
+                puncher.finish()
                 // Waits for the readers and closes them, so that the writer is the last
                 // connection and can remove its log.
                 pool.releaseMemory()

@@ -1,3 +1,5 @@
+internal import Sessions
+
 /// Every bound of the store. The defaults suit a machine with a few cores and one disk.
 public struct SQLiteStoreLimits: Equatable, Sendable {
     /// Payloads and vectors up to this size live in SQLite, longer ones in segment files. Below
@@ -10,6 +12,9 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     /// A segment file that has grown to this takes no more: the next transaction opens another.
     /// Dead bytes are given back a whole segment at a time.
     public var segmentBytesMax = 256 * 1024 * 1024
+    /// Points of a session's trace, and its steps: past that the trace is thinned out, and the
+    /// oldest steps go.
+    public var tracePointsMax = Limits().tracePointsMax
     /// Writes that share one transaction, and their bytes together. One longer write goes alone.
     public var groupWritesMax = 256
     public var groupBytesMax = 64 * 1024 * 1024

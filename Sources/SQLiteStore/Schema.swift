@@ -36,6 +36,7 @@ enum Schema {
             created_at INTEGER NOT NULL,
             metadata_version INTEGER NOT NULL,
             parameters TEXT NOT NULL,             -- JSON
+            memory_bytes INTEGER NOT NULL,
             crc INTEGER NOT NULL
         ) STRICT;
 
@@ -92,6 +93,14 @@ enum Schema {
             crc INTEGER NOT NULL
         ) STRICT;
         CREATE UNIQUE INDEX event_by_sequence ON event (session, sequence);
+
+        -- How many entries a session has up to its newest snapshot, and how many of them have a
+        -- trace.
+        CREATE TABLE holding (
+            session INTEGER PRIMARY KEY REFERENCES session (id),
+            entries INTEGER NOT NULL,
+            points INTEGER NOT NULL
+        ) STRICT;
 
         CREATE TABLE step (
             session INTEGER NOT NULL REFERENCES session (id),
@@ -181,6 +190,16 @@ enum Schema {
             live INTEGER NOT NULL
         ) STRICT;
         CREATE INDEX segment_dead ON segment (id) WHERE live = 0;
+
+        -- Dead bytes of a segment that has live ones. Open: their blocks may not be given back yet.
+        CREATE TABLE hole (
+            segment INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            stop INTEGER NOT NULL,
+            is_open INTEGER NOT NULL,
+            PRIMARY KEY (segment, start)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX hole_open ON hole (segment, start, stop) WHERE is_open = 1;
         """
 
     /// Makes the database at `path` one of ours in the newest version, or throws `.incompatible`

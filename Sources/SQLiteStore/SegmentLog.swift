@@ -13,12 +13,15 @@ import Sessions
 /// the newest segment, or in a file without a row. The next start cuts off the one and removes the
 /// other, at a cost that grows with the number of segments, not of sessions.
 ///
+/// A segment without live bytes is removed; dead ones among live ones become holes.
+///
 /// A value: the committer works on a copy and keeps it only when the commit succeeds, so that
 /// what failed is written over.
 struct SegmentLog: Sendable {
     private let directory: String
     private let bytesMax: Int
     private let faults: FaultInjection
+    private let puncher: HolePuncher
 
     private var file: DiskFile?
     private var number: Int64
@@ -29,22 +32,31 @@ struct SegmentLog: Sendable {
     /// Live bytes that this transaction adds to each segment, or takes away.
     private var liveChanges: [Int64: Int] = [:]
     private var needsSync = false
+    /// What this transaction makes dead.
+    private var released: [Extent] = []
     /// Segments whose rows this transaction deletes; the files go after the commit.
     private var dead: [Int64] = []
     /// Staged segments that this transaction names for the first time, with their sizes.
     private var adopted: [Int64: Int] = [:]
     /// The newest staged segment, when the log was opened.
     let newestStaged: Int64
+    private var holes: [(part: Range<Int>, hole: Extent)] = []
 
     /// Opens the log after a crash or a clean end, which are the same to it.
     init(
         recovering directory: String, bytesMax: Int, in database: Database,
-        faults: FaultInjection
+        faults: FaultInjection, puncher: HolePuncher
     ) throws {
         self.directory = directory
         self.bytesMax = bytesMax
         self.faults = faults
-        try database.execute(sql: "DELETE FROM segment WHERE live = 0")
+        self.puncher = puncher
+        try database.execute(
+            sql: """
+                DELETE FROM segment WHERE live = 0;
+                DELETE FROM hole WHERE segment NOT IN (SELECT id FROM segment);
+                """)
+        for hole in try SegmentLog.openHoles(in: database) { puncher.add(hole.range, of: hole) }
         let rows = try Row.fetchAll(database, sql: "SELECT id, size FROM segment ORDER BY id")
         let known = Set(rows.map { SegmentLog.fileName($0["id"]) })
         for name in try FileManager.default.contentsOfDirectory(atPath: directory)
@@ -97,13 +109,13 @@ extension SegmentLog {
     /// Writes the bytes, not yet durable.
     mutating func append(_ octets: Octets) throws -> (segment: Int64, offset: Int) {
         let file = try fileToAppendTo()
+        needsSync = true
         try faults.pass(.segmentWrite, file.path)
         let offset = end
         try unsafe octets.forEachRegion { region in
             try unsafe file.write(region, at: end)
             end += region.count
         }
-        needsSync = true
         liveChanges[number, default: 0] += octets.count
         return (number, offset)
     }
@@ -113,6 +125,9 @@ extension SegmentLog {
         adopted[staged.segment] = staged.count
         liveChanges[staged.segment, default: 0] += staged.count
     }
+
+    /// The next transaction opens another file.
+    mutating func beginSegment() { file = nil }
 
     /// Rotates between transactions only, so that each has one file to sync.
     private mutating func fileToAppendTo() throws -> DiskFile {
@@ -127,8 +142,9 @@ extension SegmentLog {
     }
 
     /// The bytes of a blob that is deleted.
-    mutating func release(_ length: Int, in segment: Int64) {
-        liveChanges[segment, default: 0] -= length
+    mutating func release(_ range: Range<Int>, in segment: Int64) {
+        liveChanges[segment, default: 0] -= range.count
+        released.append(Extent(segment: segment, range: range))
     }
 
     /// Makes what was appended durable and brings the rows of the segments up to date; the last
@@ -138,6 +154,7 @@ extension SegmentLog {
             try faults.pass(.segmentSync, directory)
             try file?.sync()
         }
+        try SegmentLog.close(puncher.takeFinished(), in: database)
         guard !liveChanges.isEmpty else { return }
         for (segment, change) in liveChanges.sorted(by: { $0.key < $1.key }) {
             if segment == number {
@@ -149,12 +166,25 @@ extension SegmentLog {
             }
         }
         dead = try database.rows(.deleteDeadSegments, [number]).map { $0[0] }
+        for segment in dead { try database.run(.deleteHoles, [segment]) }
+        holes = try SegmentLog.enter(
+            released.filter { !dead.contains($0.segment) }, in: database)
+    }
+
+    /// After a failure, on the copy of the log that met it: cuts off what was written since
+    /// `former`, so that a disk that is full has that room again.
+    func discard(after former: SegmentLog) {
+        guard needsSync else { return }
+        try? file?.truncate(to: number == former.number ? former.end : 0)
     }
 
     /// After the commit. A file that can't be removed now is by the next start.
     mutating func committed() {
         for segment in dead { SegmentLog.remove(SegmentLog.path(of: segment, in: directory)) }
+        for (part, hole) in holes { puncher.add(part, of: hole) }
         dead = []
+        holes = []
+        released = []
         adopted = [:]
         liveChanges = [:]
         needsSync = false

@@ -23,6 +23,7 @@ struct SessionRow {
         row.add(record.createdAt)
         row.add(record.metadataVersion)
         row.add(try json(record.parameters))
+        row.add(record.memoryBytes)
         return row
     }
 
@@ -42,6 +43,7 @@ struct SessionRow {
         let createdAt = try columns.date()
         let metadataVersion = try columns.int()
         let parameters = try columns.text()
+        let memoryBytes = try columns.int()
         let origin: Origin? =
             if let originSession, let originCheckpoint {
                 Origin(session: originSession, checkpoint: originCheckpoint)
@@ -49,7 +51,7 @@ struct SessionRow {
         record = SessionRecord(
             id: publicID, name: name, labels: try SessionRow.value(fromJSON: labels), dtype: dtype,
             parameters: try SessionRow.value(fromJSON: parameters), origin: origin,
-            createdAt: createdAt, metadataVersion: metadataVersion)
+            createdAt: createdAt, metadataVersion: metadataVersion, memoryBytes: memoryBytes)
     }
 
     private static func json(_ value: some Encodable) throws -> String {

@@ -9,13 +9,13 @@ package enum Statement: String, CaseIterable {
     case countProbe = "UPDATE store SET probes = probes + 1 WHERE id = 1"
     case insertSession = """
         INSERT INTO session (public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
     case updateSession = """
         UPDATE session SET (public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc)
-            = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc)
+            = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         WHERE id = ?
         """
     case deleteSession = "DELETE FROM session WHERE id = ?"
@@ -24,12 +24,13 @@ package enum Statement: String, CaseIterable {
     case insertBlob = """
         INSERT INTO blob (length, crcs, bytes, segment, offset) VALUES (?, ?, ?, ?, ?)
         """
-    case deleteBlob = "DELETE FROM blob WHERE id = ? RETURNING segment, length"
+    case moveBlob = "UPDATE blob SET segment = ?, offset = ? WHERE id = ?"
+    case deleteBlob = "DELETE FROM blob WHERE id = ? RETURNING segment, offset, length"
     case deletePayloads = """
         DELETE FROM blob WHERE id IN (
             SELECT payload FROM event
             WHERE session = ? AND sequence > ? AND sequence <= ? AND payload IS NOT NULL)
-        RETURNING segment, length
+        RETURNING segment, offset, length
         """
     case insertVector = "INSERT INTO vector (id, names) VALUES (?, ?)"
     case setVectorNames = "UPDATE vector SET names = ? WHERE id = ?"
@@ -41,13 +42,21 @@ package enum Statement: String, CaseIterable {
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
     case deleteEvents = "DELETE FROM event WHERE session = ?"
+    case deleteEntry = "DELETE FROM event WHERE session = ? AND sequence = ?"
+    case deleteUntraced = """
+        DELETE FROM event WHERE session = ? AND sequence >= ? AND sequence <= ? AND k IS NULL
+        """
+    case insertHolding = "INSERT INTO holding (session, entries, points) VALUES (?, 0, 0)"
+    case setHolding = "UPDATE holding SET entries = ?, points = ? WHERE session = ?"
+    case uncountEntries = "UPDATE holding SET entries = entries - ? WHERE session = ?"
+    case deleteHolding = "DELETE FROM holding WHERE session = ?"
     case insertStep = """
         INSERT INTO step (session, number, started_at, ended_at, first_evaluation,
             last_evaluation, reason, loss_before, loss, gradient_norm, iterations, evaluations,
             failure, crc)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """
-    case deleteSteps = "DELETE FROM step WHERE session = ?"
+    case deleteSteps = "DELETE FROM step WHERE session = ? AND number <= ?"
     case insertSnapshot = """
         INSERT INTO snapshot (session, sequence, format_version, numerics_version, scalars,
             vectors, crc)
@@ -90,21 +99,26 @@ package enum Statement: String, CaseIterable {
     case shrinkSegment = "UPDATE segment SET live = live + ? WHERE id = ?"
     case deleteDeadSegments = "DELETE FROM segment WHERE live = 0 AND id <> ? RETURNING id"
 
+    case deleteHoles = "DELETE FROM hole WHERE segment = ?"
+    case deleteHole = "DELETE FROM hole WHERE segment = ? AND start = ?"
+    case insertHole = "INSERT INTO hole (segment, start, stop, is_open) VALUES (?, ?, ?, 1)"
+    case closeHole = "UPDATE hole SET is_open = 0 WHERE segment = ? AND start = ? AND stop = ?"
+
     // Reads
     case session = """
         SELECT id, public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc
         FROM session WHERE public_id = ?
         """
     case sessionRowID = "SELECT id FROM session WHERE public_id = ?"
     case sessionsBelow = """
         SELECT id, public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc
         FROM session WHERE id < ? ORDER BY id DESC LIMIT ?
         """
     case labelledSessionsBelow = """
         SELECT session.id, public_id, next_checkpoint, name, labels, dtype, origin_session,
-            origin_checkpoint, created_at, metadata_version, parameters, crc
+            origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc
         FROM session_label CROSS JOIN session ON session.id = session_label.session
         WHERE key = ? AND value = ? AND session < ? ORDER BY session DESC LIMIT ?
         """
@@ -134,6 +148,19 @@ package enum Statement: String, CaseIterable {
         SELECT standing_evaluation FROM event
         WHERE session = ? AND sequence >= ? ORDER BY sequence LIMIT 1
         """
+    case holding = "SELECT entries, points FROM holding WHERE session = ?"
+    case countEntries = """
+        SELECT count(*), count(k) FROM event WHERE session = ? AND sequence > ? AND sequence <= ?
+        """
+    case oldestPoints = """
+        SELECT sequence FROM event WHERE session = ? AND k IS NOT NULL ORDER BY sequence LIMIT ?
+        """
+    case payloadBytes = """
+        SELECT sum(length) FROM event JOIN blob ON blob.id = event.payload
+        WHERE session = ? AND sequence >= ? AND sequence < ?
+        """
+    case oldestStep = "SELECT min(number) FROM step WHERE session = ?"
+    case newestStep = "SELECT max(number) FROM step WHERE session = ?"
     case step = """
         SELECT session, number, started_at, ended_at, first_evaluation, last_evaluation, reason,
             loss_before, loss, gradient_norm, iterations, evaluations, failure, crc
@@ -143,6 +170,11 @@ package enum Statement: String, CaseIterable {
         SELECT id, session, sequence, format_version, numerics_version, scalars, vectors, crc
         FROM snapshot WHERE session = ? AND sequence <= ? ORDER BY sequence DESC, id DESC LIMIT 1
         """
+    case snapshots = """
+        SELECT id, session, sequence, format_version, numerics_version, scalars, vectors, crc
+        FROM snapshot WHERE session = ? ORDER BY sequence
+        """
+    case snapshotSequences = "SELECT sequence FROM snapshot WHERE session = ? ORDER BY sequence"
     case snapshotSequenceAbove = """
         SELECT min(sequence) FROM snapshot WHERE session = ? AND sequence > ?
         """
@@ -156,6 +188,7 @@ package enum Statement: String, CaseIterable {
             standing_evaluation, standing_loss, crc
         FROM checkpoint WHERE session = ? AND number < ? ORDER BY number DESC LIMIT ?
         """
+    case countCheckpoints = "SELECT count(*) FROM checkpoint WHERE session = ?"
     case newestPinnedSequence = """
         SELECT max(sequence) FROM checkpoint WHERE session = ? AND sequence >= ? AND sequence < ?
         """
@@ -176,7 +209,15 @@ package enum Statement: String, CaseIterable {
         ORDER BY next_attempt_at LIMIT ?
         """
     case blob = "SELECT length, crcs, bytes, segment, offset FROM blob WHERE id = ?"
+    case blobLength = "SELECT length FROM blob WHERE id = ?"
     case vectorNames = "SELECT names FROM vector WHERE id = ?"
+    case holeBelow = """
+        SELECT start, stop FROM hole WHERE segment = ? AND start < ? ORDER BY start DESC LIMIT 1
+        """
+    case holeAt = "SELECT stop FROM hole WHERE segment = ? AND start = ?"
+    case openHoles = """
+        SELECT segment, start, stop FROM hole INDEXED BY hole_open WHERE is_open = 1
+        """
     case idempotency = """
         SELECT scope, key, request_digest, outcome, created_at, crc
         FROM idempotency WHERE scope = ? AND key = ?

@@ -22,8 +22,8 @@ enum StoreFailure {
         case let failure as DiskFailure:
             self = .error(
                 failure.isNoSpace ? .full(failure.description) : .failed(failure.description))
-        case let gone as SegmentGone:
-            self = .error(.corrupt("\(gone.path) is missing"))
+        case let gone as SegmentBytesGone:
+            self = .error(.corrupt(gone.what))
         case let error as DatabaseError:
             self = StoreFailure(sqlite: error, directory: directory)
         default:

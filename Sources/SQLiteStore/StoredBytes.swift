@@ -105,7 +105,7 @@ struct SegmentBytes: StoredOctets {
             }
             return file
         } catch let failure as DiskFailure where failure.isAbsent {
-            throw SegmentGone(path: path)
+            throw SegmentBytesGone(what: "\(path) is missing")
         }
     }
 
@@ -120,15 +120,18 @@ struct SegmentBytes: StoredOctets {
             unsafe sums.add(UnsafeRawBufferPointer(chunk))
         }
         guard sums.finished() == checksums else {
-            throw StoreError.corrupt("\(file.path) doesn't match its checksum at \(offset)")
+            // Or they were collected under the reader's eyes.
+            throw SegmentBytesGone(
+                what: "\(file.path) doesn't match its checksum at \(offset)")
         }
     }
 }
 
-/// A blob whose segment file isn't there. Either it was collected, with its segment, after this
-/// read began (then the next attempt won't find its row), or the file is lost.
-struct SegmentGone: Error {
-    let path: String
+/// A blob whose bytes in a segment aren't there. Either it was collected after this read began,
+/// and its segment removed or its blocks given back (then the next attempt won't find its row), or
+/// they are lost.
+struct SegmentBytesGone: Error {
+    let what: String
 }
 
 extension WriteTransaction {
@@ -164,7 +167,9 @@ extension WriteTransaction {
 
     private mutating func release(_ deleted: [Row]) {
         for row in deleted {
-            if let segment: Int64 = row[0] { segments.release(row[1], in: segment) }
+            guard let segment: Int64 = row[0], let offset: Int = row[1] else { continue }
+            let length: Int = row[2]
+            segments.release(offset..<offset + length, in: segment)
         }
     }
 }

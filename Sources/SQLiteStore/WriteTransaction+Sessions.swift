@@ -17,6 +17,7 @@ extension WriteTransaction {
         try database.run(.insertSession, binding: row.values)
         let session = database.lastInsertedRowID
         try insertLabels(record.labels, session: session)
+        try database.run(.insertHolding, [session])
         try database.run(.countSession, [1])
         try append(
             [PreparedEntry(entry, covered: snapshot.draft.sequence)], to: session, after: 0,
@@ -70,13 +71,15 @@ extension WriteTransaction {
             try database.run(.deleteSnapshot, [snapshot.id])
         }
         try apply(names)
+        try database.run(.deleteSteps, [session, Int.max])
         for statement: Statement in [
-            .deleteEvents, .deleteSteps, .deleteCheckpoints, .deleteLabels, .deleteDeliveries,
+            .deleteEvents, .deleteHolding, .deleteCheckpoints, .deleteLabels, .deleteDeliveries,
             .deleteSession,
         ] {
             try database.run(statement, [session])
         }
         try database.run(.countSession, [-1])
+        freesPages = true
     }
 
     /// Returns the sequence of the newest entry. Entries up to and including `covered` lie below
@@ -119,6 +122,7 @@ extension WriteTransaction {
         row.record.labels = metadata.labels
         row.record.metadataVersion = metadata.version
         if let parameters = metadata.parameters { row.record.parameters = parameters }
+        if let memoryBytes = metadata.memoryBytes { row.record.memoryBytes = memoryBytes }
         try database.run(.deleteLabels, [row.id])
         try insertLabels(metadata.labels, session: row.id)
     }

@@ -10,6 +10,8 @@ import Sessions
 // - Si (i < n) is kept as long as its stretch has a checkpoint, and with it the payloads of the
 //   entries up to the last of them.
 //
+// Of the other entries only the traces stay, see WriteTransaction+Retention.swift.
+//
 // So a new snapshot concerns the stretch that it closes, and a removed checkpoint its own: each
 // looks at one stretch, by index, however long the session and however many its checkpoints.
 
@@ -41,10 +43,15 @@ extension WriteTransaction {
         let scalars = try insert(snapshot.scalars)
         let row = SnapshotRow.sealed(draft, session: session, scalars: scalars, vectors: vectors)
         try database.run(.insertSnapshot, binding: row.values)
+        let new = try countNew(session, after: replaced?.sequence ?? 0, through: newest)
+        var deleted = 0
         if let replaced {
-            try collect(replaced, of: session, before: newest, through: newest, names: &names)
+            deleted = try collect(
+                replaced, of: session, before: newest, through: newest, upTo: newest - 1,
+                names: &names)
         }
         try apply(names)
+        try retain(session, newest: newest, new: new, deleted: deleted)
         return Dictionary(uniqueKeysWithValues: vectors.items.map { ($0.name, $0.id) })
     }
 
@@ -59,25 +66,34 @@ extension WriteTransaction {
         guard let next = try database.integer(.snapshotSequenceAbove, [session, below.sequence])
         else { return }
         var names = VectorNames()
-        try collect(below, of: session, before: Int(next), through: sequence, names: &names)
+        let deleted = try collect(
+            below, of: session, before: Int(next), through: sequence, upTo: sequence,
+            names: &names)
+        try uncount(deleted, of: session)
         try apply(names)
     }
 
     /// Collects what no checkpoint pins of the stretch from `snapshot` to the one at `next`: the
-    /// payloads up to the entry `last`, after which there are none, and the snapshot itself. What
-    /// it stops naming is taken off `names`.
+    /// payloads up to the entry `last`, after which there are none, the entries without a trace up
+    /// to `untraced`, and the snapshot itself. What it stops naming is taken off `names`. Returns
+    /// how many entries went.
     private mutating func collect(
         _ snapshot: SnapshotRow, of session: Int64, before next: SequenceNumber,
-        through last: SequenceNumber, names: inout VectorNames
-    ) throws {
+        through last: SequenceNumber, upTo untraced: SequenceNumber, names: inout VectorNames
+    ) throws -> Int {
         let pinned = try database.integer(
             .newestPinnedSequence, [session, snapshot.sequence, next])
-        try deletePayloads(
-            session, after: pinned.map { Int($0) } ?? snapshot.sequence, through: last)
-        guard pinned == nil else { return }
+        let replayed = pinned.map { Int($0) } ?? snapshot.sequence
+        try deletePayloads(session, after: replayed, through: last)
+        // The snapshot stands for the entry that it was taken at.
+        let own = min(snapshot.sequence, untraced)
+        var deleted = try deleteUntraced(session, from: snapshot.sequence, through: own)
+        deleted += try deleteUntraced(session, from: replayed + 1, through: untraced)
+        guard pinned == nil else { return deleted }
         names.subtract(snapshot.vectors)
         try deleteBlob(snapshot.scalars)
         try database.run(.deleteSnapshot, [snapshot.id])
+        return deleted
     }
 
     /// Brings the count of each vector up to date, and deletes vectors that nothing names.

@@ -8,6 +8,9 @@ struct WriteTransaction {
     var segments: SegmentLog
     var journals: JournalEnds
     let inlineBytesMax: Int
+    let tracePointsMax: Int
+    /// Whether many rows at once were deleted.
+    var freesPages = false
 
     /// The rows as this transaction left them.
     var reading: ReadTransaction {

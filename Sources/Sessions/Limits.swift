@@ -9,6 +9,9 @@ public struct Limits: Equatable, Sendable {
     public var sessionsMax = 1_000_000
     /// Sessions kept in memory; the least recently used leave first.
     public var residentSessionsMax = 2_000
+    /// Bytes that the sessions in memory may come to need, all together; the least recently used
+    /// leave first. One that alone needs more is loaded when no other is there.
+    public var residentBytesMax = 8 << 30
     /// A session that nobody used for so long leaves memory.
     public var idleSeconds = 300.0
     /// Requests that wait for one session.
@@ -23,6 +26,9 @@ public struct Limits: Equatable, Sendable {
     public var labelsMax = 32
     public var labelLengthMax = 100
     public var checkpointsMax = 1_000
+    /// Points of a session's trace that are kept; with more it is thinned out, see
+    /// `TraceThinning`. The store holds sessions to it.
+    public var tracePointsMax = 10_000
     /// Shards an evaluation.
     public var shardsMax = 1_024
     /// Parameter groups a session.

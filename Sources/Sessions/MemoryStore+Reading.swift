@@ -9,7 +9,7 @@ extension MemoryStore {
         }
         return StoredSession(
             record: session.record, snapshot: stored(snapshot),
-            tail: Array(session.entries[snapshot.sequence...]), newest: newest,
+            tail: session.entries.filter { $0.sequence > snapshot.sequence }, newest: newest,
             lastStep: session.steps.keys.max().flatMap { session.steps[$0] },
             nextCheckpoint: session.nextCheckpoint)
     }
@@ -25,7 +25,9 @@ extension MemoryStore {
         }
         return StoredCheckpoint(
             record: record, snapshot: stored(snapshot),
-            tail: Array(session.entries[snapshot.sequence..<record.sequence]))
+            tail: session.entries.filter {
+                $0.sequence > snapshot.sequence && $0.sequence <= record.sequence
+            })
     }
 
     public func list(
@@ -89,6 +91,18 @@ extension MemoryStore {
     ) throws(StoreError) -> IdempotencyRecord? {
         try checkOpen()
         return idempotency[IdempotencyKey(scope: scope, key: key)]
+    }
+
+    public func diskBytes(_ id: SessionID) throws(StoreError) -> Int {
+        try checkOpen()
+        let session = try session(id)
+        let named = Set(session.snapshots.flatMap(\.vectors.values))
+        let vectorBytes = named.reduce(0) { $0 + (vectors[$1]?.octets.count ?? 0) }
+        let scalarBytes = session.snapshots.reduce(0) { $0 + $1.scalars.count }
+        let entryBytes = session.entries.reduce(0) { $0 + $1.payload.count + RowBytes.entry }
+        return RowBytes.session + vectorBytes + scalarBytes + entryBytes
+            + session.steps.count * RowBytes.step
+            + session.checkpoints.count * RowBytes.checkpoint
     }
 
     public func sessionCount() throws(StoreError) -> Int {

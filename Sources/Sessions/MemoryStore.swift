@@ -16,8 +16,9 @@ public actor MemoryStore: Store {
     struct Session {
         var order: Int64
         var record: SessionRecord
-        /// Sequence 1 first; a collected payload is empty.
+        /// In order; a collected payload is empty, and a collected entry isn't there.
         var entries: [JournalEntry]
+        var newest: SequenceNumber { entries.last?.sequence ?? 0 }
         var steps: [StepNumber: StepRecord] = [:]
         var snapshots: [Snapshot] = []
         var checkpoints: [CheckpointNumber: CheckpointRecord] = [:]
@@ -48,7 +49,11 @@ public actor MemoryStore: Store {
     private var isClosed = false
     private var fault: (error: StoreError, writes: Int)?
 
-    public init() {}
+    private let tracePointsMax: Int
+
+    public init(tracePointsMax: Int = Limits().tracePointsMax) {
+        self.tracePointsMax = tracePointsMax
+    }
 
     /// Makes the next writes fail without an effect, as a full disk would.
     package func failWrites(_ count: Int, with error: StoreError) {
@@ -82,8 +87,8 @@ extension MemoryStore {
         try beginWrite()
         let session = try session(id)
         try check(batch.idempotency)
-        try checkOrder(batch.entries, after: session.entries.count)
-        let newest = session.entries.count + batch.entries.count
+        try checkOrder(batch.entries, after: session.newest)
+        let newest = session.newest + batch.entries.count
         if let step = batch.step, session.steps[step.number] != nil { throw .exists }
         if let number = batch.removedCheckpoint, session.checkpoints[number] == nil {
             throw .missing
@@ -111,6 +116,9 @@ extension MemoryStore {
             sessions[id]?.record.metadataVersion = metadata.version
             if let parameters = metadata.parameters {
                 sessions[id]?.record.parameters = parameters
+            }
+            if let memoryBytes = metadata.memoryBytes {
+                sessions[id]?.record.memoryBytes = memoryBytes
             }
         }
         remember(batch.idempotency)
@@ -210,6 +218,7 @@ extension MemoryStore {
                 sequence: draft.sequence, formatVersion: draft.formatVersion,
                 numericsVersion: draft.numericsVersion, scalars: draft.scalars, vectors: named))
         collect(id)
+        retain(id)
         return named
     }
 
@@ -217,23 +226,57 @@ extension MemoryStore {
     /// need, and drops the rest. Costs the session's length.
     private func collect(_ id: SessionID) {
         guard let session = sessions[id], let newest = session.snapshots.last else { return }
+        let replayed = replayed(session)
         var needed: Set<SequenceNumber> = [newest.sequence]
-        var replayed = Set(newest.sequence + 1..<session.entries.count + 1)
         for checkpoint in session.checkpoints.values {
-            guard let below = snapshot(of: session, atOrBelow: checkpoint.sequence) else {
-                preconditionFailure("checkpoint \(checkpoint.number) of \(id) has no snapshot")
+            if let below = snapshot(of: session, atOrBelow: checkpoint.sequence) {
+                needed.insert(below.sequence)
             }
-            needed.insert(below.sequence)
-            replayed.formUnion(below.sequence + 1..<checkpoint.sequence + 1)
         }
         for snapshot in session.snapshots where !needed.contains(snapshot.sequence) {
             release(snapshot)
         }
         sessions[id]?.snapshots.removeAll { !needed.contains($0.sequence) }
-        for entry in session.entries
-        where !entry.payload.isEmpty && !replayed.contains(entry.sequence) {
-            sessions[id]?.entries[entry.sequence - 1].payload = []
+        sessions[id]?.entries = session.entries.compactMap { entry in
+            if replayed.contains(entry.sequence) { return entry }
+            guard entry.trace != nil || entry.sequence >= newest.sequence else { return nil }
+            var entry = entry
+            entry.payload = []
+            return entry
         }
+    }
+
+    /// What comes with a new snapshot: the trace and the steps are cut to their maximum.
+    private func retain(_ id: SessionID) {
+        guard let session = sessions[id] else { return }
+        let needed = replayed(session)
+        var points = session.entries.filter { $0.trace != nil }.map(\.sequence)
+        var surplus: Set<SequenceNumber> = []
+        while points.count > tracePointsMax {
+            let round = TraceThinning.surplus(of: Array(points.prefix(points.count / 2))) {
+                $0 == session.newest || needed.contains($0)
+            }
+            if round.isEmpty { break }
+            surplus.formUnion(round)
+            points.removeAll(where: surplus.contains)
+        }
+        sessions[id]?.entries.removeAll { surplus.contains($0.sequence) }
+        let newestStep = session.steps.keys.max() ?? 0
+        for number in session.steps.keys where number <= newestStep - tracePointsMax {
+            sessions[id]?.steps[number] = nil
+        }
+    }
+
+    /// The entries that the newest state and each checkpoint replay.
+    private func replayed(_ session: Session) -> Set<SequenceNumber> {
+        var replayed = Set((session.snapshots.last?.sequence ?? 0) + 1..<session.newest + 1)
+        for checkpoint in session.checkpoints.values {
+            guard let below = snapshot(of: session, atOrBelow: checkpoint.sequence) else {
+                preconditionFailure("checkpoint \(checkpoint.number) has no snapshot")
+            }
+            replayed.formUnion(below.sequence + 1..<checkpoint.sequence + 1)
+        }
+        return replayed
     }
 
     private func release(_ snapshot: Snapshot) {

@@ -37,10 +37,13 @@ public struct SessionRecord: Equatable, Sendable {
     public var createdAt: Date
     /// Counts changes of name and labels; part of the session's ETag.
     public var metadataVersion: Int
+    /// Bytes that the session may come to need in memory.
+    public var memoryBytes: Int
 
     public init(
         id: SessionID, name: String?, labels: [String: String], dtype: DType,
-        parameters: [ParameterSpec], origin: Origin?, createdAt: Date, metadataVersion: Int
+        parameters: [ParameterSpec], origin: Origin?, createdAt: Date, metadataVersion: Int,
+        memoryBytes: Int = 0
     ) {
         self.id = id
         self.name = name
@@ -50,6 +53,7 @@ public struct SessionRecord: Equatable, Sendable {
         self.origin = origin
         self.createdAt = createdAt
         self.metadataVersion = metadataVersion
+        self.memoryBytes = memoryBytes
     }
 
     /// n: numbers in all parameters together.

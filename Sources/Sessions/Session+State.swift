@@ -5,9 +5,7 @@ extension Session {
             record: record, options: options, isMaximizing: state.scalars.isMaximizing,
             shardCount: state.scalars.shardCount, groups: state.groupViews,
             best: state.scalars.best, standing: state.standing, updatedAt: updatedAt, tag: turn.tag,
-            memoryBytesEstimate: memoryEstimate(
-                count: state.layout.count, dtype: state.dtype,
-                historySize: options.historySize, historyDType: options.historyDType))
+            memoryBytesEstimate: state.memoryBytesEstimate)
     }
 
     func view() async throws(Refusal) -> SessionView {
@@ -35,6 +33,14 @@ extension Session {
                 if options != state.engine.options {
                     try checkNoHookCalled()
                     batch.entries = [state.change(options, at: now()).entry]
+                    if state.memoryBytesEstimate != record.memoryBytes {
+                        batch.metadata =
+                            batch.metadata
+                            ?? SessionMetadata(
+                                name: record.name, labels: record.labels,
+                                version: record.metadataVersion)
+                        batch.metadata?.memoryBytes = state.memoryBytesEstimate
+                    }
                 }
             }
             if batch.metadata != nil || !batch.entries.isEmpty { try await commit(batch) }

@@ -16,6 +16,8 @@ actor Session {
     /// Where it runs: a heavy one in a lane, others wherever actors run.
     private let lane: BackgroundLane?
     private let ordinary = Ordinary()
+    /// Told when the memory that the session may come to need is another.
+    private let resized: @Sendable (Session, Int) -> Void
 
     private(set) var record: SessionRecord
     var state: SessionState
@@ -46,7 +48,8 @@ actor Session {
     init(
         record: SessionRecord, state: SessionState, nextCheckpoint: CheckpointNumber,
         updatedAt: Date, journal: JournalLength, store: any Store, limits: Limits,
-        hooking: Hooking = Hooking(), now: @escaping @Sendable () -> Date
+        hooking: Hooking = Hooking(), now: @escaping @Sendable () -> Date,
+        resized: @escaping @Sendable (Session, Int) -> Void
     ) {
         id = record.id
         self.record = record
@@ -60,6 +63,7 @@ actor Session {
         self.now = now
         lane = HeavyWork.lane(
             record.id, count: state.layout.count, historySize: state.engine.options.historySize)
+        self.resized = resized
         turn = state.turn(of: record.id, metadataVersion: record.metadataVersion)
     }
 
@@ -130,6 +134,10 @@ extension Session {
             record.labels = metadata.labels
             record.metadataVersion = metadata.version
             if let parameters = metadata.parameters { record.parameters = parameters }
+            if let memoryBytes = metadata.memoryBytes {
+                record.memoryBytes = memoryBytes
+                resized(self, memoryBytes)
+            }
         }
         if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
         if let last = batch.entries.last { updatedAt = last.time }
@@ -167,10 +175,13 @@ extension Session {
         batch.step = change.step
         batch.idempotency = idempotency
         batch.deliveries = deliveries(of: change)
-        if state.layout.parameters != record.parameters {
+        if change.entry.kind.canChangeRecord,
+            state.layout.parameters != record.parameters
+                || state.memoryBytesEstimate != record.memoryBytes
+        {
             batch.metadata = SessionMetadata(
                 name: record.name, labels: record.labels, version: record.metadataVersion + 1,
-                parameters: state.layout.parameters)
+                parameters: state.layout.parameters, memoryBytes: state.memoryBytesEstimate)
         }
         if !change.entry.kind.isReplayable { batch.snapshot = StateCodec.draft(of: state) }
         try await commit(batch)
@@ -213,6 +224,11 @@ extension JournalEntry.Kind {
             false
         }
     }
+}
+
+extension JournalEntry.Kind {
+    /// Whether the parameters or the options may be others after it.
+    fileprivate var canChangeRecord: Bool { !isReplayable || self == .optionsChanged }
 }
 
 // MARK: - Repeated POSTs

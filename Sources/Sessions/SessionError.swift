@@ -51,6 +51,8 @@ public enum SessionError: Error, Equatable, Sendable {
     case idempotencyKeyReused(String)
     /// A limit of the server; trying again later may help.
     case overloaded(limit: String, maximum: Int, retryAfterSeconds: Int)
+    /// There is no room in memory for the session, and those that are there are in use.
+    case memoryFull(needed: Int, reserved: Int, maximum: Int, retryAfterSeconds: Int)
     /// The disk is full.
     case storageFull(String)
     /// The session's stored state is damaged, or was written by a version that isn't understood.

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 extension SessionService {
     /// Durable when it returns. O(n).
     public func create(
@@ -40,6 +42,15 @@ extension SessionService {
     ) async throws(SessionError) -> Outcome<SessionView> {
         var generator = SystemRandomNumberGenerator()
         let id = SessionID.random(using: &generator)
+        var isCreated = false
+        let begins = now()
+        let isShuttingDown = resident.withLock { resident in
+            if !resident.isShuttingDown { resident.begin(id, loading: nil, at: begins) }
+            return resident.isShuttingDown
+        }
+        if isShuttingDown { throw .shuttingDown }
+        defer { if !isCreated { resident.withLock { $0.remove(id) } } }
+        try await makeRoom(state.memoryBytesEstimate, for: id)
         do {
             let count = try await store.sessionCount()
             guard count < limits.sessionsMax else {
@@ -47,18 +58,21 @@ extension SessionService {
                     limit: "sessions", maximum: limits.sessionsMax, retryAfterSeconds: 60)
             }
             let time = now()
-            let (first, change) = state.forked(at: time)
+            var (first, change) = state.forked(at: time)
             let record = SessionRecord(
                 id: id, name: name, labels: labels, dtype: first.dtype,
                 parameters: first.layout.parameters, origin: origin, createdAt: time,
-                metadataVersion: 1)
-            _ = try await store.create(
+                metadataVersion: 1, memoryBytes: first.memoryBytesEstimate)
+            let vectors = try await store.create(
                 record, entry: change.entry, snapshot: StateCodec.draft(of: first),
                 idempotency: key.map {
                     IdempotencyRecord(
                         scope: scope, key: $0.key, requestDigest: $0.requestDigest,
                         outcome: id.rawValue, createdAt: time)
                 })
+            isCreated = true
+            first.storedPairs = StateCodec.pairs(in: vectors)
+            await adopt(record, first)
         } catch let error as SessionError {
             throw error
         } catch StoreError.duplicateKey(let earlier) {

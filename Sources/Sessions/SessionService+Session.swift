@@ -2,15 +2,30 @@ internal import Telemetry
 
 extension SessionService {
     public func view(_ id: SessionID) async throws(SessionError) -> SessionView {
-        try await with(id) { session async throws(Session.Refusal) in try await session.view() }
+        let view = try await with(id) { session async throws(Session.Refusal) in
+            try await session.view()
+        }
+        return try await completed(view)
+    }
+
+    /// With what the store alone knows; it need not be of the same moment.
+    private func completed(_ view: SessionView) async throws(SessionError) -> SessionView {
+        var view = view
+        do throws(StoreError) {
+            view.diskBytes = try await store.diskBytes(view.record.id)
+        } catch {
+            throw SessionError(error, session: view.record.id)
+        }
+        return view
     }
 
     public func update(
         _ id: SessionID, _ request: UpdateRequest, precondition: Precondition = .none
     ) async throws(SessionError) -> SessionView {
-        try await with(id) { session async throws(Session.Refusal) in
+        let view = try await with(id) { session async throws(Session.Refusal) in
             try await session.update(request, precondition)
         }
+        return try await completed(view)
     }
 
     public func delete(

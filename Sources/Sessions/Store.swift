@@ -12,8 +12,9 @@ public import struct Foundation.Date
 /// - A snapshot's vectors are immutable. A vector that a draft names as `.stored` must be named by
 ///   a snapshot that is still there. A vector that no snapshot names is collected, and so is a
 ///   snapshot that is neither the newest of its session nor below a checkpoint, and the payload
-///   of a journal entry that neither the newest state nor a checkpoint needs for replay. The
-///   entries themselves stay, as the session's trace.
+///   of a journal entry that neither the newest state nor a checkpoint needs for replay. Of such
+///   an entry its trace stays, if it has one: with a new snapshot a trace that is too long is
+///   thinned out, by `TraceThinning`, and the oldest steps go.
 /// - Reads see all that was committed before they were called.
 public protocol Store: Sendable {
     /// Writes a new session with its first entry and its first snapshot.
@@ -49,7 +50,8 @@ public protocol Store: Sendable {
 
     func summary(_ session: SessionID) async throws(StoreError) -> SessionSummary
 
-    /// The entry that told evaluation `number`, without its payload; nil when there is none.
+    /// The entry that told evaluation `number`, without its payload; nil when there is none, or
+    /// none any more.
     func toldEntry(_ session: SessionID, evaluation number: EvaluationNumber)
         async throws(StoreError) -> JournalEntry?
 
@@ -87,6 +89,11 @@ public protocol Store: Sendable {
     /// Forgets messages that came to their end before `date`.
     func expireDeliveries(before date: Date) async throws(StoreError)
 
+    /// About how much room the session takes on the disk: the vectors that its snapshots name, in
+    /// full also where forks name them too, the payloads of its journal, and an estimate of its
+    /// rows. Throws `.missing`.
+    func diskBytes(_ session: SessionID) async throws(StoreError) -> Int
+
     /// How many sessions there are.
     func sessionCount() async throws(StoreError) -> Int
 
@@ -123,14 +130,18 @@ public struct SessionMetadata: Equatable, Sendable {
     public var version: Int
     /// nil: they stay as they are.
     public var parameters: [ParameterSpec]?
+    /// nil: it stays as it is.
+    public var memoryBytes: Int?
 
     public init(
-        name: String?, labels: [String: String], version: Int, parameters: [ParameterSpec]? = nil
+        name: String?, labels: [String: String], version: Int, parameters: [ParameterSpec]? = nil,
+        memoryBytes: Int? = nil
     ) {
         self.name = name
         self.labels = labels
         self.version = version
         self.parameters = parameters
+        self.memoryBytes = memoryBytes
     }
 }
 

@@ -95,6 +95,14 @@ func memoryEstimate(
     return pairsOverflow || historyOverflow || overflow ? .max : bytes
 }
 
+extension SessionState {
+    var memoryBytesEstimate: Int {
+        memoryEstimate(
+            count: layout.count, dtype: dtype, historySize: engine.options.historySize,
+            historyDType: engine.options.historyDType)
+    }
+}
+
 func checkMemory(
     count: Int, dtype: DType, options: Options, _ limits: Limits
 ) throws(SessionError) {

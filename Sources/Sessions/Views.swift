@@ -45,6 +45,8 @@ public struct SessionView: Equatable, Sendable {
     public var tag: EntityTag
     /// Resident memory that the session can come to need, in bytes: vectors and full history.
     public var memoryBytesEstimate: Int
+    /// Bytes that it takes on the disk; see `Store.diskBytes`.
+    public var diskBytes = 0
 }
 
 /// A group of parameters.

@@ -20,7 +20,10 @@ struct LbfgsdCommand: AsyncParsableCommand {
               lbfgsd check-config --config /etc/lbfgsd/lbfgsd.yaml
             """,
         version: "lbfgsd \(Version.current)",
-        subcommands: [ServeCommand.self, CheckConfigCommand.self, ExampleConfigCommand.self])
+        subcommands: [
+            ServeCommand.self, CheckConfigCommand.self, ExampleConfigCommand.self,
+            CompactCommand.self,
+        ])
 }
 
 /// What `serve` and `check-config` have in common.

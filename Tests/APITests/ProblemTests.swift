@@ -33,8 +33,8 @@ struct ProblemTests {
         arguments: [
             .malformed("x"), .notFound, .methodNotAllowed(allow: [.get]), .timedOut,
             .lengthRequired, .contentTooLarge(limit: 1), .unsupportedMediaType(accepted: []),
-            .headersTooLarge, .overloaded(retryAfterSeconds: 3), .shuttingDown,
-            .unanswered(afterSeconds: 120),
+            .headersTooLarge, .overloaded(.connections, maximum: 9, retryAfterSeconds: 3),
+            .shuttingDown, .unanswered(afterSeconds: 120),
         ] as [Refusal])
     func everyRefusal(refusal: Refusal) {
         let answer = Answer(refuse(refusal, nil))

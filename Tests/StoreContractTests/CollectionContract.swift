@@ -28,7 +28,7 @@ extension StoreContract {
                 loaded.snapshot.vectors.mapValues(\.octets) == ["x": [3, 3, 3], "s/0": [2, 2, 2]])
             let held = try await store.inventory()
             #expect(held.snapshots == 1 && held.vectors == 2)
-            #expect(held.entries == 3 && held.payloads == 0)
+            #expect(held.entries == 2 && held.payloads == 0)
         }
     }
 

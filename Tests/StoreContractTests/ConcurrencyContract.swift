@@ -55,8 +55,8 @@ extension StoreContract {
         "A random history leaves what it leaves in memory",
         arguments: [StoreKind.sqlite, .segments, .staged], 1...6)
     func random(_ kind: StoreKind, seed: Int) async throws {
-        try await kind.withStore { store in
-            let model = MemoryStore()
+        try await kind.withStore(tracePointsMax: 9) { store in
+            let model = MemoryStore(tracePointsMax: 9)
             var history = RandomHistory(seed: UInt64(seed))
             for step in 1...150 {
                 let change = history.next()
@@ -67,6 +67,12 @@ extension StoreContract {
                 let wanted = await unnumbered(try? model.load(id))
                 #expect(
                     await unnumbered(try? store.load(id)) == wanted, "seed \(seed), step \(step)")
+                #expect(
+                    await (try? store.trace(id, from: 0, limit: 999))
+                        == (try? model.trace(id, from: 0, limit: 999)),
+                    "seed \(seed), step \(step)")
+                let bytes = await (try? store.diskBytes(id), try? model.diskBytes(id))
+                #expect(bytes.0 == bytes.1, "seed \(seed), step \(step)")
             }
             var held = try await store.inventory()
             #expect(held.segmentFiles <= held.vectors * 2 + held.payloads + held.snapshots + 1)

@@ -26,12 +26,17 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     }
 
     /// Gives `body` a fresh store; afterwards nothing on the disk may contradict anything else.
-    func withStore(_ body: (any InspectableStore) async throws -> Void) async throws {
+    func withStore(
+        tracePointsMax: Int = Limits().tracePointsMax,
+        _ body: (any InspectableStore) async throws -> Void
+    ) async throws {
         switch self {
         case .memory:
-            try await body(MemoryStore())
+            try await body(MemoryStore(tracePointsMax: tracePointsMax))
         case .sqlite, .segments, .staged:
-            try await withDirectory { directory in
+            var limits = limits
+            limits.tracePointsMax = tracePointsMax
+            try await withDirectory { [limits] directory in
                 let store = try await SQLiteStore(directory: directory, limits: limits)
                 try await body(store)
                 if (try? await store.probe()) != nil {

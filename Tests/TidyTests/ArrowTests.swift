@@ -11,7 +11,8 @@ struct ArrowTests {
         "Sessions": ["LBFGS", "Parallel", "Telemetry", "Crypto"],
         "LBFGSHooks": ["LBFGS"],
         "Wire": ["Sessions"],
-        "SQLiteStore": ["Sessions", "GRDB", "GRDBSQLite"],
+        "CLinux": [],
+        "SQLiteStore": ["CLinux", "Sessions", "GRDB", "GRDBSQLite"],
         "CMicrohttpd": [],
         "HTTPServer": ["CMicrohttpd", "HTTPTypes"],
         "CCurl": [],
@@ -48,7 +49,8 @@ struct ArrowTests {
             ("GRDBSQLite", "Sources/SQLiteStore/ColumnValue.swift"),
             ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
-            ("CCurl", "Sources/Webhooks/Curl/"), ("Parallel", "Sources/Sessions/"),
+            ("CCurl", "Sources/Webhooks/Curl/"), ("CLinux", "Sources/SQLiteStore/DiskFile.swift"),
+            ("Parallel", "Sources/Sessions/"),
         ])
     func onlyHere(name: String, folder: String) throws {
         for file in try SourceTree.swiftFiles(below: "Sources")

@@ -32,6 +32,7 @@ struct DocumentTests {
                 "param_names":["w","b"],"count":3}],\
                 "step":0,"evaluation":0,"loss":null,"origin":null,"best":null,\
                 "memory_bytes_estimate":\(view.memoryBytesEstimate),\
+                "disk_bytes":\(view.diskBytes),\
                 "created_at":"2023-11-14T22:13:20.250000Z",\
                 "updated_at":"2023-11-14T22:13:20.250000Z"}
                 """)

@@ -135,7 +135,7 @@ final class Connection: Sendable {
         guard isTaken else {
             return answerEarly(
                 exchange,
-                core.gate.response(to: .overloaded(retryAfterSeconds: 1), exchange.head), handle,
+                core.gate.response(to: core.bodiesOverloaded, exchange.head), handle,
                 framing, expectsContinue: announced.expectsContinue)
         }
         enterBody(framing)

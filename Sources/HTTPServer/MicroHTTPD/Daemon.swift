@@ -8,6 +8,7 @@ import Glibc
 @safe
 struct Daemon: @unchecked Sendable {
     private let pointer: OpaquePointer
+    private let nudger: Nudger?
 
     /// `MHD_start_daemon`. The core must outlive the daemon: callbacks are handed it unretained.
     init?(core: ServerCore) {
@@ -25,7 +26,11 @@ struct Daemon: @unchecked Sendable {
                 64 * 1024)
         else { return nil }
         unsafe self.pointer = unsafe pointer
+        nudger = unsafe Nudger(daemon: pointer)
     }
+
+    /// Ends a sleep of its thread.
+    func nudge() { nudger?.nudge() }
 
     /// `MHD_add_connection`. The daemon owns the socket from here on, also when it returns false.
     func add(_ socket: Int32, _ address: sockaddr_storage, _ length: socklen_t) -> Bool {
@@ -41,5 +46,6 @@ struct Daemon: @unchecked Sendable {
     /// no connection is suspended: one that were would abort the process.
     func stop() {
         unsafe MHD_stop_daemon(pointer)
+        nudger?.close()
     }
 }

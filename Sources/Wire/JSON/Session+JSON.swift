@@ -25,6 +25,7 @@ extension SessionView {
                 text.fieldNull("best")
             }
             text.field("memory_bytes_estimate", memoryBytesEstimate)
+            text.field("disk_bytes", diskBytes)
             text.field("created_at", record.createdAt)
             text.field("updated_at", updatedAt)
         }

@@ -27,7 +27,8 @@ struct Daemon {
         let endpoint = try Endpoint(settings: settings, manager: manager)
         try ExposureRule.check(endpoint.address, hasTokens: access.isRestricted)
         let hooks = try HookSetup(settings)
-        let store = try await StoreOpening.open(settings.data, log: log)
+        let store = try await StoreOpening.open(
+            settings.data, tracePointsMax: settings.tracePointsMax, log: log)
         let daemon = Daemon(
             settings: settings, manager: manager, log: log, access: access, store: store,
             hooks: hooks)

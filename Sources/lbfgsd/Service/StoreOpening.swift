@@ -4,26 +4,32 @@ internal import Sessions
 internal import Telemetry
 
 enum StoreOpening {
-    static func open(_ data: DataLocation, log: Logger) async throws(CommandFailure) -> any Store {
+    static func open(
+        _ data: DataLocation, tracePointsMax: Int, log: Logger
+    ) async throws(CommandFailure) -> any Store {
         guard case .directory(let path) = data else {
             log.warning("sessions are kept in memory and end with this process")
-            return MemoryStore()
+            return MemoryStore(tracePointsMax: tracePointsMax)
         }
+        var limits = SQLiteStoreLimits()
+        limits.tracePointsMax = tracePointsMax
         do throws(StoreError) {
             return try await SQLiteStore(
-                directory: path,
-                onFatal: { reason in
-                    // What the kernel holds after a failed sync can't be trusted: a new process
-                    // reads what is on disk. Nothing may be written on the way out.
-                    log.critical("the disk failed; ending", metadata: ["error": "\(reason)"])
-                    _exit(ExitStatus.failure.rawValue)
-                })
+                directory: path, limits: limits,
+                onFatal: { end(log, $0) })
         } catch {
             throw failure(error, path: path)
         }
     }
 
-    private static func failure(_ error: StoreError, path: String) -> CommandFailure {
+    /// What the kernel holds after a failed sync can't be trusted: a new process reads what is on
+    /// disk. Nothing may be written on the way out.
+    static func end(_ log: Logger, _ reason: String) -> Never {
+        log.critical("the disk failed; ending", metadata: ["error": "\(reason)"])
+        _exit(ExitStatus.failure.rawValue)
+    }
+
+    static func failure(_ error: StoreError, path: String) -> CommandFailure {
         switch error {
         case .full(let what):
             CommandFailure(.storage, "data \(path): no room: \(what)")

@@ -58,7 +58,7 @@ extension Setting {
             "Long-polls and event streams waiting at once; more are answered 503."),
         Setting(
             "max-sessions", \.sessionsMax, .count(1...10_000_000), in: .sessions,
-            "Sessions that exist at once; creating another is answered 507."),
+            "Sessions that exist at once; creating another is answered 503."),
         Setting(
             "max-parameters", \.parametersMax, .count(1...1_000_000_000), in: .sessions,
             "Numbers in the parameters of one session, all together."),
@@ -72,10 +72,24 @@ extension Setting {
             "max-checkpoints", \.checkpointsMax, .count(0...1_000_000), in: .sessions,
             "Checkpoints of one session."),
         Setting(
+            "max-trace-points", \.tracePointsMax, .count(100...10_000_000), in: .sessions,
+            """
+            Evaluations kept in the trace of one session, and steps. Past that every second one of \
+            the older half goes, and the oldest steps; an evaluation that has gone can't be told \
+            again.
+            """),
+        Setting(
             "max-resident-sessions", \.residentSessionsMax, .count(1...1_000_000), in: .sessions,
             """
             Sessions kept in memory. Past that the least recently used are saved and unloaded; \
             they load again from disk when they are asked for.
+            """),
+        Setting(
+            "max-resident-bytes", \.residentBytesMax, .memory(1 << 20...1 << 44), in: .sessions,
+            """
+            Memory that the sessions kept in memory may come to need, all together, or a share of \
+            the machine's (of the control group's, if that has a limit). Past that the least \
+            recently used leave; a call on another is answered 503 when all of them are in use.
             """),
         Setting(
             "idle-eviction-seconds", \.idleEvictionSeconds, .seconds(1...86_400), in: .sessions,

@@ -23,7 +23,9 @@ struct Settings: Sendable {
     var parametersMax = Limits().parametersMax
     var sessionBytesMax = Limits().sessionBytesMax
     var checkpointsMax = Limits().checkpointsMax
+    var tracePointsMax = Limits().tracePointsMax
     var residentSessionsMax = Limits().residentSessionsMax
+    var residentBytesMax = MemoryBudget.percent(60)
     var idleEvictionSeconds = Int(Limits().idleSeconds)
     var snapshotInterval = Limits().snapshotIntervalEvaluations
 
@@ -46,7 +48,9 @@ struct Settings: Sendable {
         limits.parametersMax = parametersMax
         limits.sessionBytesMax = sessionBytesMax
         limits.checkpointsMax = checkpointsMax
+        limits.tracePointsMax = tracePointsMax
         limits.residentSessionsMax = residentSessionsMax
+        limits.residentBytesMax = residentBytesMax.resolved
         limits.idleSeconds = Double(idleEvictionSeconds)
         limits.snapshotIntervalEvaluations = snapshotInterval
         return limits

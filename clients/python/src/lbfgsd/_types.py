@@ -122,6 +122,7 @@ class Session(SessionSummary):
     shards: int | None
     param_groups: tuple[ParamGroup, ...]
     memory_bytes_estimate: int
+    disk_bytes: int
     best: Best | None = None
     etag: str | None = None
 

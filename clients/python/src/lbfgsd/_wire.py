@@ -226,6 +226,7 @@ def session(reply: Reply) -> Session:
         shards=document.get("shards"),
         param_groups=tuple(param_group(group) for group in document.get("param_groups", ())),
         memory_bytes_estimate=document["memory_bytes_estimate"],
+        disk_bytes=document["disk_bytes"],
         best=_best(document.get("best")),
         etag=reply.etag,
     )

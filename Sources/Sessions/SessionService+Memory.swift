@@ -1,0 +1,250 @@
+internal import Synchronization
+internal import Telemetry
+
+internal import struct Foundation.Date
+
+// Sessions come into memory and leave it.
+
+extension SessionService {
+    /// Runs `body` on the session, loading it if need be; once more if it left memory meanwhile.
+    func with<Value: Sendable>(
+        _ id: SessionID, _ body: (Session) async throws(Session.Refusal) -> Value
+    ) async throws(SessionError) -> Value {
+        // Each round ends with a session that another caller retired; more than a few in a row
+        // means that its commits keep failing.
+        for _ in 0..<8 {
+            let session = try await session(id)
+            do throws(Session.Refusal) {
+                return try await body(session)
+            } catch {
+                switch error {
+                case .retired: forget(id, session)
+                case .refused(let error):
+                    if error.leavesSessionBehind { forget(id, session) }
+                    throw error
+                }
+            }
+        }
+        throw .storageFailed("session \(id) can't be kept in memory")
+    }
+
+    func forget(_ id: SessionID, _ session: Session) {
+        resident.withLock { $0.remove(id, session) }
+    }
+
+    private func session(_ id: SessionID) async throws(SessionError) -> Session {
+        enum Found {
+            case session(Session)
+            case loading(Task<ResidentSessions.Loaded, Never>)
+            case shuttingDown
+        }
+        let time = now()
+        let found: Found = resident.withLock { resident in
+            if resident.isShuttingDown { return .shuttingDown }
+            let slot = resident.use(id, at: time)
+            if let session = slot?.session { return .session(session) }
+            if let loading = slot?.loading { return .loading(loading) }
+            let loading = Task { await self.load(id) }
+            resident.begin(id, loading: loading, at: time)
+            return .loading(loading)
+        }
+        switch found {
+        case .shuttingDown: throw .shuttingDown
+        case .session(let session): return session
+        case .loading(let task):
+            switch await task.value {
+            case .session(let session): return session
+            case .failed(let error): throw error
+            }
+        }
+    }
+
+    private func load(_ id: SessionID) async -> ResidentSessions.Loaded {
+        let session: Session
+        do throws(SessionError) {
+            session = try await loadFromStore(id)
+        } catch {
+            resident.withLock { $0.remove(id) }
+            return .failed(error)
+        }
+        settle(session, replacing: true)
+        return .session(session)
+    }
+
+    private func loadFromStore(_ id: SessionID) async throws(SessionError) -> Session {
+        let needed = try await read(id) { () async throws(StoreError) in
+            try await store.summary(id).record.memoryBytes
+        }
+        try await makeRoom(needed, for: id)
+        let stored = try await read(id) { () async throws(StoreError) in
+            try await store.load(id)
+        }
+        metrics.loads.increment()
+        let record = stored.record
+        return await makeSession(
+            record, try await replayed(stored), nextCheckpoint: stored.nextCheckpoint,
+            updatedAt: stored.newest.time, journal: JournalLength(stored.tail))
+    }
+
+    /// Up to a snapshot interval of evaluations, each as long as when it was told.
+    private func replayed(_ stored: StoredSession) async throws(SessionError) -> SessionState {
+        let record = stored.record
+        let bytes = record.parameterCount * record.dtype.size
+        guard bytes * max(1, stored.snapshot.vectors.count) >= HeavyWork.bytesMin else {
+            return try SessionState(
+                stored.snapshot, tail: stored.tail, dtype: record.dtype, session: record.id)
+        }
+        let replayed: Result<SessionState, SessionError> = await HeavyWork.aside {
+            do throws(SessionError) {
+                return .success(
+                    try SessionState(
+                        stored.snapshot, tail: stored.tail, dtype: record.dtype, session: record.id)
+                )
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try replayed.get()
+    }
+
+    private func read<Value: Sendable>(
+        _ id: SessionID, _ body: () async throws(StoreError) -> Value
+    ) async throws(SessionError) -> Value {
+        do throws(StoreError) {
+            return try await body()
+        } catch {
+            throw SessionError(error, session: id)
+        }
+    }
+
+    private func makeSession(
+        _ record: SessionRecord, _ state: SessionState, nextCheckpoint: CheckpointNumber,
+        updatedAt: Date, journal: JournalLength
+    ) async -> Session {
+        let session = Session(
+            record: record, state: state, nextCheckpoint: nextCheckpoint, updatedAt: updatedAt,
+            journal: journal, store: store, limits: limits, hooking: hooking, now: now,
+            resized: { [weak self] session, bytes in self?.resized(session, bytes) })
+        await session.armHookDeadline()
+        return session
+    }
+
+    /// A session that was written a moment ago, in the room that was made for it.
+    func adopt(_ record: SessionRecord, _ state: SessionState) async {
+        let session = await makeSession(
+            record, state, nextCheckpoint: 1, updatedAt: record.createdAt,
+            journal: JournalLength())
+        settle(session, replacing: false)
+    }
+
+    private func settle(_ session: Session, replacing loading: Bool) {
+        let leaving = resident.withLock { resident in
+            _ = resident.place(session, replacing: loading)
+            let crowd = resident.overCrowding(limits.residentSessionsMax)
+            return crowd.isEmpty ? resident.beginClearing(limits.residentBytesMax) : crowd
+        }
+        guard !leaving.isEmpty else { return }
+        Task {
+            await self.release(leaving)
+            resident.withLock { $0.isClearing = false }
+        }
+    }
+}
+
+// MARK: - Room
+
+extension SessionService {
+    /// Reserves room for a session that is about to come into memory; those used least recently
+    /// leave for it. Throws `.memoryFull` when those that would have to are in use.
+    func makeRoom(_ memoryBytes: Int, for id: SessionID) async throws(SessionError) {
+        let budget = limits.residentBytesMax
+        let needed = ResidentSessions.needed(memoryBytes)
+        // Sessions leave in lots, so that not every load has to save one.
+        let wanted = max(needed, budget / 32)
+        var passedOver: Set<SessionID> = [id]
+        while true {
+            let leaving: [(id: SessionID, session: Session)]? = resident.withLock { resident in
+                if resident.reserve(needed, for: id, within: budget) { return nil }
+                return resident.leastRecentlyUsed(holding: wanted, except: passedOver)
+            }
+            guard let leaving else { return }
+            guard !leaving.isEmpty else {
+                throw .memoryFull(
+                    needed: needed, reserved: resident.withLock { $0.bytes }, maximum: budget,
+                    retryAfterSeconds: 1)
+            }
+            await release(leaving)
+            // One that is in use stays; it isn't asked again.
+            passedOver.formUnion(leaving.map(\.id))
+        }
+    }
+
+    private func resized(_ session: Session, _ memoryBytes: Int) {
+        let leaving = resident.withLock { resident in
+            resident.resize(session, to: ResidentSessions.needed(memoryBytes))
+            let excess = resident.bytes - limits.residentBytesMax
+            return excess > 0
+                ? resident.leastRecentlyUsed(holding: excess, except: [session.id]) : []
+        }
+        if !leaving.isEmpty { Task { await self.release(leaving) } }
+    }
+
+    /// At once, so that their snapshots share commits.
+    private func release(_ sessions: [(id: SessionID, session: Session)]) async {
+        await withTaskGroup(of: Void.self) { group in
+            for (id, session) in sessions {
+                group.addTask {
+                    if await session.leave(isForced: false) { self.forget(id, session) }
+                }
+            }
+        }
+    }
+
+    /// Lets sessions go that nobody used for `idleSeconds`. To be called now and then.
+    public func releaseIdleSessions() async {
+        let deadline = now().addingTimeInterval(-limits.idleSeconds)
+        await release(resident.withLock { $0.idle(since: deadline) })
+        let horizon = now().addingTimeInterval(-limits.idempotencySeconds)
+        try? await store.expireIdempotencyRecords(before: horizon)
+        try? await store.expireDeliveries(
+            before: now().addingTimeInterval(-limits.deliverySeconds))
+    }
+
+    /// Refuses new work, wakes who waits, and takes a snapshot of every session in memory.
+    public func shutdown() async {
+        let sessions = resident.withLock { resident in
+            resident.isShuttingDown = true
+            return resident.sessions
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for (id, session) in sessions {
+                group.addTask {
+                    if await session.leave(isForced: true) { self.forget(id, session) }
+                }
+            }
+        }
+    }
+}
+
+extension ResidentSessions {
+    fileprivate static func needed(_ memoryBytes: Int) -> Int {
+        let (sum, overflow) = memoryBytes.addingReportingOverflow(overheadBytes)
+        // So that a sum of a few of them can't overflow either.
+        return overflow ? Int.max / 4 : min(sum, .max / 4)
+    }
+}
+
+extension SessionError {
+    /// Whether the object that threw this is no longer in step with the disk.
+    fileprivate var leavesSessionBehind: Bool {
+        switch self {
+        case .storageFull, .storageFailed, .shuttingDown, .corrupt: true
+        case .notFound(let resource, _): resource == .session
+        case .invalid, .stepRunning, .noStepRunning, .alreadyTold, .evaluationNotReached,
+            .evaluationClosed, .preconditionFailed, .idempotencyKeyReused, .overloaded,
+            .memoryFull, .stepUndone, .evaluationInShards, .noShardFree, .awaitingHook,
+            .hookCallClosed, .hookCallNotReached, .alreadyAnswered, .aborted:
+            false
+        }
+    }
+}

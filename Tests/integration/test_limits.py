@@ -1,0 +1,395 @@
+"""Each limit driven to its end: who is over it is told so, with the numbers and a time to come back;
+everybody else is served meanwhile; and afterwards nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from command import serving
+from daemon import Client
+
+MIB = 1 << 20
+
+
+def gauges(url: str) -> dict[str, float]:
+    text = requests.get(url + "/metrics", timeout=30).text
+    return {name: float(value) for name, value in re.findall(r"(?m)^(lbfgsd_\w+) (\S+)$", text)}
+
+
+def wait_until(condition, seconds: float = 20, told=lambda: None):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it never came true: {told()}"
+        time.sleep(0.02)
+
+
+def check_refusal(response, status: int, kind: str, limit: str | None = None, maximum=None) -> dict:
+    """An answer that tells what is too much, how much is allowed, and when to try again."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"].startswith("application/problem+json")
+    assert 1 <= int(response.headers["Retry-After"]) <= 3600
+    problem = response.json()
+    assert problem["type"] == f"/problems/{kind}" and problem["status"] == status
+    assert problem["retry_after_seconds"] == int(response.headers["Retry-After"])
+    if limit is not None:
+        assert problem["limit_name"] == limit
+        assert problem["limit"] == maximum
+    return problem
+
+
+def check_quiet(url: str):
+    """Nothing waits and nothing is held for anybody, but for the request that asks."""
+
+    def is_quiet():
+        now = gauges(url)
+        return (
+            now["lbfgsd_waiters"] == 0
+            and now["lbfgsd_http_body_bytes_in_flight"] == 0
+            and now["lbfgsd_http_exchanges_in_flight"] <= 1
+            and now["lbfgsd_http_connections_open"] <= 2  # and the one of the test's client
+        )
+
+    wait_until(is_quiet, told=lambda: gauges(url))
+
+
+class Raw:
+    """A connection whose bytes are the test's own."""
+
+    def __init__(self, url: str, source: str | None = None):
+        where = urlsplit(url)
+        self.host = where.netloc
+        self.socket = socket.create_connection(
+            (where.hostname, where.port), timeout=60, source_address=(source, 0) if source else None
+        )
+
+    def send(self, method: str, path: str, body: bytes = b"", length: int | None = None, **headers):
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}"]
+        if body or length is not None:
+            lines += [f"Content-Length: {length if length is not None else len(body)}"]
+            lines += ["Content-Type: application/json"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
+        return self
+
+    def answer(self) -> requests.Response:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = self.socket.recv(65536)
+            assert more, f"the connection ended after {data!r}"
+            data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        response = requests.Response()
+        response.status_code = int(lines[0].split()[1])
+        response.headers.update(line.split(": ", 1) for line in lines[1:])
+        while len(body) < int(response.headers.get("Content-Length", 0)):
+            body += self.socket.recv(65536)
+        response._content = body
+        return response
+
+    def close(self):
+        self.socket.close()
+
+
+@contextmanager
+def polling(url: str, sessions: list[str], seconds: int = 30):
+    """A long-poll on each session; they wait when the body runs, and are gone after it."""
+    with ExitStack() as stack:
+        for session in sessions:
+            poll = Raw(url)
+            stack.callback(poll.close)
+            path = f"/v1/sessions/{session}/evaluation"
+            poll.send("GET", path, Prefer=f"wait={seconds}")
+        wait_until(lambda: gauges(url)["lbfgsd_waiters"] == len(sessions))
+        yield
+
+
+def fit_a_little(client: Client):
+    """Somebody else's work goes on."""
+    session = client.create(x0=[1.0, 2.0], options={"line_search_fn": "strong_wolfe"})
+    turn = client.step(session, lambda x: (sum(v * v for v in x), [2 * v for v in x]))
+    assert turn["result"]["converged"]
+    client.ok("DELETE", f"/v1/sessions/{session}")
+
+
+# MARK: Connections
+
+
+def test_connections_beyond_the_limit_are_turned_away(tmp_path):
+    with serving(tmp_path, "--max-connections", "6") as daemon:
+        url = daemon.url
+        wait_until(lambda: gauges(url)["lbfgsd_http_connections_open"] <= 1)
+        client = Client(url)
+        client.ok("GET", "/livez")
+        held = [Raw(url) for _ in range(5)]
+        for raw in held:
+            raw.send("GET", "/livez")
+            assert raw.answer().status_code == 200
+        for _ in range(20):
+            turned_away = Raw(url).send("GET", "/livez")
+            check_refusal(turned_away.answer(), 503, "overloaded", "connections", 6)
+            turned_away.close()
+        # Those that are in are served, over and over.
+        fit_a_little(client)
+        for raw in held:
+            assert raw.send("GET", "/livez").answer().status_code == 200
+            raw.close()
+        client.session.close()
+        check_quiet(url)
+        assert gauges(url)["lbfgsd_http_connections_refused_total"] == 20
+        fit_a_little(Client(url))
+
+
+def test_connections_from_one_address_have_a_limit_of_their_own(tmp_path):
+    with serving(tmp_path, "--max-connections-per-address", "4") as daemon:
+        url = daemon.url
+        greedy = [Raw(url, "127.0.0.7") for _ in range(4)]
+        for raw in greedy:
+            assert raw.send("GET", "/livez").answer().status_code == 200
+        for _ in range(5):
+            more = Raw(url, "127.0.0.7").send("GET", "/livez")
+            check_refusal(more.answer(), 503, "overloaded", "connections_per_address", 4)
+            more.close()
+        other = Raw(url, "127.0.0.8").send("GET", "/livez")
+        assert other.answer().status_code == 200
+        fit_a_little(Client(url))
+        for raw in (*greedy, other):
+            raw.close()
+        wait_until(lambda: gauges(url)["lbfgsd_http_connections_open"] <= 1)
+        again = Raw(url, "127.0.0.7").send("GET", "/livez")
+        assert again.answer().status_code == 200
+
+
+# MARK: Bodies
+
+
+def test_bodies_in_flight_have_a_limit_in_bytes(tmp_path):
+    with serving(tmp_path, "--max-body-bytes-in-flight", "1MiB") as daemon:
+        url = daemon.url
+        client = Client(url)
+        session = client.create(x0=[0.5] * 30_000)
+        number = client.begin(session)["evaluation"]["number"]
+        path = f"/v1/sessions/{session}/evaluations/{number}/result"
+        body = json.dumps({"loss": 1.0, "gradient": [0.25] * 30_000}).encode()
+        body += b" " * (700_000 - len(body))
+        slow = Raw(url).send("PUT", path, body[:1000], length=len(body))
+        wait_until(lambda: gauges(url)["lbfgsd_http_body_bytes_in_flight"] >= len(body))
+        for _ in range(3):
+            refused = Raw(url).send("PUT", path, length=len(body), Expect="100-continue")
+            check_refusal(refused.answer(), 503, "overloaded", "body_bytes_in_flight", MIB)
+            refused.close()
+        assert client.ask(session)["evaluation"]["number"] == number
+        fit_a_little(client)
+        slow.socket.sendall(body[1000:])
+        assert slow.answer().status_code == 200
+        # One that leaves in the middle of its body gives the room back too.
+        vanishing = Raw(url).send("PUT", path, body[:1000], length=len(body))
+        wait_until(lambda: gauges(url)["lbfgsd_http_body_bytes_in_flight"] >= len(body))
+        vanishing.close()
+        slow.close()
+        client.session.close()
+        check_quiet(url)
+        told = Raw(url).send("PUT", path, body)
+        again = told.answer()
+        assert again.status_code == 200 and again.headers["Idempotent-Replayed"] == "true"
+
+
+# MARK: Sessions and their memory
+
+
+def test_sessions_beyond_the_limit_are_not_made(tmp_path):
+    with serving(tmp_path, "--max-sessions", "3") as daemon:
+        client = Client(daemon.url)
+        sessions = [client.create() for _ in range(3)]
+        for _ in range(3):
+            refused = client.call("POST", "/v1/sessions", {"x0": [1.0]})
+            check_refusal(refused, 503, "overloaded", "sessions", 3)
+        assert len(client.ok("GET", "/v1/sessions")["sessions"]) == 3
+        assert client.begin(sessions[0])["state"] == "evaluating"
+        client.ok("DELETE", f"/v1/sessions/{sessions[1]}")
+        client.create()
+        check_refusal(
+            client.call("POST", "/v1/sessions", {"x0": [1.0]}), 503, "overloaded", "sessions", 3
+        )
+        client.session.close()
+        check_quiet(daemon.url)
+
+
+def test_a_session_that_could_need_too_much_memory_is_not_made(tmp_path):
+    with serving(tmp_path, "--max-session-bytes", "1MiB") as daemon:
+        client = Client(daemon.url)
+        body = {"x0": [1.0] * 1000, "options": {"history_size": 1000}}
+        refused = client.call("POST", "/v1/sessions", body)
+        assert refused.status_code == 422
+        [error] = refused.json()["errors"]
+        assert error["field"] == "options.history_size" and str(MIB) in error["reason"]
+        body["options"]["history_size"] = 10
+        session = client.create(**body)
+        assert client.get(session)["memory_bytes_estimate"] <= MIB
+        grown = client.call("PATCH", f"/v1/sessions/{session}", {"options": {"history_size": 1000}})
+        assert grown.status_code == 422
+        assert client.get(session)["options"]["history_size"] == 10
+        fit_a_little(client)
+        now = gauges(daemon.url)
+        assert now["lbfgsd_sessions_resident"] == 1
+
+
+def test_sessions_in_memory_have_a_budget(tmp_path):
+    """Idle ones make room; when all are in use, one that isn't in memory is refused for now."""
+    with serving(tmp_path, "--max-resident-bytes", "1MiB") as daemon:
+        url = daemon.url
+        client = Client(url)
+        assert client.ok("GET", "/v1/limits")["resident_bytes_max"] == MIB
+        body = {"x0": [1.0] * 1000, "options": {"history_size": 4}}
+        sessions = [client.create(**body) for _ in range(20)]
+        need = client.get(sessions[0])["memory_bytes_estimate"]
+        for session in sessions:
+            assert client.begin(session)["evaluation"]["number"] == 1
+            assert gauges(url)["lbfgsd_sessions_resident_bytes"] <= MIB
+        for session in sessions:
+            assert client.ask(session)["evaluation"]["number"] == 1
+            assert client.ok("POST", f"/v1/sessions/{session}/stop")["state"] == "idle"
+        fitting = int(gauges(url)["lbfgsd_sessions_resident"])
+        count = MIB // (need + (16 << 10))
+        assert fitting <= count < len(sessions)
+        with polling(url, sessions[:count]):
+            for _ in range(3):
+                refused = client.call("GET", f"/v1/sessions/{sessions[-1]}")
+                problem = check_refusal(refused, 503, "overloaded", "resident_bytes", MIB)
+                assert problem["needed_bytes"] >= need
+                assert problem["reserved_bytes"] + problem["needed_bytes"] > MIB
+                refused = client.call("POST", "/v1/sessions", body)
+                check_refusal(refused, 503, "overloaded", "resident_bytes", MIB)
+            assert len(client.ok("GET", "/v1/sessions")["sessions"]) == 20
+            # Sessions that are in memory are served, and wake those that wait for them.
+            assert client.begin(sessions[0])["state"] == "evaluating"
+            assert gauges(url)["lbfgsd_sessions_resident_bytes"] <= MIB
+        wait_until(lambda: gauges(url)["lbfgsd_waiters"] == 0)
+        for session in sessions:
+            client.get(session)
+            client.ok("DELETE", f"/v1/sessions/{session}")
+        now = gauges(url)
+        assert now["lbfgsd_sessions_resident"] == 0
+        assert now["lbfgsd_sessions_resident_bytes"] == 0
+        client.session.close()
+        check_quiet(url)
+
+
+# MARK: Waiting
+
+
+def test_waiters_beyond_the_limit_are_refused(tmp_path):
+    with serving(tmp_path, "--max-waiters", "3") as daemon:
+        url = daemon.url
+        client = Client(url)
+        session = client.create()
+        with polling(url, [session] * 3):
+            for _ in range(3):
+                asked = client.call(
+                    "GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"}
+                )
+                check_refusal(asked, 503, "overloaded", "waiters", 3)
+                stream = client.call("GET", f"/v1/sessions/{session}/events")
+                check_refusal(stream, 503, "overloaded", "waiters", 3)
+            assert client.ask(session)["state"] == "idle"
+            fit_a_little(client)
+        wait_until(lambda: gauges(url)["lbfgsd_waiters"] == 0)
+        with polling(url, [session] * 3):
+            assert client.begin(session)["state"] == "evaluating"
+            wait_until(lambda: gauges(url)["lbfgsd_waiters"] == 0)
+        client.session.close()
+        check_quiet(url)
+
+
+def test_requests_that_wait_for_one_session_have_a_limit(tmp_path):
+    with serving(tmp_path) as daemon:
+        url = daemon.url
+        client = Client(url)
+        limit = client.ok("GET", "/v1/limits")["queued_requests_max"]
+        session, other = client.create(), client.create()
+        crowd = [Raw(url) for _ in range(4 * limit)]
+        body = json.dumps({"name": "crowded"}).encode()
+        begun = threading.Event()
+        served = []
+
+        def serve_another():
+            begun.wait()
+            neighbour = Client(url)
+            served.extend(neighbour.ask(other)["state"] for _ in range(20))
+
+        neighbour = threading.Thread(target=serve_another)
+        neighbour.start()
+        begun.set()
+        for raw in crowd:
+            raw.send("PATCH", f"/v1/sessions/{session}", body)
+        answers = [raw.answer() for raw in crowd]
+        neighbour.join()
+        assert served == ["idle"] * 20
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert 0 < len(refused) <= len(crowd) - limit
+        for answer in refused:
+            check_refusal(answer, 429, "busy", "queued_requests", limit)
+        for raw in crowd:
+            raw.close()
+        assert client.get(session)["name"] == "crowded"
+        fit_a_little(client)
+        client.session.close()
+        check_quiet(url)
+
+
+# MARK: The disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 12 MiB, in a mount namespace of the daemon's own."""
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare(1)")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=12m tmpfs '{disk}'"
+    allowed = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True)
+    if allowed.returncode != 0:
+        pytest.skip(f"no mounts here: {allowed.stderr.decode()}")
+    return ("unshare", "-rm", "sh", "-c", mount + ' && exec "$0" "$@"'), disk
+
+
+def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(tmp_path, small_disk):
+    command, disk = small_disk
+    with serving(tmp_path, data=disk / "data", command=command) as daemon:
+        client = Client(daemon.url)
+        body = {"x0": [1.5] * 60_000, "options": {"history_size": 2}}
+        first = client.create(**body)
+        made = [first]
+        while (response := client.call("POST", "/v1/sessions", body)).status_code == 201:
+            made.append(response.json()["id"])
+            assert len(made) < 200
+        check_refusal(response, 507, "storage-full")
+        # Reading goes on, and nothing of what was refused is there.
+        assert client.x(first)[:2] == [1.5, 1.5]
+        assert len(client.ok("GET", "/v1/sessions?page_size=1000")["sessions"]) == len(made)
+        for session in made[1:]:
+            removed = client.call("DELETE", f"/v1/sessions/{session}")
+            if removed.status_code != 204:
+                check_refusal(removed, 507, "storage-full")
+        left = client.ok("GET", "/v1/sessions?page_size=1000")["sessions"]
+        assert len(left) < len(made)
+
+        def is_served():
+            return client.call("POST", f"/v1/sessions/{first}/steps").status_code == 201
+
+        wait_until(is_served)
+        fit_a_little(client)
+        client.session.close()
+        check_quiet(daemon.url)
