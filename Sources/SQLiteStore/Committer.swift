@@ -108,7 +108,7 @@ final class Committer: Sendable {
                 mayHaveFreePages.withLock { $0 = true }
             }
         }
-        if mayHaveFreePages.withLock({ $0 }) { releaseFreePages(database) }
+        if mayHaveFreePages.withLock({ $0 }) || puncher.isCrowded { releaseFreePages(database) }
     }
 
     /// A slice, when nothing waits; then those go first who have come in the meantime.

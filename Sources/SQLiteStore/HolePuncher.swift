@@ -29,6 +29,13 @@ final class HolePuncher: Sendable {
 
     var isWaiting: Bool { waiting.withLock { !$0.isEmpty } }
 
+    /// So much waits that it is worth a checkpoint of its own.
+    var isCrowded: Bool {
+        waiting.withLock { $0.reduce(0) { $0 + $1.part.count } >= HolePuncher.crowdBytes }
+    }
+
+    private static let crowdBytes = 1 << 20
+
     /// - Parameter hole: The dead bytes around `part`, up to live ones, as their row has them.
     func add(_ part: Range<Int>, of hole: Extent) {
         waiting.withLock { $0.append((part, hole)) }
