@@ -19,6 +19,14 @@ extension SQLiteStore {
         }
     }
 
+    public func stage(_ octets: Octets) async -> Result<Octets, StoreError> {
+        do throws(StoreError) {
+            return .success(try await stage.stage(octets))
+        } catch {
+            return .failure(error)
+        }
+    }
+
     @discardableResult
     public func commit(_ batch: Batch, to session: SessionID) async throws(StoreError)
         -> [VectorName: VectorID]

@@ -58,8 +58,13 @@ final class SegmentStage: Sendable {
         do throws(StoreError) {
             // Entries below the snapshot that comes with them are written without payload.
             let covered = batch.snapshot?.sequence ?? 0
-            for index in batch.entries.indices where batch.entries[index].sequence > covered {
-                try await stage(&batch.entries[index].payload, &staged)
+            for index in batch.entries.indices {
+                if batch.entries[index].sequence > covered {
+                    try await stage(&batch.entries[index].payload, &staged)
+                } else if let early = Self.number(of: batch.entries[index].payload) {
+                    batch.entries[index].payload = []
+                    remove([early])
+                }
             }
             if var snapshot = batch.snapshot {
                 try await stage(&snapshot, &staged)
@@ -96,7 +101,29 @@ final class SegmentStage: Sendable {
         }
     }
 
+    /// Bytes that are to be part of a batch; shorter ones as they are.
+    func stage(_ octets: Octets) async throws(StoreError) -> Octets {
+        var octets = octets
+        var staged: [Int64] = []
+        do throws(StoreError) {
+            try await stage(&octets, &staged)
+        } catch {
+            remove(staged)
+            throw error
+        }
+        return octets
+    }
+
+    private static func number(of octets: Octets) -> Int64? {
+        guard case .stored(let stored) = octets else { return nil }
+        return (stored as? StagedSegment)?.segment
+    }
+
     private func stage(_ octets: inout Octets, _ staged: inout [Int64]) async throws(StoreError) {
+        if let early = Self.number(of: octets) {
+            staged.append(early)
+            return
+        }
         guard octets.count >= bytesMin else { return }
         let number = next.subtract(1, ordering: .relaxed).oldValue
         staged.append(number)

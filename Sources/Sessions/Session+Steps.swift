@@ -41,10 +41,30 @@ extension Session {
             if let count = state.shards.count {
                 throw .evaluationInShards(number, count: count)
             }
-            try await commit(state.tell(result, at: now()))
+            try await commit(try await told(result))
             return Outcome(turn)
         }
     }
+
+    /// The change that a result makes. A long gradient goes to the disk while the step is worked
+    /// out; it counts when the change that names it is committed.
+    private func told(_ result: EvaluationResult) async throws(SessionError) -> SessionState.Change
+    {
+        guard result.payload.count >= Self.stagedBytesMin else {
+            return state.tell(result, at: now())
+        }
+        async let staged = store.stage(result.payload)
+        var change = state.tell(result, at: now())
+        switch await staged {
+        case .success(let payload): change.entry.payload = payload
+        case .failure(let error):
+            retire()
+            throw SessionError(error, session: id)
+        }
+        return change
+    }
+
+    private static let stagedBytesMin = 1 << 20
 
     func checkReached(_ number: EvaluationNumber) throws(SessionError) {
         guard number >= 1, number <= state.scalars.evaluationsAsked else {

@@ -17,6 +17,10 @@ public import struct Foundation.Date
 ///   thinned out, by `TraceThinning`, and the oldest steps go.
 /// - Reads see all that was committed before they were called.
 public protocol Store: Sendable {
+    /// Takes bytes that are to be part of a batch ahead of it, if that saves time. They count for
+    /// nothing until the batch is committed; one that isn't, or covers them, lets them go.
+    func stage(_ octets: Octets) async -> Result<Octets, StoreError>
+
     /// Writes a new session with its first entry and its first snapshot.
     /// Throws `.duplicateKey` if the idempotency key is taken, `.exists` if the identifier is.
     /// Returns the identifiers given to the snapshot's vectors.
@@ -102,6 +106,10 @@ public protocol Store: Sendable {
 
     /// Finishes what was asked for and closes; every call after it throws `.closed`.
     func close() async
+}
+
+extension Store {
+    public func stage(_ octets: Octets) async -> Result<Octets, StoreError> { .success(octets) }
 }
 
 /// The atomic unit of change of one session.
