@@ -90,25 +90,10 @@ extension Response.Body {
         case .none: self
         case .bytes(let bytes) where range.count <= 1 << 16: .bytes(Array(bytes[range]))
         // A large one isn't held a second time.
-        case .bytes(let bytes): .source(SourcePart(whole: BytesSource(bytes: bytes), range: range))
+        case .bytes(let bytes): .source(SourcePart(whole: ByteSource(bytes), range: range))
         case .source(let source): .source(SourcePart(whole: source, range: range))
         case .stream: preconditionFailure("a part of what has no length")
         }
-    }
-}
-
-private struct BytesSource: BodySource {
-    let bytes: [UInt8]
-
-    var count: Int { bytes.count }
-
-    func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int {
-        let size = min(room.count, bytes.count - offset)
-        // Sound: the slices check that the bytes are there, and the array outlives the call.
-        unsafe bytes.withUnsafeBytes { source in
-            unsafe room.copyBytes(from: source[offset..<offset + size])
-        }
-        return size
     }
 }
 

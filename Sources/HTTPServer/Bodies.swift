@@ -16,6 +16,24 @@ public protocol BodySource: Sendable {
     func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int
 }
 
+/// Bytes that are there, to be sent without another copy.
+public struct ByteSource: BodySource {
+    private let bytes: [UInt8]
+
+    public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    public var count: Int { bytes.count }
+
+    public func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int {
+        let size = min(room.count, bytes.count - offset)
+        // Sound: no more than there is room for, nor than what is left.
+        unsafe bytes.withUnsafeBytes { source in
+            unsafe room.copyBytes(from: source[offset..<offset + size])
+        }
+        return size
+    }
+}
+
 /// What a route makes of a body that is announced and not sent yet.
 public enum BodyPlan: Sendable {
     /// Into `Request.body`.

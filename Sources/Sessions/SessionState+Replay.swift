@@ -25,7 +25,9 @@ extension SessionState {
             change = beginStep(request, at: stored.time)
         case .told, .failed:
             guard engine.isStepping else { throw fail("answers, but nothing was asked") }
-            change = tell(try result(of: stored), at: stored.time)
+            // The payload's checksums have been looked at.
+            change = tell(
+                try result(of: stored), digest: stored.resultDigest, at: stored.time)
         case .stopped:
             guard engine.isStepping else { throw fail("stops, but no step runs") }
             change = stop(at: stored.time)

@@ -199,14 +199,18 @@ extension SessionState {
     }
 
     /// - Precondition: an evaluation is pending.
-    mutating func tell(_ result: EvaluationResult, at time: Date) -> Change {
+    /// - Parameter digest: That of the result, where it is known: a long gradient's takes a while.
+    mutating func tell(
+        _ result: EvaluationResult, digest: Digest? = nil, at time: Date
+    ) -> Change {
         let kind: JournalEntry.Kind = if case .failed = result { .failed } else { .told }
-        return conclude(result, as: kind, payload: result.payload, at: time)
+        return conclude(result, as: kind, payload: result.payload, digest: digest, at: time)
     }
 
     /// The pending evaluation has its result.
     mutating func conclude(
-        _ result: EvaluationResult, as kind: JournalEntry.Kind, payload: Octets, at time: Date
+        _ result: EvaluationResult, as kind: JournalEntry.Kind, payload: Octets,
+        digest: Digest? = nil, at time: Date
     ) -> Change {
         guard let trial = engine.pendingTrial else { preconditionFailure("nothing is pending") }
         let number = scalars.evaluationsAsked
@@ -231,7 +235,7 @@ extension SessionState {
         var change = follow(directive, lastEvaluation: number, at: time)
         change.entry = entry(kind, at: time, payload: payload)
         change.entry.trace = trace
-        change.entry.resultDigest = result.digest
+        change.entry.resultDigest = digest ?? result.digest
         change.entry.pointDigest = pointDigest
         return change
     }

@@ -33,7 +33,7 @@ struct ResponseWriter {
                     .RESPMEM_MUST_COPY)
             }
         case .bytes(let bytes):
-            unsafe made = Self.response(reading: ByteArray(bytes: bytes))
+            unsafe made = Self.response(reading: ByteSource(bytes))
         case .source(let source) where source.count <= Self.copiedBytesMax:
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: source.count) { room, count in
                 // Sound: the source says how many it has written.
@@ -90,21 +90,6 @@ struct ResponseWriter {
         guard let response = unsafe made else { return }
         // Both strings are copied. HTTPField has no line breaks in it.
         _ = unsafe MHD_add_response_header(response, name, value)
-    }
-}
-
-private struct ByteArray: BodySource {
-    let bytes: [UInt8]
-    var count: Int { bytes.count }
-
-    func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int {
-        let count = min(room.count, bytes.count - offset)
-        // Sound: no more than there is room for, nor than what is left.
-        unsafe bytes.withUnsafeBytes {
-            unsafe room.copyMemory(
-                from: UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count]))
-        }
-        return count
     }
 }
 
