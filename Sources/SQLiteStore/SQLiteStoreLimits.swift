@@ -8,7 +8,7 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     public var inlineBytesMax = 16 * 1024
     /// Payloads and vectors from this size on get a segment of their own, written beside the
     /// committer: others' short writes don't wait for it, and its space comes back with it.
-    public var stagedBytesMin = 1 << 20
+    public var stagedBytesMin = Octets.longMin
     /// A segment file that has grown to this takes no more: the next transaction opens another.
     /// Dead bytes are given back a whole segment at a time.
     public var segmentBytesMax = 256 * 1024 * 1024

@@ -53,9 +53,8 @@ final class SegmentStage: Sendable {
     func staging<Value: Sendable>(
         _ batch: Batch, _ body: (Batch) async throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
-        var batch = batch
-        var staged: [Int64] = []
-        do throws(StoreError) {
+        try await keeping { staged async throws(StoreError) in
+            var batch = batch
             // Entries below the snapshot that comes with them are written without payload.
             let covered = batch.snapshot?.sequence ?? 0
             for index in batch.entries.indices {
@@ -71,20 +70,26 @@ final class SegmentStage: Sendable {
                 batch.snapshot = snapshot
             }
             return try await body(batch)
-        } catch {
-            remove(staged)
-            throw error
         }
     }
 
     func staging<Value: Sendable>(
         _ snapshot: SnapshotDraft, _ body: (SnapshotDraft) async throws(StoreError) -> Value
     ) async throws(StoreError) -> Value {
-        var snapshot = snapshot
-        var staged: [Int64] = []
-        do throws(StoreError) {
+        try await keeping { staged async throws(StoreError) in
+            var snapshot = snapshot
             try await stage(&snapshot, &staged)
             return try await body(snapshot)
+        }
+    }
+
+    /// What `body` has staged is removed if it throws.
+    private func keeping<Value: Sendable>(
+        _ body: (_ staged: inout [Int64]) async throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        var staged: [Int64] = []
+        do throws(StoreError) {
+            return try await body(&staged)
         } catch {
             remove(staged)
             throw error
@@ -103,15 +108,11 @@ final class SegmentStage: Sendable {
 
     /// Bytes that are to be part of a batch; shorter ones as they are.
     func stage(_ octets: Octets) async throws(StoreError) -> Octets {
-        var octets = octets
-        var staged: [Int64] = []
-        do throws(StoreError) {
+        try await keeping { staged async throws(StoreError) in
+            var octets = octets
             try await stage(&octets, &staged)
-        } catch {
-            remove(staged)
-            throw error
+            return octets
         }
-        return octets
     }
 
     private static func number(of octets: Octets) -> Int64? {

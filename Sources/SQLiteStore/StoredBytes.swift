@@ -180,7 +180,7 @@ extension ReadTransaction {
 
     /// The same; of those that are longer than `longMin`, where they are: they are read, and
     /// verified, when they are needed.
-    func octets(of id: Int64, longMin: Int = 1 << 20) throws -> Octets {
+    func octets(of id: Int64, longMin: Int = Octets.longMin) throws -> Octets {
         guard let row = try database.rows(.blob, [id]).first else {
             throw StoreError.corrupt("blob \(id) is missing")
         }

@@ -25,10 +25,8 @@ struct JournalLength: Equatable, Sendable {
     /// pages, and entries are counted.
     func isDue(_ snapshotBytes: @autoclosure () -> Int, entriesMax: Int) -> Bool {
         entries >= entriesMax
-            || (payloadBytes >= JournalLength.longBytesMin && payloadBytes >= snapshotBytes())
+            || (payloadBytes >= Octets.longMin && payloadBytes >= snapshotBytes())
     }
-
-    private static let longBytesMin = 1 << 20
 }
 
 extension SessionState {

@@ -11,6 +11,9 @@ public enum Octets: Sendable {
     /// On disk, to be read when they are needed.
     case stored(any StoredOctets)
 
+    /// From here on what is done with them is worth arranging.
+    public static let longMin = 1 << 20
+
     public init(_ bytes: [UInt8]) { self = .bytes(bytes[...]) }
 
     public var count: Int {

@@ -50,7 +50,7 @@ extension Session {
     /// out; it counts when the change that names it is committed.
     private func told(_ result: EvaluationResult) async throws(SessionError) -> SessionState.Change
     {
-        guard result.payload.count >= Self.stagedBytesMin else {
+        guard result.payload.count >= Octets.longMin else {
             return state.tell(result, at: now())
         }
         async let staged = store.stage(result.payload)
@@ -63,8 +63,6 @@ extension Session {
         }
         return change
     }
-
-    private static let stagedBytesMin = 1 << 20
 
     func checkReached(_ number: EvaluationNumber) throws(SessionError) {
         guard number >= 1, number <= state.scalars.evaluationsAsked else {
