@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import GRDBSQLite
+import Sessions
 
 /// A value on its way into a row. What every accepted evaluation writes is bound to its statement
 /// as it stands: GRDB's own arguments allocate several times a value.
@@ -109,7 +110,38 @@ struct SealedBytes {
     }
 
     private mutating func append(_ word: Int64) {
-        // Sound: eight initialised bytes, copied out.
-        unsafe withUnsafeBytes(of: word.littleEndian) { unsafe bytes.append(contentsOf: $0) }
+        bytes.appendLittleEndian(word)
+    }
+}
+
+/// Reads back what `SealedBytes` has added up.
+struct SealedBytesReader {
+    private var rest: ArraySlice<UInt8>
+
+    init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
+
+    /// nil at the end.
+    mutating func next() throws(StoreError) -> DatabaseValue? {
+        guard let kind = rest.popFirst() else { return nil }
+        switch kind {
+        case 0: return .null
+        case 1: return try word().databaseValue
+        case 2: return Double(bitPattern: UInt64(bitPattern: try word())).databaseValue
+        case 3:
+            let text = try take(Int(clamping: try word()))
+            return String(decoding: text, as: UTF8.self).databaseValue
+        case 4: return Data(try take(Int(clamping: try word()))).databaseValue
+        default: throw .corrupt("a column is of no known kind")
+        }
+    }
+
+    private mutating func word() throws(StoreError) -> Int64 {
+        Int64(littleEndianBytes: try take(8))
+    }
+
+    private mutating func take(_ count: Int) throws(StoreError) -> ArraySlice<UInt8> {
+        guard count >= 0, count <= rest.count else { throw .corrupt("a column ends too early") }
+        defer { rest = rest.dropFirst(count) }
+        return rest.prefix(count)
     }
 }

@@ -6,12 +6,14 @@ import Synchronization
 /// one transaction, one sync, a savepoint for each write, so that one that fails is undone alone. A
 /// write that looks before it changes anything, as an evaluation's does, needs no savepoint.
 ///
+/// Entries that come alone don't wait for the others' transaction: see Committer+Entries.swift.
+///
 /// There is no timer: a lone client's write is a group of one and starts at once, and while its
 /// sync runs others gather for the next. All of it happens on the queue of SQLite's writing
 /// connection, never on Swift's cooperative threads, which must not block.
 final class Committer: Sendable {
     private struct Waiting {
-        var writes: [any WaitingWrite] = []
+        var writes: [QueuedWrite] = []
         var bytes = 0
         var isDraining = false
         var isClosed = false
@@ -20,26 +22,30 @@ final class Committer: Sendable {
     private let waiting = Mutex(Waiting())
     private let pool: DatabasePool
     private let limits: SQLiteStoreLimits
-    private let directory: String
-    private let faults: FaultInjection
+    let directory: String
+    let faults: FaultInjection
     private let onFatal: @Sendable (String) -> Never
-    /// Used on the writer's queue only.
+    /// What entries have been logged and are not in the tables.
+    let pending: PendingEntries
+    // Used on the writer's queue only.
     private let segments: Mutex<SegmentLog>
-    private let journals = Mutex(JournalEnds())
+    let entryLog: Mutex<EntryLog>
+    let journals = Mutex(JournalEnds())
     private let puncher: HolePuncher
     /// Pages written to the log since it was last copied back, as estimated.
     private let logPages = Mutex(0)
     private let mayHaveFreePages = Mutex(false)
 
     init(
-        pool: DatabasePool, segments: SegmentLog, puncher: HolePuncher, directory: String,
-        limits: SQLiteStoreLimits,
-        faults: FaultInjection, onFatal: @escaping @Sendable (String) -> Never
+        _ opened: Opened, limits: SQLiteStoreLimits, faults: FaultInjection,
+        onFatal: @escaping @Sendable (String) -> Never
     ) {
-        self.pool = pool
-        self.segments = Mutex(segments)
-        self.puncher = puncher
-        self.directory = directory
+        pool = opened.pool
+        segments = Mutex(opened.segments)
+        entryLog = Mutex(opened.entryLog)
+        pending = opened.pending
+        puncher = opened.puncher
+        directory = opened.directory.path
         self.limits = limits
         self.faults = faults
         self.onFatal = onFatal
@@ -53,10 +59,22 @@ final class Committer: Sendable {
     ) async throws(StoreError) -> Value {
         let result = await withCheckedContinuation { continuation in
             enqueue(
-                Write(bytes: bytes, looksFirst: looksFirst, body: body, continuation: continuation)
-            )
+                .transacted(
+                    Write(
+                        bytes: bytes, looksFirst: looksFirst, body: body,
+                        continuation: continuation)))
         }
         return try result.get()
+    }
+
+    /// Makes the entry durable in the entry log.
+    func append(_ logged: LoggedEntry) async throws(StoreError) {
+        let record = try logged.record()
+        let result = await withCheckedContinuation { continuation in
+            enqueue(
+                .logged(EntryWrite(logged: logged, record: record, continuation: continuation)))
+        }
+        try result.get()
     }
 
     /// Takes no more writes, finishes those that wait, and copies the log back.
@@ -65,13 +83,24 @@ final class Committer: Sendable {
         await withCheckedContinuation { continuation in
             pool.asyncWriteWithoutTransaction { [self] database in
                 drain(database)
+                closeEntryLog(on: database)
                 checkpoint(database, .truncate)
                 continuation.resume()
             }
         }
     }
 
-    private func enqueue(_ write: any WaitingWrite) {
+    /// Brings all entries to the tables, as far as that can be done.
+    func settle() async {
+        await withCheckedContinuation { continuation in
+            pool.asyncWriteWithoutTransaction { [self] database in
+                settleAll(on: database)
+                continuation.resume()
+            }
+        }
+    }
+
+    private func enqueue(_ write: QueuedWrite) {
         let refusal: StoreError? = waiting.withLock { waiting in
             if waiting.isClosed { return .closed }
             if !waiting.writes.isEmpty {
@@ -92,18 +121,10 @@ final class Committer: Sendable {
 
     private func drain(_ database: Database) {
         while let group = nextGroup() {
-            run(group, on: database)
-            let pages = logPages.withLock { pages in
-                // A group touches the ends of a few tables, and each write its place in an
-                // index; its bytes come on top, as its snapshot's rows do.
-                pages +=
-                    16
-                    + group.reduce(0) {
-                        $0 + ($1.looksFirst ? 1 : 5) + ($1.bytes + 4095) / 4096
-                    }
-                return pages
-            }
-            if pages >= limits.checkpointPages {
+            append(group.logged, on: database)
+            if !group.transacted.isEmpty { run(group.transacted, on: database) }
+            moveEntries(on: database)
+            if logPages.withLock({ $0 }) >= limits.checkpointPages {
                 checkpoint(database, .passive)
                 mayHaveFreePages.withLock { $0 = true }
             }
@@ -131,7 +152,7 @@ final class Committer: Sendable {
     }
 
     /// nil when nothing waits; then the next write starts the committer again.
-    private func nextGroup() -> [any WaitingWrite]? {
+    private func nextGroup() -> (logged: [EntryWrite], transacted: [any WaitingWrite])? {
         waiting.withLock { waiting in
             var count = 0
             var bytes = 0
@@ -146,7 +167,15 @@ final class Committer: Sendable {
             }
             defer { waiting.writes.removeFirst(count) }
             waiting.bytes -= bytes
-            return Array(waiting.writes.prefix(count))
+            var logged: [EntryWrite] = []
+            var transacted: [any WaitingWrite] = []
+            for write in waiting.writes.prefix(count) {
+                switch write {
+                case .logged(let write): logged.append(write)
+                case .transacted(let write): transacted.append(write)
+                }
+            }
+            return (logged, transacted)
         }
     }
 
@@ -163,10 +192,11 @@ final class Committer: Sendable {
 
     /// Commits the group and answers it. Returns the error if none of it was committed, in which
     /// case nobody has been answered.
-    private func commit(_ group: [any WaitingWrite], on database: Database) -> StoreError? {
+    func commit(_ group: [any WaitingWrite], on database: Database) -> StoreError? {
         var transaction = WriteTransaction(
             database: database, segments: segments.withLock { $0 }, journals: takenJournals(),
-            inlineBytesMax: limits.inlineBytesMax, tracePointsMax: limits.tracePointsMax)
+            inlineBytesMax: limits.inlineBytesMax, tracePointsMax: limits.tracePointsMax,
+            pending: pending)
         defer { journals.withLock { $0 = transaction.journals } }
         var accepted: [any WaitingWrite] = []
         var refused: [(write: any WaitingWrite, error: StoreError)] = []
@@ -188,6 +218,15 @@ final class Committer: Sendable {
                 transaction.segments.committed()
                 segments.withLock { $0 = transaction.segments }
                 if transaction.freesPages { mayHaveFreePages.withLock { $0 = true } }
+                noteSettled(transaction.settled)
+                // A group touches the ends of a few tables, and each write its place in an
+                // index; its bytes come on top, as its snapshot's rows do.
+                logPages.withLock { pages in
+                    pages += 16
+                    for write in accepted {
+                        pages += (write.looksFirst ? 1 : 5) + (write.bytes + 4095) / 4096
+                    }
+                }
                 try? faults.pass(.answer, directory)
             }
         } catch {
@@ -223,6 +262,7 @@ final class Committer: Sendable {
             }
         }
         let segments = transaction.segments
+        let settled = transaction.settled
         try transaction.database.run(.savepoint, [])
         do {
             try write.attempt(in: &transaction)
@@ -235,6 +275,7 @@ final class Committer: Sendable {
             try transaction.database.run(.release, [])
             transaction.segments.discard(after: segments)
             transaction.segments = segments
+            transaction.settled = settled
             return error
         }
         try transaction.database.run(.release, [])
@@ -259,7 +300,7 @@ final class Committer: Sendable {
     }
 
     /// Ends the process if the error leaves it in doubt what is on the disk.
-    private func survivable(_ error: any Error) -> StoreError {
+    func survivable(_ error: any Error) -> StoreError {
         switch StoreFailure(error, directory: directory) {
         case .error(let error): return error
         case .fatal(let reason): onFatal(reason)

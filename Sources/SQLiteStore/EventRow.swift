@@ -31,6 +31,10 @@ struct EventRow {
 
     init(_ row: Row) throws {
         var columns = try SealedRowReader(row, of: "event")
+        try self.init(&columns)
+    }
+
+    init(_ columns: inout SealedRowReader) throws(StoreError) {
         _ = try columns.int64()
         let sequence = try columns.int()
         let kind = try columns.require(JournalEntry.Kind(rawValue: try columns.int()))

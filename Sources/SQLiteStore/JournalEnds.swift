@@ -27,14 +27,17 @@ struct JournalEnds {
     mutating func forgetAll() { ends = [:] }
 }
 
-extension WriteTransaction {
+extension JournalEnds {
     /// Throws `.missing`.
-    mutating func journalEnd(_ id: SessionID) throws -> JournalEnds.End {
-        if let end = journals[id] { return end }
+    mutating func end(
+        of id: SessionID, in reading: ReadTransaction, _ pending: PendingEntries
+    ) throws -> End {
+        if let end = self[id] { return end }
         let session = try reading.rowID(id)
-        let newest = try database.integer(.newestSequence, [session])
-        let end = JournalEnds.End(rowID: session, newest: Int(newest ?? 0))
-        journals[id] = end
+        let newest = try reading.database.integer(.newestSequence, [session])
+        let end = End(
+            rowID: session, newest: pending.newestSequence(of: id) ?? Int(newest ?? 0))
+        self[id] = end
         return end
     }
 }

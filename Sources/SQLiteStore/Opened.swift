@@ -6,6 +6,8 @@ struct Opened: Sendable {
     let directory: StoreDirectory
     let pool: DatabasePool
     let segments: SegmentLog
+    let entryLog: EntryLog
+    let pending: PendingEntries
     let puncher: HolePuncher
 
     init(_ path: String, limits: SQLiteStoreLimits, faults: FaultInjection) throws {
@@ -16,7 +18,7 @@ struct Opened: Sendable {
         self.puncher = puncher
         pool = try DatabasePool(
             path: directory.database, configuration: Opened.configuration(limits))
-        segments = try pool.writeWithoutTransaction { database in
+        (segments, entryLog, pending) = try pool.writeWithoutTransaction { database in
             // GRDB's pool sets NORMAL, under which a power loss takes acknowledged commits.
             try database.execute(sql: "PRAGMA synchronous = FULL")
             // 16 MiB rather than 2: of each session that is told there is a page of an index to
@@ -29,9 +31,16 @@ struct Opened: Sendable {
             let usual = limits.checkpointPages.multipliedReportingOverflow(by: 4096 * 4)
             try database.execute(
                 sql: "PRAGMA journal_size_limit = \(usual.overflow ? -1 : usual.partialValue)")
-            return try SegmentLog(
+            let segments = try SegmentLog(
                 recovering: directory.segments, bytesMax: limits.segmentBytesMax, in: database,
                 faults: faults, puncher: puncher)
+            let moved = try Int64.fetchOne(database, sql: "SELECT moved FROM store") ?? 0
+            var (log, found) = try EntryLog.open(
+                directory.journal, moved: UInt64(moved), limits: limits, faults: faults)
+            let reading = ReadTransaction(database: database, segmentDirectory: "")
+            let pending = try PendingEntries(found, missingIn: reading)
+            log.keep(Set(pending.all.keys))
+            return (segments, log, pending)
         }
     }
 

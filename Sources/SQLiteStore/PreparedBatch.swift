@@ -49,6 +49,7 @@ struct PreparedBatch: Sendable {
     let metadata: SessionMetadata?
     let idempotency: IdempotencyRecord?
     let deliveries: [DeliveryRecord]
+    let isEntryAlone: Bool
 
     init(_ batch: Batch) {
         let covered = batch.snapshot?.sequence ?? 0
@@ -60,16 +61,19 @@ struct PreparedBatch: Sendable {
         metadata = batch.metadata
         idempotency = batch.idempotency
         deliveries = batch.deliveries
+        isEntryAlone = batch.isEntryAlone
     }
 
+    var bytes: Int {
+        entries.reduce(snapshot?.bytes ?? 0) { $0 + ($1.payload?.bytesToWrite ?? 0) }
+    }
+}
+
+extension Batch {
     /// Whether it is one entry and nothing else: what nearly all batches are.
     var isEntryAlone: Bool {
         entries.count == 1 && step == nil && snapshot == nil && checkpoint == nil
             && removedCheckpoint == nil && metadata == nil && idempotency == nil
             && deliveries.isEmpty
-    }
-
-    var bytes: Int {
-        entries.reduce(snapshot?.bytes ?? 0) { $0 + ($1.payload?.bytesToWrite ?? 0) }
     }
 }

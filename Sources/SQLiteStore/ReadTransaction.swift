@@ -50,13 +50,16 @@ struct ReadTransaction {
 }
 
 extension ReadTransaction {
-    func load(_ id: SessionID) throws -> StoredSession {
+    /// - Parameter logged: Entries in the log, as of before this transaction; here as below.
+    func load(_ id: SessionID, logged: [JournalEntry]) throws -> StoredSession {
         let row = try session(id)
         let newest = try newestEntry(row.id)
         guard let snapshot = try snapshot(row.id, atOrBelow: Int.max) else {
             throw StoreError.corrupt("session \(id) has no snapshot")
         }
-        let tail = try entries(row.id, after: snapshot.sequence, through: newest.sequence)
+        let tail =
+            try entries(row.id, after: snapshot.sequence, through: newest.sequence)
+            + logged.after(newest.sequence)
         return StoredSession(
             record: row.record, snapshot: try stored(snapshot), tail: tail,
             newest: tail.last ?? newest, lastStep: try newestStep(row.id, upTo: Int.max),
@@ -106,15 +109,17 @@ extension ReadTransaction {
 }
 
 extension ReadTransaction {
-    func summary(_ row: SessionRow) throws -> SessionSummary {
-        let newest = try newestEntry(row.id)
+    func summary(_ row: SessionRow, logged: [JournalEntry]) throws -> SessionSummary {
+        let entry = try newestEntry(row.id)
+        let newest = try logged.after(entry.sequence).last ?? entry
         return SessionSummary(
             record: row.record, standing: newest.standing, updatedAt: newest.time,
             sequence: newest.sequence)
     }
 
     func list(
-        pageSize: Int, after token: PageToken?, label: (key: String, value: String)?
+        pageSize: Int, after token: PageToken?, label: (key: String, value: String)?,
+        logged: [SessionID: [JournalEntry]]
     ) throws -> Page<SessionSummary> {
         let below = token?.below ?? .max
         // One more than asked for tells whether there is a next page.
@@ -127,7 +132,7 @@ extension ReadTransaction {
             }
         let sessions = try rows.prefix(pageSize).map(SessionRow.init)
         return Page(
-            items: try sessions.map(summary),
+            items: try sessions.map { try summary($0, logged: logged[$0.record.id] ?? []) },
             next: rows.count > pageSize ? sessions.last.map { PageToken(below: $0.id) } : nil)
     }
 

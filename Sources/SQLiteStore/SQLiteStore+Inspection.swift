@@ -6,7 +6,8 @@ package import Sessions
 
 extension SQLiteStore {
     package func inventory() async throws(StoreError) -> StoreInventory {
-        try await read { transaction in
+        await committer.settle()
+        return try await read { transaction in
             func count(_ sql: String) throws -> Int {
                 try Int.fetchOne(transaction.database, sql: sql) ?? 0
             }
@@ -25,7 +26,8 @@ extension SQLiteStore {
 
     /// What is wrong with the store as a whole; empty when nothing is. Reads all of it.
     package func inconsistencies() async throws(StoreError) -> [String] {
-        try await read { transaction in
+        await committer.settle()
+        return try await read { transaction in
             let database = transaction.database
             var found = try String.fetchAll(database, sql: "PRAGMA integrity_check")
                 .filter { $0 != "ok" }

@@ -31,7 +31,13 @@ extension SQLiteStore {
     public func commit(_ batch: Batch, to session: SessionID) async throws(StoreError)
         -> [VectorName: VectorID]
     {
-        try await stage.staging(batch) { batch async throws(StoreError) in
+        if batch.isEntryAlone, let entry = batch.entries.first,
+            entry.payload.count <= limits.loggedBytesMax
+        {
+            try await committer.append(LoggedEntry(session: session, entry: entry))
+            return [:]
+        }
+        return try await stage.staging(batch) { batch async throws(StoreError) in
             let prepared = PreparedBatch(batch)
             return try await write(bytes: prepared.bytes, looksFirst: prepared.isEntryAlone) {
                 transaction in
@@ -45,7 +51,8 @@ extension SQLiteStore {
     }
 
     public func load(_ session: SessionID) async throws(StoreError) -> StoredSession {
-        try await read { transaction in try transaction.load(session) }
+        let logged = pending.entries(of: session)
+        return try await read { transaction in try transaction.load(session, logged: logged) }
     }
 
     public func load(
@@ -59,21 +66,29 @@ extension SQLiteStore {
     public func list(
         pageSize: Int, after: PageToken?, label: (key: String, value: String)?
     ) async throws(StoreError) -> Page<SessionSummary> {
-        try await read { transaction in
-            try transaction.list(pageSize: pageSize, after: after, label: label)
+        let logged = pending.all
+        return try await read { transaction in
+            try transaction.list(pageSize: pageSize, after: after, label: label, logged: logged)
         }
     }
 
     public func summary(_ session: SessionID) async throws(StoreError) -> SessionSummary {
-        try await read { transaction in
-            try transaction.summary(transaction.session(session))
+        let logged = pending.entries(of: session)
+        return try await read { transaction in
+            try transaction.summary(transaction.session(session), logged: logged)
         }
     }
 
     public func toldEntry(
         _ session: SessionID, evaluation number: EvaluationNumber
     ) async throws(StoreError) -> JournalEntry? {
-        try await read { transaction in
+        if var entry = pending.entries(of: session).last(where: {
+            $0.trace?.evaluation == number
+        }) {
+            entry.payload = []
+            return entry
+        }
+        return try await read { transaction in
             let entry = try transaction.evaluated(
                 transaction.rowID(session), from: number, limit: 1
             ).first
@@ -92,10 +107,15 @@ extension SQLiteStore {
     public func trace(
         _ session: SessionID, from first: EvaluationNumber, limit: Int
     ) async throws(StoreError) -> [TracePoint] {
-        try await read { transaction in
-            try transaction.evaluated(
+        let logged = pending.entries(of: session)
+        return try await read { transaction in
+            var points = try transaction.evaluated(
                 transaction.rowID(session), from: first, limit: limit
             ).compactMap(\.trace)
+            let next = points.last.map { $0.evaluation + 1 } ?? first
+            points += logged.lazy.compactMap(\.trace).filter { $0.evaluation >= next }
+                .prefix(limit - points.count)
+            return points
         }
     }
 
@@ -166,8 +186,9 @@ extension SQLiteStore {
     }
 
     public func diskBytes(_ session: SessionID) async throws(StoreError) -> Int {
-        try await read { transaction in
-            try transaction.diskBytes(transaction.rowID(session))
+        let logged = pending.entries(of: session)
+        return try await read { transaction in
+            try transaction.diskBytes(transaction.rowID(session), logged: logged)
         }
     }
 

@@ -16,7 +16,9 @@ public final class SQLiteStore: Store {
     let directory: StoreDirectory
     let pool: DatabasePool
     let limits: SQLiteStoreLimits
-    private let committer: Committer
+    let committer: Committer
+    /// What has been logged and isn't in the tables.
+    let pending: PendingEntries
     let stage: SegmentStage
     private let puncher: HolePuncher
     private let reads = Mutex((waiting: 0, isClosed: false))
@@ -63,9 +65,8 @@ public final class SQLiteStore: Store {
         stage = SegmentStage(
             directory: store.directory, bytesMin: limits.stagedBytesMin,
             newest: store.segments.newestStaged, faults: faults, onFatal: onFatal)
-        committer = Committer(
-            pool: store.pool, segments: store.segments, puncher: store.puncher, directory: path,
-            limits: limits, faults: faults, onFatal: onFatal)
+        pending = store.pending
+        committer = Committer(store, limits: limits, faults: faults, onFatal: onFatal)
     }
 
     /// Runs `body` on one of the readers' threads.

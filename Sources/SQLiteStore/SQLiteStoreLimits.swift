@@ -6,6 +6,12 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     /// it the rows are cheaper than a second file to sync; above it writing every byte twice,
     /// through the write-ahead log, is what costs.
     public var inlineBytesMax = 16 * 1024
+    /// Entries that come alone with a payload up to this size are made durable in the entry log.
+    public var loggedBytesMax = 16 * 1024
+    /// A file of the entry log is full when it has so many bytes, or so many entries. There are two
+    /// of them, and what is in them is in memory too.
+    public var logFileBytesMax = 16 * 1024 * 1024
+    public var logFileEntriesMax = 32 * 1024
     /// Payloads and vectors from this size on get a segment of their own, written beside the
     /// committer: others' short writes don't wait for it, and its space comes back with it.
     public var stagedBytesMin = Octets.longMin

@@ -13,7 +13,7 @@ enum Schema {
 
     /// Each brings a file from the version before; the version is the count of those applied.
     /// What has been released is never edited.
-    static let migrations: [String] = [version1]
+    static let migrations: [String] = [version1, version2]
 
     static let version1 = """
         -- Counts that would otherwise take a scan; one row.
@@ -200,6 +200,11 @@ enum Schema {
             PRIMARY KEY (segment, start)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX hole_open ON hole (segment, start, stop) WHERE is_open = 1;
+        """
+
+    static let version2 = """
+        -- The generation of the entry log up to which all entries are in `event`.
+        ALTER TABLE store ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
         """
 
     /// Makes the database at `path` one of ours in the newest version, or throws `.incompatible`

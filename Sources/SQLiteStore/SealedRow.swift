@@ -45,6 +45,9 @@ struct SealedRow {
         add(value.loss)
     }
 
+    /// What the checksum is computed over, which says all that the row does.
+    var bytes: [UInt8] { seal.bytes }
+
     /// The values, then their checksum.
     var values: [ColumnValue] { columns + [.integer(seal.checksum)] }
 
@@ -82,6 +85,16 @@ struct SealedRowReader {
         guard case .int64(let seal)? = values.last?.storage,
             seal == SealedRow.checksum(self.values)
         else { throw .corrupt("a row of \(table) doesn't match its checksum") }
+    }
+
+    /// What a row's bytes say; whoever kept them has compared a checksum.
+    init(_ bytes: ArraySlice<UInt8>, of table: String) throws(StoreError) {
+        var rest = SealedBytesReader(bytes)
+        var values: [DatabaseValue] = []
+        while let value = try rest.next() { values.append(value) }
+        self.values = values[...]
+        position = 0
+        self.table = table
     }
 
     private mutating func next() throws(StoreError) -> DatabaseValue {

@@ -7,6 +7,7 @@ package enum Statement: String, CaseIterable {
     case rollBack = "ROLLBACK TO write"
     case countSession = "UPDATE store SET sessions = sessions + ? WHERE id = 1"
     case countProbe = "UPDATE store SET probes = probes + 1 WHERE id = 1"
+    case setMoved = "UPDATE store SET moved = ? WHERE id = 1"
     case insertSession = """
         INSERT INTO session (public_id, next_checkpoint, name, labels, dtype, origin_session,
             origin_checkpoint, created_at, metadata_version, parameters, memory_bytes, crc)

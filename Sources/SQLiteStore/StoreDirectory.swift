@@ -4,6 +4,7 @@ import Sessions
 /// The directory that holds a store:
 ///
 ///     lbfgsd.sqlite   the database, with -wal and -shm beside it while it is open
+///     journal/        1.log, 2.log: entries that aren't in the database yet
 ///     segments/       000001.seg, 000001.vec ...: vectors and payloads too long for the database
 ///     lock            held as long as a process has the store open
 ///
@@ -15,6 +16,7 @@ struct StoreDirectory: Sendable {
 
     var database: String { path + "/lbfgsd.sqlite" }
     var segments: String { path + "/segments" }
+    var journal: String { path + "/journal" }
 
     /// Creates what isn't there, with its missing parents, and takes the lock: two processes that
     /// append to one segment would overwrite each other's vectors.

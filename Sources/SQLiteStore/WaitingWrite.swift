@@ -15,6 +15,51 @@ protocol WaitingWrite: AnyObject, Sendable {
     func fail(_ error: StoreError)
 }
 
+/// What waits in the committer's queue.
+enum QueuedWrite {
+    case logged(EntryWrite)
+    case transacted(any WaitingWrite)
+
+    var bytes: Int {
+        switch self {
+        case .logged(let write): write.record.count
+        case .transacted(let write): write.bytes
+        }
+    }
+
+    func fail(_ error: StoreError) {
+        switch self {
+        case .logged(let write): write.end(.failure(error))
+        case .transacted(let write): write.fail(error)
+        }
+    }
+}
+
+/// An entry on its way into the entry log.
+struct EntryWrite: Sendable {
+    let logged: LoggedEntry
+    let record: [UInt8]
+    let continuation: CheckedContinuation<Result<Void, StoreError>, Never>
+
+    func end(_ result: Result<Void, StoreError>) { continuation.resume(returning: result) }
+}
+
+/// A write of the committer's own: nobody waits for it.
+final class OwnWrite: WaitingWrite {
+    let bytes: Int
+    let looksFirst = false
+    private let body: @Sendable (inout WriteTransaction) throws -> Void
+
+    init(bytes: Int, _ body: @escaping @Sendable (inout WriteTransaction) throws -> Void) {
+        self.bytes = bytes
+        self.body = body
+    }
+
+    func attempt(in transaction: inout WriteTransaction) throws { try body(&transaction) }
+    func succeed() {}
+    func fail(_ error: StoreError) {}
+}
+
 final class Write<Value: Sendable>: WaitingWrite {
     let bytes: Int
     let looksFirst: Bool

@@ -1,13 +1,17 @@
 /// The moments of a write at which a crash or a failure means something else. Tests take a copy of
 /// the directory there, as a crash would leave it, or make the next operation fail.
 package enum WritePoint: CaseIterable, Sendable {
+    /// Before a frame is written to the entry log.
+    case logWrite
+    /// It is written; before it is synced.
+    case logSync
     /// Before bytes are written to a segment.
     case segmentWrite
     /// They are written; before they are synced.
     case segmentSync
     /// Before the commit.
     case commit
-    /// The commit is durable; before callers hear of it.
+    /// The commit, or the frame, is durable; before callers hear of it.
     case answer
 }
 
@@ -22,8 +26,8 @@ struct FaultInjection: Sendable {
         guard let code = faults?(point), code != 0 else { return }
         let operation: DiskFailure.Operation =
             switch point {
-            case .segmentSync: .sync
-            case .segmentWrite, .commit, .answer: .write
+            case .segmentSync, .logSync: .sync
+            case .segmentWrite, .logWrite, .commit, .answer: .write
             }
         throw DiskFailure(operation: operation, path: path, code: code)
     }

@@ -88,7 +88,7 @@ extension ReadTransaction {
 extension ReadTransaction {
     /// Bytes on the disk for the session: see `Store.diskBytes`. Costs a look at each vector that
     /// it names and at each payload that it keeps.
-    func diskBytes(_ session: Int64) throws -> Int {
+    func diskBytes(_ session: Int64, logged: [JournalEntry]) throws -> Int {
         var blobs: Set<Int64> = []
         var newestSnapshot = 0
         var bytes = RowBytes.session
@@ -109,6 +109,7 @@ extension ReadTransaction {
         let counted = Int(try database.integer(.holding, [session]) ?? 0)
         let newest = Int(try database.integer(.newestSequence, [session]) ?? 0)
         bytes += (counted + newest - newestSnapshot) * RowBytes.entry
+        for entry in try logged.after(newest) { bytes += entry.payload.count + RowBytes.entry }
         if let newest = try database.integer(.newestStep, [session]),
             let oldest = try database.integer(.oldestStep, [session])
         {

@@ -28,8 +28,12 @@ extension WriteTransaction {
     mutating func commit(
         _ batch: PreparedBatch, to id: SessionID
     ) throws -> [VectorName: VectorID] {
-        let end = try journalEnd(id)
+        let end = try journals.end(of: id, in: reading, pending)
         let session = end.rowID
+        if let first = batch.entries.first?.entry.sequence, first != end.newest + 1 {
+            throw StoreError.outOfOrder(expected: end.newest + 1, got: first)
+        }
+        try settle(id, in: session, upTo: batch.snapshot?.draft.sequence ?? 0)
         if let idempotency = batch.idempotency { try insert(idempotency) }
         let newest = try append(
             batch.entries, to: session, after: end.newest,
@@ -63,6 +67,7 @@ extension WriteTransaction {
     mutating func delete(_ id: SessionID) throws {
         let session = try reading.rowID(id)
         journals[id] = nil
+        settled.insert(id)
         try deletePayloads(session, after: 0, through: Int.max)
         var names = VectorNames()
         while let snapshot = try reading.snapshot(session, atOrBelow: Int.max) {
@@ -80,6 +85,19 @@ extension WriteTransaction {
         }
         try database.run(.countSession, [-1])
         freesPages = true
+    }
+
+    /// Brings a session's entries from the log to the tables. Entries below a snapshot that comes
+    /// with them leave their payload behind.
+    mutating func settle(
+        _ id: SessionID, in session: Int64, upTo covered: SequenceNumber = 0
+    ) throws {
+        guard settled.insert(id).inserted else { return }
+        let entries = pending.entries(of: id)
+        guard let first = entries.first else { return }
+        try append(
+            entries.map { PreparedEntry($0, covered: covered) }, to: session,
+            after: first.sequence - 1, upTo: covered)
     }
 
     /// Returns the sequence of the newest entry. Entries up to and including `covered` lie below

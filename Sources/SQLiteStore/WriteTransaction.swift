@@ -9,6 +9,9 @@ struct WriteTransaction {
     var journals: JournalEnds
     let inlineBytesMax: Int
     let tracePointsMax: Int
+    let pending: PendingEntries
+    /// Sessions whose pending entries are in the tables with this transaction, or go with them.
+    var settled: Set<SessionID> = []
     /// Whether many rows at once were deleted.
     var freesPages = false
 

@@ -33,6 +33,8 @@ final class CrashRun: Sendable {
         limits.segmentBytesMax = 4096
         limits.stagedBytesMin = stagedBytesMin
         limits.checkpointPages = 40
+        limits.loggedBytesMax = 100
+        limits.logFileBytesMax = 1500
         let passed = Mutex(0)
         let store = try await SQLiteStore(
             directory: live, limits: limits,

@@ -17,7 +17,7 @@ import Testing
     func steps(_ point: WritePoint, seed: UInt64) async throws {
         try await withDirectory { root in
             let run = CrashRun(root: root, point: point, seed: seed)
-            try await run.workload(sessions: 4, commits: 25)
+            try await run.workload(sessions: 4, commits: 40)
             #expect(run.crashes.withLock { $0.count } >= 2, "seed \(seed)")
             for crash in run.crashes.withLock({ $0 }) {
                 try await crash.verify("\(point), seed \(seed), crash \(crash.directory)")
@@ -51,6 +51,7 @@ import Testing
             var limits = SQLiteStoreLimits()
             limits.inlineBytesMax = 100
             limits.checkpointPages = .max
+            limits.loggedBytesMax = 0
             let store = try await SQLiteStore(directory: live, limits: limits)
             var sizes = [0, 0]
             try await store.begin(1)
@@ -107,7 +108,7 @@ import Testing
     }
 }
 
-private func withDirectory(_ body: (String) async throws -> Void) async throws {
+func withDirectory(_ body: (String) async throws -> Void) async throws {
     let directory = NSTemporaryDirectory() + "/crash-" + UUID().uuidString
     try FileManager.default.createDirectory(
         atPath: directory, withIntermediateDirectories: true)

@@ -8,12 +8,15 @@ import Testing
 @Suite struct StoreFaultTests {
     @Test(
         "A full disk fails the write, not the store",
-        arguments: [WritePoint.segmentWrite, .commit])
+        arguments: [WritePoint.segmentWrite, .commit, .logWrite])
     func full(_ point: WritePoint) async throws {
         try await withDirectory { directory in
             let isFull = Mutex(false)
+            let kind = point == .logWrite ? StoreKind.sqlite : .segments
+            var limits = kind.limits
+            if point != .logWrite { limits.loggedBytesMax = 0 }
             let store = try await SQLiteStore(
-                directory: directory, limits: StoreKind.segments.limits,
+                directory: directory, limits: limits,
                 faults: { $0 == point && isFull.withLock { $0 } ? ENOSPC : 0 },
                 onFatal: { fatalError($0) })
             try await store.create(1)
@@ -58,6 +61,23 @@ import Testing
             #expect(try await store.inventory().sessions == created)
             #expect(try await store.inconsistencies() == [])
             await store.close()
+        }
+    }
+
+    @Test("A failed sync of the entry log ends the process")
+    func logSyncFailed() async throws {
+        await #expect(processExitsWith: .failure) {
+            let directory = NSTemporaryDirectory() + "/store-" + UUID().uuidString
+            let store = try await SQLiteStore(
+                directory: directory, limits: SQLiteStoreLimits(),
+                faults: { $0 == .logSync ? EIO : 0 },
+                onFatal: { reason in
+                    try? FileManager.default.removeItem(atPath: directory)
+                    exit(reason.contains("sync") ? 70 : 0)
+                })
+            _ = try? await store.create(1)
+            _ = try? await store.commit(batch(make(told: 1, at: 2)), to: make(session: 1))
+            exit(0)
         }
     }
 

@@ -1,0 +1,279 @@
+import Foundation
+import SQLiteStore
+import Sessions
+import Synchronization
+import Testing
+
+/// Entries on their way from the log to the tables: they read the same wherever they are, and what
+/// a crash or a damaged disk leaves is known for what it is.
+@Suite struct EntryLogTests {
+    @Test("A log torn at any byte gives the entries that were whole", arguments: 1...6)
+    func torn(seed: UInt64) async throws {
+        try await withDirectory { root in
+            var generator = Seeded(state: seed)
+            let store = try await SQLiteStore(directory: root + "/live")
+            try await store.begin(1)
+            var sizes = [0, 0]
+            for sequence in 2...20 {
+                try await store.tell(1, at: sequence)
+                sizes.append(try usedBytes(root + "/live"))
+            }
+            for trial in 1...15 {
+                let copy = root + "/torn-\(trial)"
+                try copyCrashed(root + "/live", to: copy)
+                let torn = Int.random(in: 0...sizes[20], using: &generator)
+                try change(copy) { bytes in
+                    let rest = bytes.count - torn
+                    bytes.removeLast(rest)
+                    // Torn off, or never written: zeros, or whatever the blocks held before.
+                    let filling = Int.random(in: 0...2, using: &generator)
+                    if filling == 1 { bytes.append(Data(count: rest)) }
+                    if filling == 2 {
+                        for _ in 0..<rest {
+                            bytes.append(UInt8.random(in: 0...255, using: &generator))
+                        }
+                    }
+                }
+                let whole = sizes.lastIndex { $0 <= torn } ?? 0
+                let reopened = try await SQLiteStore(directory: copy)
+                let loaded = try await reopened.load(workID(1))
+                let expected = whole < 2 ? [] : (2...whole).map { told(1, at: $0) }
+                #expect(loaded.tail == expected, "seed \(seed), torn at \(torn)")
+                // It goes on over what was torn, and that is found by the next.
+                try await reopened.tell(1, at: max(whole, 1) + 1)
+                #expect(try await reopened.inconsistencies() == [], "seed \(seed), \(torn)")
+                await reopened.close()
+                let again = try await SQLiteStore(directory: copy)
+                #expect(try await again.load(workID(1)).newest.sequence == max(whole, 1) + 1)
+                await again.close()
+            }
+            await store.close()
+        }
+    }
+
+    @Test("A log that is wrong before its newest frame is refused", arguments: 1...4)
+    func damaged(seed: UInt64) async throws {
+        try await withDirectory { root in
+            var generator = Seeded(state: seed)
+            let store = try await SQLiteStore(directory: root + "/live")
+            try await store.begin(1)
+            var sizes = [0, 0]
+            for sequence in 2...9 {
+                try await store.tell(1, at: sequence)
+                sizes.append(try usedBytes(root + "/live"))
+            }
+            for trial in 1...12 {
+                let copy = root + "/damaged-\(trial)"
+                try copyCrashed(root + "/live", to: copy)
+                let place = Int.random(in: 0..<sizes[9], using: &generator)
+                try change(copy) { $0[place] ^= 1 << UInt8.random(in: 0...7, using: &generator) }
+                if place < sizes[8] {
+                    let error = await #expect(throws: StoreError.self) {
+                        _ = try await SQLiteStore(directory: copy)
+                    }
+                    guard case .corrupt = error else {
+                        Issue.record("\(String(describing: error)) at \(place), seed \(seed)")
+                        return
+                    }
+                } else {
+                    // As if it had been torn.
+                    let reopened = try await SQLiteStore(directory: copy)
+                    #expect(try await reopened.load(workID(1)).newest.sequence == 8)
+                    await reopened.close()
+                }
+            }
+            await store.close()
+        }
+    }
+
+    @Test("A file of the log that is lost is noticed by the other")
+    func lost() async throws {
+        try await withDirectory { root in
+            var limits = SQLiteStoreLimits()
+            // A frame and a half: each second entry begins the other file.
+            limits.logFileBytesMax = 400
+            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
+            try await store.begin(1)
+            try await store.begin(2)
+            // The second session's entry is outstanding when the first turns the files.
+            try await store.tell(2, at: 2)
+            try await store.tell(1, at: 2)
+            try await store.tell(1, at: 3)
+            let copy = root + "/lost"
+            try copyCrashed(root + "/live", to: copy)
+            let whole = try await SQLiteStore(directory: copy)
+            #expect(try await whole.load(workID(2)).newest.sequence == 2)
+            #expect(try await whole.load(workID(1)).newest.sequence == 3)
+            await whole.close()
+            let other = root + "/cut"
+            try copyCrashed(root + "/live", to: other)
+            // The last frame of the older file; torn ends look like that, but not there.
+            try change(other) { bytes in
+                let last = try #require(bytes.lastIndex { $0 != 0 })
+                bytes[last] ^= 8
+            }
+            await #expect(throws: StoreError.self) {
+                _ = try await SQLiteStore(directory: other, limits: limits)
+            }
+            await store.close()
+        }
+    }
+
+    @Test("Entries read the same in the log and in the tables")
+    func laidOver() async throws {
+        try await withDirectory { root in
+            let store = try await SQLiteStore(directory: root)
+            for session in 1...3 {
+                try await store.begin(session)
+                for sequence in 2...4 { try await store.tell(session, at: sequence) }
+            }
+            // In both: some of the first session's come with a snapshot.
+            try await store.advance(1, to: 5)
+            try await store.tell(1, at: 6)
+            func seen() async throws -> [String] {
+                var seen: [String] = []
+                for session in 1...3 {
+                    let id = workID(session)
+                    seen.append("\(try await store.load(id))")
+                    seen.append("\(try await store.summary(id))")
+                    for from in 1...8 {
+                        seen.append("\(try await store.trace(id, from: from, limit: 3))")
+                        let entry = try await store.toldEntry(id, evaluation: from)
+                        seen.append("\(String(describing: entry))")
+                    }
+                    let bytes = try await store.diskBytes(id)
+                    seen.append("\(bytes)")
+                }
+                seen.append("\(try await store.list(pageSize: 2, after: nil, label: nil))")
+                return seen
+            }
+            let before = try await seen()
+            // Taking stock brings all to the tables.
+            #expect(try await store.inventory().entries == 5 + 4 + 4)
+            #expect(try await seen() == before)
+            try await store.tell(2, at: 5)
+            try await store.delete(workID(2))
+            await #expect(throws: StoreError.missing) { _ = try await store.load(workID(2)) }
+            #expect(try await store.inconsistencies() == [])
+            await store.close()
+            #expect(try usedBytes(root) == 0)
+        }
+    }
+
+    @Test("Sessions that take turns fill both files many times, and nothing is lost")
+    func turns() async throws {
+        try await withDirectory { root in
+            var limits = SQLiteStoreLimits()
+            limits.logFileBytesMax = 20_000
+            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for session in 1...8 {
+                    group.addTask {
+                        try await store.begin(session)
+                        // Of odd sessions snapshots take entries away, of even ones nothing does.
+                        for sequence in 2...200 {
+                            if session.isMultiple(of: 2) {
+                                try await store.tell(session, at: sequence)
+                            } else {
+                                try await store.advance(session, to: sequence)
+                            }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let journal = root + "/live/journal"
+            for name in ["/1.log", "/2.log"] {
+                #expect(try sizeOfFile(journal + name) < 2 * 256 << 10)
+            }
+            try copyCrashed(root + "/live", to: root + "/crashed")
+            let reopened = try await SQLiteStore(directory: root + "/crashed", limits: limits)
+            for session in 1...8 {
+                let loaded = try await reopened.load(workID(session))
+                #expect(loaded.newest.sequence == 200)
+                if session.isMultiple(of: 2) {
+                    #expect(loaded.tail == (2...200).map { told(session, at: $0) })
+                } else {
+                    try await reopened.verify(session, "turns")
+                }
+            }
+            #expect(try await reopened.inconsistencies() == [])
+            await reopened.close()
+            await store.close()
+        }
+    }
+
+    @Test("What can't be moved from the log stays in it, and others go on")
+    func kept() async throws {
+        try await withDirectory { root in
+            var limits = SQLiteStoreLimits()
+            limits.logFileBytesMax = 2_000
+            let isDamaged = FaultSwitch()
+            let store = try await SQLiteStore(
+                directory: root, limits: limits,
+                faults: { point in point == .commit && isDamaged.isOn ? EIO : 0 },
+                onFatal: { fatalError($0) })
+            for session in 1...2 { try await store.begin(session) }
+            for sequence in 2...4 { try await store.tell(1, at: sequence) }
+            isDamaged.isOn = true
+            // Nothing gets into the tables: the log takes what it has room for, then refuses.
+            var told = 1
+            while told < 100, (try? await store.tell(2, at: told + 1)) != nil { told += 1 }
+            #expect(told > 2 && told < 100)
+            isDamaged.isOn = false
+            try await store.tell(2, at: told + 1)
+            #expect(try await store.load(workID(1)).newest.sequence == 4)
+            #expect(try await store.load(workID(2)).newest.sequence == told + 1)
+            #expect(try await store.inconsistencies() == [])
+            await store.close()
+        }
+    }
+}
+
+private final class FaultSwitch: Sendable {
+    private let state = Mutex(false)
+    var isOn: Bool {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
+    }
+}
+
+private func told(_ session: Int, at sequence: SequenceNumber) -> JournalEntry {
+    JournalEntry(
+        sequence: sequence, kind: .told, time: Date(timeIntervalSince1970: Double(sequence)),
+        trace: TracePoint(
+            evaluation: sequence - 1, step: 1, iteration: sequence, loss: -.infinity,
+            gradientNormInf: nil, stepLength: 0.5,
+            time: Date(timeIntervalSince1970: Double(sequence))),
+        resultDigest: Digest(high: UInt64(session), low: .max),
+        standing: SessionStanding(
+            phase: .evaluating, step: 1, evaluation: sequence, loss: nil),
+        payload: Octets((0..<50).map { UInt8(truncatingIfNeeded: $0 &* sequence &+ session) }))
+}
+
+extension SQLiteStore {
+    /// An entry that comes alone.
+    fileprivate func tell(_ session: Int, at sequence: SequenceNumber) async throws {
+        var batch = Batch()
+        batch.entries = [told(session, at: sequence)]
+        try await commit(batch, to: workID(session))
+    }
+}
+
+private let logs = ["/journal/1.log", "/journal/2.log"]
+
+/// Up to the last byte of the log that isn't zero.
+private func usedBytes(_ directory: String) throws -> Int {
+    try logs.reduce(0) { used, name in
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: directory + name))
+        return used + (bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? 0)
+    }
+}
+
+/// Changes the log's first file.
+private func change(_ directory: String, _ body: (inout Data) throws -> Void) throws {
+    let url = URL(fileURLWithPath: directory + logs[0])
+    var bytes = try Data(contentsOf: url)
+    try body(&bytes)
+    try bytes.write(to: url)
+}
