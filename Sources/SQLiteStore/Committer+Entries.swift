@@ -47,13 +47,29 @@ extension Committer {
     /// A slice of what must have left the log by the time that it is full.
     func moveEntries(on database: Database) {
         guard entryLog.withLock({ $0.isMoveDue }) else { return }
+        let outstanding = entryLog.withLock { $0.outstanding }
+        if move(slice(of: outstanding), on: database) != nil {
+            entryLog.withLock { $0.pauseMoving() }
+        }
+    }
+
+    /// All that is pending, while nobody writes.
+    func settleSlices(on database: Database) {
+        guard !pending.isEmpty, move(slice(of: pending.all.keys), on: database) == nil else {
+            return
+        }
+        onQueue { committer, database in committer.settleSlices(on: database) }
+    }
+
+    private func slice(of sessions: some Sequence<SessionID>) -> [SessionID] {
         var slice: [SessionID] = []
         var count = 0
-        for session in entryLog.withLock({ $0.outstanding }) where count < Self.sliceEntries {
+        for session in sessions {
             slice.append(session)
             count += pending.count(of: session)
+            if count >= Self.sliceEntries { break }
         }
-        if move(slice, on: database) != nil { entryLog.withLock { $0.pauseMoving() } }
+        return slice
     }
 
     /// Makes room in the log. Returns why there is none.

@@ -1,3 +1,4 @@
+import Dispatch
 import GRDB
 import Sessions
 import Synchronization
@@ -8,7 +9,7 @@ import Synchronization
 ///
 /// Entries that come alone don't wait for the others' transaction: see Committer+Entries.swift.
 ///
-/// There is no timer: a lone client's write is a group of one and starts at once, and while its
+/// No write waits for a timer: a lone client's is a group of one and starts at once, and while its
 /// sync runs others gather for the next. All of it happens on the queue of SQLite's writing
 /// connection, never on Swift's cooperative threads, which must not block.
 final class Committer: Sendable {
@@ -17,6 +18,8 @@ final class Committer: Sendable {
         var bytes = 0
         var isDraining = false
         var isClosed = false
+        /// Whether somebody will look whether it has become quiet.
+        var isWatched = false
     }
 
     private let waiting = Mutex(Waiting())
@@ -35,6 +38,7 @@ final class Committer: Sendable {
     /// Pages written to the log since it was last copied back, as estimated.
     private let logPages = Mutex(0)
     private let mayHaveFreePages = Mutex(false)
+    private let quiet = DispatchQueue(label: "lbfgsd.store.quiet")
 
     init(
         _ opened: Opened, limits: SQLiteStoreLimits, faults: FaultInjection,
@@ -130,6 +134,35 @@ final class Committer: Sendable {
             }
         }
         if mayHaveFreePages.withLock({ $0 }) || puncher.isCrowded { releaseFreePages(database) }
+        if !pending.isEmpty { watch() }
+    }
+
+    /// When nothing has been written for a second what is logged goes to the tables, in slices, so
+    /// that a copy of the database has it and memory hasn't.
+    private func watch() {
+        let isNew = waiting.withLock { waiting in
+            defer { waiting.isWatched = true }
+            return !waiting.isWatched
+        }
+        guard isNew else { return }
+        let written = entryLog.withLock { $0.position }
+        quiet.asyncAfter(deadline: .now() + 1) { [self] in
+            onQueue { committer, database in
+                committer.waiting.withLock { $0.isWatched = false }
+                guard committer.entryLog.withLock({ $0.position }) == written else {
+                    return committer.watch()
+                }
+                committer.settleSlices(on: database)
+            }
+        }
+    }
+
+    /// Runs `body` on the writer's queue, unless the store is closed.
+    func onQueue(_ body: @escaping @Sendable (Committer, Database) -> Void) {
+        waiting.withLock { waiting in
+            guard !waiting.isClosed else { return }
+            pool.asyncWriteWithoutTransaction { [self] database in body(self, database) }
+        }
     }
 
     /// A slice, when nothing waits; then those go first who have come in the meantime.

@@ -74,6 +74,14 @@ struct EntryLog {
         isFound || end >= limits.logFileBytesMax || entries >= limits.logFileEntriesMax
     }
 
+    /// Grows with each frame.
+    var position: Position { Position(generation: generation, frames: frames) }
+
+    struct Position: Equatable {
+        var generation: UInt64
+        var frames: UInt64
+    }
+
     /// The newest generation that isn't needed once nothing is outstanding.
     var movable: UInt64 { isFound ? generation : generation - 1 }
 

@@ -30,6 +30,8 @@ final class PendingEntries: Sendable {
         bySession.withLock { $0[session] ?? [] }
     }
 
+    var isEmpty: Bool { bySession.withLock { $0.isEmpty } }
+
     var all: [SessionID: [JournalEntry]] { bySession.withLock { $0 } }
 
     func add(_ entries: some Sequence<LoggedEntry>) {

@@ -221,3 +221,10 @@ def flat(document: dict) -> list[float]:
 
 def trace_points(document: dict) -> list[dict]:
     return document["trace"]
+
+
+def wait_until(condition, seconds: float = 30, told=lambda: None):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it never came true: {told()}"
+        time.sleep(0.02)

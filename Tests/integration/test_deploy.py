@@ -6,6 +6,7 @@ that is missing fails the test that needs it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -22,7 +23,7 @@ import pytest
 import requests
 
 from command import environment, run, serving
-from daemon import ROOT, Client, binary, free_port
+from daemon import ROOT, Client, binary, free_port, wait_until
 
 DEPLOY = ROOT / "deploy"
 EXPOSURE_MAX = 0.6
@@ -595,11 +596,12 @@ def test_behind_the_proxy_events_arrive_as_they_happen(proxy):
 # MARK: Backup
 
 
-def test_a_backup_of_a_running_daemon_can_be_started(tmp_path):
+# Vectors in the entry log, and vectors in segments.
+@pytest.mark.parametrize("n", [50, 5_000])
+def test_a_backup_of_a_running_daemon_can_be_started(tmp_path, n):
     """The steps of deploy/README.md, with Python's SQLite for the sqlite3 command."""
     backup = tmp_path / "backup"
     backup.mkdir()
-    n = 5_000  # long enough for the vectors to be in segments
     with serving(tmp_path) as daemon:
         client = Client(daemon.url)
         session = client.create(x0=[1.0] * n)
@@ -607,6 +609,7 @@ def test_a_backup_of_a_running_daemon_can_be_started(tmp_path):
         for step in range(3):
             turn = client.tell(session, turn["evaluation"]["number"], 10.0 - step, [1.0 + step] * n)
         wanted = client.ask(session)
+        shutil.copytree(tmp_path / "data" / "journal", backup / "journal")
         database = sqlite3.connect(f"file:{tmp_path}/data/lbfgsd.sqlite?mode=ro", uri=True)
         database.execute("VACUUM INTO ?", (str(backup / "lbfgsd.sqlite"),))
         database.close()
@@ -615,6 +618,29 @@ def test_a_backup_of_a_running_daemon_can_be_started(tmp_path):
         client.tell(session, turn["evaluation"]["number"], 1.0, [0.5] * n)
         assert daemon.stop() == 0
     with serving(tmp_path, data=backup) as daemon:
+        assert Client(daemon.url).ask(session) == wanted
+
+
+def test_what_was_told_is_in_the_database_soon_after(tmp_path):
+    with serving(tmp_path) as daemon:
+        client = Client(daemon.url)
+        session = client.create(x0=[1.0] * 50)
+        turn = client.begin(session)
+        client.tell(session, turn["evaluation"]["number"], 10.0, [1.0] * 50)
+        wanted = client.ask(session)
+
+        def is_there():
+            database = sqlite3.connect(f"file:{tmp_path}/data/lbfgsd.sqlite?mode=ro", uri=True)
+            with contextlib.closing(database):
+                (told,) = database.execute("SELECT count(*) FROM event WHERE k = 1").fetchone()
+                return told == 1
+
+        wait_until(is_there)
+        database = sqlite3.connect(f"file:{tmp_path}/data/lbfgsd.sqlite?mode=ro", uri=True)
+        with contextlib.closing(database):
+            (tmp_path / "copy").mkdir()
+            database.execute("VACUUM INTO ?", (str(tmp_path / "copy" / "lbfgsd.sqlite"),))
+    with serving(tmp_path, data=tmp_path / "copy") as daemon:
         assert Client(daemon.url).ask(session) == wanted
 
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from command import serving
-from daemon import Client
+from daemon import Client, wait_until
 
 MIB = 1 << 20
 
@@ -25,13 +25,6 @@ MIB = 1 << 20
 def gauges(url: str) -> dict[str, float]:
     text = requests.get(url + "/metrics", timeout=30).text
     return {name: float(value) for name, value in re.findall(r"(?m)^(lbfgsd_\w+) (\S+)$", text)}
-
-
-def wait_until(condition, seconds: float = 20, told=lambda: None):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it never came true: {told()}"
-        time.sleep(0.02)
 
 
 def check_refusal(response, status: int, kind: str, limit: str | None = None, maximum=None) -> dict:

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from command import run, serving
-from daemon import Client, Daemon, binary
+from daemon import Client, Daemon, binary, wait_until
 
 POINTS = 100
 INTERVAL = 10
@@ -59,13 +59,6 @@ def tell_again(client: Client, session: str, number: int, told) -> requests.Resp
 
 def on_disk(directory: Path) -> int:
     return sum(512 * os.stat(path).st_blocks for path in directory.rglob("*") if path.is_file())
-
-
-def wait_until(condition, seconds: float = 30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
 
 
 # MARK: The trace
