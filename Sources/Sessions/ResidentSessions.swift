@@ -74,11 +74,14 @@ struct ResidentSessions {
     // MARK: Room
 
     /// Reserves room for a session that has a slot; false if there isn't so much. What is larger
-    /// than the whole budget is let in when it is alone.
-    mutating func reserve(_ needed: Int, for id: SessionID, within budget: Int) -> Bool {
+    /// than the whole budget is let in when it is alone, or with `companion`.
+    mutating func reserve(
+        _ needed: Int, for id: SessionID, beside companion: SessionID? = nil, within budget: Int
+    ) -> Bool {
         guard let slot = slots[id] else { return false }
         let others = bytes - slot.reserved
-        guard others == 0 || needed <= budget - others else { return false }
+        let accompanying = companion.flatMap { slots[$0]?.reserved } ?? 0
+        guard others <= accompanying || needed <= budget - others else { return false }
         set(needed, for: id)
         return true
     }

@@ -49,8 +49,10 @@ extension SessionService {
     public func checkpointStateDict(
         _ id: SessionID, number: CheckpointNumber
     ) async throws(SessionError) -> StateDict {
-        try await with(id) { session async throws(Session.Refusal) in
-            try await session.checkpointStateDict(number)
+        try await withSecondState(of: id) { () async throws(SessionError) in
+            try await with(id) { session async throws(Session.Refusal) in
+                try await session.checkpointStateDict(number)
+            }
         }
     }
 
@@ -59,8 +61,10 @@ extension SessionService {
         _ id: SessionID, checkpoint number: CheckpointNumber,
         idempotency key: IdempotencyKey? = nil, precondition: Precondition = .none
     ) async throws(SessionError) -> Outcome<Turn> {
-        try await with(id) { session async throws(Session.Refusal) in
-            try await session.restore(number, key, precondition)
+        try await withSecondState(of: id) { () async throws(SessionError) in
+            try await with(id) { session async throws(Session.Refusal) in
+                try await session.restore(number, key, precondition)
+            }
         }
     }
 }

@@ -28,8 +28,11 @@ extension SessionService {
         let scope = "\(id)/checkpoints/\(number)/fork"
         if let earlier = try await earlierSession(key, scope: scope) { return earlier }
         try Sessions.check(name: name, labels: labels, limits)
-        let (state, record) = try await with(id) { session async throws(Session.Refusal) in
-            try await session.forkSource(number)
+        let (state, record) = try await withSecondState(of: id) {
+            () async throws(SessionError) in
+            try await with(id) { session async throws(Session.Refusal) in
+                try await session.forkSource(number)
+            }
         }
         return try await insert(
             state, name: name ?? record.name, labels: labels ?? record.labels,

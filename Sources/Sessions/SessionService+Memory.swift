@@ -156,15 +156,21 @@ extension SessionService {
 extension SessionService {
     /// Reserves room for a session that is about to come into memory; those used least recently
     /// leave for it. Throws `.memoryFull` when those that would have to are in use.
-    func makeRoom(_ memoryBytes: Int, for id: SessionID) async throws(SessionError) {
+    /// What is larger than the budget is let in when nothing else is there, or only `companion`.
+    func makeRoom(
+        _ memoryBytes: Int, for id: SessionID, beside companion: SessionID? = nil
+    ) async throws(SessionError) {
         let budget = limits.residentBytesMax
         let needed = ResidentSessions.needed(memoryBytes)
         // Sessions leave in lots, so that not every load has to save one.
         let wanted = max(needed, budget / 32)
         var passedOver: Set<SessionID> = [id]
+        if let companion { passedOver.insert(companion) }
         while true {
             let leaving: [(id: SessionID, session: Session)]? = resident.withLock { resident in
-                if resident.reserve(needed, for: id, within: budget) { return nil }
+                if resident.reserve(needed, for: id, beside: companion, within: budget) {
+                    return nil
+                }
                 return resident.leastRecentlyUsed(holding: wanted, except: passedOver)
             }
             guard let leaving else { return }
@@ -177,6 +183,23 @@ extension SessionService {
             // One that is in use stays; it isn't asked again.
             passedOver.formUnion(leaving.map(\.id))
         }
+    }
+
+    /// Room for the state at a checkpoint, beside the session's own, while `body` works it out.
+    func withSecondState<Value: Sendable>(
+        of id: SessionID, _ body: () async throws(SessionError) -> Value
+    ) async throws(SessionError) -> Value {
+        // First of all it comes into memory itself.
+        let bytes = try await with(id) { session async throws(Session.Refusal) in
+            await session.record.memoryBytes
+        }
+        var generator = SystemRandomNumberGenerator()
+        let guest = SessionID.random(using: &generator)
+        let begins = now()
+        resident.withLock { $0.begin(guest, loading: nil, at: begins) }
+        defer { resident.withLock { $0.remove(guest) } }
+        try await makeRoom(bytes, for: guest, beside: id)
+        return try await body()
     }
 
     private func resized(_ session: Session, _ memoryBytes: Int) {

@@ -131,6 +131,40 @@ import TestKit
         #expect(resident.sessions == 1)
     }
 
+    @Test("A checkpoint's state counts beside the session's, and both fit when they are alone")
+    func secondState() async throws {
+        let store = MemoryStore()
+        let roomy = SessionService(store: store, metrics: MetricsRegistry())
+        let id = try await roomy.create(request()).value.record.id
+        let other = try await roomy.create(request()).value.record.id
+        _ = try await roomy.createCheckpoint(id)
+        // Both are here; the other one is in use, or isn't.
+        let service = try await makeService(roomFor: 2.5, store: store)
+        let one = try await bytesOfOne()
+        let wait = Task { try await service.turn(other, waitSeconds: 30) }
+        while resident.sessions < 1 { try await Task.sleep(for: .milliseconds(5)) }
+        try await Task.sleep(for: .milliseconds(100))
+        for _ in 1...2 {
+            let refusal = await #expect(throws: SessionError.self) {
+                _ = try await service.restore(id, checkpoint: 1)
+            }
+            #expect(
+                refusal
+                    == .memoryFull(
+                        needed: one, reserved: 2 * one, maximum: Int(2.5 * Double(one)),
+                        retryAfterSeconds: 1))
+        }
+        wait.cancel()
+        _ = try? await wait.value
+        #expect(try await service.restore(id, checkpoint: 1).value.phase == .idle)
+        let fork = try await service.fork(id, checkpoint: 1).value.record.id
+        #expect(resident.bytes <= 2.5 * Double(one))
+        try await service.delete(fork)
+        let narrow = try await makeService(roomFor: 1.5, store: store)
+        #expect(try await narrow.restore(id, checkpoint: 1).value.phase == .idle)
+        _ = try await narrow.checkpointStateDict(id, number: 1)
+    }
+
     @Test("A session that grows counts with its new size, also when it comes back")
     func grows() async throws {
         let store = MemoryStore()
