@@ -11,8 +11,8 @@ extension Response {
         status: HTTPResponse.Status = .ok, tag: EntityTag? = nil
     ) {
         self.init(status: status, body: .bytes(body))
-        headerFields[.contentType] = representation.contentType
-        if let tag { headerFields[.eTag] = tag.text(as: representation) }
+        headerFields.append(.contentType, representation.contentType)
+        if let tag { headerFields.append(.eTag, tag.text(as: representation)) }
     }
 
     /// A vector in one of the forms that end in its numbers; nil where it is none of them.
@@ -33,11 +33,12 @@ extension Response {
         return response
     }
 
+    /// With fields that it doesn't have.
     func with(_ fields: [(name: String, value: String)]) -> Response {
         var response = self
         for (name, value) in fields {
             if let name = HTTPField.Name.octets[name] ?? HTTPField.Name(name) {
-                response.headerFields[name] = value
+                response.headerFields.append(name, value)
             }
         }
         return response

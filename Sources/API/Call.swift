@@ -4,7 +4,9 @@ internal import Sessions
 internal import Wire
 
 /// A request to one operation, and what its header and path say, read as the operation wants it.
-struct Call {
+///
+/// An object: the asynchronous functions that it is handed to would each keep a copy.
+final class Call: Sendable {
     let request: Request
     /// The form that the client wants the answer in.
     let representation: Representation

@@ -179,17 +179,17 @@ struct DigestCheck {
 }
 
 extension Response {
-    /// With the digest of its content, if the client wants one.
-    func digested(for head: RequestHead) -> Response {
+    /// The digest of its content, if the client wants one.
+    func contentDigest(for head: RequestHead) -> String? {
         guard let field = head.headerFields[.wantContentDigest],
             let algorithm = ContentDigest.wanted(by: field)
-        else { return self }
+        else { return nil }
         var digester = Digester([algorithm])
         switch body {
         case .bytes(let bytes): digester.update(bytes)
         case .source(let source): digester.update(source)
-        case .none, .stream: return self
+        case .none, .stream: return nil
         }
-        return with(.contentDigest, digester.finish()[0].text)
+        return digester.finish()[0].text
     }
 }

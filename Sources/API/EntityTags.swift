@@ -60,16 +60,19 @@ enum EntityTags: Equatable {
 extension EntityTag {
     /// A strong tag belongs to one sequence of bytes: each form other than JSON has its own.
     func text(as representation: Representation) -> String {
-        entityTag(String(text.dropFirst().dropLast()), as: representation)
+        guard let form = form(of: representation) else { return text }
+        return text.dropLast() + "-" + form + "\""
     }
 }
 
 /// With its quotes.
 func entityTag(_ opaque: String, as representation: Representation) -> String {
-    guard let form = forms.first(where: { $0.representation == representation }) else {
-        return "\"\(opaque)\""
-    }
-    return "\"\(opaque)-\(form.name)\""
+    guard let form = form(of: representation) else { return "\"\(opaque)\"" }
+    return "\"\(opaque)-\(form)\""
+}
+
+private func form(of representation: Representation) -> String? {
+    forms.first { $0.representation == representation }?.name
 }
 
 private let forms: [(representation: Representation, name: String)] = [

@@ -120,7 +120,7 @@ struct Problem: Error {
     var errors: [FieldError] = []
     /// Numbers and names that a client needs to act.
     var members: [(name: String, value: ProblemDocument.Member)] = []
-    var headerFields: HTTPFields = [:]
+    var headerFields: HeaderFields = [:]
 
     init(
         _ kind: Kind, _ detail: String, errors: [FieldError] = [],

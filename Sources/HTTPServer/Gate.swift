@@ -14,7 +14,7 @@ package struct Gate: Sendable {
     private let refuse: Refuse
 
     package enum Decision {
-        case serve(Route, parameters: [String: String])
+        case serve(Route, parameters: PathParameters)
         /// Answer this, without the body and without a handler. The route, if one was found.
         case answer(Response, Route?)
     }

@@ -12,20 +12,22 @@ public struct QueryItem: Sendable, Equatable {
 }
 
 /// What is known of a request before its body: enough to refuse it.
-public struct RequestHead: Sendable {
-    public var method: HTTPRequest.Method
+///
+/// An object, since it is handed from one to the next a dozen times before it is answered.
+public final class RequestHead: Sendable {
+    public let method: HTTPRequest.Method
     /// The request target as it was sent, for logs. Everything else reads `path` and `query`.
-    public var target: String
+    public let target: String
     /// The path's segments, each percent-decoded on its own, so a `%2F` never makes a new segment.
-    public var path: [String]
-    public var query: [QueryItem]
-    public var headerFields: HTTPFields
+    public let path: [String]
+    public let query: [QueryItem]
+    public let headerFields: HeaderFields
     /// The peer's numeric address, or `"unix"`.
-    public var remoteAddress: String
+    public let remoteAddress: String
 
     public init(
         method: HTTPRequest.Method, target: String, path: [String], query: [QueryItem] = [],
-        headerFields: HTTPFields = [:], remoteAddress: String = "unix"
+        headerFields: HeaderFields = [:], remoteAddress: String = "unix"
     ) {
         self.method = method
         self.target = target
@@ -44,8 +46,8 @@ public struct RequestHead: Sendable {
 /// A whole request, as a handler sees it.
 public struct Request: Sendable {
     public var head: RequestHead
-    /// What stood in the place of each `{name}` of the route's pattern, decoded, never empty.
-    public var pathParameters: [String: String]
+    /// Decoded, and never empty.
+    public var pathParameters: PathParameters
     /// The pattern that matched, for metrics and logs: its values are few, a path's are not.
     public var route: String
     public var body: [UInt8]
@@ -53,7 +55,7 @@ public struct Request: Sendable {
     public var sink: (any BodySink)?
 
     public init(
-        head: RequestHead, pathParameters: [String: String] = [:], route: String = "",
+        head: RequestHead, pathParameters: PathParameters = [:], route: String = "",
         body: [UInt8] = [], sink: (any BodySink)? = nil
     ) {
         self.head = head

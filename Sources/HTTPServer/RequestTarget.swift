@@ -10,24 +10,26 @@ package struct RequestTarget: Equatable {
 
     /// - Throws: `Refusal.malformed`, saying what is wrong.
     package init(_ target: String) throws(Refusal) {
-        let bytes = target.utf8
+        let bytes = Array(target.utf8)
         guard bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
             throw .malformed("the request target has a character that must be percent-encoded")
         }
         var rest = bytes[...]
         if rest.first != UInt8(ascii: "/") { rest = try Self.originForm(rest) }
-        let question = rest.firstIndex(of: UInt8(ascii: "?"))
-        let path = rest[..<(question ?? rest.endIndex)].dropFirst()
-        self.path = []
-        for segment in path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            self.path.append(try Self.decode(segment, plusIsSpace: false))
+        let question = rest.firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
+        path = []
+        path.reserveCapacity(8)
+        var segments = Parts(rest[..<question].dropFirst(), separator: UInt8(ascii: "/"))
+        while let segment = segments.next() {
+            path.append(try Self.decode(segment, plusIsSpace: false))
         }
         query = []
-        guard let question else { return }
-        for item in rest[rest.index(after: question)...].split(separator: UInt8(ascii: "&")) {
+        var items = Parts(rest[question...].dropFirst(), separator: UInt8(ascii: "&"))
+        while let item = items.next() {
+            if item.isEmpty { continue }
             let equals = item.firstIndex(of: UInt8(ascii: "="))
             let name = item[..<(equals ?? item.endIndex)]
-            let value = equals.map { item[item.index(after: $0)...] } ?? item[item.endIndex...]
+            let value = equals.map { item[($0 + 1)...] } ?? item[item.endIndex...]
             query.append(
                 QueryItem(
                     name: try Self.decode(name, plusIsSpace: true),
@@ -35,11 +37,32 @@ package struct RequestTarget: Equatable {
         }
     }
 
+    /// What stands between separators, one after the other, empty ones included.
+    private struct Parts {
+        private var rest: ArraySlice<UInt8>?
+        private let separator: UInt8
+
+        init(_ bytes: ArraySlice<UInt8>, separator: UInt8) {
+            rest = bytes
+            self.separator = separator
+        }
+
+        mutating func next() -> ArraySlice<UInt8>? {
+            guard let bytes = rest else { return nil }
+            guard let end = bytes.firstIndex(of: separator) else {
+                rest = nil
+                return bytes
+            }
+            rest = bytes[(end + 1)...]
+            return bytes[..<end]
+        }
+    }
+
     /// The path and query of an absolute form, which a server must take as well:
     /// `http://host/path`.
     private static func originForm(
-        _ target: Substring.UTF8View
-    ) throws(Refusal) -> Substring.UTF8View {
+        _ target: ArraySlice<UInt8>
+    ) throws(Refusal) -> ArraySlice<UInt8> {
         for scheme in ["http://", "https://"] where target.starts(with: scheme.utf8) {
             let authority = target.dropFirst(scheme.utf8.count)
             if let slash = authority.firstIndex(of: UInt8(ascii: "/")) {
@@ -50,12 +73,13 @@ package struct RequestTarget: Equatable {
     }
 
     private static func decode(
-        _ text: Substring.UTF8View, plusIsSpace: Bool
+        _ text: ArraySlice<UInt8>, plusIsSpace: Bool
     ) throws(Refusal) -> String {
-        let special = text.contains {
-            $0 == UInt8(ascii: "%") || (plusIsSpace && $0 == UInt8(ascii: "+"))
+        let isPlain = text.allSatisfy {
+            $0 != UInt8(ascii: "%") && !(plusIsSpace && $0 == UInt8(ascii: "+"))
         }
-        if !special { return String(Substring(text)) }
+        // Of ASCII alone, as was found before.
+        if isPlain { return String(decoding: text, as: UTF8.self) }
         var decoded: [UInt8] = []
         decoded.reserveCapacity(text.count)
         var bytes = text.makeIterator()

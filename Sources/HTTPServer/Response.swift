@@ -6,7 +6,7 @@ public import HTTPTypes
 /// them has no effect.
 public struct Response: Sendable {
     public var status: HTTPResponse.Status
-    public var headerFields: HTTPFields
+    public var headerFields: HeaderFields
     public var body: Body
 
     public enum Body: Sendable {
@@ -22,7 +22,7 @@ public struct Response: Sendable {
         /// pushed through a continuation should have a bounded buffering policy and finish when a
         /// `yield` reports `.dropped`. A client that takes nothing for `streamStallSeconds` is cut;
         /// when it vanishes the stream's `onTermination` is called.
-        case stream(AsyncStream<[UInt8]>)
+        case stream(PieceStream)
     }
 
     /// Bytes of the body; nil when that isn't known before it ends.
@@ -36,10 +36,19 @@ public struct Response: Sendable {
     }
 
     public init(
-        status: HTTPResponse.Status, headerFields: HTTPFields = [:], body: Body = .none
+        status: HTTPResponse.Status, headerFields: HeaderFields = [:], body: Body = .none
     ) {
         self.status = status
         self.headerFields = headerFields
         self.body = body
     }
+}
+
+/// A stream of pieces, behind a reference: the standard library says only at run time how large an
+/// `AsyncStream` is, and whatever holds one in itself is then copied by the runtime, every answer
+/// included.
+public final class PieceStream: Sendable {
+    public let pieces: AsyncStream<[UInt8]>
+
+    public init(_ pieces: AsyncStream<[UInt8]>) { self.pieces = pieces }
 }

@@ -1,26 +1,28 @@
 public import HTTPTypes
 
 /// One operation: a method on a path, what it accepts, and the function that answers it.
-public struct Route: Sendable {
+///
+/// An object, which every request on its way refers to.
+public final class Route: Sendable {
     public typealias Handler = @Sendable (Request) async -> Response
     /// Looks at a header whose body, of `length` bytes, hasn't been read.
     public typealias Preview =
-        @Sendable (_ head: RequestHead, _ pathParameters: [String: String], _ length: Int)
+        @Sendable (_ head: RequestHead, _ pathParameters: PathParameters, _ length: Int)
         async -> BodyPlan
 
-    public var method: HTTPRequest.Method
+    public let method: HTTPRequest.Method
     /// `"/v1/sessions/{s}/steps/{n}"`: literal segments, and parameters that take a whole segment.
-    public var pattern: String
-    public var operationID: String
+    public let pattern: String
+    public let operationID: String
     /// The media types of the bodies it reads, in lower case without parameters. Empty: it takes no
     /// body.
-    public var mediaTypes: [String]
+    public let mediaTypes: [String]
     /// The largest `Content-Length` it reads. Ignored by a route that takes no body.
-    public var bodyBytesMax: Int
+    public let bodyBytesMax: Int
     /// Asked about bodies that are large, or that the client waits for leave to send. nil: they
     /// are collected.
-    public var preview: Preview?
-    public var handler: Handler
+    public let preview: Preview?
+    public let handler: Handler
 
     public init(
         method: HTTPRequest.Method, pattern: String, operationID: String,

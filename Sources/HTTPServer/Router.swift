@@ -2,7 +2,7 @@ public import HTTPTypes
 
 /// What a method and a path come to.
 public enum Resolution: Sendable {
-    case matched(Route, parameters: [String: String])
+    case matched(Route, parameters: PathParameters)
     /// The path exists; `allow` is what may be done with it, `HEAD` and `OPTIONS` included.
     case methodNotAllowed(allow: [HTTPRequest.Method])
     case notFound
@@ -26,6 +26,7 @@ public struct Router: Sendable {
 
     private struct Path: Sendable {
         var segments: [Segment]
+        var places: [PathParameters.Place]
         var routes: [Route]
         var allow: [HTTPRequest.Method]
     }
@@ -51,7 +52,10 @@ public struct Router: Sendable {
                     "\(route.pattern) names the parameters of another route differently")
                 paths[segments.count][index].routes.append(route)
             } else {
-                paths[segments.count].append(Path(segments: segments, routes: [route], allow: []))
+                paths[segments.count].append(
+                    Path(
+                        segments: segments, places: Self.places(segments), routes: [route],
+                        allow: []))
             }
         }
         self.paths = paths.map { group in
@@ -73,11 +77,7 @@ public struct Router: Sendable {
             match.routes.first { $0.method == method }
             ?? (method == .head ? match.routes.first { $0.method == .get } : nil)
         guard let route else { return .methodNotAllowed(allow: match.allow) }
-        var parameters: [String: String] = [:]
-        for (segment, value) in zip(match.segments, path) {
-            if case .parameter(let name) = segment { parameters[name] = value }
-        }
-        return .matched(route, parameters: parameters)
+        return .matched(route, parameters: PathParameters(match.places, in: path))
     }
 
     /// An empty segment fills no parameter: `/v1/sessions//steps` is nobody's path.
@@ -106,6 +106,13 @@ public struct Router: Sendable {
         let names = parsed.compactMap { if case .parameter(let name) = $0 { name } else { nil } }
         precondition(Set(names).count == names.count, "\(pattern) names a parameter twice")
         return parsed
+    }
+
+    private static func places(_ segments: [Segment]) -> [PathParameters.Place] {
+        segments.enumerated().compactMap { index, segment in
+            guard case .parameter(let name) = segment else { return nil }
+            return PathParameters.Place(name: name, index: index)
+        }
     }
 
     /// Literals as themselves and parameters as a character that sorts after every literal's.

@@ -72,8 +72,9 @@ public struct HookRequest: Equatable, Sendable {
 
 /// A call of a hook that waits for its answer.
 public struct HookCallView: Equatable, Sendable {
-    /// What the hook may replace, or look at.
-    public enum Subject: Equatable, Sendable {
+    /// What the hook may replace, or look at. Behind a reference, so that turns, few of which have
+    /// a call, stay small.
+    public indirect enum Subject: Equatable, Sendable {
         case nothing
         /// Of the step that is about to begin.
         case options(Options)
@@ -137,6 +138,9 @@ struct HookTable: Equatable, Sendable, Codable {
         (event.isBefore ? server + own : own + server).filter { $0.event == event }
     }
 
+    /// Whether a call waits. Asked with every request: looking at `call` itself copies it.
+    var isCalling: Bool { if case .some = call { true } else { false } }
+
     func intercepts(_ event: HookEvent) -> [Hook] { chain(event).filter(\.isIntercept) }
 
     /// Calls the first of the hooks; false if there is none.
@@ -163,7 +167,7 @@ struct HookTable: Equatable, Sendable, Codable {
 
 /// A call of a hook, and what goes on when it is answered.
 struct HookCall: Equatable, Sendable, Codable {
-    enum Operation: Equatable, Sendable, Codable {
+    indirect enum Operation: Equatable, Sendable, Codable {
         case beginStep(options: Options, shards: Int?)
         case endStep
         case readStateDict
@@ -183,7 +187,7 @@ struct HookCall: Equatable, Sendable, Codable {
 }
 
 /// How an operation ended that had to wait for hooks.
-enum HookedOutcome: Equatable, Sendable {
+indirect enum HookedOutcome: Equatable, Sendable {
     case read(StateDict)
     case loaded
     case aborted(HookEvent)

@@ -6,13 +6,21 @@ public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
     private static let length = 21
 
+    /// Whether the byte is of the alphabet: digits, and letters but i, l, o and u.
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "i"), UInt8(ascii: "l"), UInt8(ascii: "o"), UInt8(ascii: "u"): false
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
+        default: false
+        }
+    }
+
     /// nil unless `text` has the form of an identifier.
-    public init?(_ text: some StringProtocol) {
-        let bytes = Array(text.utf8)
-        guard bytes.count == SessionID.length, bytes[0] == UInt8(ascii: "s"),
-            bytes.dropFirst().allSatisfy(SessionID.alphabet.contains)
+    public init?(_ text: String) {
+        guard text.utf8.count == SessionID.length, text.utf8.first == UInt8(ascii: "s"),
+            text.utf8.allSatisfy(SessionID.isDigit)
         else { return nil }
-        rawValue = String(text)
+        rawValue = text
     }
 
     public static func random(using generator: inout some RandomNumberGenerator) -> SessionID {

@@ -38,11 +38,11 @@ struct ResidentSessions {
 
     /// The session's slot, if it has one, used now.
     mutating func use(_ id: SessionID, at time: Date) -> Slot? {
-        guard slots[id] != nil else { return nil }
+        guard let index = slots.index(forKey: id) else { return nil }
         clock += 1
-        slots[id]?.lastUse = clock
-        slots[id]?.lastUsedAt = time
-        return slots[id]
+        slots.values[index].lastUse = clock
+        slots.values[index].lastUsedAt = time
+        return slots.values[index]
     }
 
     /// What was reserved for it stays.

@@ -1,3 +1,11 @@
+/// What a tell came to, behind a reference: it is handed up through some asynchronous functions,
+/// each of which would have room for a copy.
+final class Told: Sendable {
+    let outcome: Outcome<Turn>
+
+    init(_ outcome: Outcome<Turn>) { self.outcome = outcome }
+}
+
 extension Session {
     func beginStep(
         _ request: StepRequest, _ key: IdempotencyKey?, _ precondition: Precondition
@@ -22,37 +30,61 @@ extension Session {
         }
     }
 
+    /// What nearly every request does, so it is written out: each asynchronous function between the
+    /// caller and the store keeps a frame on the heap, of all that it holds while it waits.
     func tell(
         _ number: EvaluationNumber, _ request: TellRequest, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Turn> {
-        try await exclusively { () async throws(SessionError) in
+    ) async throws(Refusal) -> Told {
+        if isBusy { try await waitInLine() } else { isBusy = true }
+        defer { passOn() }
+        try checkNotRetired()
+        do throws(SessionError) {
             guard number == state.pendingEvaluation else {
-                return try await tellAgain(number, request)
+                return Told(try await tellAgain(number, request))
             }
-            let result: EvaluationResult
-            switch request {
-            case .evaluated(let loss, let gradient):
-                result = .evaluated(loss: loss, gradient: try state.gradient(gradient))
-            case .failed(let reason):
-                result = .failed(reason: reason)
+            let result = try pendingResult(number, request, precondition)
+            if result.payload.count < Octets.longMin {
+                let commitment = commitment(telling: result)
+                try await commit(commitment)
+                goOn(hasPosted: !commitment.batch.deliveries.isEmpty)
+            } else {
+                try await tellLong(result)
             }
-            try check(precondition)
-            try checkNoHookCalled()
-            if let count = state.shards.count {
-                throw .evaluationInShards(number, count: count)
-            }
-            try await commit(try await told(result))
-            return Outcome(turn)
+            return Told(Outcome(turn))
+        } catch {
+            throw .refused(error)
         }
     }
 
-    /// The change that a result makes. A long gradient goes to the disk while the step is worked
-    /// out; it counts when the change that names it is committed.
-    private func told(_ result: EvaluationResult) async throws(SessionError) -> SessionState.Change
-    {
-        guard result.payload.count >= Octets.longMin else {
-            return state.tell(result, at: now())
+    /// The result of the pending evaluation, in the session's precision, if it may be told now.
+    @inline(never)
+    private func pendingResult(
+        _ number: EvaluationNumber, _ request: TellRequest, _ precondition: Precondition
+    ) throws(SessionError) -> EvaluationResult {
+        let result: EvaluationResult
+        switch request {
+        case .evaluated(let loss, let gradient):
+            result = .evaluated(loss: loss, gradient: try state.gradient(gradient))
+        case .failed(let reason):
+            result = .failed(reason: reason)
         }
+        try check(precondition)
+        try checkNoHookCalled()
+        if let count = state.shards.count {
+            throw .evaluationInShards(number, count: count)
+        }
+        return result
+    }
+
+    @inline(never)
+    private func commitment(telling result: EvaluationResult) -> Commitment {
+        Commitment(withSnapshotIfDue(batch(of: state.tell(result, at: now()))))
+    }
+
+    /// A long gradient goes to the disk while its step is worked out; it counts when the change
+    /// that names it is committed.
+    @inline(never)
+    private func tellLong(_ result: EvaluationResult) async throws(SessionError) {
         async let staged = store.stage(result.payload)
         var change = state.tell(result, at: now())
         switch await staged {
@@ -61,7 +93,7 @@ extension Session {
             retire()
             throw SessionError(error, session: id)
         }
-        return change
+        try await commit(change)
     }
 
     func checkReached(_ number: EvaluationNumber) throws(SessionError) {

@@ -29,7 +29,7 @@ actor Session {
     /// What is on disk, and may be seen.
     private(set) var turn: Turn
     private var isRetired = false
-    private var isBusy = false
+    var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
     private var turnWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
     private var subscribers: [Int: AsyncStream<SessionEvent>.Continuation] = [:]
@@ -88,21 +88,9 @@ extension Session {
     func exclusively<Value: Sendable>(
         _ body: () async throws(SessionError) -> Value
     ) async throws(Refusal) -> Value {
-        if isBusy {
-            guard queue.count < limits.queuedRequestsMax else {
-                throw .refused(
-                    .overloaded(
-                        limit: "queued_requests", maximum: limits.queuedRequestsMax,
-                        retryAfterSeconds: 1))
-            }
-            await withCheckedContinuation { queue.append($0) }
-        } else {
-            isBusy = true
-        }
-        defer {
-            if queue.isEmpty { isBusy = false } else { queue.removeFirst().resume() }
-        }
-        guard !isRetired else { throw .retired }
+        if isBusy { try await waitInLine() } else { isBusy = true }
+        defer { passOn() }
+        try checkNotRetired()
         do throws(SessionError) {
             return try await body()
         } catch {
@@ -110,24 +98,58 @@ extension Session {
         }
     }
 
-    func commit(_ batch: Batch) async throws(SessionError) {
-        var batch = batch
-        if batch.snapshot == nil, !batch.entries.isEmpty,
-            isSnapshotDue(after: journal + JournalLength(batch.entries))
-        {
-            batch.snapshot = StateCodec.draft(of: state)
+    /// Returns when it is the caller's turn, who then says so to `passOn`.
+    func waitInLine() async throws(Refusal) {
+        guard queue.count < limits.queuedRequestsMax else {
+            throw .refused(
+                .overloaded(
+                    limit: "queued_requests", maximum: limits.queuedRequestsMax,
+                    retryAfterSeconds: 1))
         }
+        await withCheckedContinuation { queue.append($0) }
+    }
+
+    /// The next may go.
+    func passOn() {
+        if queue.isEmpty { isBusy = false } else { queue.removeFirst().resume() }
+    }
+
+    func checkNotRetired() throws(Refusal) {
+        if isRetired { throw .retired }
+    }
+
+    func commit(_ batch: Batch) async throws(SessionError) {
+        try await commit(Commitment(withSnapshotIfDue(batch)))
+    }
+
+    func commit(_ commitment: Commitment) async throws(SessionError) {
         do {
-            let ids = try await store.commit(batch, to: id)
-            if batch.snapshot != nil {
-                state.storedPairs = StateCodec.pairs(in: ids)
-                journal = JournalLength()
-            } else {
-                journal = journal + JournalLength(batch.entries)
-            }
+            let ids = try await store.commit(commitment.batch, to: id)
+            committed(commitment.batch, ids)
         } catch {
             retire()
             throw SessionError(error, session: id)
+        }
+    }
+
+    @inline(never)
+    func withSnapshotIfDue(_ batch: Batch) -> Batch {
+        guard batch.snapshot == nil, !batch.entries.isEmpty,
+            isSnapshotDue(after: journal + JournalLength(batch.entries))
+        else { return batch }
+        var batch = batch
+        batch.snapshot = StateCodec.draft(of: state)
+        return batch
+    }
+
+    /// The batch is on disk; `ids` are those of its vectors.
+    @inline(never)
+    private func committed(_ batch: Batch, _ ids: [VectorName: VectorID]) {
+        if batch.snapshot != nil {
+            state.storedPairs = StateCodec.pairs(in: ids)
+            journal = JournalLength()
+        } else {
+            journal = journal + JournalLength(batch.entries)
         }
         if let metadata = batch.metadata {
             record.name = metadata.name
@@ -152,8 +174,9 @@ extension Session {
     }
 
     private func publish(_ batch: Batch) {
-        turn = state.turn(of: id, metadataVersion: record.metadataVersion)
+        turn = turn(of: &state)
         if turn.phase != .idle { wakeTurnWaiters() }
+        guard !subscribers.isEmpty else { return }
         var events = batch.entries.compactMap(\.trace).map(SessionEvent.evaluation)
         if let step = batch.step { events.append(.step(step)) }
         for event in events {
@@ -167,9 +190,24 @@ extension Session {
         }
     }
 
+    /// Of the state where it is: a method of a value that an object has is given a copy, and this
+    /// value has some fifty references.
+    private func turn(of state: inout SessionState) -> Turn {
+        state.turn(of: id, metadataVersion: record.metadataVersion)
+    }
+
     func commit(_ change: SessionState.Change, _ idempotency: IdempotencyRecord? = nil)
         async throws(SessionError)
     {
+        let batch = batch(of: change, idempotency)
+        try await commit(batch)
+        goOn(hasPosted: !batch.deliveries.isEmpty, change.outcome)
+    }
+
+    /// What a change brings to the disk.
+    func batch(
+        of change: SessionState.Change, _ idempotency: IdempotencyRecord? = nil
+    ) -> Batch {
         var batch = Batch()
         batch.entries = [change.entry]
         batch.step = change.step
@@ -184,10 +222,14 @@ extension Session {
                 parameters: state.layout.parameters, memoryBytes: state.memoryBytesEstimate)
         }
         if !change.entry.kind.isReplayable { batch.snapshot = StateCodec.draft(of: state) }
-        try await commit(batch)
-        if !batch.deliveries.isEmpty { hooking.wake() }
-        armHookDeadline()
-        if let outcome = change.outcome { resumeHooked(with: outcome) }
+        return batch
+    }
+
+    /// After a change was committed.
+    func goOn(hasPosted: Bool, _ outcome: HookedOutcome? = nil) {
+        if hasPosted { hooking.wake() }
+        if hookTimer != nil || state.scalars.hooks.isCalling { armHookDeadline() }
+        if let outcome { resumeHooked(with: outcome) }
     }
 
     func check(_ precondition: Precondition) throws(SessionError) {
@@ -210,6 +252,13 @@ extension Session {
         let seconds = max(1, call.deadline.timeIntervalSince(now()).rounded(.up))
         throw .awaitingHook(call.number, retryAfterSeconds: Int(min(seconds, 3600)))
     }
+}
+
+/// A batch on its way to the disk, behind a reference: those who wait for it keep no copies.
+final class Commitment: Sendable {
+    let batch: Batch
+
+    init(_ batch: Batch) { self.batch = batch }
 }
 
 extension JournalEntry.Kind {

@@ -13,7 +13,7 @@ extension SessionService {
         // Each round ends with a session that another caller retired; more than a few in a row
         // means that its commits keep failing.
         for _ in 0..<8 {
-            let session = try await session(id)
+            let session = if let session = resident(id) { session } else { try await loaded(id) }
             do throws(Session.Refusal) {
                 return try await body(session)
             } catch {
@@ -32,7 +32,15 @@ extension SessionService {
         resident.withLock { $0.remove(id, session) }
     }
 
-    private func session(_ id: SessionID) async throws(SessionError) -> Session {
+    /// nil if it isn't in memory, or nobody may come in any more.
+    private func resident(_ id: SessionID) -> Session? {
+        let time = now()
+        return resident.withLock { resident in
+            resident.isShuttingDown ? nil : resident.use(id, at: time)?.session
+        }
+    }
+
+    private func loaded(_ id: SessionID) async throws(SessionError) -> Session {
         enum Found {
             case session(Session)
             case loading(Task<ResidentSessions.Loaded, Never>)

@@ -86,9 +86,10 @@ extension SessionService {
         _ id: SessionID, evaluation number: EvaluationNumber, _ request: TellRequest,
         precondition: Precondition = .none
     ) async throws(SessionError) -> Outcome<Turn> {
-        let outcome = try await with(id) { session async throws(Session.Refusal) in
+        let told = try await with(id) { session async throws(Session.Refusal) in
             try await session.tell(number, request, precondition)
         }
+        let outcome = told.outcome
         (outcome.isReplay ? metrics.replays : metrics.tells).increment()
         return outcome
     }

@@ -86,7 +86,7 @@ struct SessionState: Sendable {
 
     var layout: Layout { scalars.layout }
     var phase: SessionPhase {
-        if scalars.hooks.call != nil { return .awaitingHook }
+        if scalars.hooks.isCalling { return .awaitingHook }
         return engine.isStepping ? .evaluating : .idle
     }
     /// Whether a step runs, or waits for a hook to begin or to end.

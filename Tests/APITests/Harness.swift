@@ -30,7 +30,7 @@ struct Harness {
         headers: [String: String] = [:], framing: Framing? = nil
     ) async throws -> Answer {
         let parsed = try RequestTarget(target)
-        var fields = HTTPFields()
+        var fields = HeaderFields()
         for (name, value) in headers {
             fields[try #require(HTTPField.Name(name))] = value
         }

@@ -46,8 +46,8 @@ struct ServerTests {
             method: .get, target: "/v1/sessions/x", path: ["v1", "sessions", "x"])
         observe(head, "/v1/sessions/{session}", 404, 0.003)
         observe(head, "/v1/sessions/{session}", 404, 0.003)
-        var odd = head
-        odd.method = try #require(HTTPRequest.Method("BREW"))
+        let odd = RequestHead(
+            method: try #require(HTTPRequest.Method("BREW")), target: head.target, path: head.path)
         observe(odd, nil, 405, 0.1)
         let answer = try await harness.call(.get, "/metrics")
         #expect(answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8")

@@ -54,7 +54,7 @@ struct WatchingTests {
             return []
         }
         var frames: [String] = []
-        for await frame in stream {
+        for await frame in stream.pieces {
             frames.append(String(decoding: frame, as: UTF8.self))
             if frames.count == count { break }
         }

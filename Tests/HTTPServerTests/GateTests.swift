@@ -11,9 +11,11 @@ struct GateTests {
         let gate = Gate(router: Router(standardRoutes(Log())), admit: admit) { refusal, _ in
             Response(status: refusal.status)
         }
-        var head = RequestHead(method: method, target: "/" + path, path: [path])
-        head.path = path.split(separator: "/").map(String.init)
-        head.headerFields[.contentType] = contentType
+        var fields = HeaderFields()
+        fields[.contentType] = contentType
+        let head = RequestHead(
+            method: method, target: "/" + path, path: path.split(separator: "/").map(String.init),
+            headerFields: fields)
         switch gate.decide(head, framing) {
         case .serve: return (200, nil)
         case .answer(let response, _):

@@ -77,7 +77,7 @@ struct StopTests {
                 try? await Task.sleep(for: .seconds(20))
                 continuation.finish()
             }
-            return Response(status: .ok, body: .stream(stream))
+            return Response(status: .ok, body: .stream(PieceStream(stream)))
         }
         let (server, client) = try await serving([route], stopsAtEnd: false) { harness in
             let client = try harness.client()

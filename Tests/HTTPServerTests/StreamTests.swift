@@ -30,7 +30,7 @@ struct StreamTests {
                 self.continuations.withLock { $0.append(continuation) }
                 return Response(
                     status: .ok, headerFields: [.contentType: "text/event-stream"],
-                    body: .stream(stream))
+                    body: .stream(PieceStream(stream)))
             }
         }
     }
@@ -63,7 +63,7 @@ struct StreamTests {
     @Test("a stream of nothing is an empty body")
     func empty() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "empty") { _ in
-            Response(status: .ok, body: .stream(AsyncStream { $0.finish() }))
+            Response(status: .ok, body: .stream(PieceStream(AsyncStream { $0.finish() })))
         }
         try await serving([route]) { harness in
             let client = try harness.client()
@@ -118,10 +118,11 @@ struct StreamTests {
             Response(
                 status: .ok,
                 body: .stream(
-                    AsyncStream(unfolding: {
-                        await counter.next(below: total)
-                            ? [UInt8](repeating: 1, count: 65_536) : nil
-                    })))
+                    PieceStream(
+                        AsyncStream(unfolding: {
+                            await counter.next(below: total)
+                                ? [UInt8](repeating: 1, count: 65_536) : nil
+                        }))))
         }
         try await serving([route]) { harness in
             let client = try harness.client()

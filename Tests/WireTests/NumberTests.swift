@@ -53,6 +53,33 @@ struct NumberBitsTests {
         #expect(read.map(\.bitPattern) == odd.map(\.bitPattern))
     }
 
+    @Test("as long digits, with zeros before them, and as integers no Float64 is exactly")
+    func long() throws {
+        let texts = [
+            "0.0000000012345678901234567", "12345678", "123456789", "1234567.12345678",
+            "1234567890123456789", "12345678901234567890", "0.12345678e-3", "9007199254740993",
+            "-1e0", "0.00000000", "1E+2", "1e-300",
+        ]
+        let json = "{\"loss\": 1, \"gradient\": [\(texts.joined(separator: " , "))]}"
+        guard case .evaluated(_, .flat(let read)) = try TellRequest(json: utf8(json)) else {
+            Issue.record("not a flat gradient")
+            return
+        }
+        #expect(read.map(\.bitPattern) == texts.compactMap { Double($0)?.bitPattern })
+    }
+
+    @Test(
+        "what only begins like a number is refused in a vector too",
+        arguments: [
+            "01", "00000000", "-", "-01", "1.", "1.e3", ".5", "+1", "1e", "1e+", "12345678x", "1 2",
+            "0x10", "1.5.2", "12345678/", "1234567:",
+        ])
+    func malformed(_ number: String) {
+        #expect(throws: WireError.self) {
+            try TellRequest(json: utf8("{\"loss\": 1, \"gradient\": [1, \(number)]}"))
+        }
+    }
+
     @Test("however many digits say them: as the system's conversion reads the same text")
     func decimals() throws {
         let seed = UInt64.random(in: 0...UInt64.max)

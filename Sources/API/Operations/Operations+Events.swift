@@ -15,7 +15,8 @@ extension Operations {
     @Sendable private func streamEvents(_ call: Call) async throws -> Response {
         let id = try call.session()
         let events = try await service.events(id, after: try call.lastEvent())
-        var response = Response(status: .ok, body: .stream(frames(of: events, from: id)))
+        let frames = PieceStream(frames(of: events, from: id))
+        var response = Response(status: .ok, body: .stream(frames))
         response.headerFields[.contentType] = Representation.eventStream.contentType
         // nginx collects what it is sent unless it is told not to.
         response.headerFields[.init("X-Accel-Buffering")!] = "no"

@@ -22,6 +22,21 @@ struct Operations: Sendable {
         case none
         case json(bytesMax: Int)
         case jsonOr([Representation], bytesMax: Int)
+
+        fileprivate var mediaTypes: [String] {
+            switch self {
+            case .none: []
+            case .json: [Representation.json.mediaType]
+            case .jsonOr(let others, _): [Representation.json.mediaType] + others.map(\.mediaType)
+            }
+        }
+
+        fileprivate var bytesMax: Int {
+            switch self {
+            case .none: 0
+            case .json(let bytesMax), .jsonOr(_, let bytesMax): bytesMax
+            }
+        }
     }
 
     /// - Parameters:
@@ -34,15 +49,18 @@ struct Operations: Sendable {
         body: Body = .none, produces: [Representation] = [.json], inRanges: Bool = false,
         preview: Preview? = nil, handler: @escaping Handler
     ) -> Route {
-        @Sendable func finished(_ response: Response) -> Response {
-            var response = response
+        @Sendable func finish(_ response: inout Response) {
             if response.headerFields[.cacheControl] == nil {
-                response.headerFields[.cacheControl] = "no-store"
+                response.headerFields.append(.cacheControl, "no-store")
             }
             if produces.count > 1 { response.headerFields[.vary] = "Accept" }
+        }
+        @Sendable func refusal(_ error: any Error) -> Response {
+            var response = Problem(error).response
+            finish(&response)
             return response
         }
-        var route = Route(method: method, pattern: pattern, operationID: id) { request in
+        @Sendable func handle(_ request: Request) async -> Response {
             do {
                 let call = try Call(request, query: query, produces: produces)
                 try call.checkDigest()
@@ -51,32 +69,30 @@ struct Operations: Sendable {
                     ? try await handler(call)
                     : try await HeavyWork.aside { try await handler(call) }
                 if inRanges { response = try response.ranged(for: request.head) }
-                return finished(response.digested(for: request.head))
+                if let digest = response.contentDigest(for: request.head) {
+                    response.headerFields[.contentDigest] = digest
+                }
+                finish(&response)
+                return response
             } catch {
-                return finished(Problem(error).response)
+                return refusal(error)
             }
         }
+        var planned: Route.Preview?
         if let preview {
-            route.preview = { head, pathParameters, length in
+            planned = { head, pathParameters, length in
                 let request = Request(head: head, pathParameters: pathParameters)
                 do {
                     return try await preview(
                         try Call(request, query: query, produces: produces), length)
                 } catch {
-                    return .refuse(finished(Problem(error).response))
+                    return .refuse(refusal(error))
                 }
             }
         }
-        switch body {
-        case .none: break
-        case .json(let bytesMax):
-            route.mediaTypes = [Representation.json.mediaType]
-            route.bodyBytesMax = bytesMax
-        case .jsonOr(let others, let bytesMax):
-            route.mediaTypes = [Representation.json.mediaType] + others.map(\.mediaType)
-            route.bodyBytesMax = bytesMax
-        }
-        return route
+        return Route(
+            method: method, pattern: pattern, operationID: id, mediaTypes: body.mediaTypes,
+            bodyBytesMax: body.bytesMax, preview: planned, handler: handle)
     }
 
     /// An answer with so many numbers; a long one is written aside.

@@ -145,9 +145,9 @@ final class Connection: Sendable {
     /// The whole request is here, or its route has seen the header, or the handler has answered.
     func requestIsReady(_ exchange: Exchange, _ handle: ConnectionHandle) -> MHD_Result {
         switch exchange.proceed(handle) {
-        case .wait:
+        case .run(let route, let request):
             enter(.waiting, forSeconds: core.configuration.responseDeadlineSeconds)
-            exchange.run()
+            exchange.run(route, request)
             return .YES
         case .send(let response):
             return send(response, exchange, handle)

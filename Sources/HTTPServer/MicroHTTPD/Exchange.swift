@@ -15,7 +15,7 @@ final class Exchange: Sendable {
         case previewing(ConnectionHandle, Announced)
         case previewed(Announced, BodyPlan)
         /// The body is arriving for a route.
-        case expecting(Route, parameters: [String: String])
+        case expecting(Route, parameters: PathParameters)
         /// The body is arriving for nobody; the response is known.
         case dropping(Response)
         /// The connection is suspended; its handler is at work.
@@ -28,7 +28,7 @@ final class Exchange: Sendable {
     /// A body that is to come.
     struct Announced: Sendable {
         var route: Route
-        var parameters: [String: String]
+        var parameters: PathParameters
         var length: Int
         /// Whether the client waits for leave to send it.
         var expectsContinue: Bool
@@ -40,16 +40,15 @@ final class Exchange: Sendable {
         /// Beside the phase, not in it, so that appending to it never copies it.
         var body: [UInt8] = []
         var bodyBytesReserved = 0
-        var work: (@Sendable () async -> Response)?
         var task: Task<Void, Never>?
-        var route: String?
+        var route: Route?
         var status: Int?
     }
 
     /// What the library's thread does next.
     enum Step {
-        /// Nothing: the connection is suspended.
-        case wait
+        /// Nothing before the handler has answered: the connection is suspended.
+        case run(Route, Request)
         case send(Response)
         /// The route has seen the header.
         case proceedToBody(Announced, BodyPlan)
@@ -69,7 +68,7 @@ final class Exchange: Sendable {
     // MARK: On the library's thread
 
     func matched(_ route: Route?) {
-        state.withLock { $0.route = route?.pattern }
+        state.withLock { $0.route = route }
     }
 
     /// Suspends the connection until the route has looked at the header. Returns false when the
@@ -80,7 +79,7 @@ final class Exchange: Sendable {
         -> Bool
     {
         let isSuspended = state.withLock { state in
-            state.route = announced.route.pattern
+            state.route = announced.route
             guard handle.suspend(core) else { return false }
             state.phase = .previewing(handle, announced)
             return true
@@ -103,7 +102,7 @@ final class Exchange: Sendable {
 
     /// Makes room for a body. Returns false when all bodies together take too much.
     func expect(
-        _ route: Route, _ parameters: [String: String], _ length: Int,
+        _ route: Route, _ parameters: PathParameters, _ length: Int,
         sink: (any BodySink)? = nil
     ) -> Bool {
         guard length == 0 || core.reserveBody(bytes: length) else {
@@ -111,7 +110,7 @@ final class Exchange: Sendable {
             return false
         }
         state.withLock { state in
-            state.route = route.pattern
+            state.route = route
             state.phase = .expecting(route, parameters: parameters)
             state.bodyBytesReserved = length
             state.sink = sink
@@ -144,12 +143,10 @@ final class Exchange: Sendable {
                 let request = Request(
                     head: head, pathParameters: parameters, route: route.pattern, body: body,
                     sink: state.sink.take())
-                let handler = route.handler
-                state.work = { await handler(request) }
                 // Under the lock: an answer that comes before the suspension would be lost.
                 guard handle.suspend(core) else { return .refuse(.shuttingDown) }
                 state.phase = .running(handle)
-                return .wait
+                return .run(route, request)
             case .dropping(let response), .answered(let response):
                 state.phase = .answered(response)
                 return .send(response)
@@ -162,9 +159,8 @@ final class Exchange: Sendable {
     }
 
     /// Starts the handler, after the connection was suspended.
-    func run() {
-        guard let work = state.withLock({ $0.work.take() }) else { return }
-        let task = Task { self.answer(await work()) }
+    func run(_ route: Route, _ request: Request) {
+        let task = Task { self.answer(await route.handler(request)) }
         let isOver = state.withLock { state in
             if case .running = state.phase {
                 state.task = task
@@ -197,24 +193,28 @@ final class Exchange: Sendable {
         if reserved > 0 { core.releaseBody(bytes: reserved) }
         // 499 is what proxies write for a client that left; no client ever sees it.
         let seconds = Double(Monotonic.nanoseconds() - began) / 1e9
-        core.observe(head, route, status ?? (isCut ? 408 : 499), seconds)
+        core.observe(head, route?.pattern, status ?? (isCut ? 408 : 499), seconds)
     }
 
     // MARK: From any thread
 
     /// The first answer counts. A later one is let go of, and a stream in it with it.
     func answer(_ response: Response) {
-        state.withLock { state in
+        let suspended: ConnectionHandle? = state.withLock { state in
             switch state.phase {
             case .running(let handle):
                 state.phase = .answered(response)
-                handle.resume(core)
+                return handle
             case .previewing(let handle, let announced):
                 state.phase = .previewed(announced, .refuse(response))
-                handle.resume(core)
-            case .begun, .previewed, .expecting, .dropping, .answered, .sending, .over: break
+                return handle
+            case .begun, .previewed, .expecting, .dropping, .answered, .sending, .over:
+                return nil
             }
         }
+        // Who took it out of that phase resumes it, and nobody else. Not under the lock, which the
+        // library's thread wants next.
+        suspended?.resume(core)
     }
 
     /// Whether nobody would notice, by the library, that the client has left.

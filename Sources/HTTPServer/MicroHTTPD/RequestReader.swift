@@ -43,9 +43,9 @@ struct RequestReader: ~Copyable {
             header.defect = "the request line is not three words, each a space apart"
         }
         let method = HTTPRequest.Method(token)
-        var head = RequestHead(
-            method: method ?? .unreadable, target: target, path: [], headerFields: header.fields,
-            remoteAddress: remoteAddress)
+        var parsed: RequestTarget?
+        let framing: Result<Framing, Refusal>
+        var expectsContinue = false
         do throws(Refusal) {
             if let defect = header.defect { throw .malformed(defect) }
             guard method != nil else { throw .malformed("the method is not a token") }
@@ -54,17 +54,18 @@ struct RequestReader: ~Copyable {
             guard header.hosts == 1 || (header.hosts == 0 && !isHTTP11) else {
                 throw .malformed(header.hosts == 0 ? "Host is missing" : "several Host fields")
             }
-            let framing = try Framing(
+            let sound = try Framing(
                 lengths: header.lengths, codings: header.codings, isHTTP11: isHTTP11)
-            let target = try RequestTarget(target)
-            head.path = target.path
-            head.query = target.query
-            return Reading(
-                head: head, framing: .success(framing),
-                expectsContinue: isHTTP11 && header.expectsContinue)
+            parsed = try RequestTarget(target)
+            framing = .success(sound)
+            expectsContinue = isHTTP11 && header.expectsContinue
         } catch {
-            return Reading(head: head, framing: .failure(error), expectsContinue: false)
+            framing = .failure(error)
         }
+        let head = RequestHead(
+            method: method ?? .unreadable, target: target, path: parsed?.path ?? [],
+            query: parsed?.query ?? [], headerFields: header.fields, remoteAddress: remoteAddress)
+        return Reading(head: head, framing: framing, expectsContinue: expectsContinue)
     }
 }
 
@@ -75,7 +76,7 @@ extension HTTPRequest.Method {
 
 /// The header as it is collected, field by field.
 private struct Header {
-    var fields = HTTPFields()
+    var fields = HeaderFields()
     var lengths: [String] = []
     var codings: [String] = []
     var hosts = 0
@@ -133,14 +134,14 @@ private func collectField(
         unsafe header.pointee.defect = "a header field's value has a control character"
         return .NO
     }
-    let field = unsafe HTTPField(name: fieldName, value: trimmed(valueBytes))
-    unsafe header.pointee.fields.append(field)
+    let value = unsafe String(decoding: trimmed(valueBytes), as: UTF8.self)
+    unsafe header.pointee.fields.append(fieldName, value)
     switch fieldName {
-    case .contentLength: unsafe header.pointee.lengths.append(field.value)
-    case .transferEncoding: unsafe header.pointee.codings.append(field.value)
+    case .contentLength: unsafe header.pointee.lengths.append(value)
+    case .transferEncoding: unsafe header.pointee.codings.append(value)
     case FieldNames.host: unsafe header.pointee.hosts += 1
     case .expect:
-        if field.value.lowercased() == "100-continue" {
+        if value.lowercased() == "100-continue" {
             unsafe header.pointee.expectsContinue = true
         }
     default: break
@@ -149,8 +150,8 @@ private func collectField(
 }
 
 /// Without white space at the end; the library has taken it from the beginning.
-private func trimmed(_ value: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer> {
+private func trimmed(_ value: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
     var end = value.endIndex
     while end > 0, unsafe value[end - 1] == 0x20 || value[end - 1] == 0x09 { end -= 1 }
-    return unsafe value[..<end]
+    return unsafe UnsafeRawBufferPointer(rebasing: value[..<end])
 }

@@ -55,7 +55,7 @@ struct ResponseWriter {
                 // last, empty chunk, which a client takes for the beginning of the next response.
                 if let made = unsafe made { _ = unsafe cmhd_close_after(made) }
             } else {
-                body.pump(stream)
+                body.pump(stream.pieces)
             }
             streamed = body
         }
@@ -88,8 +88,11 @@ struct ResponseWriter {
 
     private func add(_ name: String, _ value: String) {
         guard let response = unsafe made else { return }
-        // Both strings are copied. HTTPField has no line breaks in it.
-        _ = unsafe MHD_add_response_header(response, name, value)
+        // Sound: both strings are copied before the call returns. One with a line break in it is
+        // refused by the library.
+        _ = unsafe name.withCString { name in
+            unsafe value.withCString { unsafe MHD_add_response_header(response, name, $0) }
+        }
     }
 }
 

@@ -14,6 +14,15 @@ struct Decimal {
     private var isTruncated = false
     var isNegative = false
 
+    init() {}
+
+    /// - Precondition: at most 19 digits but for zeros at the beginning.
+    init(digits: UInt64, exponent: Int, isNegative: Bool) {
+        self.digits = digits
+        self.exponent = exponent
+        self.isNegative = isNegative
+    }
+
     mutating func append(digit: UInt8, isFraction: Bool) {
         if digits == 0 && digit == 0 {
             if isFraction { exponent -= 1 }

@@ -102,17 +102,14 @@ struct JSONField {
 
     /// The object's fields; throws every one that isn't among `known`.
     func object(known: [String]) throws(WireError) -> JSONFields {
-        let members = try members()
-        let unknown = members.filter { !known.contains($0.name) }
-        guard unknown.isEmpty else {
-            throw .invalid(
-                unknown.map { name, field in
-                    let hint = nearestName(to: name, in: known).map { "; did you mean \($0)?" }
-                    return FieldError(field: field.path, reason: "is not known" + (hint ?? ""))
-                })
+        if case .object(let fields) = value, fields.keys.allSatisfy(known.contains) {
+            return JSONFields(whole: self, fields: fields)
         }
-        let fields = Dictionary(uniqueKeysWithValues: members.map { ($0.name, $0.field) })
-        return JSONFields(whole: self, fields: fields)
+        throw .invalid(
+            try members().filter { !known.contains($0.name) }.map { name, field in
+                let hint = nearestName(to: name, in: known).map { "; did you mean \($0)?" }
+                return FieldError(field: field.path, reason: "is not known" + (hint ?? ""))
+            })
     }
 
     fileprivate func child(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
@@ -121,20 +118,22 @@ struct JSONField {
 /// An object's fields by name, all of them known ones.
 struct JSONFields {
     fileprivate let whole: JSONField
-    fileprivate let fields: [String: JSONField]
+    fileprivate let fields: [String: JSONValue]
 
     /// The field, if it is there: as `null` too.
-    subscript(name: String) -> JSONField? { fields[name] }
+    subscript(name: String) -> JSONField? {
+        fields[name].map { JSONField(value: $0, path: whole.child(name)) }
+    }
 
     /// The field, if it is there and not `null`.
     func present(_ name: String) -> JSONField? {
-        fields[name].flatMap { $0.isNull ? nil : $0 }
+        self[name].flatMap { $0.isNull ? nil : $0 }
     }
 
     /// The same object with another value in one place.
     func replacing(_ name: String, with value: JSONValue) -> JSONFields {
         var fields = fields
-        fields[name]?.value = value
+        if fields[name] != nil { fields[name] = value }
         return JSONFields(whole: whole, fields: fields)
     }
 
@@ -144,7 +143,7 @@ struct JSONFields {
     }
 
     func required(_ name: String) throws(WireError) -> JSONField {
-        guard let field = fields[name] else {
+        guard let field = self[name] else {
             throw invalid(name, "is required")
         }
         return field

@@ -111,6 +111,11 @@ struct JSONParser {
         var values: [JSONValue] = []
         repeat {
             skipSpace()
+            if values.isEmpty, let plain = PlainNumber(in: bytes.span, at: index) {
+                numbers.append(plain.value)
+                index = plain.end
+                continue
+            }
             let value = try value(depth: depth)
             if values.isEmpty, let number = Self.element(value, isFirst: numbers.isEmpty) {
                 numbers.append(number)

@@ -12,11 +12,18 @@ struct JSONText {
     /// Whether a comma is due before the next field or element.
     private var isCommaDue = false
 
-    static func object(_ fill: (inout JSONText) -> Void) -> [UInt8] {
+    /// - Parameter byteCount: About how many it will be, where that is known.
+    static func object(
+        byteCount: Int = 0, _ fill: (inout JSONText) -> Void
+    ) -> [UInt8] {
         var text = JSONText()
+        text.bytes.reserveCapacity(byteCount)
         text.object(fill)
         return text.bytes
     }
+
+    /// A Float64 of a vector takes up to 24 characters, mostly 18 to 20, and a comma.
+    static let numberBytes = 23
 
     private mutating func raw(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
@@ -64,8 +71,8 @@ struct JSONText {
     }
 
     mutating func numbers(_ values: [Double]) {
-        // A Float64 takes up to 24 characters, mostly 18 to 20.
-        bytes.reserveCapacity(bytes.count + 21 * values.count)
+        let byteCount = bytes.count + JSONText.numberBytes * values.count
+        if bytes.capacity < byteCount { bytes.reserveCapacity(byteCount) }
         array(values) { $0.element($1) }
     }
 
@@ -84,6 +91,20 @@ struct JSONText {
     mutating func string(_ value: String) {
         if isCommaDue { bytes.append(UInt8(ascii: ",")) }
         bytes.append(UInt8(ascii: "\""))
+        if value.utf8.allSatisfy(JSONText.standsForItself) {
+            bytes.append(contentsOf: value.utf8)
+        } else {
+            escaped(value)
+        }
+        bytes.append(UInt8(ascii: "\""))
+        isCommaDue = true
+    }
+
+    private static func standsForItself(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+    }
+
+    private mutating func escaped(_ value: String) {
         for byte in value.utf8 {
             switch byte {
             case UInt8(ascii: "\""): raw("\\\"")
@@ -92,8 +113,6 @@ struct JSONText {
             default: bytes.append(byte)
             }
         }
-        bytes.append(UInt8(ascii: "\""))
-        isCommaDue = true
     }
 
     // Fields: a name and its value. nil is `null`.

@@ -4,7 +4,9 @@ extension Turn {
     /// While evaluating: `{"session", "state", "step", "evaluation": {"number", "x"}}`;
     /// while idle: `{"session", "state", "step", "x", "result"}`;
     /// while awaiting a hook: `{"session", "state", "step", "x", "hook_call"}`.
-    public var json: [UInt8] { JSONText.object { $0.write(self) } }
+    public var json: [UInt8] {
+        JSONText.object(byteCount: 256 + JSONText.numberBytes * x.count) { $0.write(self) }
+    }
 }
 
 extension StepView {
