@@ -54,7 +54,8 @@ extension Optimizer {
     /// Whether the last iteration changed the loss by no more than `tolerance_loss_relative`.
     var changesTooLittle: Bool {
         let tolerance = progress.options.toleranceLossRelative
-        guard tolerance > 0, let loss, let previousLoss else { return false }
+        guard tolerance > 0, let loss, let previousLoss, loss.isFinite, previousLoss.isFinite
+        else { return false }
         return abs(loss - previousLoss) <= tolerance * max(abs(loss), abs(previousLoss))
     }
 }

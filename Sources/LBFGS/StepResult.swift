@@ -19,6 +19,16 @@ public enum StopReason: String, Equatable, Sendable, Codable, CaseIterable {
     case lineSearchFailed = "line_search_failed"
     /// The caller ended it.
     case stopped
+
+    /// Whether a tolerance was met, rather than a budget spent or a direction lost.
+    var isConvergence: Bool {
+        switch self {
+        case .gradientTolerance, .stepTolerance, .lossTolerance: true
+        case .maxIterations, .maxEvaluations, .notADescentDirection, .nonFinite, .lineSearchFailed,
+            .stopped:
+            false
+        }
+    }
 }
 
 /// The line search that ended a step, in numbers. Step lengths are along a direction d.
@@ -95,12 +105,5 @@ public struct StepResult: Equatable, Sendable, Codable {
     }
 
     /// Whether a tolerance was met, rather than a budget spent or a direction lost.
-    public var converged: Bool {
-        switch reason {
-        case .gradientTolerance, .stepTolerance, .lossTolerance: true
-        case .maxIterations, .maxEvaluations, .notADescentDirection, .nonFinite, .lineSearchFailed,
-            .stopped:
-            false
-        }
-    }
+    public var converged: Bool { reason.isConvergence }
 }
