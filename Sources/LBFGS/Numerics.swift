@@ -7,6 +7,6 @@
 /// | version | |
 /// |---|---|
 /// | 1 | every direction in coefficients; a start without a finite loss ends its step |
-/// | 2 | mode `torch` with few parameters in torch's own order (`TorchOrder`); it goes on as torch |
-/// |   | does where a step begins without a finite loss |
+/// | 2 | mode `torch` with few parameters in torch's own order (`TorchOrder`); where a step 
+/// |   | begins without a finite loss it goes on as torch does 
 public let numericsVersion = 2
