@@ -4,9 +4,7 @@
 /// An optimizer keeps the version that it began with, in its snapshots too: a journal that an older
 /// engine wrote is replayed with that engine's bits.
 ///
-/// | version | |
-/// |---|---|
-/// | 1 | every direction in coefficients; a start without a finite loss ends its step |
-/// | 2 | mode `torch` with few parameters in torch's own order (`TorchOrder`); where a step 
-/// |   | begins without a finite loss it goes on as torch does 
+/// 1. Every direction in coefficients; a start without a finite loss ends its step.
+/// 2. Mode `torch` with few parameters in torch's own order (`TorchOrder`); where a step begins
+///    without a finite loss it goes on as torch does. Mode `robust` ends where it stands still.
 public let numericsVersion = 2

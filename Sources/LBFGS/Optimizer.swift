@@ -55,6 +55,16 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         var bestLoss = Double.infinity
         var bestGradientNormInf = Double.infinity
         var bestLocation = BestLocation.current
+        /// In robust mode; nil before its first iteration, and always in version 1.
+        var standstill: Standstill?
+
+        /// The lowest loss, but for noise, and the smallest gradient of the iterations so far, and
+        /// how many there have been since either fell.
+        struct Standstill: Equatable, Sendable, Codable {
+            var loss: Double
+            var gradientNormInf: Double
+            var iterations = 0
+        }
     }
 
     /// The `numericsVersion` that the optimizer began with, and stays with.

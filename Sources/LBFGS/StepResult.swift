@@ -17,6 +17,9 @@ public enum StopReason: String, Equatable, Sendable, Codable, CaseIterable {
     /// The line search found no acceptable point, with an empty history either: the loss or its
     /// gradient may be wrong or noisier than `noise` says, or this is as near as they can tell.
     case lineSearchFailed = "line_search_failed"
+    /// In mode robust: for a hundred iterations neither the loss fell by more than the evaluation's
+    /// noise nor the gradient became smaller than it had been. No tolerance was met.
+    case withinNoise = "within_noise"
     /// The caller ended it.
     case stopped
 
@@ -25,7 +28,7 @@ public enum StopReason: String, Equatable, Sendable, Codable, CaseIterable {
         switch self {
         case .gradientTolerance, .stepTolerance, .lossTolerance: true
         case .maxIterations, .maxEvaluations, .notADescentDirection, .nonFinite, .lineSearchFailed,
-            .stopped:
+            .withinNoise, .stopped:
             false
         }
     }
