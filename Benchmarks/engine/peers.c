@@ -12,25 +12,22 @@ static double seconds(void) {
     return now.tv_sec + 1e-9 * now.tv_nsec;
 }
 
-// Bytes a second of a dot product of two vectors of `count` numbers, the best of `runs`.
-double dot_bandwidth(long count, int threads, int runs) {
+// Bytes a second of each of `runs` dot products of two vectors of `count` numbers.
+void dot_bandwidths(long count, int threads, int runs, double *bandwidths) {
     double *a = malloc(8 * count), *b = malloc(8 * count);
     omp_set_num_threads(threads);
 #pragma omp parallel for schedule(static)
     for (long i = 0; i < count; i++) a[i] = b[i] = 1e-3;
-    double best = 1e9;
     volatile double sink = 0;
     for (int run = 0; run < runs; run++) {
         double began = seconds(), sum = 0;
 #pragma omp parallel for schedule(static) reduction(+ : sum)
         for (long i = 0; i < count; i++) sum += a[i] * b[i];
-        double took = seconds() - began;
+        bandwidths[run] = 16.0 * count / (seconds() - began);
         sink += sum;
-        if (took < best) best = took;
     }
     free(a);
     free(b);
-    return 16.0 * count / best;
 }
 
 struct run {

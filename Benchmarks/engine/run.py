@@ -62,8 +62,9 @@ def load_peers(folder):
         ["cc", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC",
          str(HERE / "peers.c"), "-o", str(path), "-llbfgs"], check=True)
     peers = ctypes.CDLL(str(path))
-    peers.dot_bandwidth.restype = ctypes.c_double
-    peers.dot_bandwidth.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_int]
+    peers.dot_bandwidths.restype = None
+    peers.dot_bandwidths.argtypes = [
+        ctypes.c_long, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
     peers.liblbfgs_times.restype = ctypes.c_long
     peers.liblbfgs_times.argtypes = [
         ctypes.c_long, ctypes.c_int, ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
@@ -206,8 +207,10 @@ def main():
             # A run of seconds is median enough; short ones are repeated in turns.
             rounds = options.rounds if n * m <= 2e7 else min(options.rounds, 3)
             for _ in range(rounds):
-                for threads in bandwidths:
-                    bandwidths[threads].append(peers.dot_bandwidth(10**7, threads, 3))
+                for threads, values in bandwidths.items():
+                    measured = (ctypes.c_double * 5)()
+                    peers.dot_bandwidths(10**7, threads, len(measured), measured)
+                    values.extend(measured)
                 for label, run in runners:
                     # SciPy's compact matrices cost it O(m^3) in Python's company: minutes.
                     times = run(n, m, iterations(n, m))
@@ -223,8 +226,8 @@ def report(options, cases, labels, medians, bandwidths):
     print(f"Median of {options.rounds} runs' medians, the best run in brackets; "
           f"load average {load[0]:.1f} at the end.")
     for threads, values in bandwidths.items():
-        print(f"Dot products, {threads} thread{'s'[:threads - 1]}: best "
-              f"{max(values) / 1e9:.1f} GB/s, median {statistics.median(values) / 1e9:.1f}.")
+        print(f"{len(values)} dot products, {threads} thread{'s'[:threads - 1]}: median "
+              f"{statistics.median(values) / 1e9:.1f} GB/s, best {max(values) / 1e9:.1f}.")
     print()
     print("| | " + " | ".join(f"n = {n:.0e}, m = {m}" for n, m in cases) + " |")
     print("|---|" + "---|" * len(cases))
@@ -235,11 +238,38 @@ def report(options, cases, labels, medians, bandwidths):
             cells.append(
                 f"{shown(statistics.median(values))} ({shown(min(values))})" if values else "")
         print(f"| {label} | " + " | ".join(cells) + " |")
+    floors = {}
     for threads, values in bandwidths.items():
-        cells = [
-            shown(4 * m * n * 8 / max(values) * 1e9) if 16 * n * m > 1e8 else "in cache"
-            for n, m in cases]
-        print(f"| floor, {threads} thread{'s'[:threads - 1]} | " + " | ".join(cells) + " |")
+        for name, bandwidth in (("median", statistics.median(values)), ("best", max(values))):
+            label = f"floor of the {name} dot, {threads} thread{'s'[:threads - 1]}"
+            cells = []
+            for n, m in cases:
+                if 16 * n * m > 1e8:
+                    floors[threads, name, n, m] = 4 * m * n * 8 / bandwidth * 1e9
+                cells.append(shown(floors.get((threads, name, n, m))) or "in cache")
+            print(f"| {label} | " + " | ".join(cells) + " |")
+    report_ratios(cases, medians, floors)
+
+
+def report_ratios(cases, medians, floors):
+    """Where vectors aren't in the caches: an iteration's median in floors of its threads."""
+    outside = [(n, m) for n, m in cases if (1, "median", n, m) in floors]
+    if not outside:
+        return
+    print("\n### In floors of the same number of threads: median by median (median by best)\n")
+    print("| | " + " | ".join(f"n = {n:.0e}, m = {m}" for n, m in outside) + " |")
+    print("|---|" + "---|" * len(outside))
+    for threads in (1, 2):
+        for who in ("lbfgsd", "torch"):
+            label = f"{who}, {threads} thread{'s'[:threads - 1]}"
+            cells = []
+            for n, m in outside:
+                times = medians.get((label, n, m))
+                ratios = [
+                    statistics.median(times) / floors[threads, name, n, m]
+                    for name in ("median", "best")] if times else []
+                cells.append("{:.2f} ({:.2f})".format(*ratios) if ratios else "")
+            print(f"| {label} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

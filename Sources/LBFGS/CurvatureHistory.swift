@@ -15,7 +15,7 @@
 ///     d = -gamma g + gamma sum alpha_i y_i - sum w_i s_i
 ///
 /// One pass reads the pairs for the dots, one for the combination: 4 m n numbers of memory
-/// traffic, and O(m^2) scalar work.
+/// traffic, and O(m^2) scalar work. `TorchOrder` is the other way, for few parameters.
 
 /// torch's bound on y.s, which is absolute.
 package let torchCurvatureMin = 1e-10
@@ -46,9 +46,10 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     /// Makes a pair of a step and the gradients around it, offers it to the history, and takes the
     /// dot products that `combine` needs: one pass over the pairs. O(m n).
     /// Returns whether the pair joined.
+    /// - Parameter inTorchOrder: Rounds y.s and y.y as torch does; see `TorchOrder`.
     mutating func learn(
         _ step: Step<Scalar>, gradient: [Scalar], sizeMax: Int,
-        curvatureMin: Double = torchCurvatureMin
+        curvatureMin: Double = torchCurvatureMin, inTorchOrder: Bool = false
     ) -> Bool {
         var octets = PairOctets([])
         swap(&octets, &workspace.spareOctets)
@@ -60,6 +61,7 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         let leaving = max(0, pairs.count - sizeMax + 1)
         workspace.list(pairs[leaving...])
         LBFGS.project(gradient, after: step, writing: &octets, &workspace, on: executor)
+        if inTorchOrder { multiplyInTorchOrder(octets) }
         if join(&octets, step.dtype, replacing: leaving, curvatureMin) { return true }
         swap(&octets, &workspace.spareOctets)
         if leaving > 0 { project(gradient) }
@@ -88,12 +90,14 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     /// Replaces the pairs by given ones, oldest first, and works out the small matrices.
     /// O(m^2 n).
     mutating func replace(
-        with vectors: [(s: [Scalar], y: [Scalar])], initialScale: Double, dtype: HistoryDType
+        with vectors: [(s: [Scalar], y: [Scalar])], initialScale: Double, dtype: HistoryDType,
+        inTorchOrder: Bool = false
     ) {
         pairs.removeAll()
         for (s, y) in vectors {
             let octets = PairOctets(packed(s, y, as: dtype))
             multiply(octets, dtype, with: pairs[...])
+            if inTorchOrder { multiplyInTorchOrder(octets) }
             append(octets, dtype)
         }
         self.initialScale = initialScale

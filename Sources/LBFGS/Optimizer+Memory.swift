@@ -20,6 +20,7 @@ extension Optimizer {
         if memory.initialGradientNormInf == nil {
             memory.initialGradientNormInf = inspection.normInf
         }
+        guard loss.isFinite else { return }
         if let best = memory.best, best.loss <= loss { return }
         memory.best = BestEvaluation(loss: loss, evaluation: evaluationCount)
     }

@@ -27,8 +27,11 @@ extension Optimizer {
             case .searching, .probing: true
             case .idle, .opening, .moving: false
             }
-        return LBFGS.inspect(
-            gradient, along: isSearching ? direction : nil, &history.workspace, on: executor)
+        let ridesAlong = isSearching && !isInTorchOrder
+        var inspection = LBFGS.inspect(
+            gradient, along: ridesAlong ? direction : nil, &history.workspace, on: executor)
+        if isSearching, !ridesAlong { inspection.slope = slope(gradient) }
+        return inspection
     }
 
     /// Offers the last iteration's step to the history, and takes the dot products that the next
@@ -36,7 +39,8 @@ extension Optimizer {
     mutating func learn() {
         guard !previousGradient.isEmpty else { return history.project(gradient) }
         _ = history.learn(
-            lastStep, gradient: gradient, sizeMax: progress.options.historySize)
+            lastStep, gradient: gradient, sizeMax: progress.options.historySize,
+            inTorchOrder: isInTorchOrder)
     }
 
     /// The step that the last iteration took.
@@ -49,6 +53,11 @@ extension Optimizer {
     /// Makes the direction, after `learn`, and returns its slope. The trial point at
     /// `firstStepLength` is made in the same pass, unless that is nil.
     mutating func direct(firstStepLength: Double?) -> Double {
+        if isInTorchOrder,
+            history.directInTorchOrder(gradient, into: &direction, alphas: &alphas)
+        {
+            return finishDirection()
+        }
         if !frozenRanges.isEmpty { return directMasked() }
         if firstStepLength != nil { takeSpare() }
         let combined = history.combine(
@@ -64,10 +73,15 @@ extension Optimizer {
         _ = history.combine(
             gradient, into: &direction, alphas: &alphas, from: parameters, by: nil,
             to: &trialPoint)
-        direction = masked(direction)
+        return finishDirection()
+    }
+
+    /// Sees to the frozen parameters, and works out what rides along in a combination.
+    private mutating func finishDirection() -> Double {
+        if !frozenRanges.isEmpty { direction = masked(direction) }
         directionNormInf = Scalar.normInf(direction)
         buffers.placed = nil
-        return Scalar.dot(gradient, direction)
+        return slope(gradient)
     }
 
     /// Makes the trial point at a step length along the direction; returns whether it is finite.
@@ -76,6 +90,7 @@ extension Optimizer {
         buffers.placed = nil
         if let placed, placed.stepLength == stepLength { return placed.isFinite }
         takeSpare()
+        if isInTorchOrder { return placeTrialInTorchOrder(at: stepLength) }
         return move(
             parameters, along: direction, by: stepLength, into: &trialPoint, &history.workspace,
             on: executor)

@@ -22,6 +22,8 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
         var frozenRanges: [Range<Int>]
         /// Absent in a snapshot of an engine before robust mode.
         var memory: Optimizer<Scalar>.Memory?
+        /// Absent in a snapshot of an engine whose `numericsVersion` was 1.
+        var numerics: Int?
     }
 
     public var scalars: Scalars
@@ -43,6 +45,8 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
 public enum SnapshotError: Error, Equatable, Sendable {
     case missingVector(String)
     case wrongLength(String, expected: Int, got: Int)
+    /// An engine took it that rounds in a way which this one doesn't know.
+    case newerNumerics(Int)
 }
 
 extension Optimizer {
@@ -69,7 +73,7 @@ extension Optimizer {
                 gradientNormInf: gradientNormInf, directionNormInf: directionNormInf,
                 stepLength: stepLength, previousLoss: previousLoss, alphas: alphas,
                 initialScale: history.initialScale, pairsMade: history.pairsMade,
-                frozenRanges: frozenRanges, memory: memory),
+                frozenRanges: frozenRanges, memory: memory, numerics: numerics),
             vectors: vectors.filter { !$0.value.isEmpty }, pairs: history.pairs)
     }
 
@@ -83,6 +87,8 @@ extension Optimizer {
             throw .wrongLength("pair/\(pair.number)", expected: x.count, got: pair.count)
         }
         let scalars = snapshot.scalars
+        numerics = scalars.numerics ?? 1
+        guard 1...numericsVersion ~= numerics else { throw .newerNumerics(numerics) }
         options = scalars.options
         parameters = x
         trialPoint = x
@@ -120,19 +126,19 @@ extension Optimizer {
             break
         case .moving(let pending):
             guard !direction.isEmpty else { throw .missingVector("d") }
-            trialPoint = Scalar.moved(x, along: direction, by: pending)
+            trialPoint = point(at: pending)
         case .searching(let search):
             guard !direction.isEmpty else { throw .missingVector("d") }
             for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
                 throw .missingVector("\(Optimizer.trialPrefix)\(trial)")
             }
-            trialPoint = Scalar.moved(x, along: direction, by: search.pendingStepLength)
+            trialPoint = point(at: search.pendingStepLength)
         case .probing(let search):
             guard !direction.isEmpty else { throw .missingVector("d") }
             for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
                 throw .missingVector("\(Optimizer.trialPrefix)\(trial)")
             }
-            trialPoint = Scalar.moved(x, along: direction, by: search.pendingStepLength)
+            trialPoint = point(at: search.pendingStepLength)
         }
     }
 }

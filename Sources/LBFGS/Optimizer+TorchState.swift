@@ -93,7 +93,8 @@ extension Optimizer {
         let pairs = zip(state?.oldStps ?? [], state?.oldDirs ?? []).map { (s: $0, y: $1) }
         history.replace(
             with: pairs, initialScale: state?.hDiag ?? 1,
-            dtype: options.historyDType ?? Scalar.historyDType)
+            dtype: options.historyDType ?? Scalar.historyDType,
+            inTorchOrder: canBeInTorchOrder(options))
     }
 
     /// Throws what would keep `load` from taking the state.

@@ -18,7 +18,8 @@
 ///     until a tolerance is met or a budget is spent
 ///
 /// Non-finite losses and gradients, which torch lets into its state, never move the parameters and
-/// never enter the history: a line search contracts, and without one the step ends.
+/// never enter the history: a line search contracts, and without one the step ends. Only where a
+/// step begins without a finite loss do gradients alone lead on (`goesOn`).
 public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     /// What the engine waits for; scalars only, the vectors stand beside it.
     enum Phase: Equatable, Sendable, Codable {
@@ -54,8 +55,20 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         var bestLoss = Double.infinity
         var bestGradientNormInf = Double.infinity
         var bestLocation = BestLocation.current
+        /// In robust mode; nil before its first iteration, and always in version 1.
+        var standstill: Standstill?
+
+        /// The lowest loss, but for noise, and the smallest gradient of the iterations so far, and
+        /// how many there have been since either fell.
+        struct Standstill: Equatable, Sendable, Codable {
+            var loss: Double
+            var gradientNormInf: Double
+            var iterations = 0
+        }
     }
 
+    /// The `numericsVersion` that the optimizer began with, and stays with.
+    public internal(set) var numerics: Int
     /// Read when a step begins. Must satisfy `Options.validate`.
     public var options: Options
     /// x: the newest accepted point.
@@ -99,9 +112,14 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var buffers = Buffers()
 
     /// - Precondition: there is at least one parameter, and all are finite.
-    public init(_ parameters: [Scalar], options: Options = Options()) throws(OptionError) {
+    /// - Parameter numerics: An older version, to go on as an engine of its time did.
+    public init(
+        _ parameters: [Scalar], options: Options = Options(), numerics: Int = numericsVersion
+    ) throws(OptionError) {
         try options.validate()
         precondition(!parameters.isEmpty && Scalar.isFinite(parameters))
+        precondition(1...numericsVersion ~= numerics)
+        self.numerics = numerics
         self.options = options
         self.parameters = parameters
         trialPoint = parameters
@@ -169,7 +187,9 @@ extension Optimizer {
         precondition(gradient.count == parameters.count, "\(gradient.count) numbers")
         let gradient = masked(gradient)
         let inspection = inspect(gradient)
-        guard loss.isFinite, inspection.isFinite else { return advanceInfeasible(loss: loss) }
+        guard inspection.isFinite, loss.isFinite || goesOn(from: loss) else {
+            return advanceInfeasible(loss: loss)
+        }
         countEvaluation()
         noteLife(loss: loss, inspection)
         switch phase {
@@ -224,7 +244,7 @@ extension Optimizer {
         case .current:
             if progress.options.mode == .torch { stepLength = 0 }
         case .trial(let best):
-            parameters = Scalar.moved(parameters, along: direction, by: best)
+            parameters = point(at: best)
             stepLength = best
             memory.isEvaluated = false
         case .kept:
@@ -280,8 +300,8 @@ extension Optimizer {
             history.removeAll()
             direction = Scalar.scaled(gradient, by: -1)
             directionNormInf = gradientNormInf
-            slope = Scalar.dot(gradient, direction)
-            stepLength = min(1, 1 / Scalar.norm1(gradient)) * lr
+            slope = self.slope(gradient)
+            stepLength = firstStepLength(lr: lr)
         } else {
             learn()
             slope = direct(firstStepLength: lr)
@@ -321,7 +341,8 @@ extension Optimizer {
         trialGradients = [:]
         let search = StrongWolfeSearch(
             loss: loss, slope: slope, stepLength: stepLength, directionNormInf: directionNormInf,
-            extraTrialsMax: progress.options.maxEvaluations - progress.evaluations)
+            extraTrialsMax: progress.options.maxEvaluations - progress.evaluations,
+            isTensor: isInTorchOrder ? isFirstStepLengthTensor : nil)
         return follow(search.firstDirective, of: search)
     }
 
@@ -358,10 +379,7 @@ extension Optimizer {
                 preconditionFailure("trial \(point.trial) was accepted but not kept")
             }
             let isNewest = point.trial == search.trials
-            let destination =
-                isNewest
-                ? trialPoint
-                : Scalar.moved(parameters, along: direction, by: point.stepLength)
+            let destination = isNewest ? trialPoint : self.point(at: point.stepLength)
             leave(for: destination, stepLength: point.stepLength, loss: point.loss)
             loss = point.loss
             gradient = accepted
@@ -392,6 +410,9 @@ extension Optimizer {
     mutating func finish(
         _ reason: StopReason, failure: LineSearchFailure? = nil
     ) -> Directive {
+        // A small gradient or change where the loss isn't finite is no minimum.
+        let hasMinimum = loss?.isFinite ?? true
+        let reason = reason.isConvergence && !hasMinimum ? StopReason.nonFinite : reason
         phase = .idle
         dropTrial()
         trialGradients = [:]
@@ -403,40 +424,5 @@ extension Optimizer {
                 gradientNormInf: gradientNormInf < .infinity ? gradientNormInf : nil,
                 iterations: progress.iterations, evaluations: progress.evaluations,
                 failure: failure))
-    }
-}
-
-// MARK: - The best point of a step
-
-extension Optimizer {
-    mutating func noteTrial(
-        loss: Double, _ inspection: Inspection, stepLength: Double
-    ) {
-        buffers.trialNormInf = inspection.normInf
-        guard loss <= progress.bestLoss else { return }
-        progress.bestLoss = loss
-        progress.bestGradientNormInf = inspection.normInf
-        progress.bestLocation = .trial(stepLength: stepLength)
-        bestPoint = []
-    }
-
-    /// Moves to a new current point, and keeps the best point's bits if it isn't that one.
-    mutating func leave(for destination: [Scalar], stepLength: Double, loss: Double) {
-        switch progress.bestLocation {
-        case .trial(let best) where best == stepLength:
-            progress.bestLocation = .current
-        case .trial(let best):
-            bestPoint = Scalar.moved(parameters, along: direction, by: best)
-            progress.bestLocation = .kept
-        case .current where !(loss <= progress.bestLoss):
-            bestPoint = parameters
-            progress.bestLocation = .kept
-        case .current, .kept:
-            break
-        }
-        swap(&parameters, &buffers.spare)
-        parameters = destination
-        self.stepLength = stepLength
-        memory.isEvaluated = false
     }
 }

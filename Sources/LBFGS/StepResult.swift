@@ -17,8 +17,21 @@ public enum StopReason: String, Equatable, Sendable, Codable, CaseIterable {
     /// The line search found no acceptable point, with an empty history either: the loss or its
     /// gradient may be wrong or noisier than `noise` says, or this is as near as they can tell.
     case lineSearchFailed = "line_search_failed"
+    /// In mode robust: for a hundred iterations neither the loss fell by more than the evaluation's
+    /// noise nor the gradient became smaller than it had been. No tolerance was met.
+    case withinNoise = "within_noise"
     /// The caller ended it.
     case stopped
+
+    /// Whether a tolerance was met, rather than a budget spent or a direction lost.
+    var isConvergence: Bool {
+        switch self {
+        case .gradientTolerance, .stepTolerance, .lossTolerance: true
+        case .maxIterations, .maxEvaluations, .notADescentDirection, .nonFinite, .lineSearchFailed,
+            .withinNoise, .stopped:
+            false
+        }
+    }
 }
 
 /// The line search that ended a step, in numbers. Step lengths are along a direction d.
@@ -95,12 +108,5 @@ public struct StepResult: Equatable, Sendable, Codable {
     }
 
     /// Whether a tolerance was met, rather than a budget spent or a direction lost.
-    public var converged: Bool {
-        switch reason {
-        case .gradientTolerance, .stepTolerance, .lossTolerance: true
-        case .maxIterations, .maxEvaluations, .notADescentDirection, .nonFinite, .lineSearchFailed,
-            .stopped:
-            false
-        }
-    }
+    public var converged: Bool { reason.isConvergence }
 }

@@ -1,6 +1,8 @@
 /// An optimizer of either precision, with vectors as `Vector`.
 protocol SessionEngine: Sendable {
     var options: Options { get set }
+    /// The version of the arithmetic that it began with.
+    var numerics: Int { get }
     var executor: BlockExecutor { get set }
     var isStepping: Bool { get }
     var pendingTrial: Trial? { get }

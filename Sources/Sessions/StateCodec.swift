@@ -16,7 +16,8 @@ struct StoredScalars: Codable {
 }
 
 enum StateCodec {
-    static let formatVersion = 1
+    /// 2: an engine with a `numerics`, which a reader of 1 would pass over.
+    static let formatVersion = 2
     private static let pairPrefix = "pair/"
     private static let shardPrefix = "shard/"
     private static let hookedDictName = "hooked_dict"
@@ -85,7 +86,7 @@ enum StateCodec {
         }
         return SnapshotDraft(
             sequence: state.scalars.sequence, formatVersion: formatVersion,
-            numericsVersion: numericsVersion,
+            numericsVersion: state.engine.numerics,
             scalars: encodeList(StoredScalars(session: state.scalars, engine: engine.scalars)),
             vectors: vectors)
     }
@@ -103,9 +104,10 @@ enum StateCodec {
     static func state(
         from snapshot: StoredSnapshot, dtype: DType
     ) throws(UnreadableSnapshot) -> SessionState {
-        guard snapshot.formatVersion == formatVersion else {
+        guard 1...formatVersion ~= snapshot.formatVersion else {
             throw UnreadableSnapshot(
-                reason: "format \(snapshot.formatVersion); this version reads \(formatVersion)")
+                reason:
+                    "format \(snapshot.formatVersion); this version reads 1 to \(formatVersion)")
         }
         let scalars: StoredScalars
         do {

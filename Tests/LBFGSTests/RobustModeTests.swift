@@ -148,6 +148,27 @@ struct RobustModeTests {
         #expect(next.loss ?? 2 < 2)
     }
 
+    @Test(arguments: [Problem.rosenbrock(2), .rosenbrock(10), .quadratic(20, condition: 1e4)])
+    func `without tolerances a noisy run ends where it stands still`(problem: Problem) throws {
+        func run(numerics: Int) throws -> StepResult {
+            let options = Options(
+                maxIterations: 20_000, maxEvaluations: 20_000, toleranceGradient: 0,
+                mode: .robust, noise: .float32)
+            var optimizer = try Optimizer(problem.start, options: options, numerics: numerics)
+            return optimizer.step { point in
+                // As of terms of size 1 in float32, another at each point.
+                let (loss, gradient) = problem.evaluate(at: point)
+                let noisy = zip(point, gradient).map { $1 + 1e-6 * sin(1e9 * $0 + $1) }
+                return (Double(Float(1 + loss)), noisy)
+            }
+        }
+        let result = try run(numerics: numericsVersion)
+        #expect(result.reason == .withinNoise && !result.converged)
+        #expect(result.evaluations < 1000 && (result.loss ?? 2) < 1 + 1e-5)
+        // Version 1 stays in the noise until its budget is gone; so do its journals.
+        #expect(try run(numerics: 1).reason == .maxEvaluations)
+    }
+
     @Test func `nothing finite around the start ends the step there`() throws {
         let problem = Problem.rosenbrock()
         var optimizer = try Optimizer(problem.start, options: make())

@@ -1,3 +1,4 @@
+import Foundation
 import LBFGS
 import TestKit
 import Testing
@@ -45,6 +46,29 @@ struct SnapshotTests {
             let whole32 = try points(of: problem, options, Float.self, steps: 4, resuming: false)
             let parts32 = try points(of: problem, options, Float.self, steps: 4, resuming: true)
             #expect(whole32 == parts32)
+        }
+    }
+
+    @Test func `without a version of the arithmetic it is the first; a newer is refused`() throws {
+        var snapshot = try Optimizer([1.0]).snapshot
+        let scalars = try PropertyListEncoder().encode(snapshot.scalars)
+        func read(numerics: Int?) throws -> OptimizerSnapshot<Double>.Scalars {
+            // Sound: no address is passed.
+            let list = try unsafe PropertyListSerialization.propertyList(
+                from: scalars, format: nil)
+            var fields = try #require(list as? [String: Any])
+            #expect(fields["numerics"] as? Int == numericsVersion)
+            fields["numerics"] = numerics
+            return try PropertyListDecoder().decode(
+                OptimizerSnapshot<Double>.Scalars.self,
+                from: PropertyListSerialization.data(
+                    fromPropertyList: fields, format: .binary, options: 0))
+        }
+        snapshot.scalars = try read(numerics: nil)
+        #expect(try Optimizer(snapshot).numerics == 1)
+        snapshot.scalars = try read(numerics: numericsVersion + 1)
+        #expect(throws: SnapshotError.newerNumerics(numericsVersion + 1)) {
+            try Optimizer(snapshot)
         }
     }
 

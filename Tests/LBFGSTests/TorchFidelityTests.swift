@@ -3,7 +3,8 @@ import LBFGS
 import Testing
 
 /// The engine, fed the losses and gradients that torch.optim.LBFGS was fed, does what torch did.
-/// Fixtures/README.md says what was recorded, how, and why these tolerances can be kept.
+/// Fixtures/README.md says what was recorded, how, and why these tolerances can be kept: in float64
+/// points and states are the same to the last bit.
 @Suite("Fidelity to torch")
 struct TorchFidelityTests {
     @Test("Evaluations, iterations and reasons are torch's", arguments: Recording.names)
@@ -72,6 +73,19 @@ struct TorchFidelityTests {
         }
     }
 
+    @Test("In coefficients, as version 1 rounds, points agree but for rounding", arguments: names)
+    func pointsInCoefficients(name: String) throws {
+        let recording = try Recording(named: name)
+        for (found, expected) in zip(try recording.replay(numerics: 1), recording.steps) {
+            #expect(found.result?.reason == expected.metadata.reason)
+            for (point, evaluation) in zip(found.points, expected.evaluations) {
+                #expect(relativeError(point, evaluation.x, floor: 1) <= 1e-10)
+            }
+        }
+    }
+
+    private static let names = Recording.names.filter { !$0.contains("float32") }
+
     @Test("The recordings cover both precisions and every reason torch has")
     func coverage() throws {
         let recordings = try Recording.names.map(Recording.init(named:))
@@ -80,7 +94,9 @@ struct TorchFidelityTests {
         let reasons = Set(recordings.flatMap { $0.steps.map(\.metadata.reason) })
         #expect(
             reasons
-                == Set(StopReason.allCases).subtracting([.nonFinite, .lineSearchFailed, .stopped]))
+                == Set(StopReason.allCases).subtracting([
+                    .nonFinite, .lineSearchFailed, .withinNoise, .stopped,
+                ]))
     }
 }
 
@@ -107,17 +123,20 @@ extension Recording {
 
     /// Feeds the recorded losses and gradients to the engine, up to the first step that the engine
     /// doesn't end where torch did.
-    func replay() throws -> [Replayed] {
+    func replay(numerics: Int = numericsVersion) throws -> [Replayed] {
         switch metadata.dtype {
-        case "float64": try replay(as: Double.self)
-        case "float32": try replay(as: Float.self)
+        case "float64": try replay(as: Double.self, numerics)
+        case "float32": try replay(as: Float.self, numerics)
         default: throw FixtureError.unknownType(metadata.dtype)
         }
     }
 
-    private func replay<Scalar: EngineScalar>(as: Scalar.Type) throws -> [Replayed] {
+    private func replay<Scalar: EngineScalar>(
+        as: Scalar.Type, _ numerics: Int
+    ) throws -> [Replayed] {
         var optimizer = try Optimizer<Scalar>(
-            initial.map { Scalar($0) }, options: metadata.options.engineOptions)
+            initial.map { Scalar($0) }, options: metadata.options.engineOptions,
+            numerics: numerics)
         var replayed: [Replayed] = []
         for step in steps {
             if let options = step.metadata.options { optimizer.options = options.engineOptions }
@@ -228,12 +247,21 @@ struct Recording {
         var history: [Pair]?
     }
 
+    let name: String
     var metadata: Metadata
     var initial: [Double]
     var steps: [Step]
 
-    var pointTolerance: Double { metadata.dtype == "float64" ? 1e-10 : 1e-4 }
-    var stateTolerance: Double { metadata.dtype == "float64" ? 1e-8 : 1e-2 }
+    /// Of the cubic's square root MKL rounded one the other way; see Fixtures/README.md.
+    static let namesWithOtherRoots: Set = ["history_1", "history_100_full", "waves_uphill"]
+
+    /// 0: the same bits.
+    var pointTolerance: Double {
+        metadata.dtype == "float32" ? 1e-4 : Self.namesWithOtherRoots.contains(name) ? 1e-10 : 0
+    }
+    var stateTolerance: Double {
+        metadata.dtype == "float32" ? 1e-2 : Self.namesWithOtherRoots.contains(name) ? 1e-8 : 0
+    }
 
     private static let directory = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "Fixtures/torch")
@@ -255,6 +283,7 @@ struct Recording {
         var reader = Reader(octets: [UInt8](try Data(contentsOf: binary)), dtype: metadata.dtype)
 
         let n = metadata.n
+        self.name = name
         self.metadata = metadata
         initial = try reader.vector(n)
         steps = []

@@ -19,6 +19,8 @@ public func trajectoryBits() -> [String] {
                     "\(problem.name) \(search?.rawValue ?? "none") history \(history)"
                 lines.append("\(label) float64 \(bits(Double.self, problem, options))")
                 lines.append("\(label) float32 \(bits(Float.self, problem, options))")
+                let old = bits(Double.self, problem, options, numerics: 1)
+                lines.append("\(label) float64 numerics 1 \(old)")
             }
         }
     }
@@ -37,12 +39,13 @@ public func trajectoryBits() -> [String] {
 }
 
 private func bits<Scalar: EngineScalar>(
-    _: Scalar.Type, _ problem: Problem, _ options: Options
+    _: Scalar.Type, _ problem: Problem, _ options: Options, numerics: Int = numericsVersion
 ) -> String {
     var fingerprint = Fingerprint()
     var evaluations = 0
     do {
-        var optimizer = try Optimizer(problem.start.map { Scalar($0) }, options: options)
+        var optimizer = try Optimizer(
+            problem.start.map { Scalar($0) }, options: options, numerics: numerics)
         for _ in 0..<3 {
             optimizer.step { point in
                 evaluations += 1

@@ -482,7 +482,8 @@ def test_a_start_that_cannot_be_evaluated_ends_the_step_where_it_was(client):
     for told in (
         {"failed": "no"},
         {"loss": "NaN", "gradient": ["NaN", "NaN"]},
-        {"loss": "Infinity", "gradient": [1, 2]},
+        {"loss": "Infinity", "gradient": [1, "Infinity"]},
+        {"loss": "-Infinity", "gradient": [1, 2]},
     ):
         session, _ = make_evaluating(client)
         turn = client.ok("PUT", result_path(session, 1), told)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import numpy as np
 import pytest
 from daemon import numbers
+from expectations import same_bits
 from problems import Logistic, Perceptron, Quadratic, rosenbrock, rosenbrock_start
 from scipy.optimize import minimize
 
@@ -76,6 +80,8 @@ def test_the_daemon_asks_for_the_points_of_torch(client, name, search, dtype):
     relative = RELATIVE[dtype]
     for number, (ours, theirs) in enumerate(zip(points, expected.points), start=1):
         assert close(ours, theirs, relative), f"evaluation {number}: {ours} instead of {theirs}"
+        if bits_are_torch(dtype):
+            assert same_bits(ours, theirs), f"evaluation {number}: {ours} instead of {theirs}"
     assert len(points) == len(expected.points)
     assert close(turns[-1]["x"], expected.x, relative)
     for turn, step in zip(turns, expected.steps, strict=True):
@@ -92,6 +98,50 @@ def test_the_daemon_asks_for_the_points_of_torch(client, name, search, dtype):
     assert_same_state(
         client.ok("GET", f"/v1/sessions/{session}/state-dict"), expected.state, relative
     )
+
+
+@functools.cache
+def torch_adds_as_the_engine_does() -> bool:
+    """Whether MKL's dot products have the order that they have on processors that aren't Intel's."""
+    random = np.random.default_rng(1)
+    for count in (5, 16, 37, 100):
+        a, b = random.normal(size=(2, count))
+        lanes, whole = [0.0] * 8, count // 8 * 8
+        for index, product in enumerate(map(float, a * b)):
+            lane = index % 8 if index < whole else (index - whole) % 2
+            lanes[lane] += product
+        even, odd = (functools.reduce(float.__add__, lanes[first::2]) for first in (0, 1))
+        torch = torch_reference.torch
+        if float(torch.dot(torch.tensor(a), torch.tensor(b))) != even + odd:
+            return False
+    return True
+
+
+def bits_are_torch(dtype: str) -> bool:
+    return dtype == "float64" and torch_adds_as_the_engine_does()
+
+
+@needs_torch
+@pytest.mark.parametrize("search", ["strong_wolfe", None])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("first", [math.inf, math.nan])
+def test_a_start_without_a_finite_loss_goes_on_as_in_torch(client, first, dtype, search):
+    scale, start = np.array([1.0, 5.5, 10.0]), [3.0, -2.0, 1.0]
+
+    def fun(x):
+        loss = first if np.array_equal(x, start) else float(scale @ x**2) / 2
+        return loss, scale * x
+
+    options = {"line_search_fn": search, "lr": RATES[search], "max_iter": 5}
+    reference = torch_reference.Reference(fun, start, dtype, options)
+    reference.step()
+    _, points, (turn,) = by_daemon(client, fun, start, dtype, options, 1)
+    assert len(points) == len(reference.run.points) > 3
+    for ours, theirs in zip(points, reference.run.points):
+        assert close(ours, theirs, RELATIVE[dtype])
+        assert not bits_are_torch(dtype) or same_bits(ours, theirs)
+    assert close(turn["x"], reference.run.x, RELATIVE[dtype])
+    assert turn["result"]["loss_before"] == ("NaN" if math.isnan(first) else "Infinity")
 
 
 def assert_same_state(ours: dict, theirs: dict, relative: float):

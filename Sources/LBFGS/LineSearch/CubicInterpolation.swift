@@ -7,24 +7,45 @@
 ///     d2 = sqrt(d1^2 - g1 g2)
 ///     x  = x2 - (x2 - x1) (g2 + d2 - d1) / (g2 - g1 + 2 d2)
 ///
+/// In torch's order of operations the division by x1 - x2 is a product with its reciprocal where
+/// one of them is a tensor.
+///
 /// The result is clamped to `bounds`. Where the cubic has no minimum, or an input isn't finite, or
 /// the two points coincide, it is the middle of `bounds`.
 func cubicMinimizer(
     _ first: LineSearchPoint, _ second: LineSearchPoint, bounds: ClosedRange<Double>
-) -> Double {
+) -> Interpolation {
     let midpoint = bounds.lowerBound / 2 + bounds.upperBound / 2
     let (left, right) =
         first.stepLength <= second.stepLength ? (first, second) : (second, first)
-    let slopeSum =
-        first.slope + second.slope
-        - 3 * (first.loss - second.loss) / (first.stepLength - second.stepLength)
+    let (rise, run) = (3 * (first.loss - second.loss), first.stepLength - second.stepLength)
+    let isTensor = first.isTensor ?? false || second.isTensor ?? false
+    let slopeSum = first.slope + second.slope - (isTensor ? 1 / run * rise : rise / run)
     let discriminant = slopeSum * slopeSum - first.slope * second.slope
-    guard discriminant >= 0 else { return midpoint }
+    guard discriminant >= 0 else { return .middle(midpoint) }
     let root = discriminant.squareRoot()
     let minimizer =
         right.stepLength
         - (right.stepLength - left.stepLength)
         * ((right.slope + root - slopeSum) / (right.slope - left.slope + 2 * root))
-    guard !minimizer.isNaN else { return midpoint }
-    return min(max(minimizer, bounds.lowerBound), bounds.upperBound)
+    guard !minimizer.isNaN else { return .middle(midpoint) }
+    if bounds.lowerBound > minimizer { return .lower(bounds.lowerBound) }
+    return bounds.upperBound < minimizer ? .upper(bounds.upperBound) : .minimum(minimizer)
+}
+
+/// Where a cubic's minimum was put.
+enum Interpolation: Equatable {
+    /// Between the bounds.
+    case minimum(Double)
+    /// Onto one of them.
+    case lower(Double)
+    case upper(Double)
+    /// It has none.
+    case middle(Double)
+
+    var stepLength: Double {
+        switch self {
+        case .minimum(let value), .lower(let value), .upper(let value), .middle(let value): value
+        }
+    }
 }

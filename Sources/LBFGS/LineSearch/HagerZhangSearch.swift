@@ -160,7 +160,8 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
                 lower, upper,
                 bounds: lower.stepLength
                     + margin...max(
-                        upper.stepLength - margin, lower.stepLength + margin)),
+                        upper.stepLength - margin, lower.stepLength + margin)
+            ).stepLength,
             in: interval)
     }
 
@@ -187,6 +188,7 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
             return secant(lower, upper)
         }
         return cubicMinimizer(lower, upper, bounds: lower.stepLength...upper.stepLength)
+            .stepLength
     }
 
     private func giveUp(_ interval: Interval) -> SearchDirective {

@@ -6,14 +6,20 @@ package struct LineSearchPoint: Equatable, Sendable, Codable {
     package var stepLength: Double
     /// phi(t); +infinity when the point is infeasible.
     package var loss: Double
-    /// phi'(t); NaN when the point is infeasible.
+    /// phi'(t); not finite when the point is infeasible.
     package var slope: Double
+    /// In torch's order of operations, whether torch has t in a tensor: one divides a number by
+    /// multiplying it with the reciprocal. nil elsewhere.
+    package var isTensor: Bool?
 
-    package var isFeasible: Bool { loss < .infinity }
+    package var isFeasible: Bool { slope.isFinite }
 
     /// A point without a finite loss and gradient: no decrease is sufficient there.
-    static func infeasible(trial: Int, stepLength: Double) -> LineSearchPoint {
-        LineSearchPoint(trial: trial, stepLength: stepLength, loss: .infinity, slope: .nan)
+    static func infeasible(
+        trial: Int, stepLength: Double, isTensor: Bool? = nil
+    ) -> LineSearchPoint {
+        LineSearchPoint(
+            trial: trial, stepLength: stepLength, loss: .infinity, slope: .nan, isTensor: isTensor)
     }
 }
 

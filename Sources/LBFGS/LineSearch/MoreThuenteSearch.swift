@@ -186,6 +186,7 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
         guard isBracketed else { return t > l ? upper : lower }
         return cubicMinimizer(
             point, other,
-            bounds: min(t, other.stepLength)...max(t, other.stepLength))
+            bounds: min(t, other.stepLength)...max(t, other.stepLength)
+        ).stepLength
     }
 }

@@ -14,6 +14,11 @@
 /// An infeasible trial has loss +infinity, so that sufficient decrease fails and zoom contracts the
 /// interval toward its feasible end, by halves, since no cubic goes through infinity. The start is
 /// feasible, and so is whatever is accepted.
+///
+/// A start whose loss isn't finite is feasible if it has a slope, and so are trials of infinite
+/// loss then: every loss is a sufficient decrease, and the slopes decide. These are torch's
+/// comparisons; where its cubic through infinity is NaN, and its parameters with it, this search
+/// takes the middle. A trial without a number for a loss is infeasible as ever.
 package struct StrongWolfeSearch: Equatable, Sendable, Codable {
     static let sufficientDecrease = 1e-4  // c1; Nocedal & Wright, section 3.1
     static let curvature = 0.9  // c2; the same, for quasi-Newton directions
@@ -53,7 +58,10 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         var upper: Double { max(ends[0].stepLength, ends[1].stepLength) }
         var length: Double { abs(ends[1].stepLength - ends[0].stepLength) }
 
-        mutating func order() { low = ends[0].loss <= ends[1].loss ? 0 : 1 }
+        mutating func order() {
+            let isFirstLow = ends[0].loss <= ends[1].loss || !ends[1].isFeasible
+            low = ends[0].isFeasible && isFirstLow ? 0 : 1
+        }
     }
 
     private let start: LineSearchPoint
@@ -66,14 +74,21 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
     private(set) var feasibleTrials = 0
     /// Where the pending trial is.
     private(set) var pendingStepLength: Double
+    /// `LineSearchPoint.isTensor` of it.
+    private var pendingIsTensor: Bool?
     private var phase: Phase
 
-    /// - Parameter slope: phi'(0), negative.
+    /// - Parameters:
+    ///   - slope: phi'(0), negative.
+    ///   - isTensor: `LineSearchPoint.isTensor` of the first trial; nil: not in torch's order.
     package init(
         loss: Double, slope: Double, stepLength: Double, directionNormInf: Double,
-        extraTrialsMax: Int
+        extraTrialsMax: Int, isTensor: Bool? = nil
     ) {
-        start = LineSearchPoint(trial: 0, stepLength: 0, loss: loss, slope: slope)
+        start = LineSearchPoint(
+            trial: 0, stepLength: 0, loss: loss, slope: slope,
+            isTensor: isTensor == nil ? nil : false)
+        pendingIsTensor = isTensor
         self.directionNormInf = directionNormInf
         self.extraTrialsMax = extraTrialsMax
         pendingStepLength = stepLength
@@ -92,16 +107,19 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         }
     }
 
-    /// Answers the pending trial; a loss of +infinity says that it is infeasible.
+    /// Answers the pending trial; a slope that isn't finite says that it is infeasible, and so does
+    /// a loss, unless it is infinite and the start's isn't finite either.
     package mutating func advance(loss: Double, slope: Double) -> LineSearchDirective {
         trials += 1
         let point: LineSearchPoint
-        if loss.isFinite, slope.isFinite {
+        if slope.isFinite, loss.isFinite || (loss == .infinity && !start.loss.isFinite) {
             feasibleTrials += 1
             point = LineSearchPoint(
-                trial: trials, stepLength: pendingStepLength, loss: loss, slope: slope)
+                trial: trials, stepLength: pendingStepLength, loss: loss, slope: slope,
+                isTensor: pendingIsTensor)
         } else {
-            point = .infeasible(trial: trials, stepLength: pendingStepLength)
+            point = .infeasible(
+                trial: trials, stepLength: pendingStepLength, isTensor: pendingIsTensor)
         }
         switch phase {
         case .bracketing(let previous): return bracket(point, previous: previous)
@@ -113,8 +131,9 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
     private var isBudgetSpent: Bool { trials > extraTrialsMax }
 
     private func decreasesSufficiently(_ point: LineSearchPoint) -> Bool {
-        !(point.loss > start.loss
-            + StrongWolfeSearch.sufficientDecrease * point.stepLength * start.slope)
+        point.isFeasible
+            && !(point.loss > start.loss
+                + StrongWolfeSearch.sufficientDecrease * point.stepLength * start.slope)
     }
 
     private func meetsCurvature(_ point: LineSearchPoint) -> Bool {
@@ -128,7 +147,7 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
             // torch compares the start with the last trial here. If that one is infeasible, the
             // trial before it, which decreased sufficiently, is the better end.
             let other = point.isFeasible ? start : previous
-            return accept(other.loss <= point.loss ? other : point)
+            return accept(other.loss <= point.loss || !point.isFeasible ? other : point)
         }
         if !decreasesSufficiently(point) || (trials > 2 && point.loss >= previous.loss) {
             return contract(Bracket(previous, point))
@@ -140,8 +159,10 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         let farthest = min(
             point.stepLength * StrongWolfeSearch.extensionFactorMax, .greatestFiniteMagnitude)
         phase = .bracketing(previous: point)
-        return evaluate(
-            cubicMinimizer(previous, point, bounds: min(nearest, farthest)...farthest))
+        let next = cubicMinimizer(previous, point, bounds: min(nearest, farthest)...farthest)
+        pendingIsTensor = isTensor(
+            next, lower: isTensor(previous, point), upper: point.isTensor ?? false)
+        return evaluate(next.stepLength)
     }
 
     private mutating func zoom(
@@ -174,14 +195,21 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
             return accept(interval.ends[interval.low])
         }
         let (lower, upper) = (interval.lower, interval.upper)
-        var stepLength = cubicMinimizer(
-            interval.ends[0], interval.ends[1], bounds: lower...upper)
+        let next = cubicMinimizer(interval.ends[0], interval.ends[1], bounds: lower...upper)
+        let isRising = interval.ends[0].stepLength <= interval.ends[1].stepLength
+        pendingIsTensor = isTensor(
+            next, lower: interval.ends[isRising ? 0 : 1].isTensor ?? false,
+            upper: interval.ends[isRising ? 1 : 0].isTensor ?? false)
+        var stepLength = next.stepLength
         let margin = StrongWolfeSearch.progressShareMin * (upper - lower)
         if min(upper - stepLength, stepLength - lower) < margin {
             let isAtEnd = stepLength >= upper || stepLength <= lower
             if interval.hadInsufficientProgress || isAtEnd {
                 let isNearUpper = abs(stepLength - upper) < abs(stepLength - lower)
                 stepLength = isNearUpper ? upper - margin : lower + margin
+                pendingIsTensor = pendingIsTensor.map { _ in
+                    isTensor(interval.ends[0], interval.ends[1])
+                }
                 interval.hadInsufficientProgress = false
             } else {
                 interval.hadInsufficientProgress = true
@@ -191,6 +219,21 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         }
         phase = .zooming(interval)
         return evaluate(stepLength)
+    }
+
+    private func isTensor(_ one: LineSearchPoint, _ other: LineSearchPoint) -> Bool {
+        one.isTensor ?? false || other.isTensor ?? false
+    }
+
+    /// What becomes of numbers in torch's `_cubic_interpolate`, whose minimum is a tensor always.
+    private func isTensor(_ next: Interpolation, lower: Bool, upper: Bool) -> Bool? {
+        guard pendingIsTensor != nil else { return nil }
+        return switch next {
+        case .minimum: true
+        case .lower: lower
+        case .upper: upper
+        case .middle: lower || upper
+        }
     }
 
     private mutating func evaluate(_ stepLength: Double) -> LineSearchDirective {

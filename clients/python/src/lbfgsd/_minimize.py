@@ -55,6 +55,7 @@ MESSAGES = {
     "max_evaluations": "STOP: maxfun evaluations are done",
     "line_search_failed": "ABNORMAL: the line search finds no lower point",
     "no_progress": "ABNORMAL: the line search finds no lower point",
+    "within_noise": "ABNORMAL: neither loss nor gradient fall beyond the noise any more",
     "not_a_descent_direction": "ABNORMAL: the gradient gives no direction that goes down",
     "non_finite": "ABNORMAL: neither loss nor gradient are finite",
     "stopped": "STOP: the step was stopped by another client",
