@@ -3,6 +3,7 @@
 #ifndef CLINUX_SHIM_H
 #define CLINUX_SHIM_H
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,13 @@ static inline int
 clinux_punch_hole(int descriptor, int64_t offset, int64_t length)
 {
     return fallocate64(descriptor, 0x02 | 0x01, offset, length);
+}
+
+/* Opens a file that is read and written past the kernel's memory. open(2) with O_DIRECT. */
+static inline int
+clinux_open_directly(const char *path, int flags)
+{
+    return open(path, flags | __O_DIRECT, 0600);
 }
 
 /* Has the range written, without waiting for it. sync_file_range(2) with SYNC_FILE_RANGE_WRITE. */

@@ -61,7 +61,7 @@ public final class SQLiteStore: Store {
         puncher = store.puncher
         self.limits = limits
         stage = SegmentStage(
-            directory: store.directory, bytesMin: limits.stagedBytesMin,
+            directory: store.directory, limits: limits,
             newest: store.segments.newestStaged, faults: faults, onFatal: onFatal)
         committer = Committer(
             pool: store.pool, segments: store.segments, puncher: store.puncher, directory: path,

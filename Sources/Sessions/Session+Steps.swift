@@ -41,20 +41,24 @@ extension Session {
             if let count = state.shards.count {
                 throw .evaluationInShards(number, count: count)
             }
-            try await commit(try await told(result))
+            try await commit(try await told(result, by: request))
             return Outcome(turn)
         }
     }
 
-    /// The change that a result makes. A long gradient goes to the disk while the step is worked
-    /// out; it counts when the change that names it is committed.
-    private func told(_ result: EvaluationResult) async throws(SessionError) -> SessionState.Change
-    {
-        guard result.payload.count >= Octets.longMin else {
-            return state.tell(result, at: now())
+    /// The change that a result makes. A long gradient goes to the disk while it comes, or while
+    /// the step is worked out; it counts when the change that names it is committed.
+    private func told(
+        _ result: EvaluationResult, by request: TellRequest
+    ) async throws(SessionError) -> SessionState.Change {
+        let isAhead = pointDigest?.evaluation == state.pendingEvaluation
+        let point = isAhead ? pointDigest?.value : nil
+        let isStaged = request.arrived?.isStaged ?? false
+        guard isStaged || result.payload.count >= Octets.longMin else {
+            return state.tell(result, digest: request.digest, pointDigest: point, at: now())
         }
-        async let staged = store.stage(result.payload)
-        var change = state.tell(result, at: now())
+        async let staged = staged(result.payload, request.arrived)
+        var change = state.tell(result, digest: request.digest, pointDigest: point, at: now())
         switch await staged {
         case .success(let payload): change.entry.payload = payload
         case .failure(let error):
@@ -62,6 +66,13 @@ extension Session {
             throw SessionError(error, session: id)
         }
         return change
+    }
+
+    @concurrent private nonisolated func staged(
+        _ payload: Octets, _ arrived: ArrivedVector?
+    ) async -> Result<Octets, StoreError> {
+        if let staged = await arrived?.staged() { return staged }
+        return await store.stage(payload)
     }
 
     func checkReached(_ number: EvaluationNumber) throws(SessionError) {

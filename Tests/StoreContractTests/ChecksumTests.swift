@@ -33,7 +33,9 @@ struct ChecksumTests {
     func agreement() {
         var generator = SystemRandomNumberGenerator()
         let stretches = 3 * CRC32C.stretchBytes
-        let bytes = (0..<2 * stretches + 256).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let bytes = (0..<2 * stretches + 256).map { _ in
+            UInt8.random(in: 0...255, using: &generator)
+        }
         let lengths =
             Array(0...200) + (-9...9).map { stretches + $0 } + (-9...9).map { 2 * stretches + $0 }
         for start in 0..<16 {
