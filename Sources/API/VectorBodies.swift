@@ -9,29 +9,27 @@ internal import Wire
 
 /// Takes a body into a vector.
 final class VectorSink: BodySink {
-    private let state: Mutex<(builder: VectorBuilder?, digest: DigestCheck?)>
+    private let vector: ArrivingVector
+    private let digest: Mutex<DigestCheck?>
 
     /// - Parameter digest: What the body is compared with as it comes.
-    init(byteCount: Int, dtype: DType, digest: DigestCheck?) {
-        state = Mutex((VectorBuilder(byteCount: byteCount, dtype: dtype), digest))
+    init(_ vector: ArrivingVector, digest: DigestCheck?) {
+        self.vector = vector
+        self.digest = Mutex(digest)
     }
 
     func append(_ piece: UnsafeRawBufferPointer) {
-        state.withLock { state in
-            // The server hands over no more than was announced.
-            unsafe _ = state.builder?.append(piece)
-            unsafe state.digest?.update(piece)
-        }
+        // The server hands over no more than was announced.
+        unsafe _ = vector.append(piece)
+        digest.withLock { unsafe $0?.update(piece) }
     }
 
     func checkDigest() throws {
-        try state.withLock { try $0.digest?.finish() }
+        try digest.withLock { try $0?.finish() }
     }
 
-    /// Once: the sink doesn't keep it.
-    func take() -> Vector? {
-        state.withLock { state in state.builder.take()?.finished() }
-    }
+    /// Once: nil when it isn't whole.
+    func take() async -> ArrivedVector? { await vector.take() }
 }
 
 /// Sends a vector, and what its form says before the numbers.
@@ -62,8 +60,9 @@ struct VectorSource: BodySource {
 extension Operations {
     /// The plan for a body that will be a vector: an array of bytes where it has another form, or
     /// a length that only what was told before can have.
+    /// - Parameter loss: What goes with the vector, where that is known.
     func plan(
-        _ length: Int, _ call: Call, _ expected: ExpectedVector
+        _ length: Int, _ call: Call, _ expected: ExpectedVector, loss: Double? = nil
     ) throws -> BodyPlan {
         if call.bodyRepresentation == .json, length > bodies.json {
             throw Problem(Refusal.contentTooLarge(limit: bodies.json))
@@ -73,7 +72,7 @@ extension Operations {
         else { return .collect }
         return .stream(
             VectorSink(
-                byteCount: length, dtype: expected.dtype,
+                service.arriving(expected, byteCount: length, loss: loss),
                 digest: try DigestCheck(call.request.head)))
     }
 
@@ -81,7 +80,10 @@ extension Operations {
         let bytes = call.bodyRepresentation == .octets ? length : nil
         let expected = try await service.expectedResult(
             try call.session(), evaluation: try call.number(.evaluation), bytes: bytes)
-        return try plan(length, call, expected)
+        // A shard's is another digest, and another entry.
+        let isWhole = call.request.pathParameters["shard"] == nil
+        let loss = isWhole ? try? TellRequest.loss(call.query("loss")) : nil
+        return try plan(length, call, expected, loss: loss)
     }
 
     @Sendable func previewParameters(_ call: Call, _ length: Int) async throws -> BodyPlan {
@@ -103,9 +105,9 @@ extension Call {
     }
 
     /// The vector that the body is, if it went into one.
-    func streamedVector() throws -> Vector? {
+    func streamedVector() async throws -> ArrivedVector? {
         guard let sink = request.sink as? VectorSink else { return nil }
-        guard let vector = sink.take() else {
+        guard let vector = await sink.take() else {
             throw Problem(.malformed, "The body is shorter than its Content-Length.")
         }
         return vector

@@ -47,6 +47,38 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
             sy: sy, yy: yy)
     }
 
+    /// What stands behind the numbers of a pair, and how many octets those take.
+    public struct Columns {
+        public var dtype: HistoryDType
+        public var octetCount: Int
+        public var sy: [Double]
+        public var yy: [Double]
+
+        public init(dtype: HistoryDType, octetCount: Int, sy: [Double], yy: [Double]) {
+            self.dtype = dtype
+            self.octetCount = octetCount
+            self.sy = sy
+            self.yy = yy
+        }
+    }
+
+    /// From `count` octets that `fill` writes to where they stay: numbers in little-endian order,
+    /// and behind them what `columns` finds, or it is none.
+    public init?(
+        number: Int, count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void,
+        columns: (ArraySlice<UInt8>) -> Columns?
+    ) {
+        let read = unsafe PairOctets(count: count, number: number, filledBy: fill)
+        guard let columns = columns(read.octets) else { return nil }
+        var octets = read.prefix(columns.octetCount)
+        if UInt16(1).littleEndian != 1 {
+            let swapped = swappedUnlessLittleEndian(octets.octets, size: columns.dtype.size)
+            octets = PairOctets(copying: swapped, number: number)
+        }
+        self.init(
+            number: number, dtype: columns.dtype, octets: octets, sy: columns.sy, yy: columns.yy)
+    }
+
     /// s, then y, in little-endian order; O(1) where that is the machine's.
     public var littleEndianOctets: ArraySlice<UInt8> {
         swappedUnlessLittleEndian(octets.octets, size: dtype.size)

@@ -49,6 +49,39 @@ struct PairOctets: Sendable {
         unsafe withUnsafeMutableBytes { unsafe $0.copyBytes(from: octets) }
     }
 
+    /// Octets that `fill` writes, all of them, to where they stay.
+    init(count: Int, number: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void) {
+        self.count = count
+        isPlaced = true
+        let margin = count < Self.placedCountMin ? 0 : Self.pageSize
+        let place = number * 5 * Self.lineSize % Self.pageSize
+        var start = 0
+        // Sound: the octets are filled, and what lies around them is zeroed.
+        storage = unsafe [UInt8](unsafeUninitializedCapacity: count + margin) { room, initialized in
+            let address = Int(bitPattern: room.baseAddress)
+            start = margin == 0 ? 0 : (place - address) & (Self.pageSize - 1)
+            unsafe room[..<start].initialize(repeating: 0)
+            let octets = UnsafeMutableRawBufferPointer(room)
+            unsafe fill(UnsafeMutableRawBufferPointer(rebasing: octets[start..<start + count]))
+            unsafe room[(start + count)..<(count + margin)].initialize(repeating: 0)
+            initialized = count + margin
+        }
+        self.start = start
+    }
+
+    /// The first of them, where they are.
+    func prefix(_ count: Int) -> PairOctets {
+        precondition(count <= self.count)
+        return PairOctets(storage: storage, start: start, count: count, isPlaced: isPlaced)
+    }
+
+    private init(storage: [UInt8], start: Int, count: Int, isPlaced: Bool) {
+        self.storage = storage
+        self.start = start
+        self.count = count
+        self.isPlaced = isPlaced
+    }
+
     var octets: ArraySlice<UInt8> { storage[start..<start + count] }
 
     @inline(__always)

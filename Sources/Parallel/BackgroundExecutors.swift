@@ -31,6 +31,16 @@ public final class BackgroundTasks: TaskExecutor {
     }
 }
 
+/// Background threads for work that nobody's actor does.
+public final class BackgroundCalls: Sendable {
+    private let threads: BackgroundThreads
+
+    public init(threads count: Int) { threads = BackgroundThreads(count: count) }
+
+    /// Begins in the order of the calls.
+    public func call(_ body: @escaping @Sendable () -> Void) { threads.call(body) }
+}
+
 /// Background threads that help with passes over long vectors.
 public final class BackgroundHelpers: Sendable {
     private let threads: BackgroundThreads

@@ -26,7 +26,12 @@ struct DiskFailure: Error, CustomStringConvertible {
 /// An open file. The only code that makes file system calls; SQLite makes its own.
 final class DiskFile: Sendable {
     let path: String
+    let isDirect: Bool
     private let descriptor: CInt
+
+    /// What direct reads and writes are multiples of, and where their memory begins: the largest
+    /// block that file systems on Linux have with pages of this size.
+    static let blockBytes = 4096
 
     enum Mode {
         case reading
@@ -47,12 +52,28 @@ final class DiskFile: Sendable {
     }
 
     /// `open(2)`.
-    init(_ path: String, for mode: Mode) throws(DiskFailure) {
-        self.path = path
-        descriptor = unsafe open(path, mode.flags | O_CLOEXEC, 0o600)
+    convenience init(_ path: String, for mode: Mode) throws(DiskFailure) {
+        try self.init(path, unsafe open(path, mode.flags | O_CLOEXEC, 0o600), isDirect: false)
+    }
+
+    /// Past the kernel's memory: by whole blocks, to and from memory that begins at one. In the
+    /// ordinary way where the file system has no other.
+    convenience init(directly path: String, for mode: Mode) throws(DiskFailure) {
+        let descriptor = unsafe clinux_open_directly(path, mode.flags | O_CLOEXEC)
+        if descriptor < 0, errno == EINVAL {
+            try self.init(path, for: mode)
+        } else {
+            try self.init(path, descriptor, isDirect: true)
+        }
+    }
+
+    private init(_ path: String, _ descriptor: CInt, isDirect: Bool) throws(DiskFailure) {
         guard descriptor >= 0 else {
             throw DiskFailure(operation: .open, path: path, code: errno)
         }
+        self.path = path
+        self.descriptor = descriptor
+        self.isDirect = isDirect
     }
 
     deinit { close(descriptor) }
@@ -70,10 +91,13 @@ final class DiskFile: Sendable {
         }
     }
 
-    /// `pread(2)` until `room` is full; a file that ends before throws ENODATA.
-    func read(into room: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskFailure) {
+    /// `pread(2)` until `count` bytes are in the room, which may take more; a file that ends before
+    /// throws ENODATA.
+    func read(
+        _ count: Int, into room: UnsafeMutableRawBufferPointer, at offset: Int
+    ) throws(DiskFailure) {
         var filled = 0
-        while filled < room.count {
+        while filled < count {
             // Sound: no more is written than the buffer's rest.
             let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: room[filled...])
             let got = unsafe pread(descriptor, rest.baseAddress, rest.count, offset + filled)
@@ -86,10 +110,20 @@ final class DiskFile: Sendable {
         }
     }
 
-    /// `posix_fadvise(2)`: lets the disk begin with what was written, since Linux writes what isn't
-    /// needed any more. A hint; only a sync says that it is there.
-    func beginSync(_ offset: Int, _ count: Int) {
-        _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED)
+    /// `sync_file_range(2)`: lets the disk begin with what was written. A hint; only a sync says
+    /// that it is there.
+    func beginWriting(_ range: Range<Int>) {
+        _ = clinux_begin_writing(descriptor, Int64(range.lowerBound), Int64(range.count))
+    }
+
+    /// Waits for what was begun. The kernel tells each failure to write once, here or to the next
+    /// sync: one that is met here is a failed sync.
+    func awaitWriting(_ range: Range<Int>) throws(DiskFailure) {
+        let (offset, length) = (Int64(range.lowerBound), Int64(range.count))
+        guard clinux_await_writing(descriptor, offset, length) != 0 else { return }
+        // Where it is forbidden, or the file system hasn't got it, the sync waits for everything.
+        if [ENOSYS, EPERM, EINVAL].contains(errno) { return }
+        throw failure(.sync)
     }
 
     /// `fdatasync(2)`. After a failure the kernel may have dropped the pages, and a second call

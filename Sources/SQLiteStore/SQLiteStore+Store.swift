@@ -27,6 +27,10 @@ extension SQLiteStore {
         }
     }
 
+    public func staging(byteCount: Int) -> (any OctetsStaging)? {
+        stage.arriving(byteCount: byteCount)
+    }
+
     @discardableResult
     public func commit(_ batch: Batch, to session: SessionID) async throws(StoreError)
         -> [VectorName: VectorID]

@@ -63,7 +63,7 @@ public final class SQLiteStore: Store {
         puncher = store.puncher
         self.limits = limits
         stage = SegmentStage(
-            directory: store.directory, bytesMin: limits.stagedBytesMin,
+            directory: store.directory, limits: limits,
             newest: store.segments.newestStaged, faults: faults, onFatal: onFatal)
         pending = store.pending
         committer = Committer(store, limits: limits, faults: faults, onFatal: onFatal)

@@ -15,6 +15,8 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     /// Payloads and vectors from this size on get a segment of their own, written beside the
     /// committer: others' short writes don't wait for it, and its space comes back with it.
     public var stagedBytesMin = Octets.longMin
+    /// Payloads from this size on do, if they are written while they arrive: that costs no time.
+    public var arrivingBytesMin = 256 << 10
     /// A segment file that has grown to this takes no more: the next transaction opens another.
     /// Dead bytes are given back a whole segment at a time.
     public var segmentBytesMax = 256 * 1024 * 1024

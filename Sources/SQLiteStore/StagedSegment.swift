@@ -26,7 +26,7 @@ struct StagedSegment: StoredOctets {
 /// Writes segments for the committer to adopt.
 final class SegmentStage: Sendable {
     private let directory: String
-    private let bytesMin: Int
+    private let limits: SQLiteStoreLimits
     private let next: Atomic<Int64>
     private let faults: FaultInjection
     private let path: String
@@ -37,12 +37,12 @@ final class SegmentStage: Sendable {
 
     /// - Parameter newest: The newest staged segment of the store, 0 if there is none.
     init(
-        directory: StoreDirectory, bytesMin: Int, newest: Int64, faults: FaultInjection,
+        directory: StoreDirectory, limits: SQLiteStoreLimits, newest: Int64, faults: FaultInjection,
         onFatal: @escaping @Sendable (String) -> Never
     ) {
         self.directory = directory.segments
         path = directory.path
-        self.bytesMin = bytesMin
+        self.limits = limits
         next = Atomic(newest - 1)
         self.faults = faults
         self.onFatal = onFatal
@@ -125,7 +125,7 @@ final class SegmentStage: Sendable {
             staged.append(early)
             return
         }
-        guard octets.count >= bytesMin else { return }
+        guard octets.count >= limits.stagedBytesMin else { return }
         let number = next.subtract(1, ordering: .relaxed).oldValue
         staged.append(number)
         let long = octets
@@ -139,44 +139,37 @@ final class SegmentStage: Sendable {
         }
         switch written {
         case .success(let segment): octets = .stored(segment)
-        case .failure(let error):
-            switch StoreFailure(error, directory: path) {
-            case .error(let error): throw error
-            case .fatal(let reason): onFatal(reason)
-            }
+        case .failure(let error): throw survivable(error)
         }
     }
 
     /// Returns when the bytes and the file's name are durable.
     private func write(_ octets: Octets, as number: Int64) throws -> StagedSegment {
-        let file = try DiskFile(SegmentLog.path(of: number, in: directory), for: .creating)
-        try faults.pass(.segmentWrite, file.path)
-        var checksums = ChunkChecksums()
-        var offset = 0
-        try unsafe octets.forEachRegion { region in
-            // By pieces, so that the disk begins while the rest is still summed.
-            for start in stride(from: 0, to: region.count, by: Self.pieceBytes) {
-                let end = min(start + Self.pieceBytes, region.count)
-                // Sound: within the region.
-                let piece = unsafe UnsafeRawBufferPointer(rebasing: region[start..<end])
-                unsafe checksums.add(piece)
-                try unsafe file.write(piece, at: offset)
-                file.beginSync(offset, piece.count)
-                offset += piece.count
-            }
-        }
-        try faults.pass(.segmentSync, directory)
-        try file.sync()
-        try DiskFile.syncDirectory(directory)
-        return StagedSegment(
-            segment: number, count: octets.count, checksums: checksums.finished(),
-            directory: directory)
+        var writer = try writer(number)
+        try unsafe octets.forEachRegion { try unsafe writer.append($0) }
+        return try writer.finish()
     }
 
-    private static let pieceBytes = 8 << 20
+    /// Bytes that are to be part of a batch and are still to come; nil if they are short.
+    func arriving(byteCount: Int) -> ArrivingSegment? {
+        guard byteCount >= limits.arrivingBytesMin else { return nil }
+        return ArrivingSegment(next.subtract(1, ordering: .relaxed).oldValue, on: self)
+    }
+
+    func writer(_ number: Int64) throws -> SegmentWriter {
+        try SegmentWriter(number, in: directory, faults: faults)
+    }
+
+    /// Ends the process if the error leaves it in doubt what is on the disk.
+    func survivable(_ error: any Error) -> StoreError {
+        switch StoreFailure(error, directory: path) {
+        case .error(let error): return error
+        case .fatal(let reason): onFatal(reason)
+        }
+    }
 
     /// What no row names: removed now, or by the next start.
-    private func remove(_ staged: [Int64]) {
+    func remove(_ staged: [Int64]) {
         for number in staged { SegmentLog.remove(SegmentLog.path(of: number, in: directory)) }
     }
 }

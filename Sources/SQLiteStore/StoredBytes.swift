@@ -76,64 +76,6 @@ struct ChunkChecksums {
     }
 }
 
-/// Bytes in a segment, checked while they are read.
-struct SegmentBytes: StoredOctets {
-    let directory: String
-    let segment: Int64
-    let offset: Int
-    let count: Int
-    let checksums: [UInt8]
-
-    func read(into room: UnsafeMutableRawBufferPointer) throws(StoreError) {
-        do {
-            try unsafe readOrFail(into: room)
-        } catch {
-            switch StoreFailure(error, directory: directory) {
-            case .error(let error): throw error
-            case .fatal(let reason): throw .failed(reason)
-            }
-        }
-    }
-
-    fileprivate func open() throws -> DiskFile {
-        let path = SegmentLog.path(of: segment, in: directory)
-        do {
-            let file = try DiskFile(path, for: .reading)
-            // Before the length is believed and its memory taken.
-            guard offset + count <= (try file.size()) else {
-                throw StoreError.corrupt("\(count) bytes at \(offset) end beyond \(path)")
-            }
-            return file
-        } catch let failure as DiskFailure where failure.isAbsent {
-            throw SegmentBytesGone(what: "\(path) is missing")
-        }
-    }
-
-    fileprivate func readOrFail(into room: UnsafeMutableRawBufferPointer) throws {
-        let file = try open()
-        var sums = ChunkChecksums()
-        for start in stride(from: 0, to: count, by: PreparedBytes.chunkBytes) {
-            let end = min(start + PreparedBytes.chunkBytes, count)
-            // Sound: `room` has `count` bytes.
-            let chunk = unsafe UnsafeMutableRawBufferPointer(rebasing: room[start..<end])
-            try unsafe file.read(into: chunk, at: offset + start)
-            unsafe sums.add(UnsafeRawBufferPointer(chunk))
-        }
-        guard sums.finished() == checksums else {
-            // Or they were collected under the reader's eyes.
-            throw SegmentBytesGone(
-                what: "\(file.path) doesn't match its checksum at \(offset)")
-        }
-    }
-}
-
-/// A blob whose bytes in a segment aren't there. Either it was collected after this read began,
-/// and its segment removed or its blocks given back (then the next attempt won't find its row), or
-/// they are lost.
-struct SegmentBytesGone: Error {
-    let what: String
-}
-
 extension WriteTransaction {
     /// Stores bytes; the identifier is never used again.
     mutating func insert(_ prepared: PreparedBytes) throws -> Int64 {
@@ -194,7 +136,7 @@ extension ReadTransaction {
                 directory: segmentDirectory, segment: segment, offset: offset, count: length,
                 checksums: checksums)
             if length > longMin {
-                _ = try stored.open()
+                try stored.checkLength()
                 return .stored(stored)
             }
             return Octets(try stored.all())
@@ -205,23 +147,5 @@ extension ReadTransaction {
             throw StoreError.corrupt("blob \(id) doesn't match its checksum")
         }
         return Octets(bytes)
-    }
-}
-
-extension SegmentBytes {
-    fileprivate func all() throws -> [UInt8] {
-        _ = try open()
-        var failure: (any Error)?
-        // Sound: either all bytes are written or none count.
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { room, initialized in
-            do {
-                try unsafe readOrFail(into: UnsafeMutableRawBufferPointer(room))
-                initialized = count
-            } catch {
-                failure = error
-            }
-        }
-        if let failure { throw failure }
-        return bytes
     }
 }

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Synchronization
 
 /// The first 16 bytes of a SHA-256: tells a repeated answer from another one, and a replayed
 /// trial point from a wrong one. 2^-64 odds of a collision among 2^32 digests.
@@ -42,19 +43,57 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
 
     /// Digest of some bytes and then of the vector's, which are not copied.
     static func of(_ head: [UInt8], _ vector: Vector) -> Digest {
-        var hash = SHA256()
-        hash.update(data: head)
-        // Sound: the bytes are read while they are there.
-        unsafe vector.withUnsafeBytes { bytes in unsafe hash.update(bufferPointer: bytes) }
-        return Digest(hash.finalize())
+        var digester = GradualDigest(head)
+        unsafe vector.withUnsafeBytes { unsafe digester.update($0) }
+        return digester.finish()
     }
 
-    private init(_ hash: SHA256Digest) {
+    fileprivate init(_ hash: SHA256Digest) {
         // Sound: a SHA-256 has 32 bytes, of which the first 16 are read.
         self = unsafe hash.withUnsafeBytes { bytes in
             let high = unsafe bytes.loadUnaligned(as: UInt64.self)
             let low = unsafe bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
             return Digest(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
+        }
+    }
+}
+
+/// The digest of what comes piece by piece.
+struct GradualDigest {
+    private var hash = SHA256()
+
+    init(_ head: [UInt8]) { hash.update(data: head) }
+
+    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        // Sound: the bytes are read while they are there.
+        unsafe hash.update(bufferPointer: bytes)
+    }
+
+    consuming func finish() -> Digest { Digest(hash.finalize()) }
+}
+
+/// The digest of a long trial point, made ahead of the answer that needs it, while the client
+/// evaluates.
+final class PointDigest: Sendable {
+    let evaluation: EvaluationNumber
+    private let state: Mutex<(point: Vector?, digest: Digest?)>
+
+    init(of point: Vector, evaluation: EvaluationNumber) {
+        self.evaluation = evaluation
+        state = Mutex((point, nil))
+        HeavyWork.ahead { _ = self.value }
+    }
+
+    /// Worked out by who comes first; others wait for that.
+    var value: Digest {
+        state.withLock { state in
+            if let point = state.point {
+                state.digest = .of([], point)
+                // The engine may use its memory again.
+                state.point = nil
+            }
+            guard let digest = state.digest else { preconditionFailure("a digest without a point") }
+            return digest
         }
     }
 }

@@ -25,6 +25,12 @@ public enum HeavyWork {
 
     private static let tasks = BackgroundTasks(threads: 2)
 
+    /// Some of them wait for the disk.
+    private static let calls = BackgroundCalls(threads: 4)
+
+    /// Calls `body` on a thread of its own, for work that others wait for later.
+    static func ahead(_ body: @escaping @Sendable () -> Void) { calls.call(body) }
+
     /// What a step reads: the pairs, and some vectors more.
     private static func numbersRead(count: Int, historySize: Int) -> Int {
         let (pairs, overflow) = historySize.multipliedReportingOverflow(by: 2 * count)

@@ -71,6 +71,13 @@ public enum Octets: Sendable {
         }
     }
 
+    /// Fills `room`, which has `count` bytes.
+    func read(into room: UnsafeMutableRawBufferPointer) throws(StoreError) {
+        if case .stored(let stored) = self { return try unsafe stored.read(into: room) }
+        // Sound: there are as many.
+        unsafe room.copyBytes(from: try bytes())
+    }
+
     /// The vector whose bytes these are; nil when they are no whole numbers.
     func vector(as dtype: DType) throws(StoreError) -> Vector? {
         switch self {

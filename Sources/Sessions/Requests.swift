@@ -85,7 +85,7 @@ public enum GradientInput: Equatable, Sendable {
     /// All parameters one after the other, in the session's dtype, little-endian.
     case octets([UInt8])
     /// The same, where it is already.
-    case vector(Vector)
+    case vector(ArrivedVector)
     /// By parameter name; absent is zeros.
     case tensors([String: TensorInput])
     /// All parameters one after the other.
@@ -96,6 +96,20 @@ public enum TellRequest: Equatable, Sendable {
     case evaluated(loss: Double, gradient: GradientInput)
     /// The client could not evaluate the point: it is infeasible.
     case failed(reason: String)
+
+    /// The gradient, if it came as it stays.
+    var arrived: ArrivedVector? {
+        if case .evaluated(_, .vector(let arrived)) = self { arrived } else { nil }
+    }
+
+    /// Of the result, if it was made while it came.
+    var digest: Digest? {
+        if case .evaluated(let loss, .vector(let arrived)) = self {
+            arrived.digest(with: loss)
+        } else {
+            nil
+        }
+    }
 }
 
 /// New values for the parameters.

@@ -4,6 +4,8 @@
 public struct ExpectedVector: Equatable, Sendable {
     public var dtype: DType
     public var count: Int
+    /// Whether a result is it that counts, and not one that is compared with what was told before.
+    public var isPending = false
 }
 
 extension Session {
@@ -12,7 +14,7 @@ extension Session {
     func expectsResult(
         _ number: EvaluationNumber, bytes: Int?
     ) async throws(Refusal) -> ExpectedVector {
-        let expected = ExpectedVector(dtype: turn.x.dtype, count: turn.x.count)
+        var expected = ExpectedVector(dtype: turn.x.dtype, count: turn.x.count)
         do throws(SessionError) {
             guard number == turn.evaluation else {
                 try checkReached(number)
@@ -22,6 +24,7 @@ extension Session {
                 return expected
             }
             try check(bytes, expected)
+            expected.isPending = turn.shards == nil
         } catch {
             throw .refused(error)
         }

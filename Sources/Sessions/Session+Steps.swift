@@ -43,12 +43,13 @@ extension Session {
                 return Told(try await tellAgain(number, request))
             }
             let result = try pendingResult(number, request, precondition)
-            if result.payload.count < Octets.longMin {
-                let commitment = commitment(telling: result)
+            let isStaged = request.arrived?.isStaged ?? false
+            if !isStaged, result.payload.count < Octets.longMin {
+                let commitment = commitment(telling: result, by: request)
                 try await commit(commitment)
                 goOn(hasPosted: !commitment.batch.deliveries.isEmpty)
             } else {
-                try await tellLong(result)
+                try await tellLong(result, by: request)
             }
             return Told(Outcome(turn))
         } catch {
@@ -77,16 +78,28 @@ extension Session {
     }
 
     @inline(never)
-    private func commitment(telling result: EvaluationResult) -> Commitment {
-        Commitment(withSnapshotIfDue(batch(of: state.tell(result, at: now()))))
+    private func commitment(telling result: EvaluationResult, by request: TellRequest) -> Commitment
+    {
+        Commitment(withSnapshotIfDue(batch(of: change(telling: result, by: request))))
     }
 
-    /// A long gradient goes to the disk while its step is worked out; it counts when the change
-    /// that names it is committed.
+    private func change(
+        telling result: EvaluationResult, by request: TellRequest
+    ) -> SessionState.Change {
+        let isAhead = pointDigest?.evaluation == state.pendingEvaluation
+        return state.tell(
+            result, digest: request.digest, pointDigest: isAhead ? pointDigest?.value : nil,
+            at: now())
+    }
+
+    /// A long gradient goes to the disk while it comes, or while its step is worked out; it counts
+    /// when the change that names it is committed.
     @inline(never)
-    private func tellLong(_ result: EvaluationResult) async throws(SessionError) {
-        async let staged = store.stage(result.payload)
-        var change = state.tell(result, at: now())
+    private func tellLong(
+        _ result: EvaluationResult, by request: TellRequest
+    ) async throws(SessionError) {
+        async let staged = staged(result.payload, request.arrived)
+        var change = change(telling: result, by: request)
         switch await staged {
         case .success(let payload): change.entry.payload = payload
         case .failure(let error):
@@ -94,6 +107,13 @@ extension Session {
             throw SessionError(error, session: id)
         }
         try await commit(change)
+    }
+
+    @concurrent private nonisolated func staged(
+        _ payload: Octets, _ arrived: ArrivedVector?
+    ) async -> Result<Octets, StoreError> {
+        if let staged = await arrived?.staged() { return staged }
+        return await store.stage(payload)
     }
 
     func checkReached(_ number: EvaluationNumber) throws(SessionError) {

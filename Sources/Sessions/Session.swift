@@ -28,6 +28,8 @@ actor Session {
 
     /// What is on disk, and may be seen.
     private(set) var turn: Turn
+    /// Of the trial point in `turn`, if that is long.
+    private(set) var pointDigest: PointDigest?
     private var isRetired = false
     var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
@@ -176,6 +178,7 @@ extension Session {
     private func publish(_ batch: Batch) {
         turn = turn(of: &state)
         if turn.phase != .idle { wakeTurnWaiters() }
+        digestPoint()
         guard !subscribers.isEmpty else { return }
         var events = batch.entries.compactMap(\.trace).map(SessionEvent.evaluation)
         if let step = batch.step { events.append(.step(step)) }
@@ -194,6 +197,14 @@ extension Session {
     /// value has some fifty references.
     private func turn(of state: inout SessionState) -> Turn {
         state.turn(of: id, metadataVersion: record.metadataVersion)
+    }
+
+    /// Begins with what the answer to the pending evaluation will need.
+    private func digestPoint() {
+        let number = turn.evaluation
+        if pointDigest?.evaluation == number { return }
+        let isLong = turn.x.count * turn.x.dtype.size >= HeavyWork.bytesMin
+        pointDigest = isLong ? number.map { PointDigest(of: turn.x, evaluation: $0) } : nil
     }
 
     func commit(_ change: SessionState.Change, _ idempotency: IdempotencyRecord? = nil)

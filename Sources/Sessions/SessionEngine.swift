@@ -127,9 +127,28 @@ extension CurvaturePair where Scalar: VectorScalar {
         return .joined([.bytes(littleEndianOctets), Octets(columns + tag)])
     }
 
-    init?(number: Int, bytes: [UInt8], count: Int) {
+    /// Throws what reading the octets does; nil when they are no pair of vectors of `count`.
+    static func read(
+        _ octets: Octets, number: Int, count: Int
+    ) throws(StoreError) -> CurvaturePair? {
+        var failure: StoreError?
+        let pair = unsafe CurvaturePair(
+            number: number, count: octets.count,
+            filledBy: { room in
+                do throws(StoreError) {
+                    try unsafe octets.read(into: room)
+                } catch {
+                    failure = error
+                }
+            },
+            columns: { bytes in failure == nil ? columns(of: bytes, count: count) : nil })
+        if let failure { throw failure }
+        return pair
+    }
+
+    private static func columns(of bytes: ArraySlice<UInt8>, count: Int) -> Columns? {
         var dtype = Scalar.historyDType
-        var bytes = bytes[...]
+        var bytes = bytes
         if !bytes.count.isMultiple(of: 4) {
             guard let tag = bytes.popLast(), let tagged = HistoryDType(tag: tag) else { return nil }
             dtype = tagged
@@ -139,10 +158,11 @@ extension CurvaturePair where Scalar: VectorScalar {
         guard columnBytes > 0, columnBytes.isMultiple(of: 2 * MemoryLayout<Double>.stride) else {
             return nil
         }
-        let columns: [Double] = values(fromLittleEndianBytes: Array(bytes[vectorBytes...]))
-        self.init(
-            number: number, dtype: dtype, littleEndianOctets: bytes[..<vectorBytes],
-            sy: Array(columns[..<(columns.count / 2)]), yy: Array(columns[(columns.count / 2)...]))
+        let columns: [Double] = values(
+            fromLittleEndianBytes: Array(bytes.dropFirst(vectorBytes)))
+        return Columns(
+            dtype: dtype, octetCount: vectorBytes, sy: Array(columns[..<(columns.count / 2)]),
+            yy: Array(columns[(columns.count / 2)...]))
     }
 }
 

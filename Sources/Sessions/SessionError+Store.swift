@@ -23,7 +23,11 @@ extension SessionState {
         } catch {
             throw .corrupt(session, reason: "snapshot \(snapshot.sequence): \(error.reason)")
         }
-        for entry in tail {
+        var ahead = tail.first.map { PayloadAhead($0.payload, dtype) }
+        for (index, entry) in tail.enumerated() {
+            var entry = entry
+            if let read = ahead?.payload { entry.payload = read }
+            ahead = index + 1 < tail.count ? PayloadAhead(tail[index + 1].payload, dtype) : nil
             do {
                 try replay(entry)
             } catch {

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 // A session is replayed by applying the stored entries to the snapshot below them.
 
 /// A journal that doesn't lead where it led before.
@@ -16,6 +18,7 @@ extension SessionState {
             throw fail("follows entry \(scalars.sequence)")
         }
         let change: Change
+        var point: PointDigest?
         switch stored.kind {
         case .stepBegun:
             guard phase == .idle else { throw fail("begins a step while one runs") }
@@ -26,8 +29,14 @@ extension SessionState {
         case .told, .failed:
             guard engine.isStepping else { throw fail("answers, but nothing was asked") }
             // The payload's checksums have been looked at.
+            let result = try result(of: stored)
+            if let number = pendingEvaluation, result.payload.count >= HeavyWork.bytesMin {
+                // Beside the step, which is taken on trust until it is over.
+                point = PointDigest(of: engine.trialVector, evaluation: number)
+            }
             change = tell(
-                try result(of: stored), digest: stored.resultDigest, at: stored.time)
+                result, digest: stored.resultDigest,
+                pointDigest: point == nil ? nil : stored.pointDigest, at: stored.time)
         case .stopped:
             guard engine.isStepping else { throw fail("stops, but no step runs") }
             change = stop(at: stored.time)
@@ -54,7 +63,7 @@ extension SessionState {
             .groupChanged, .hooksChanged, .hookCalled, .hookAnswered:
             throw fail("a \(stored.kind) entry comes with a snapshot")
         }
-        guard change.entry.pointDigest == stored.pointDigest else {
+        guard (point?.value ?? change.entry.pointDigest) == stored.pointDigest else {
             throw fail("the trial point isn't the one that was asked for")
         }
         guard change.entry.standing == stored.standing else {
@@ -84,5 +93,29 @@ extension SessionState {
             throw ReplayError(sequence: stored.sequence, reason: "has no whole gradient")
         }
         return .evaluated(loss: loss, gradient: gradient)
+    }
+}
+
+/// A payload that is read while the entry before it is replayed: one vector more in memory.
+final class PayloadAhead: Sendable {
+    private let state: Mutex<(payload: Octets, dtype: DType?)>
+
+    init(_ payload: Octets, _ dtype: DType) {
+        guard case .stored = payload else {
+            state = Mutex((payload, nil))
+            return
+        }
+        state = Mutex((payload, dtype))
+        HeavyWork.ahead { _ = self.payload }
+    }
+
+    /// Read by who comes first. What can't be read stays where it is, and says so when it is used.
+    var payload: Octets {
+        state.withLock { state in
+            if let dtype = state.dtype.take(), let vector = try? state.payload.vector(as: dtype) {
+                state.payload = .vector(vector)
+            }
+            return state.payload
+        }
     }
 }

@@ -199,25 +199,30 @@ extension SessionState {
     }
 
     /// - Precondition: an evaluation is pending.
-    /// - Parameter digest: That of the result, where it is known: a long gradient's takes a while.
+    /// - Parameters:
+    ///   - digest: That of the result, where it is known: a long gradient's takes a while.
+    ///   - pointDigest: That of the trial point, likewise.
     mutating func tell(
-        _ result: EvaluationResult, digest: Digest? = nil, at time: Date
+        _ result: EvaluationResult, digest: Digest? = nil, pointDigest: Digest? = nil,
+        at time: Date
     ) -> Change {
         let kind: JournalEntry.Kind = if case .failed = result { .failed } else { .told }
-        return conclude(result, as: kind, payload: result.payload, digest: digest, at: time)
+        return conclude(
+            result, as: kind, payload: result.payload, digest: digest, pointDigest: pointDigest,
+            at: time)
     }
 
     /// The pending evaluation has its result.
     mutating func conclude(
         _ result: EvaluationResult, as kind: JournalEntry.Kind, payload: Octets,
-        digest: Digest? = nil, at time: Date
+        digest: Digest? = nil, pointDigest: Digest? = nil, at time: Date
     ) -> Change {
         guard let trial = engine.pendingTrial else { preconditionFailure("nothing is pending") }
         let number = scalars.evaluationsAsked
         var trace = TracePoint(
             evaluation: number, step: scalars.step, iteration: trial.iteration, loss: nil,
             gradientNormInf: nil, stepLength: trial.stepLength, time: time)
-        let pointDigest = Digest.of([], engine.trialVector)
+        let pointDigest = pointDigest ?? Digest.of([], engine.trialVector)
         let directive: Directive
         switch result {
         case .evaluated(let loss, let gradient):

@@ -174,6 +174,16 @@ enum StateCodec {
         return values
     }
 
+    private static func pair<Scalar: VectorScalar>(
+        _ number: Int, _ vector: StoredSnapshot.StoredVector, _ name: VectorName, count: Int
+    ) throws(UnreadableSnapshot) -> CurvaturePair<Scalar>? {
+        do {
+            return try CurvaturePair.read(vector.octets, number: number, count: count)
+        } catch {
+            throw UnreadableSnapshot(reason: "\(name) can't be read: \(error)")
+        }
+    }
+
     private static func engine<Scalar: VectorScalar>(
         _ scalars: OptimizerSnapshot<Scalar>.Scalars, from snapshot: StoredSnapshot, count: Int
     ) throws(UnreadableSnapshot) -> Optimizer<Scalar> {
@@ -182,8 +192,7 @@ enum StateCodec {
         for (name, vector) in snapshot.vectors {
             if name.hasPrefix(pairPrefix) {
                 guard let number = Int(name.dropFirst(pairPrefix.count)),
-                    let pair = CurvaturePair<Scalar>(
-                        number: number, bytes: try bytes(of: vector, name), count: count)
+                    let pair: CurvaturePair<Scalar> = try pair(number, vector, name, count: count)
                 else {
                     throw UnreadableSnapshot(reason: "\(name) has \(vector.octets.count) bytes")
                 }

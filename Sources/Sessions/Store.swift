@@ -21,6 +21,9 @@ public protocol Store: Sendable {
     /// nothing until the batch is committed; one that isn't, or covers them, lets them go.
     func stage(_ octets: Octets) async -> Result<Octets, StoreError>
 
+    /// The same with bytes that are still to come; nil if that saves nothing.
+    func staging(byteCount: Int) -> (any OctetsStaging)?
+
     /// Writes a new session with its first entry and its first snapshot.
     /// Throws `.duplicateKey` if the idempotency key is taken, `.exists` if the identifier is.
     /// Returns the identifiers given to the snapshot's vectors.
@@ -110,6 +113,18 @@ public protocol Store: Sendable {
 
 extension Store {
     public func stage(_ octets: Octets) async -> Result<Octets, StoreError> { .success(octets) }
+    public func staging(byteCount: Int) -> (any OctetsStaging)? { nil }
+}
+
+/// Bytes on their way to where they are stored, while they arrive. Calls come one at a time, and
+/// may wait for the disk. Let go of before they are taken, they leave nothing behind.
+public protocol OctetsStaging: AnyObject, Sendable {
+    /// The next bytes. A failure shows when they are taken.
+    func append(_ piece: UnsafeRawBufferPointer)
+    /// All have come: returns when they are durable, or have failed.
+    func finish()
+    /// Once, after that: what they are for a batch, as `stage` returns it.
+    func take() -> Result<Octets, StoreError>
 }
 
 /// The atomic unit of change of one session.

@@ -167,7 +167,7 @@ extension SessionState {
     func gradient(_ input: GradientInput) throws(SessionError) -> Vector {
         switch input {
         case .octets(let octets): try vector(octets)
-        case .vector(let vector): try checked(vector)
+        case .vector(let arrived): try checked(arrived.vector)
         case .tensors(let tensors):
             try vector(tensors, of: layout.parameters[...], isComplete: false)
         case .array(let array): try vector(array)
@@ -215,7 +215,7 @@ extension SessionState {
                 return [try vector(octets).doubles]
             }
             return [vector.doubles]
-        case .vector(let vector): return [vector.doubles]
+        case .vector(let arrived): return [arrived.vector.doubles]
         case .array(let array): return [try pastVector(array).doubles]
         case .tensors(let tensors):
             return try pastGradients(named: Set(tensors.keys)) { specs throws(SessionError) in

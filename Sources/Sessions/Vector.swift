@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// The precision in which a session stores its vectors. Dot products accumulate in Float64 in both.
 public enum DType: String, Sendable, Codable, CaseIterable {
     case float64
@@ -107,9 +109,21 @@ private func numbers<Number: PlainNumber>(
 ) -> [Number] {
     // Sound: whoever fills it writes all of it, and every bit pattern is a number.
     unsafe [Number](unsafeUninitializedCapacity: count) { room, initialized in
+        unsafe adviseLargePages(UnsafeMutableRawBufferPointer(room))
         unsafe fill(UnsafeMutableRawBufferPointer(room))
         initialized = count
     }
+}
+
+/// Asks for memory by large pages, where the system waits to be asked: that of a long vector is new
+/// each time, and to be given it by pages of 4 KiB takes about as long as to fill it.
+private func adviseLargePages(_ room: UnsafeMutableRawBufferPointer) {
+    let page = 2 << 20
+    let start = (Int(bitPattern: room.baseAddress) + page - 1) / page * page
+    let end = (Int(bitPattern: room.baseAddress) + room.count) / page * page
+    guard end - start >= 2 * page else { return }
+    // Sound: whole pages within the room. It is a hint, whose failure says nothing.
+    _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_HUGEPAGE)
 }
 
 func littleEndianBytes<Number: PlainNumber>(_ values: [Number]) -> [UInt8] {

@@ -49,7 +49,7 @@ struct ArrowTests {
             ("GRDBSQLite", "Sources/SQLiteStore/ColumnValue.swift"),
             ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
-            ("CCurl", "Sources/Webhooks/Curl/"), ("CLinux", "Sources/SQLiteStore/DiskFile.swift"),
+            ("CCurl", "Sources/Webhooks/Curl/"), ("CLinux", "Sources/SQLiteStore/"),
             ("Parallel", "Sources/Sessions/"),
         ])
     func onlyHere(name: String, folder: String) throws {

@@ -45,7 +45,7 @@ extension Operations {
         turn(
             try await service.tell(
                 try call.session(), evaluation: try call.number(.evaluation),
-                told(call), precondition: try call.precondition()),
+                try await told(call), precondition: try call.precondition()),
             to: call)
     }
 
@@ -53,7 +53,7 @@ extension Operations {
         turn(
             try await service.tellShard(
                 try call.session(), evaluation: try call.number(.evaluation),
-                shard: try call.number(.shard, from: 0), told(call),
+                shard: try call.number(.shard, from: 0), try await told(call),
                 precondition: try call.precondition()), to: call)
     }
 
@@ -93,10 +93,11 @@ extension Operations {
         return Response(batch.json(answers: answers))
     }
 
-    private func told(_ call: Call) throws -> TellRequest {
+    private func told(_ call: Call) async throws -> TellRequest {
         let gradient: GradientInput
         switch call.bodyRepresentation {
-        case .octets: gradient = try call.streamedVector().map { .vector($0) } ?? .octets(call.body)
+        case .octets:
+            gradient = try await call.streamedVector().map { .vector($0) } ?? .octets(call.body)
         case .safetensors: gradient = try GradientInput(safetensors: call.body)
         case .npy: gradient = try GradientInput(npy: call.body)
         default:

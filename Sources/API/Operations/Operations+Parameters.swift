@@ -28,7 +28,8 @@ extension Operations {
         let precondition = try call.precondition()
         let input: ParametersInput?
         switch call.bodyRepresentation {
-        case .octets: input = try call.streamedVector().map { .vector($0) } ?? .octets(call.body)
+        case .octets:
+            input = try await call.streamedVector().map { .vector($0.vector) } ?? .octets(call.body)
         case .safetensors: input = try ParametersInput(safetensors: call.body)
         case .npy: input = try ParametersInput(npy: call.body)
         default: input = nil

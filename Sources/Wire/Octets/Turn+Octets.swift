@@ -44,13 +44,17 @@ extension StepResult {
 extension TellRequest {
     /// A gradient in a form that has no place for the loss, which comes as text.
     public init(gradient: GradientInput, loss text: String?) throws(WireError) {
+        self = .evaluated(loss: try Self.loss(text), gradient: gradient)
+    }
+
+    public static func loss(_ text: String?) throws(WireError) -> Double {
         guard let text else {
             throw .invalid("query.loss", "is required: a vector's form has no place for it")
         }
         guard let loss = NonFinite.value(of: text) ?? Self.number(text) else {
             throw .invalid("query.loss", "must be a number, NaN, Infinity or -Infinity")
         }
-        self = .evaluated(loss: loss, gradient: gradient)
+        return loss
     }
 
     /// As JSON writes a number: no hexadecimal, no blanks, nothing that overflows.

@@ -1,0 +1,59 @@
+import Synchronization
+
+/// Memory that begins at a block, and has whole ones. A few stay, for the next segments: taken from
+/// the allocator, among vectors, they would keep it from giving theirs back.
+@safe
+final class BlockRoom: Sendable {
+    /// Long enough for the disk to be busy, short enough for nobody to wait long behind it.
+    static let bytesMax = 2 << 20
+    private static let keptMax = 4
+    private static let kept = Mutex<[BlockRoom]>([])
+
+    /// Sound: of one owner at a time.
+    nonisolated(unsafe) private let bytes: UnsafeMutableRawBufferPointer
+
+    static func taken() -> BlockRoom {
+        kept.withLock { $0.popLast() } ?? BlockRoom()
+    }
+
+    /// Whoever took it has come to the end.
+    func giveBack() {
+        Self.kept.withLock { if $0.count < Self.keptMax { $0.append(self) } }
+    }
+
+    private init() {
+        unsafe bytes = .allocate(byteCount: Self.bytesMax, alignment: DiskFile.blockBytes)
+    }
+
+    deinit { unsafe bytes.deallocate() }
+
+    var count: Int { unsafe bytes.count }
+
+    func copy(_ piece: UnsafeRawBufferPointer, to start: Int) {
+        // Sound: slicing checks the bounds, and copying that the piece fits.
+        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...]).copyMemory(from: piece)
+    }
+
+    func clear(from start: Int) {
+        // Sound: as above.
+        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
+            .initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    /// - Precondition: so many have been copied or cleared.
+    func withBytes(_ count: Int, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+        // Sound: used within the call; slicing checks the bounds.
+        try unsafe body(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+    }
+
+    /// Of `count` bytes at least, by whole blocks.
+    func withBlocks(
+        holding count: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+    ) rethrows {
+        let block = DiskFile.blockBytes
+        // Sound: as above.
+        try unsafe body(
+            UnsafeMutableRawBufferPointer(rebasing: bytes[..<((count + block - 1) / block * block)])
+        )
+    }
+}
