@@ -137,7 +137,7 @@ final class Committer: Sendable {
         if !pending.isEmpty { watch() }
     }
 
-    /// When nothing has been written for a second what is logged goes to the tables, in slices, so
+    /// When nothing has been written for a while what is logged goes to the tables, in slices, so
     /// that a copy of the database has it and memory hasn't.
     private func watch() {
         let isNew = waiting.withLock { waiting in
@@ -146,7 +146,7 @@ final class Committer: Sendable {
         }
         guard isNew else { return }
         let written = entryLog.withLock { $0.position }
-        quiet.asyncAfter(deadline: .now() + 1) { [self] in
+        quiet.asyncAfter(deadline: .now() + limits.quietSeconds) { [self] in
             onQueue { committer, database in
                 committer.waiting.withLock { $0.isWatched = false }
                 guard committer.entryLog.withLock({ $0.position }) == written else {

@@ -12,6 +12,8 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     /// of them, and what is in them is in memory too.
     public var logFileBytesMax = 16 * 1024 * 1024
     public var logFileEntriesMax = 32 * 1024
+    /// When nothing has been logged for so long, what is in the log goes to the tables.
+    public var quietSeconds = 1.0
     /// Payloads and vectors from this size on get a segment of their own, written beside the
     /// committer: others' short writes don't wait for it, and its space comes back with it.
     public var stagedBytesMin = Octets.longMin

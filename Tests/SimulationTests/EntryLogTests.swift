@@ -7,11 +7,18 @@ import Testing
 /// Entries on their way from the log to the tables: they read the same wherever they are, and what
 /// a crash or a damaged disk leaves is known for what it is.
 @Suite struct EntryLogTests {
+    /// Nothing leaves the log by itself, however slow the machine is.
+    private var limits: SQLiteStoreLimits {
+        var limits = SQLiteStoreLimits()
+        limits.quietSeconds = 3600
+        return limits
+    }
+
     @Test("A log torn at any byte gives the entries that were whole", arguments: 1...6)
     func torn(seed: UInt64) async throws {
         try await withDirectory { root in
             var generator = Seeded(state: seed)
-            let store = try await SQLiteStore(directory: root + "/live")
+            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
             try await store.begin(1)
             var sizes = [0, 0]
             for sequence in 2...20 {
@@ -55,7 +62,7 @@ import Testing
     func damaged(seed: UInt64) async throws {
         try await withDirectory { root in
             var generator = Seeded(state: seed)
-            let store = try await SQLiteStore(directory: root + "/live")
+            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
             try await store.begin(1)
             var sizes = [0, 0]
             for sequence in 2...9 {
@@ -89,7 +96,7 @@ import Testing
     @Test("A file of the log that is lost is noticed by the other")
     func lost() async throws {
         try await withDirectory { root in
-            var limits = SQLiteStoreLimits()
+            var limits = limits
             // A frame and a half: each second entry begins the other file.
             limits.logFileBytesMax = 400
             let store = try await SQLiteStore(directory: root + "/live", limits: limits)
@@ -122,7 +129,7 @@ import Testing
     @Test("Entries read the same in the log and in the tables")
     func laidOver() async throws {
         try await withDirectory { root in
-            let store = try await SQLiteStore(directory: root)
+            let store = try await SQLiteStore(directory: root, limits: limits)
             for session in 1...3 {
                 try await store.begin(session)
                 for sequence in 2...4 { try await store.tell(session, at: sequence) }
@@ -160,10 +167,38 @@ import Testing
         }
     }
 
+    @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(1)))
+    func quiet() async throws {
+        try await withDirectory { root in
+            var limits = limits
+            limits.quietSeconds = 0.05
+            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
+            for session in 1...3 {
+                try await store.begin(session)
+                for sequence in 2...300 { try await store.tell(session, at: sequence) }
+            }
+            // Without its log the store has everything, sooner or later.
+            for trial in 1... {
+                let copy = root + "/copy-\(trial)"
+                try copyCrashed(root + "/live", to: copy)
+                try FileManager.default.removeItem(atPath: copy + "/journal")
+                let other = try await SQLiteStore(directory: copy)
+                var newest: [SequenceNumber] = []
+                for session in 1...3 {
+                    newest.append(try await other.load(workID(session)).newest.sequence)
+                }
+                await other.close()
+                if newest == [300, 300, 300] { break }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            await store.close()
+        }
+    }
+
     @Test("Sessions that take turns fill both files many times, and nothing is lost")
     func turns() async throws {
         try await withDirectory { root in
-            var limits = SQLiteStoreLimits()
+            var limits = limits
             limits.logFileBytesMax = 20_000
             let store = try await SQLiteStore(directory: root + "/live", limits: limits)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -206,7 +241,7 @@ import Testing
     @Test("What can't be moved from the log stays in it, and others go on")
     func kept() async throws {
         try await withDirectory { root in
-            var limits = SQLiteStoreLimits()
+            var limits = limits
             limits.logFileBytesMax = 2_000
             let isDamaged = FaultSwitch()
             let store = try await SQLiteStore(
