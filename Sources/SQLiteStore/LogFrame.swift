@@ -93,7 +93,7 @@ struct LogGeneration {
         guard size > 0 else { return }
         let bytes = try unsafe [UInt8](unsafeUninitializedCapacity: size) { room, count in
             // Sound: all of it is filled, or it throws.
-            try unsafe file.read(into: UnsafeMutableRawBufferPointer(room), at: 0)
+            try unsafe file.read(size, into: UnsafeMutableRawBufferPointer(room), at: 0)
             count = size
         }
         var offset = 0

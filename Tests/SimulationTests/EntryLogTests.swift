@@ -96,7 +96,7 @@ import Testing
     @Test("A file of the log that is lost is noticed by the other")
     func lost() async throws {
         try await withDirectory { root in
-            var limits = limits
+            var limits = self.limits
             // A frame and a half: each second entry begins the other file.
             limits.logFileBytesMax = 400
             let store = try await SQLiteStore(directory: root + "/live", limits: limits)
@@ -170,7 +170,7 @@ import Testing
     @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(1)))
     func quiet() async throws {
         try await withDirectory { root in
-            var limits = limits
+            var limits = self.limits
             limits.quietSeconds = 0.05
             let store = try await SQLiteStore(directory: root + "/live", limits: limits)
             for session in 1...3 {
@@ -198,7 +198,7 @@ import Testing
     @Test("Sessions that take turns fill both files many times, and nothing is lost")
     func turns() async throws {
         try await withDirectory { root in
-            var limits = limits
+            var limits = self.limits
             limits.logFileBytesMax = 20_000
             let store = try await SQLiteStore(directory: root + "/live", limits: limits)
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -241,7 +241,7 @@ import Testing
     @Test("What can't be moved from the log stays in it, and others go on")
     func kept() async throws {
         try await withDirectory { root in
-            var limits = limits
+            var limits = self.limits
             limits.logFileBytesMax = 2_000
             let isDamaged = FaultSwitch()
             let store = try await SQLiteStore(
