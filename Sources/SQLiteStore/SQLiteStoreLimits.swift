@@ -28,6 +28,9 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     /// Writes that share one transaction, and their bytes together. One longer write goes alone.
     public var groupWritesMax = 256
     public var groupBytesMax = 64 * 1024 * 1024
+    /// After so many entries in one group the committer waits so long for more of them.
+    public var crowd = 8
+    public var lingerMicroseconds: UInt32 = 300
     /// Writes that wait for the committer, and their bytes together; more are refused. A longer
     /// write is taken when nothing waits.
     public var waitingWritesMax = 8192
