@@ -131,7 +131,7 @@ final class Committer: Sendable {
     private func drain(_ database: Database) {
         while let group = nextGroup() {
             append(group.logged, on: database)
-            if group.logged.count >= limits.crowd { usleep(limits.lingerMicroseconds) }
+            if group.logged.count >= limits.crowdWritesMin { usleep(limits.lingerMicroseconds) }
             if !group.transacted.isEmpty { run(group.transacted, on: database) }
             moveEntries(on: database)
             if logPages.withLock({ $0 }) >= limits.checkpointPages {

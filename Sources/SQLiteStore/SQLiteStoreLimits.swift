@@ -29,7 +29,7 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     public var groupWritesMax = 256
     public var groupBytesMax = 64 * 1024 * 1024
     /// After so many entries in one group the committer waits so long for more of them.
-    public var crowd = 8
+    public var crowdWritesMin = 8
     public var lingerMicroseconds: UInt32 = 300
     /// Writes that wait for the committer, and their bytes together; more are refused. A longer
     /// write is taken when nothing waits.

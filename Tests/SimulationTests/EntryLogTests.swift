@@ -14,17 +14,25 @@ import Testing
         return limits
     }
 
+    /// A session with so many entries, and how long the log was after each.
+    private func telling(
+        _ count: SequenceNumber, in directory: String
+    ) async throws -> (store: SQLiteStore, sizes: [Int]) {
+        let store = try await SQLiteStore(directory: directory, limits: limits)
+        try await store.begin(1)
+        var sizes = [0, 0]
+        for sequence in 2...count {
+            try await store.tell(1, at: sequence)
+            sizes.append(try usedBytes(directory))
+        }
+        return (store, sizes)
+    }
+
     @Test("A log torn at any byte gives the entries that were whole", arguments: 1...6)
     func torn(seed: UInt64) async throws {
         try await withDirectory { root in
             var generator = Seeded(state: seed)
-            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
-            try await store.begin(1)
-            var sizes = [0, 0]
-            for sequence in 2...20 {
-                try await store.tell(1, at: sequence)
-                sizes.append(try usedBytes(root + "/live"))
-            }
+            let (store, sizes) = try await telling(20, in: root + "/live")
             for trial in 1...15 {
                 let copy = root + "/torn-\(trial)"
                 try copyCrashed(root + "/live", to: copy)
@@ -62,13 +70,7 @@ import Testing
     func damaged(seed: UInt64) async throws {
         try await withDirectory { root in
             var generator = Seeded(state: seed)
-            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
-            try await store.begin(1)
-            var sizes = [0, 0]
-            for sequence in 2...9 {
-                try await store.tell(1, at: sequence)
-                sizes.append(try usedBytes(root + "/live"))
-            }
+            let (store, sizes) = try await telling(9, in: root + "/live")
             for trial in 1...12 {
                 let copy = root + "/damaged-\(trial)"
                 try copyCrashed(root + "/live", to: copy)
