@@ -54,7 +54,7 @@ static char media_type[64];
 static struct body bodies[bodies_max];
 static size_t body_count;
 static struct connection *connections, *idle[connections_max];
-static int connection_count, idle_count, poller;
+static int connection_count, idle_first, idle_count, poller;
 struct times { float *at; size_t count, capacity; };
 static struct times whole, heads;  // microseconds
 
@@ -205,6 +205,18 @@ static double percentile(struct times *times, size_t percent) {
     return times->at[times->count * percent / 100];
 }
 
+// Idle connections have their turn in order: one that no request needs for long would be closed.
+static void rest(struct connection *c) {
+    idle[(idle_first + idle_count++) % connections_max] = c;
+}
+
+static struct connection *wake(void) {
+    struct connection *c = idle[idle_first];
+    idle_first = (idle_first + 1) % connections_max;
+    idle_count -= 1;
+    return c;
+}
+
 static struct timespec until(double at) {
     double left = at - now();
     if (left < 0) left = 0;
@@ -237,12 +249,12 @@ int main(int count, char **words) {
     double began = now(), start = began + warm_up, end = start + duration, time = began;
     double due = began, last = end;
     int busy = 0;
-    for (int i = 0; i < connection_count; i++) idle[idle_count++] = &connections[i];
+    for (int i = 0; i < connection_count; i++) rest(&connections[i]);
     // Every connection finishes the request it has under way when the time is up, which it isn't
     // before a few are measured.
     while (busy > 0 || !is_over(time, end)) {
         while (idle_count > 0 && !is_over(time, end) && (rate == 0 || due <= time)) {
-            begin_request(idle[--idle_count], rate == 0 ? time : due);
+            begin_request(wake(), rate == 0 ? time : due);
             busy += 1;
             if (rate > 0) due += 1 / rate;
         }
@@ -264,7 +276,7 @@ int main(int count, char **words) {
                 note(&heads, c->answered - c->began);
             }
             c->number += 1;
-            idle[idle_count++] = c;
+            rest(c);
             busy -= 1;
             time = now();
         }

@@ -17,6 +17,12 @@ struct JournalLength: Equatable, Sendable {
         return sum
     }
 
+    /// How many entries may come between a session's snapshots: down to three quarters of the
+    /// most, so that sessions which are told in turn don't all take theirs at once.
+    static func interval(of id: SessionID, entriesMax: Int) -> Int {
+        entriesMax - Int(UInt(bitPattern: id.hashValue) % UInt(max(1, entriesMax / 4)))
+    }
+
     /// Whether a snapshot of so many bytes should be taken.
     ///
     /// With long vectors it is taken as soon as it costs no more than the journal that it

@@ -30,6 +30,7 @@ actor Session {
     private(set) var turn: Turn
     /// Of the trial point in `turn`, if that is long.
     private(set) var pointDigest: PointDigest?
+    private let snapshotInterval: Int
     private var isRetired = false
     var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
@@ -61,6 +62,8 @@ actor Session {
         self.journal = journal
         self.store = store
         self.limits = limits
+        snapshotInterval = JournalLength.interval(
+            of: record.id, entriesMax: limits.snapshotIntervalEvaluations)
         self.hooking = hooking
         self.now = now
         lane = HeavyWork.lane(
@@ -169,7 +172,7 @@ extension Session {
     }
 
     private func isSnapshotDue(after journal: JournalLength) -> Bool {
-        journal.isDue(state.snapshotBytes, entriesMax: limits.snapshotIntervalEvaluations)
+        journal.isDue(state.snapshotBytes, entriesMax: snapshotInterval)
             || HeavyWork.isLongReplay(
                 journal.entries, count: state.layout.count,
                 historySize: state.engine.options.historySize)
