@@ -55,7 +55,7 @@ struct StopTests {
     func write() async throws {
         let log = Log()
         let (server, client) = try await serving(
-            standardRoutes(log), configure: { $0.stopGraceSeconds = 10 }, stopsAtEnd: false
+            standardRoutes(log), configure: { $0.stopGraceSeconds = 60 }, stopsAtEnd: false
         ) { harness in
             let client = try harness.client()
             client.send("POST /forever HTTP/1.1\r\nHost: a\r\n\r\n")
