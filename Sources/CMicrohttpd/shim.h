@@ -19,7 +19,8 @@ static const uint64_t cmhd_size_unknown = MHD_SIZE_UNKNOWN;
 static const ssize_t cmhd_end_of_stream = MHD_CONTENT_READER_END_OF_STREAM;
 static const ssize_t cmhd_end_with_error = MHD_CONTENT_READER_END_WITH_ERROR;
 
-/* One epoll thread without a listening socket: connections arrive by MHD_add_connection. */
+/* Without a thread and without a listening socket: whoever calls MHD_run serves, and connections
+ * arrive by MHD_add_connection. */
 static inline struct MHD_Daemon *
 cmhd_start(MHD_AccessHandlerCallback access, cmhd_request_line_callback request_line,
            MHD_RequestCompletedCallback completed, MHD_NotifyConnectionCallback connection,
@@ -27,7 +28,7 @@ cmhd_start(MHD_AccessHandlerCallback access, cmhd_request_line_callback request_
            size_t connection_memory_bytes)
 {
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET,
         0, NULL, NULL, access, context,
         MHD_OPTION_URI_LOG_CALLBACK, request_line, context,
         MHD_OPTION_NOTIFY_COMPLETED, completed, context,
@@ -38,18 +39,22 @@ cmhd_start(MHD_AccessHandlerCallback access, cmhd_request_line_callback request_
         MHD_OPTION_END);
 }
 
-/* An event in the epoll set that the daemon's thread waits on, whose owner it passes over since
- * there is none; or -1. Edge-triggered: each write is an event, and nobody has to read. */
+/* The epoll set that the daemon looks at, or -1. */
 static inline int
-cmhd_add_event(struct MHD_Daemon *daemon)
+cmhd_epoll_descriptor(struct MHD_Daemon *daemon)
 {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    return info == NULL ? -1 : info->epoll_fd;
+}
+
+/* An event in that set, whose owner the daemon passes over since there is none; or -1.
+ * Edge-triggered: each write is an event, and nobody has to read. */
+static inline int
+cmhd_add_event(int epoll_descriptor)
+{
     struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data = { .ptr = NULL } };
-    int descriptor;
-    if (info == NULL || info->epoll_fd < 0)
-        return -1;
-    descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (descriptor >= 0 && epoll_ctl(info->epoll_fd, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (descriptor >= 0 && epoll_ctl(epoll_descriptor, EPOLL_CTL_ADD, descriptor, &event) != 0) {
         close(descriptor);
         return -1;
     }

@@ -1,8 +1,9 @@
 /// An HTTP/1.1 server.
 ///
 /// It owns sockets, limits and deadlines; what is served is the router's affair, who may come in is
-/// `admit`'s, what an error looks like is `refuse`'s. Handlers run as Swift tasks while their
-/// connection sleeps, so a long-poll costs no thread.
+/// `admit`'s, what an error looks like is `refuse`'s. Handlers run as Swift tasks, on the thread
+/// that read the request, while their connection sleeps: a long-poll costs no thread. What takes
+/// longer than a millisecond they must do elsewhere.
 ///
 /// A server is started once and must be stopped before it is let go of: its thread keeps it alive.
 public final class HTTPServer: Sendable {
@@ -22,11 +23,12 @@ public final class HTTPServer: Sendable {
         configuration: ServerConfiguration, router: Router,
         admit: @escaping Admit = { _, _ in nil },
         refuse: @escaping Refuse = { refusal, _ in Response(status: refusal.status) },
-        observe: @escaping Observe = { _, _, _, _ in }
+        observe: @escaping Observe = { _, _, _, _ in }, attendant: Attendant = Attendant()
     ) {
         core = ServerCore(
             configuration: configuration,
-            gate: Gate(router: router, admit: admit, refuse: refuse), observe: observe)
+            gate: Gate(router: router, admit: admit, refuse: refuse), observe: observe,
+            attendant: attendant)
     }
 
     /// Opens the socket and serves. Returns when connections are taken.

@@ -3,12 +3,12 @@ import Synchronization
 
 /// The server's own thread: it accepts connections, keeps deadlines, and ends the server.
 ///
-/// It does everything that takes a clock, so that the library's threads need none and never wait.
+/// It does everything that takes a clock, so that those that serve need none and never wait.
 final class Keeper: Sendable {
     let core: ServerCore
     let port: Int
     private let listening: ListeningSocket
-    private let daemons: [Daemon]
+    private let threads: [ServingThread]
     private let connectionsMax: Int
     private let lingering = LingeringSockets()
     /// Connections from within the process that are not yet taken in.
@@ -29,13 +29,15 @@ final class Keeper: Sendable {
         // times a second.
         tickNanoseconds = Int64(min(1, max(0.05, shortest / 4)) * 1e9)
         bell = Bell()
-        var daemons: [Daemon] = []
-        for _ in 0..<max(1, configuration.threads) {
-            guard let daemon = Daemon(core: core) else { break }
-            daemons.append(daemon)
+        let count = configuration.threadCount
+        var threads: [ServingThread] = []
+        for _ in 0..<count {
+            let thread = ServingThread(core: core)
+            guard thread.start() else { break }
+            threads.append(thread)
         }
-        self.daemons = daemons
-        guard bell.isSound, daemons.count == max(1, configuration.threads) else {
+        self.threads = threads
+        guard bell.isSound, threads.count == count else {
             let what = bell.isSound ? "thread" : "pipe"
             release()
             throw .resourcesExhausted(what)
@@ -78,21 +80,19 @@ final class Keeper: Sendable {
 
     fileprivate func main() {
         var nextTick = Monotonic.nanoseconds() + tickNanoseconds
-        var nextNudge = Int64.max
         var acceptsAgain: Int64 = 0
         var turn = 0
         while core.phase < .draining {
             let now = Monotonic.nanoseconds()
             let mayAccept = core.phase == .serving && now >= acceptsAgain
             if core.phase == .quiesced { listening.refuseConnections() }
-            if wait(until: min(nextTick, nextNudge), accepting: mayAccept), !accept(&turn) {
+            if wait(until: nextTick, accepting: mayAccept), !accept(&turn) {
                 acceptsAgain = Monotonic.nanoseconds() + 100_000_000
             }
             for visitor in takenVisitors() {
                 takeIn(
                     visitor, sockaddr_storage(), socklen_t(MemoryLayout<sa_family_t>.size), &turn)
             }
-            nextNudge = nudge(due: nextNudge)
             if Monotonic.nanoseconds() >= nextTick {
                 tick()
                 nextTick = Monotonic.nanoseconds() + tickNanoseconds
@@ -104,18 +104,6 @@ final class Keeper: Sendable {
         release()
         core.didStop()
     }
-
-    /// Returns when to come again.
-    private func nudge(due: Int64) -> Int64 {
-        guard core.connections.count >= Nudger.connectionsMin else { return .max }
-        let now = Monotonic.nanoseconds()
-        if now < due && due < .max { return due }
-        for daemon in daemons { daemon.nudge() }
-        return now + Keeper.nudgeNanoseconds
-    }
-
-    /// How long connections may wait at most for the library's fault: see `Nudger`.
-    private static let nudgeNanoseconds: Int64 = 10_000_000
 
     /// Sleeps until the time, the bell or a socket. Returns whether there is something to accept.
     private func wait(until time: Int64, accepting: Bool) -> Bool {
@@ -132,7 +120,7 @@ final class Keeper: Sendable {
     }
 
     /// Takes in what has arrived. Returns false when the system has no descriptors left.
-    /// Connections go to the daemons in turn.
+    /// Connections go to the serving threads in turn.
     private func accept(_ turn: inout Int) -> Bool {
         for _ in 0..<64 {
             switch listening.accept() {
@@ -163,10 +151,8 @@ final class Keeper: Sendable {
             turnAway(descriptor, limit, limit == .connections ? connectionsMax : perAddressMax)
             return
         }
-        turn = (turn + 1) % daemons.count
-        if !daemons[turn].add(descriptor, address, length) {
-            core.connections.drop(descriptor)
-        }
+        turn = (turn + 1) % threads.count
+        threads[turn].add(descriptor, address, length)
     }
 
     private func turnAway(_ descriptor: Int32, _ limit: Refusal.Limit, _ maximum: Int) {
@@ -218,19 +204,19 @@ final class Keeper: Sendable {
             case .cutAll:
                 Overseer.cutAll(core)
             case .stop:
-                for daemon in daemons { daemon.stop() }
+                for thread in threads { thread.stop() }
                 return
             }
             for exchange in Overseer.exchanges(core) { exchange.finishStream() }
-            for daemon in daemons { daemon.nudge() }
+            for thread in threads { thread.wake() }
             _ = wait(until: Monotonic.nanoseconds() + 5_000_000, accepting: false)
         }
     }
 
-    /// Closes what the keeper owns. The daemons, if any run, have no connections when it is called
-    /// in `init` or `run`, and are stopped when it is called in `main`.
+    /// Closes what the keeper owns. The serving threads, if any run, have no connections when it is
+    /// called in `init` or `run`, and are stopped when it is called in `main`.
     private func release() {
-        if core.phase < .draining { for daemon in daemons { daemon.stop() } }
+        if core.phase < .draining { for thread in threads { thread.stop() } }
         lingering.closeAll()
         close(listening.fileDescriptor)
         bell.close()

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Every limit of the server, in one place.
 public struct ServerConfiguration: Sendable {
     /// Where connections come from.
@@ -11,9 +13,9 @@ public struct ServerConfiguration: Sendable {
     }
 
     public var listen: Listener
-    /// Threads that speak HTTP. One serves tens of thousands of requests a second; handlers do not
-    /// run on them.
-    public var threads = 1
+    /// Threads that serve: they speak HTTP, and run handlers. 0: one for each processor, up to
+    /// eight.
+    public var threads = 0
     /// Over it a connection is answered `Refusal.overloaded` and closed. Lowered at the start to
     /// what the limit on open files allows.
     public var connectionsMax = 10_000
@@ -48,5 +50,9 @@ public struct ServerConfiguration: Sendable {
 
     public init(listen: Listener) {
         self.listen = listen
+    }
+
+    var threadCount: Int {
+        threads > 0 ? threads : max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     }
 }

@@ -20,6 +20,7 @@ final class ServerCore: Sendable {
     let configuration: ServerConfiguration
     let gate: Gate
     let observe: HTTPServer.Observe
+    let attendant: Attendant
     let connections = ConnectionTable()
     let exchangesInFlight = Atomic<Int>(0)
     let exchangesWaiting = Atomic<Int>(0)
@@ -30,10 +31,14 @@ final class ServerCore: Sendable {
     private let keeper = Mutex<Keeper?>(nil)
     private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
 
-    init(configuration: ServerConfiguration, gate: Gate, observe: @escaping HTTPServer.Observe) {
+    init(
+        configuration: ServerConfiguration, gate: Gate, observe: @escaping HTTPServer.Observe,
+        attendant: Attendant
+    ) {
         self.configuration = configuration
         self.gate = gate
         self.observe = observe
+        self.attendant = attendant
     }
 
     var phase: Phase { currentPhase.load(ordering: .sequentiallyConsistent) }

@@ -3,14 +3,15 @@ import Sessions
 import Synchronization
 
 // Entries that come alone: into the log at once, for all that wait with one sync; from there into
-// the tables later. All of it on the writer's queue.
+// the tables later, on the writer's queue. The log may be appended to while a transaction runs.
 
 extension Committer {
     /// Entries that a transaction takes from the log to the tables, about: a few milliseconds, for
     /// which others wait.
     private static let sliceEntries = 512
 
-    /// Appends the entries, and answers those who wait for them.
+    /// On the writer's queue: makes room in the log if there is none, and learns where journals
+    /// end.
     func append(_ writes: [EntryWrite], on database: Database) {
         guard !writes.isEmpty else { return }
         if entryLog.withLock({ $0.isFull }), let error = turn(on: database) {
@@ -18,31 +19,61 @@ extension Committer {
             return
         }
         let reading = ReadTransaction(database: database, segmentDirectory: "")
-        var accepted: [EntryWrite] = []
-        var refused: [(write: EntryWrite, error: StoreError)] = []
+        var known: [EntryWrite] = []
         for write in writes {
             do {
-                try journals.withLock { try $0.advance(write.logged, in: reading, pending) }
-                accepted.append(write)
+                _ = try journals.end(of: write.logged.session, in: reading, pending)
+                known.append(write)
             } catch {
-                refused.append((write, survivable(error)))
+                write.end(.failure(survivable(error)))
             }
         }
-        if !accepted.isEmpty {
-            let result: Result<Void, StoreError>
+        guard append(known) else {
+            // An append elsewhere failed meanwhile, and what was learnt is forgotten.
+            for write in known { write.end(.failure(.failed("the entry log failed: try again"))) }
+            return
+        }
+    }
+
+    /// Makes the entries durable, and answers those who wait for them. Returns false, and does
+    /// nothing, when the log has no room or a journal's end is not known. From any thread.
+    func append(_ writes: [EntryWrite]) -> Bool {
+        if writes.isEmpty { return true }
+        let errors: [Int: StoreError]? = entryLog.withLock { log in
+            guard !log.isFull, var errors = journals.advance(writes.lazy.map(\.logged)) else {
+                return nil
+            }
+            let accepted = errors.isEmpty ? writes : writes.omitting(errors)
+            guard !accepted.isEmpty else { return errors }
             do {
-                try entryLog.withLock { try $0.append(accepted.lazy.map(\.record)) }
+                let began = ContinuousClock.now
+                try log.append(accepted.lazy.map(\.record))
+                noteSync(ContinuousClock.now - began)
+                // Before anybody can turn the log, who looks here for what is in it.
                 pending.add(accepted.lazy.map(\.logged))
                 try? faults.pass(.answer, directory)
-                result = .success(())
             } catch {
-                journals.withLock { $0.forgetAll() }
-                result = .failure(survivable(error))
+                journals.forgetAll()
+                let error = survivable(error)
+                for place in writes.indices where errors[place] == nil { errors[place] = error }
             }
-            for write in accepted { write.end(result) }
+            return errors
         }
-        for (write, error) in refused { write.end(.failure(error)) }
+        guard let errors else { return false }
+        for (place, write) in writes.enumerated() {
+            write.end(errors[place].map { .failure($0) } ?? .success(()))
+        }
+        return true
     }
+
+    /// The average of the last eight or so.
+    private func noteSync(_ duration: Duration) {
+        let nanoseconds = Int(duration / .nanoseconds(1))
+        let average = syncNanoseconds.load(ordering: .relaxed)
+        syncNanoseconds.store(average + (nanoseconds - average) / 8, ordering: .relaxed)
+    }
+
+    var isMoveDue: Bool { entryLog.withLock { $0.isMoveDue } }
 
     /// A slice of what must have left the log by the time that it is full.
     func moveEntries(on database: Database) {
@@ -88,8 +119,11 @@ extension Committer {
             if let error = move([], through: movable, on: database) { return error }
         }
         for session in kept { entryLog.withLock { $0.moved(session) } }
-        let entries = pending.all
-        entryLog.withLock { $0.turn(outstanding: Set(entries.keys)) }
+        let entries = entryLog.withLock { log in
+            let entries = pending.all
+            log.turn(outstanding: Set(entries.keys))
+            return entries
+        }
         do {
             let records = try kept.flatMap { session in
                 try (entries[session] ?? []).map {
@@ -140,23 +174,16 @@ extension Committer {
     }
 
     /// After the commit that brought their entries to the tables, or that deleted them.
-    func noteSettled(_ sessions: Set<SessionID>) {
-        for session in sessions {
-            pending.remove(session)
+    func noteSettled(_ sessions: [SessionID: SequenceNumber]) {
+        for (session, sequence) in sessions {
+            pending.remove(session, through: sequence)
             entryLog.withLock { $0.moved(session) }
         }
     }
 }
 
-extension JournalEnds {
-    /// Throws `.outOfOrder` if the entry doesn't come next, `.missing`.
-    mutating func advance(
-        _ logged: LoggedEntry, in reading: ReadTransaction, _ pending: PendingEntries
-    ) throws {
-        let end = try end(of: logged.session, in: reading, pending)
-        guard logged.entry.sequence == end.newest + 1 else {
-            throw StoreError.outOfOrder(expected: end.newest + 1, got: logged.entry.sequence)
-        }
-        self[logged.session] = End(rowID: end.rowID, newest: logged.entry.sequence)
+extension [EntryWrite] {
+    fileprivate func omitting(_ errors: [Int: StoreError]) -> [EntryWrite] {
+        indices.filter { errors[$0] == nil }.map { self[$0] }
     }
 }

@@ -8,42 +8,34 @@ import Synchronization
 /// one transaction, one sync, a savepoint for each write, so that one that fails is undone alone. A
 /// write that looks before it changes anything, as an evaluation's does, needs no savepoint.
 ///
-/// Entries that come alone don't wait for the others' transaction: see Committer+Entries.swift.
+/// Entries that come alone don't wait for a transaction: see Committer+Attendants.swift for who
+/// commits them, and Committer+Entries.swift for how.
 ///
-/// A lone client's write is a group of one and starts at once; while its sync runs others gather
-/// for the next. Only in a crowd does the committer wait a moment before it looks again, so that
-/// more of them share a sync and its processor time (PostgreSQL's commit_delay and
-/// commit_siblings): at 64 clients 5 % more are served, each sooner.
-///
-/// All of it happens on the queue of SQLite's writing connection, never on Swift's cooperative
-/// threads, which must not block.
+/// It works on the queue of SQLite's writing connection, never on Swift's cooperative threads,
+/// which must not block.
 final class Committer: Sendable {
-    private struct Waiting {
-        var writes: [QueuedWrite] = []
-        var bytes = 0
-        var isDraining = false
-        var isClosed = false
-        /// Whether somebody will look whether it has become quiet.
-        var isWatched = false
-    }
-
-    private let waiting = Mutex(Waiting())
+    let waiting = Mutex(WaitingWrites())
     private let pool: DatabasePool
-    private let limits: SQLiteStoreLimits
+    let limits: SQLiteStoreLimits
     let directory: String
     let faults: FaultInjection
     private let onFatal: @Sendable (String) -> Never
     /// What entries have been logged and are not in the tables.
     let pending: PendingEntries
+    /// How long a sync of the entry log takes, as far as the last few tell.
+    let syncNanoseconds = Atomic<Int>(0)
     // Used on the writer's queue only.
     private let segments: Mutex<SegmentLog>
+    /// Held while it is written and synced.
     let entryLog: Mutex<EntryLog>
-    let journals = Mutex(JournalEnds())
+    let journals = JournalEnds()
     private let puncher: HolePuncher
     /// Pages written to the log since it was last copied back, as estimated.
     private let logPages = Mutex(0)
     private let mayHaveFreePages = Mutex(false)
     private let quiet = DispatchQueue(label: "lbfgsd.store.quiet")
+    /// Where entries are written that no attendant commits.
+    let logging = DispatchQueue(label: "lbfgsd.store.log")
 
     init(
         _ opened: Opened, limits: SQLiteStoreLimits, faults: FaultInjection,
@@ -89,6 +81,8 @@ final class Committer: Sendable {
     /// Takes no more writes, finishes those that wait, and copies the log back.
     func close() async {
         waiting.withLock { $0.isClosed = true }
+        // Entries under way are logged before the log is emptied.
+        await withCheckedContinuation { continuation in logging.async { continuation.resume() } }
         await withCheckedContinuation { continuation in
             pool.asyncWriteWithoutTransaction { [self] database in
                 drain(database)
@@ -111,27 +105,28 @@ final class Committer: Sendable {
 
     private func enqueue(_ write: QueuedWrite) {
         let refusal: StoreError? = waiting.withLock { waiting in
-            if waiting.isClosed { return .closed }
-            if !waiting.writes.isEmpty {
-                guard waiting.writes.count < limits.waitingWritesMax,
-                    waiting.bytes + write.bytes <= limits.waitingBytesMax
-                else { return .failed("too many writes wait for the disk: try again later") }
-            }
-            waiting.writes.append(write)
-            waiting.bytes += write.bytes
-            if !waiting.isDraining {
-                waiting.isDraining = true
-                pool.asyncWriteWithoutTransaction { [self] in drain($0) }
+            if let refusal = waiting.refusal(of: write, limits) { return refusal }
+            switch write {
+            case .logged(let write):
+                waiting.append(write)
+                entriesCame(&waiting)
+            case .transacted(let write):
+                waiting.append(write)
+                if !waiting.isDraining { beginDraining(&waiting) }
             }
             return nil
         }
         if let refusal { write.fail(refusal) }
     }
 
+    func beginDraining(_ waiting: inout WaitingWrites) {
+        waiting.isDraining = true
+        pool.asyncWriteWithoutTransaction { [self] in drain($0) }
+    }
+
     private func drain(_ database: Database) {
         while let group = nextGroup() {
             append(group.logged, on: database)
-            if group.logged.count >= limits.crowdWritesMin { usleep(limits.lingerMicroseconds) }
             if !group.transacted.isEmpty { run(group.transacted, on: database) }
             moveEntries(on: database)
             if logPages.withLock({ $0 }) >= limits.checkpointPages {
@@ -145,7 +140,7 @@ final class Committer: Sendable {
 
     /// When nothing has been written for a while what is logged goes to the tables, in slices, so
     /// that a copy of the database has it and memory hasn't.
-    private func watch() {
+    func watch() {
         let isNew = waiting.withLock { waiting in
             defer { waiting.isWatched = true }
             return !waiting.isWatched
@@ -190,29 +185,15 @@ final class Committer: Sendable {
         }
     }
 
-    /// nil when nothing waits; then the next write starts the committer again.
+    /// nil when nothing waits for the writer; then the next write starts it again.
     private func nextGroup() -> (logged: [EntryWrite], transacted: [any WaitingWrite])? {
         waiting.withLock { waiting in
-            var count = 0
-            var bytes = 0
-            for write in waiting.writes.prefix(limits.groupWritesMax) {
-                guard count == 0 || bytes + write.bytes <= limits.groupBytesMax else { break }
-                count += 1
-                bytes += write.bytes
-            }
-            guard count > 0 else {
+            let logged =
+                waiting.needsWriter || waiting.isClosed ? waiting.takeEntries(limits) : []
+            let transacted = waiting.takeTransacted(limits)
+            if logged.isEmpty && transacted.isEmpty {
                 waiting.isDraining = false
                 return nil
-            }
-            defer { waiting.writes.removeFirst(count) }
-            waiting.bytes -= bytes
-            var logged: [EntryWrite] = []
-            var transacted: [any WaitingWrite] = []
-            for write in waiting.writes.prefix(count) {
-                switch write {
-                case .logged(let write): logged.append(write)
-                case .transacted(let write): transacted.append(write)
-                }
             }
             return (logged, transacted)
         }
@@ -233,10 +214,9 @@ final class Committer: Sendable {
     /// case nobody has been answered.
     func commit(_ group: [any WaitingWrite], on database: Database) -> StoreError? {
         var transaction = WriteTransaction(
-            database: database, segments: segments.withLock { $0 }, journals: takenJournals(),
+            database: database, segments: segments.withLock { $0 }, journals: journals,
             inlineBytesMax: limits.inlineBytesMax, tracePointsMax: limits.tracePointsMax,
             pending: pending)
-        defer { journals.withLock { $0 = transaction.journals } }
         var accepted: [any WaitingWrite] = []
         var refused: [(write: any WaitingWrite, error: StoreError)] = []
         do {
@@ -270,7 +250,7 @@ final class Committer: Sendable {
             }
         } catch {
             let error = survivable(error)
-            transaction.journals.forgetAll()
+            journals.forgetAll()
             rollBack(database)
             transaction.segments.discard(after: segments.withLock { $0 })
             if case .full = error, logPages.withLock({ $0 > limits.checkpointPages / 8 }) {
@@ -307,7 +287,7 @@ final class Committer: Sendable {
             try write.attempt(in: &transaction)
         } catch {
             let error = survivable(error)
-            transaction.journals.forgetAll()
+            journals.forgetAll()
             // After a full disk or an I/O error SQLite may have rolled back everything.
             guard transaction.database.isInsideTransaction else { throw error }
             try transaction.database.run(.rollBack, [])
@@ -319,14 +299,6 @@ final class Committer: Sendable {
         }
         try transaction.database.run(.release, [])
         return nil
-    }
-
-    /// Taken out and put back, so that changing them copies nothing.
-    private func takenJournals() -> JournalEnds {
-        journals.withLock { journals in
-            defer { journals = JournalEnds() }
-            return journals
-        }
     }
 
     private func rollBack(_ database: Database) {

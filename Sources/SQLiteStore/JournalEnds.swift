@@ -1,10 +1,12 @@
 import GRDB
 import Sessions
+import Synchronization
 
 /// Where the journals of sessions end that were written to lately, so that an entry needs no look
-/// into two indexes before it is written. It is as the one writer left the database; whoever undoes
-/// what a transaction did must forget it.
-struct JournalEnds {
+/// into two indexes before it is written. Whoever undoes what a write did must forget it.
+///
+/// A session's writes come one after the other, so that its end is one writer's at a time.
+final class JournalEnds: Sendable {
     struct End {
         /// The session's.
         var rowID: Int64
@@ -14,22 +16,22 @@ struct JournalEnds {
     /// A hundred bytes each. Past that all are forgotten and learnt anew, two look-ups each.
     private static let countMax = 1 << 16
 
-    private var ends: [SessionID: End] = [:]
+    private let ends = Mutex<[SessionID: End]>([:])
 
     subscript(session: SessionID) -> End? {
-        get { ends[session] }
+        get { ends.withLock { $0[session] } }
         set {
-            if ends.count >= JournalEnds.countMax, ends[session] == nil { forgetAll() }
-            ends[session] = newValue
+            ends.withLock { ends in
+                if ends.count >= JournalEnds.countMax, ends[session] == nil { ends = [:] }
+                ends[session] = newValue
+            }
         }
     }
 
-    mutating func forgetAll() { ends = [:] }
-}
+    func forgetAll() { ends.withLock { $0 = [:] } }
 
-extension JournalEnds {
     /// Throws `.missing`.
-    mutating func end(
+    func end(
         of id: SessionID, in reading: ReadTransaction, _ pending: PendingEntries
     ) throws -> End {
         if let end = self[id] { return end }
@@ -39,5 +41,23 @@ extension JournalEnds {
             rowID: session, newest: pending.newestSequence(of: id) ?? Int(newest ?? 0))
         self[id] = end
         return end
+    }
+
+    /// The journals get these entries. Returns what is wrong with those that don't come next, by
+    /// their place; or nil, and does nothing, when one's journal is not known.
+    func advance(_ entries: some Collection<LoggedEntry>) -> [Int: StoreError]? {
+        ends.withLock { ends in
+            guard entries.allSatisfy({ ends[$0.session] != nil }) else { return nil }
+            var errors: [Int: StoreError] = [:]
+            for (place, logged) in entries.enumerated() {
+                let expected = (ends[logged.session]?.newest ?? 0) + 1
+                if logged.entry.sequence == expected {
+                    ends[logged.session]?.newest = expected
+                } else {
+                    errors[place] = .outOfOrder(expected: expected, got: logged.entry.sequence)
+                }
+            }
+            return errors
+        }
     }
 }

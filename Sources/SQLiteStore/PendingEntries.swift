@@ -2,8 +2,8 @@ import GRDB
 import Sessions
 import Synchronization
 
-/// Entries that are durable in the entry log and not yet in the tables. The committer changes them;
-/// readers lay them over what they find in the tables.
+/// Entries that are durable in the entry log and not yet in the tables. Who writes to the log adds
+/// them, the committer removes them; readers lay them over what they find in the tables.
 ///
 /// A reader takes its copy before it looks into the tables: what is moved there in between it then
 /// meets twice, and knows by its sequence number.
@@ -40,8 +40,12 @@ final class PendingEntries: Sendable {
         }
     }
 
-    func remove(_ session: SessionID) {
-        bySession.withLock { $0[session] = nil }
+    func remove(_ session: SessionID, through sequence: SequenceNumber) {
+        bySession.withLock { pending in
+            guard let entries = pending[session] else { return }
+            let rest = entries.drop { $0.sequence <= sequence }
+            pending[session] = rest.isEmpty ? nil : Array(rest)
+        }
     }
 
     func newestSequence(of session: SessionID) -> SequenceNumber? {

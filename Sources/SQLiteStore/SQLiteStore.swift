@@ -122,6 +122,16 @@ public final class SQLiteStore: Store {
         try await committer.write(bytes: bytes, looksFirst: looksFirst, body)
     }
 
+    /// The calling thread will look in with `commitWhatWaits`, soon and again and again, until it
+    /// says `leave`: entries that others hand in may wait for it.
+    public func attend() { committer.attend() }
+
+    /// Makes entries that wait durable on the calling thread, if that is brief.
+    public func commitWhatWaits() { committer.commitHere() }
+
+    /// The same, and the thread looks in no more.
+    public func leave() { committer.leave() }
+
     public func close() async {
         let wasClosed = reads.withLock { reads in
             defer { reads.isClosed = true }

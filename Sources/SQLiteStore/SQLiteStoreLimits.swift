@@ -10,8 +10,8 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     public var loggedBytesMax = 16 * 1024
     /// A file of the entry log is full when it has so many bytes, or so many entries. There are two
     /// of them, and what is in them is in memory too.
-    public var logFileBytesMax = 16 * 1024 * 1024
-    public var logFileEntriesMax = 32 * 1024
+    public var logFileBytesMax = 32 * 1024 * 1024
+    public var logFileEntriesMax = 64 * 1024
     /// When nothing has been logged for so long, what is in the log goes to the tables.
     public var quietSeconds = 1.0
     /// Payloads and vectors from this size on get a segment of their own, written beside the
@@ -28,9 +28,10 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     /// Writes that share one transaction, and their bytes together. One longer write goes alone.
     public var groupWritesMax = 256
     public var groupBytesMax = 64 * 1024 * 1024
-    /// After so many entries in one group the committer waits so long for more of them.
-    public var crowdWritesMin = 8
-    public var lingerMicroseconds: UInt32 = 300
+    /// Up to so many entries are committed by the threads that serve, while a sync takes no longer
+    /// than this: they do nothing else meanwhile.
+    public var attendedEntriesMax = 4
+    public var attendedSyncMicrosecondsMax = 1000
     /// Writes that wait for the committer, and their bytes together; more are refused. A longer
     /// write is taken when nothing waits.
     public var waitingWritesMax = 8192

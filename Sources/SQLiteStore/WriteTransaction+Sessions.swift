@@ -67,7 +67,7 @@ extension WriteTransaction {
     mutating func delete(_ id: SessionID) throws {
         let session = try reading.rowID(id)
         journals[id] = nil
-        settled.insert(id)
+        settled[id] = .max
         try deletePayloads(session, after: 0, through: Int.max)
         var names = VectorNames()
         while let snapshot = try reading.snapshot(session, atOrBelow: Int.max) {
@@ -92,9 +92,10 @@ extension WriteTransaction {
     mutating func settle(
         _ id: SessionID, in session: Int64, upTo covered: SequenceNumber = 0
     ) throws {
-        guard settled.insert(id).inserted else { return }
+        guard settled[id] == nil else { return }
         let entries = pending.entries(of: id)
-        guard let first = entries.first else { return }
+        guard let first = entries.first, let last = entries.last else { return }
+        settled[id] = last.sequence
         try append(
             entries.map { PreparedEntry($0, covered: covered) }, to: session,
             after: first.sequence - 1, upTo: covered)

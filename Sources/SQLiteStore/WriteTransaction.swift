@@ -6,12 +6,12 @@ import Sessions
 struct WriteTransaction {
     let database: Database
     var segments: SegmentLog
-    var journals: JournalEnds
+    let journals: JournalEnds
     let inlineBytesMax: Int
     let tracePointsMax: Int
     let pending: PendingEntries
-    /// Sessions whose pending entries are in the tables with this transaction, or go with them.
-    var settled: Set<SessionID> = []
+    /// Up to where pending entries are in the tables with this transaction, or go with them.
+    var settled: [SessionID: SequenceNumber] = [:]
     /// Whether many rows at once were deleted.
     var freesPages = false
 

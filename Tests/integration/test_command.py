@@ -102,7 +102,7 @@ def test_a_setting_comes_from_the_command_line_then_the_environment_then_the_fil
     assert effective["max-waiters"] == ("31", "option --max-waiters")
     assert effective["max-sessions"] == ("22", "environment LBFGSD_MAX_SESSIONS")
     assert effective["max-parameters"] == ("13", f"{file}:3")
-    assert effective["http-threads"] == ("1", "default")
+    assert effective["http-threads"] == ("0", "default")
 
 
 def test_the_configuration_file_can_be_named_in_the_environment(tmp_path):

@@ -12,12 +12,13 @@ func whenConnectionChanged(
     guard let context = unsafe context, let handle = unsafe handle, let slot = unsafe slot else {
         return
     }
-    // The context is the core that started the daemon; it outlives it.
-    let core = unsafe Unmanaged<ServerCore>.fromOpaque(context).takeUnretainedValue()
+    // The context is the thread that started the daemon; it outlives it.
+    let thread = unsafe Unmanaged<ServingThread>.fromOpaque(context).takeUnretainedValue()
+    let core = thread.core
     if change == .CONNECTION_NOTIFY_STARTED {
         let descriptor = unsafe cmhd_socket(handle)
         let connection = core.connections.open(descriptor) {
-            Connection(core: core, fileDescriptor: descriptor, remoteAddress: $0)
+            Connection(thread: thread, fileDescriptor: descriptor, remoteAddress: $0)
         }
         // Balanced below: the library calls CLOSED once for each STARTED.
         unsafe slot.pointee = Unmanaged.passRetained(connection).toOpaque()
@@ -60,7 +61,7 @@ func whenAccessed(
         // The library's strings are valid until the request is completed.
         return connection.headIsRead(
             unsafe RequestReader(handle: handle, method: method, version: version),
-            unsafe ConnectionHandle(handle))
+            unsafe ConnectionHandle(handle, on: connection.thread))
     }
     if let piece = unsafe piece, unsafe pieceCount.pointee > 0 {
         // The library says how many bytes stand at `piece`; all of them are taken.
@@ -69,7 +70,8 @@ func whenAccessed(
         unsafe pieceCount.pointee = 0
         return .YES
     }
-    return connection.requestIsReady(exchange, unsafe ConnectionHandle(handle))
+    return connection.requestIsReady(
+        exchange, unsafe ConnectionHandle(handle, on: connection.thread))
 }
 
 /// `MHD_RequestCompletedCallback`: the response is sent, or never will be.

@@ -27,18 +27,21 @@ final class Connection: Sendable {
         var isCut = false
     }
 
-    let core: ServerCore
+    /// Where it is served.
+    let thread: ServingThread
     let fileDescriptor: Int32
     let remoteAddress: String
     private let state: Mutex<State>
 
-    init(core: ServerCore, fileDescriptor: Int32, remoteAddress: String) {
-        self.core = core
+    init(thread: ServingThread, fileDescriptor: Int32, remoteAddress: String) {
+        self.thread = thread
         self.fileDescriptor = fileDescriptor
         self.remoteAddress = remoteAddress
-        let seconds = core.configuration.headerDeadlineSeconds
+        let seconds = thread.core.configuration.headerDeadlineSeconds
         state = Mutex(State(deadline: Monotonic.after(seconds: seconds)))
     }
+
+    var core: ServerCore { thread.core }
 
     var exchange: Exchange? { state.withLock { $0.exchange } }
 
@@ -78,7 +81,7 @@ final class Connection: Sendable {
         core.exchangesInFlight.add(1, ordering: .sequentiallyConsistent)
         let target = state.withLock { $0.target }
         let reading = reader.read(target: target, remoteAddress: remoteAddress)
-        let exchange = Exchange(core: core, head: reading.head)
+        let exchange = Exchange(thread: thread, head: reading.head)
         state.withLock { $0.exchange = exchange }
         let framing: Framing
         switch reading.framing {

@@ -9,9 +9,11 @@ import Synchronization
 @safe
 struct ConnectionHandle: @unchecked Sendable {
     let pointer: OpaquePointer
+    private let thread: ServingThread
 
-    init(_ pointer: OpaquePointer) {
+    init(_ pointer: OpaquePointer, on thread: ServingThread) {
         unsafe self.pointer = unsafe pointer
+        self.thread = thread
     }
 
     /// `MHD_suspend_connection`. Only inside a callback, and never twice. Returns false, and does
@@ -21,7 +23,8 @@ struct ConnectionHandle: @unchecked Sendable {
     /// The count goes up before the phase is read, and the keeper reads the count after it has set
     /// the phase. So either the one sees that the server is closing, or the other that somebody
     /// waits.
-    func suspend(_ core: ServerCore) -> Bool {
+    func suspend() -> Bool {
+        let core = thread.core
         core.exchangesWaiting.add(1, ordering: .sequentiallyConsistent)
         guard core.phase < .closing else {
             core.exchangesWaiting.subtract(1, ordering: .sequentiallyConsistent)
@@ -32,9 +35,10 @@ struct ConnectionHandle: @unchecked Sendable {
     }
 
     /// `MHD_resume_connection`. Only while suspended; afterwards the pointer is the library's
-    /// again.
-    func resume(_ core: ServerCore) {
+    /// again. The library looks at it when it runs next.
+    func resume() {
         unsafe MHD_resume_connection(pointer)
-        core.exchangesWaiting.subtract(1, ordering: .sequentiallyConsistent)
+        thread.resumed()
+        thread.core.exchangesWaiting.subtract(1, ordering: .sequentiallyConsistent)
     }
 }

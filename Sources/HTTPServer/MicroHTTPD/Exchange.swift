@@ -55,15 +55,18 @@ final class Exchange: Sendable {
         case refuse(Refusal)
     }
 
-    let core: ServerCore
+    /// Where it came in, and where its handler runs.
+    private let thread: ServingThread
     let head: RequestHead
     private let began = Monotonic.nanoseconds()
     private let state = Mutex(State())
 
-    init(core: ServerCore, head: RequestHead) {
-        self.core = core
+    init(thread: ServingThread, head: RequestHead) {
+        self.thread = thread
         self.head = head
     }
+
+    private var core: ServerCore { thread.core }
 
     // MARK: On the library's thread
 
@@ -80,12 +83,12 @@ final class Exchange: Sendable {
     {
         let isSuspended = state.withLock { state in
             state.route = announced.route
-            guard handle.suspend(core) else { return false }
+            guard handle.suspend() else { return false }
             state.phase = .previewing(handle, announced)
             return true
         }
         guard isSuspended else { return false }
-        let task = Task {
+        let task = Task(executorPreference: thread) {
             self.planned(await preview(self.head, announced.parameters, announced.length))
         }
         state.withLock { if case .previewing = $0.phase { $0.task = task } }
@@ -96,7 +99,7 @@ final class Exchange: Sendable {
         state.withLock { state in
             guard case .previewing(let handle, let announced) = state.phase else { return }
             state.phase = .previewed(announced, plan)
-            handle.resume(core)
+            handle.resume()
         }
     }
 
@@ -144,7 +147,7 @@ final class Exchange: Sendable {
                     head: head, pathParameters: parameters, route: route.pattern, body: body,
                     sink: state.sink.take())
                 // Under the lock: an answer that comes before the suspension would be lost.
-                guard handle.suspend(core) else { return .refuse(.shuttingDown) }
+                guard handle.suspend() else { return .refuse(.shuttingDown) }
                 state.phase = .running(handle)
                 return .run(route, request)
             case .dropping(let response), .answered(let response):
@@ -160,7 +163,7 @@ final class Exchange: Sendable {
 
     /// Starts the handler, after the connection was suspended.
     func run(_ route: Route, _ request: Request) {
-        let task = Task { self.answer(await route.handler(request)) }
+        let task = Task(executorPreference: thread) { self.answer(await route.handler(request)) }
         let isOver = state.withLock { state in
             if case .running = state.phase {
                 state.task = task
@@ -214,7 +217,7 @@ final class Exchange: Sendable {
         }
         // Who took it out of that phase resumes it, and nobody else. Not under the lock, which the
         // library's thread wants next.
-        suspended?.resume(core)
+        suspended?.resume()
     }
 
     /// Whether nobody would notice, by the library, that the client has left.

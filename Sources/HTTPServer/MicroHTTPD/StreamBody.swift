@@ -65,7 +65,7 @@ final class StreamBody: Sendable {
                 return (count, hasRoom ? state.takeWriter() : nil)
             }
             if state.isFinished { return (cmhd_end_of_stream, nil) }
-            guard handle.suspend(core) else { return (cmhd_end_of_stream, nil) }
+            guard handle.suspend() else { return (cmhd_end_of_stream, nil) }
             state.isReaderAsleep = true
             return (0, nil)
         }
@@ -131,7 +131,7 @@ final class StreamBody: Sendable {
     private func wakeReader(_ state: inout State) {
         guard state.isReaderAsleep else { return }
         state.isReaderAsleep = false
-        handle.resume(core)
+        handle.resume()
     }
 }
 

@@ -14,6 +14,7 @@ struct Daemon {
     private let registry = MetricsRegistry()
     private let access: AccessControl
     private let store: any Store
+    private let attendant: Attendant
     private let service: SessionService
     private let hooks: HookSetup
 
@@ -44,6 +45,7 @@ struct Daemon {
         self.log = log
         self.access = access
         self.store = store
+        attendant = (store as? SQLiteStore).map(Attendant.init) ?? Attendant()
         self.hooks = hooks
         service = SessionService(
             store: store, limits: settings.limits, metrics: registry, hooking: hooks.hooking)
@@ -93,7 +95,8 @@ struct Daemon {
         let server = HTTPServer(
             configuration: settings.serverConfiguration(listen: endpoint.listener), router: router,
             admit: makeAdmit(tokens: { [access] in access.tokens }), refuse: API.refuse,
-            observe: makeObserve(metrics: registry))
+            observe: makeObserve(metrics: registry),
+            attendant: attendant)
         ServerMetrics.register(server, in: registry)
         return server
     }
@@ -147,5 +150,14 @@ struct Daemon {
         await store.close()
         impatience.cancel()
         log.notice("stopped")
+    }
+}
+
+extension Attendant {
+    /// The threads that serve commit what they have brought.
+    init(_ store: SQLiteStore) {
+        self.init(
+            wakes: { store.attend() }, caughtUp: { store.commitWhatWaits() },
+            sleeps: { store.leave() })
     }
 }

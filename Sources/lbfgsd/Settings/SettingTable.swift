@@ -22,8 +22,8 @@ extension Setting {
             time. Under systemd, $STATE_DIRECTORY. With :memory:, sessions end with the process.
             """),
         Setting(
-            "http-threads", \.httpThreads, .count(1...64), in: .connections,
-            "Threads that speak HTTP. One serves tens of thousands of requests a second."),
+            "http-threads", \.httpThreads, .count(0...64), in: .connections,
+            "Threads that serve requests; 0 for one for each processor, up to eight."),
         Setting(
             "max-connections", \.connectionsMax, .count(1...1_000_000), in: .connections,
             """
