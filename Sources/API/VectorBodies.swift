@@ -1,36 +1,9 @@
 internal import HTTPServer
 internal import HTTPTypes
 internal import Sessions
-internal import Synchronization
 internal import Wire
 
-// Bodies of octets that are vectors: what comes goes where it stays, what leaves is sent from where
-// it is.
-
-/// Takes a body into a vector.
-final class VectorSink: BodySink {
-    private let vector: ArrivingVector
-    private let digest: Mutex<DigestCheck?>
-
-    /// - Parameter digest: What the body is compared with as it comes.
-    init(_ vector: ArrivingVector, digest: DigestCheck?) {
-        self.vector = vector
-        self.digest = Mutex(digest)
-    }
-
-    func append(_ piece: UnsafeRawBufferPointer) {
-        // The server hands over no more than was announced.
-        unsafe _ = vector.append(piece)
-        digest.withLock { unsafe $0?.update(piece) }
-    }
-
-    func checkDigest() throws {
-        try digest.withLock { try $0?.finish() }
-    }
-
-    /// Once: nil when it isn't whole.
-    func take() async -> ArrivedVector? { await vector.take() }
-}
+// Bodies that are vectors: what comes goes where it stays, what leaves is sent from where it is.
 
 /// Sends a vector, and what its form says before the numbers.
 struct VectorSource: BodySource {
@@ -58,16 +31,24 @@ struct VectorSource: BodySource {
 }
 
 extension Operations {
-    /// The plan for a body that will be a vector: an array of bytes where it has another form, or
-    /// a length that only what was told before can have.
+    /// The plan for a body that will be a vector: an array of bytes where it is JSON, or has a
+    /// length that only what was told before can have.
     /// - Parameter loss: What goes with the vector, where that is known.
     func plan(
         _ length: Int, _ call: Call, _ expected: ExpectedVector, loss: Double? = nil
     ) throws -> BodyPlan {
-        if call.bodyRepresentation == .json, length > bodies.json {
+        let form = call.bodyRepresentation
+        if form == .json, length > bodies.json {
             throw Problem(Refusal.contentTooLarge(limit: bodies.json))
         }
-        guard call.bodyRepresentation == .octets, length.isMultiple(of: expected.dtype.size),
+        if let reader = VectorHeadReader(form, bodyBytes: length) {
+            let service = service
+            return .stream(
+                VectorSink(reader, digest: try DigestCheck(call.request.head)) {
+                    head throws(Misfit) in try service.arriving(expected, head, loss: loss)
+                })
+        }
+        guard form == .octets, length.isMultiple(of: expected.dtype.size),
             length <= expected.count * expected.dtype.size
         else { return .collect }
         return .stream(
@@ -104,12 +85,8 @@ extension Call {
         }
     }
 
-    /// The vector that the body is, if it went into one.
-    func streamedVector() async throws -> ArrivedVector? {
-        guard let sink = request.sink as? VectorSink else { return nil }
-        guard let vector = await sink.take() else {
-            throw Problem(.malformed, "The body is shorter than its Content-Length.")
-        }
-        return vector
+    /// What came of the body, if it went into a vector.
+    func streamedVector() async throws -> StreamedVector? {
+        try await (request.sink as? VectorSink)?.take()
     }
 }

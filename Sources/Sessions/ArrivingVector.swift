@@ -4,16 +4,19 @@ internal import Synchronization
 ///
 /// While the rest of a long result is under way one background thread digests what has come, and
 /// another hands it to the store: when the last piece is there, little is left to do before the
-/// step, and what the disk still has to do goes on beside it.
+/// step, and what the disk still has to do goes on beside it. Tensors may come in another order
+/// than the vector has them: both follow as far as the vector is there without a gap.
 @safe
 public final class ArrivingVector: Sendable {
     public let dtype: DType
-    public let byteCount: Int
+    private let placement: Placement
+    /// The parameters by which named tensors were placed; nil where the body is flat.
+    private let named: NamedTensors?
     /// The loss that goes with it; nil where nothing is to be done ahead.
     private let loss: Double?
     private let staging: (any OctetsStaging)?
     /// Sound: the memory of `State.vector`, which stays where it is, since nobody changes the array
-    /// while it is there. `append` writes behind `State.filled`, the workers read before it.
+    /// while it is there. `append` writes behind `Filling.filled`, the workers read before it.
     nonisolated(unsafe) private let memory: UnsafeMutableRawPointer?
     private let state: Mutex<State>
     /// Of who digests, of whom there is one at a time.
@@ -22,7 +25,7 @@ public final class ArrivingVector: Sendable {
     private struct State {
         /// Held until nobody reads the memory any more.
         var vector: Vector?
-        var filled = 0
+        var filling: Filling
         var digested = 0
         var isDigesting = false
         var staged = 0
@@ -41,33 +44,50 @@ public final class ArrivingVector: Sendable {
     /// - Parameters:
     ///   - loss: Of the result that the vector belongs to, if its session waits for it.
     ///   - store: Where that goes.
-    /// - Precondition: `byteCount` is that of whole numbers.
-    init(byteCount: Int, dtype: DType, loss: Double?, store: any Store) {
-        precondition(byteCount >= 0 && byteCount.isMultiple(of: dtype.size))
+    /// - Precondition: the vector has whole numbers.
+    init(
+        _ placement: Placement, dtype: DType, named: NamedTensors? = nil, loss: Double?,
+        store: any Store
+    ) {
+        let byteCount = placement.byteCount
+        precondition(byteCount.isMultiple(of: dtype.size))
+        self.placement = placement
         self.dtype = dtype
-        self.byteCount = byteCount
-        let isLong = loss != nil && byteCount >= HeavyWork.bytesMin
-        self.loss = isLong ? loss : nil
-        staging = isLong ? store.staging(byteCount: byteCount) : nil
-        digest = Mutex(isLong ? loss.map { GradualDigest(littleEndianBytes([$0])) } : nil)
+        self.named = named
+        // Zeros that nobody sends would stop both workers: there is nothing to be done ahead then.
+        let isAhead =
+            loss != nil && byteCount >= HeavyWork.bytesMin && placement.gaps.isEmpty
+        self.loss = isAhead ? loss : nil
+        staging = isAhead ? store.staging(byteCount: byteCount) : nil
+        digest = Mutex(isAhead ? loss.map { GradualDigest(littleEndianBytes([$0])) } : nil)
         var memory: UnsafeMutableRawPointer?
         // Sound: any bits are a number, and nobody reads them before all have been written.
         let vector = unsafe Vector(count: byteCount / dtype.size, dtype: dtype) {
             unsafe memory = $0.baseAddress
         }
         unsafe self.memory = memory
-        state = Mutex(State(vector: vector))
+        state = Mutex(State(vector: vector, filling: Filling(placement)))
     }
+
+    /// Bytes of the vector.
+    public var byteCount: Int { placement.byteCount }
 
     /// Returns false, and takes nothing, if that would be too much. One call at a time.
     public func append(_ piece: UnsafeRawBufferPointer) -> Bool {
-        let start = state.withLock { $0.filled }
-        guard piece.count <= byteCount - start else { return false }
+        // Nobody else changes it.
+        var filling = state.withLock { $0.filling }
+        guard piece.count <= placement.bodyBytes - filling.taken else { return false }
         guard let memory = unsafe memory, let source = piece.baseAddress else { return true }
-        // Sound: the piece fits behind what was filled.
-        unsafe (memory + start).copyMemory(from: source, byteCount: piece.count)
+        var copied = 0
+        while copied < piece.count, let place = filling.place(piece.count - copied) {
+            // Sound: the place is within the vector, and no longer than what is left of the piece.
+            unsafe (memory + place.lowerBound).copyMemory(
+                from: source + copied, byteCount: place.count)
+            copied += place.count
+            filling.advance(place.count)
+        }
         let (digests, stages) = state.withLock { state in
-            state.filled += piece.count
+            state.filling = filling
             let digests = !state.isDigesting && digestible(state) != nil
             let stages = !state.isStaging && stageable(state) != nil
             if digests { state.isDigesting = true }
@@ -85,8 +105,9 @@ public final class ArrivingVector: Sendable {
 extension ArrivingVector {
     /// From `start` on, as much as is worth beginning with; nil if there is no more.
     private func stretch(_ start: Int, _ state: State) -> Range<Int>? {
-        let isWhole = state.filled == byteCount
-        let ready = isWhole ? byteCount : state.filled / Self.stretchBytes * Self.stretchBytes
+        let filled = state.filling.filled
+        let ready =
+            filled == byteCount ? byteCount : filled / Self.stretchBytes * Self.stretchBytes
         return start < ready ? start..<min(start + Self.stretchBytes, ready) : nil
     }
 
@@ -149,7 +170,7 @@ extension ArrivingVector {
     public func take() async -> ArrivedVector? {
         await withCheckedContinuation { continuation in
             let isReady = state.withLock { state in
-                if loss == nil || state.filled < byteCount || state.digested == byteCount {
+                if loss == nil || !state.filling.isWhole || state.digested == byteCount {
                     return true
                 }
                 state.arrivalWaiter = continuation
@@ -158,13 +179,23 @@ extension ArrivingVector {
             if isReady { continuation.resume() }
         }
         return state.withLock { state in
-            guard state.filled == byteCount, !state.isTaken, let vector = state.vector else {
+            guard state.filling.isWhole, !state.isTaken, let vector = state.vector else {
                 return nil
             }
+            fillGaps()
             state.isTaken = true
             // Else the store still reads it.
             if staging == nil || state.isDurable { state.vector = nil }
-            return ArrivedVector(vector: vector, ahead: loss == nil ? nil : self)
+            return ArrivedVector(vector: vector, named: named, ahead: loss == nil ? nil : self)
+        }
+    }
+
+    private func fillGaps() {
+        for gap in placement.gaps {
+            guard let memory = unsafe memory else { return }
+            // Sound: within the vector, which is there, and which nobody has been given yet.
+            unsafe (memory + gap.lowerBound).initializeMemory(
+                as: UInt8.self, repeating: 0, count: gap.count)
         }
     }
 
@@ -192,6 +223,8 @@ extension ArrivingVector {
 /// A vector that has come whole, and what was done with it ahead.
 public struct ArrivedVector: Sendable, Equatable {
     public let vector: Vector
+    /// What it was made of, if that had names.
+    let named: NamedTensors?
     fileprivate let ahead: ArrivingVector?
 
     /// The digest of the result of which it is the gradient, if that was made.
@@ -208,13 +241,38 @@ public struct ArrivedVector: Sendable, Equatable {
     }
 }
 
+/// Named tensors that went to their places while they came.
+struct NamedTensors: Equatable, Sendable {
+    var names: Set<String>
+    /// The parameters of the session when they began to come.
+    var specs: [ParameterSpec]
+}
+
 extension SessionService {
     /// Takes a body of so many octets. With the loss that goes with it, what can be done ahead is.
     public func arriving(
         _ expected: ExpectedVector, byteCount: Int, loss: Double? = nil
     ) -> ArrivingVector {
         ArrivingVector(
-            byteCount: byteCount, dtype: expected.dtype, loss: expected.isPending ? loss : nil,
-            store: store)
+            Placement(whole: byteCount), dtype: expected.dtype,
+            loss: expected.use == .result ? loss : nil, store: store)
+    }
+
+    /// Takes what follows this head. Throws what telling would throw of a body with such a head.
+    public func arriving(
+        _ expected: ExpectedVector, _ head: VectorHead, loss: Double? = nil
+    ) throws(Misfit) -> ArrivingVector {
+        let placement: Placement
+        var named: NamedTensors?
+        switch head {
+        case .array(let array):
+            placement = try expected.placement(of: array)
+        case .tensors(let tensors):
+            placement = try expected.placement(of: tensors)
+            named = NamedTensors(names: Set(tensors.map(\.name)), specs: expected.specs)
+        }
+        return ArrivingVector(
+            placement, dtype: expected.dtype, named: named,
+            loss: expected.use == .result ? loss : nil, store: store)
     }
 }

@@ -90,6 +90,8 @@ public enum GradientInput: Equatable, Sendable {
     case tensors([String: TensorInput])
     /// All parameters one after the other.
     case array(TensorInput)
+    /// Tensors of which it was found before they came that they don't fit.
+    case misfit(Misfit)
 }
 
 public enum TellRequest: Equatable, Sendable {
@@ -120,11 +122,13 @@ public enum ParametersInput: Equatable, Sendable {
     /// In the session's dtype, little-endian.
     case octets([UInt8])
     /// The same, where it is already.
-    case vector(Vector)
+    case vector(ArrivedVector)
     /// By name or position; all of them.
     case tensors([String: TensorInput])
     /// All parameters one after the other.
     case array(TensorInput)
+    /// Tensors of which it was found before they came that they don't fit.
+    case misfit(Misfit)
 }
 
 /// What a step is begun with.

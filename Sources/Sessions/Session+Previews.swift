@@ -2,10 +2,50 @@
 
 /// The vector that a body will be.
 public struct ExpectedVector: Equatable, Sendable {
+    /// What is done with it.
+    public enum Use: Equatable, Sendable {
+        /// It is the result that the session waits for.
+        case result
+        /// It is a part of that, or will be refused.
+        case part
+        /// It is compared with what was told before.
+        case repetition
+        case parameters
+    }
+
     public var dtype: DType
+    /// The parameters that it has one after the other.
+    public var specs: [ParameterSpec]
     public var count: Int
-    /// Whether a result is it that counts, and not one that is compared with what was told before.
-    public var isPending = false
+    public var use: Use
+
+    init(_ turn: Turn, for use: Use) {
+        dtype = turn.x.dtype
+        specs = turn.specs
+        count = turn.x.count
+        self.use = use
+    }
+
+    private var places: TensorPlaces { TensorPlaces(specs: specs[...], dtype: dtype) }
+
+    func placement(of array: TensorHead) throws(Misfit) -> Placement {
+        switch use {
+        case .result, .part, .parameters: try places.check(array)
+        // Told when fewer groups had joined, or of any length: comparing it will show.
+        case .repetition: try places.checkPrecision(array)
+        }
+        return Placement(whole: array.byteCount)
+    }
+
+    func placement(of tensors: [VectorHead.Tensor]) throws(Misfit) -> Placement {
+        let heads = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.head) })
+        let starts = try places.starts(of: heads, isComplete: use == .parameters)
+        return Placement(
+            tensors.map { tensor in
+                let start = (starts[tensor.name] ?? 0) * dtype.size
+                return start..<start + tensor.head.byteCount
+            }, of: count * dtype.size)
+    }
 }
 
 extension Session {
@@ -14,26 +54,25 @@ extension Session {
     func expectsResult(
         _ number: EvaluationNumber, bytes: Int?
     ) async throws(Refusal) -> ExpectedVector {
-        var expected = ExpectedVector(dtype: turn.x.dtype, count: turn.x.count)
         do throws(SessionError) {
             guard number == turn.evaluation else {
                 try checkReached(number)
                 guard try await isTold(number) else {
                     throw .evaluationClosed(number, pending: turn.evaluation)
                 }
-                return expected
+                return ExpectedVector(turn, for: .repetition)
             }
+            let expected = ExpectedVector(turn, for: turn.shards == nil ? .result : .part)
             try check(bytes, expected)
-            expected.isPending = turn.shards == nil
+            return expected
         } catch {
             throw .refused(error)
         }
-        return expected
     }
 
     /// New values for the parameters.
     func expectsParameters(bytes: Int?) throws(Refusal) -> ExpectedVector {
-        let expected = ExpectedVector(dtype: turn.x.dtype, count: turn.x.count)
+        let expected = ExpectedVector(turn, for: .parameters)
         do throws(SessionError) {
             try checkIdle()
             try check(bytes, expected)

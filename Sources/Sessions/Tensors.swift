@@ -1,23 +1,21 @@
 // Vectors in forms that say more than their numbers: in which precision they are, and which shapes
-// they have. All of it must be as it is in the session: nothing is rounded or reshaped in silence.
+// they have. All of it must be as it is in the session.
 
 /// A tensor as a client sends it.
 public struct TensorInput: Equatable, Sendable {
-    public var dtype: DType
-    /// Empty for a scalar.
-    public var shape: [Int]
+    public let head: TensorHead
     /// Row-major and little-endian.
     public let bytes: ArraySlice<UInt8>
 
     /// - Precondition: as many bytes as the shape needs.
-    public init(dtype: DType, shape: [Int], bytes: ArraySlice<UInt8>) {
-        precondition(bytes.count == shape.reduce(dtype.size, *), "\(shape): \(bytes.count) bytes")
-        self.dtype = dtype
-        self.shape = shape
+    public init(_ head: TensorHead, bytes: ArraySlice<UInt8>) {
+        precondition(bytes.count == head.byteCount, "\(head): \(bytes.count) bytes")
+        self.head = head
         self.bytes = bytes
     }
 
-    var count: Int { bytes.count / dtype.size }
+    public var dtype: DType { head.dtype }
+    public var shape: [Int] { head.shape }
 }
 
 extension ParameterSpec {
@@ -53,65 +51,41 @@ private func gathered<Number: PlainNumber>(
 extension SessionState {
     /// An array of all numbers, whatever its shape.
     func vector(_ array: TensorInput) throws(SessionError) -> Vector {
-        try checkPrecision(array)
-        guard array.count == layout.count else {
-            throw .invalid([
-                FieldError(
-                    field: "shape",
-                    reason: "\(array.shape) has \(array.count) numbers; must have \(layout.count)")
-            ])
-        }
-        return vector([(0, array.bytes)], count: array.count)
+        let places = TensorPlaces(specs: layout.parameters[...], dtype: dtype)
+        try fitting { () throws(Misfit) in try places.check(array.head) }
+        return vector([(0, array.bytes)], count: array.head.count)
     }
 
     /// An array for an evaluation that is past: see `pastGradients`.
     func pastVector(_ array: TensorInput) throws(SessionError) -> Vector {
-        try checkPrecision(array)
-        return vector([(0, array.bytes)], count: array.count)
-    }
-
-    private func checkPrecision(_ array: TensorInput) throws(SessionError) {
-        guard array.dtype != dtype else { return }
-        throw .invalid([FieldError(field: "dtype", reason: isNotOurs(array.dtype))])
-    }
-
-    private func isNotOurs(_ other: DType) -> String {
-        "is \(other.rawValue); this session's numbers are \(dtype.rawValue)"
+        let places = TensorPlaces(specs: layout.parameters[...], dtype: dtype)
+        try fitting { () throws(Misfit) in try places.checkPrecision(array.head) }
+        return vector([(0, array.bytes)], count: array.head.count)
     }
 
     /// Puts named tensors in parameter order; absent ones are zeros, unless all must be there.
     func vector(
         _ tensors: [String: TensorInput], of specs: ArraySlice<ParameterSpec>, isComplete: Bool
     ) throws(SessionError) -> Vector {
-        var errors: [FieldError] = []
+        let places = TensorPlaces(specs: specs, dtype: dtype)
+        let starts = try fitting { () throws(Misfit) in
+            try places.starts(of: tensors.mapValues(\.head), isComplete: isComplete)
+        }
         var pieces: [(start: Int, bytes: ArraySlice<UInt8>)] = []
-        var unknown = Set(tensors.keys)
-        var count = 0
-        for (index, spec) in specs.enumerated() {
-            let name = spec.name(at: index)
-            unknown.remove(name)
-            if let tensor = tensors[name] {
-                if tensor.dtype != dtype {
-                    errors.append(
-                        FieldError(field: "\(name).dtype", reason: isNotOurs(tensor.dtype)))
-                }
-                if tensor.shape != spec.shape {
-                    errors.append(
-                        FieldError(
-                            field: "\(name).shape",
-                            reason: "is \(tensor.shape); must be \(spec.shape)"))
-                }
-                pieces.append((count, tensor.bytes))
-            } else if isComplete {
-                errors.append(FieldError(field: name, reason: "is missing"))
-            }
-            count += spec.count
+        for (name, start) in starts {
+            if let tensor = tensors[name] { pieces.append((start, tensor.bytes)) }
         }
-        errors += unknown.sorted().map {
-            FieldError(field: $0, reason: "is no parameter of this session")
+        return vector(pieces, count: places.count)
+    }
+
+    private func fitting<Value>(
+        _ check: () throws(Misfit) -> Value
+    ) throws(SessionError) -> Value {
+        do {
+            return try check()
+        } catch {
+            throw .invalid(error.errors)
         }
-        guard errors.isEmpty else { throw .invalid(errors) }
-        return vector(pieces, count: count)
     }
 
     private func vector(

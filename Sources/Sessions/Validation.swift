@@ -167,10 +167,11 @@ extension SessionState {
     func gradient(_ input: GradientInput) throws(SessionError) -> Vector {
         switch input {
         case .octets(let octets): try vector(octets)
-        case .vector(let arrived): try checked(arrived.vector)
+        case .vector(let arrived): try checked(arrived)
         case .tensors(let tensors):
             try vector(tensors, of: layout.parameters[...], isComplete: false)
         case .array(let array): try vector(array)
+        case .misfit(let misfit): throw .invalid(misfit.errors)
         case .flat, .named: Vector(try flatGradient(input), as: dtype)
         }
     }
@@ -183,11 +184,22 @@ extension SessionState {
         return vector
     }
 
-    private func checked(_ vector: Vector) throws(SessionError) -> Vector {
+    private func checked(_ arrived: ArrivedVector) throws(SessionError) -> Vector {
+        try checkPlaces(of: arrived)
+        let vector = arrived.vector
         guard vector.dtype == dtype, vector.count == layout.count else {
             throw wrongBody(vector.count * vector.dtype.size, layout.count, dtype)
         }
         return vector
+    }
+
+    /// Names that tensors were placed by may have changed while they came.
+    private func checkPlaces(of arrived: ArrivedVector) throws(SessionError) {
+        guard let named = arrived.named, named.specs != layout.parameters else { return }
+        throw .invalid([
+            FieldError(
+                field: "body", reason: "began to come before the parameters changed: send it again")
+        ])
     }
 
     /// The same in Float64.
@@ -198,7 +210,8 @@ extension SessionState {
                 throw .invalid([wrongLength("gradient", values.count, layout.count)])
             }
             return values
-        case .octets, .vector, .tensors, .array: return try gradient(input).doubles
+        case .octets, .vector, .tensors, .array, .misfit:
+            return try gradient(input).doubles
         case .named(let gradients):
             return try assembled(
                 gradients, of: layout.parameters[...], field: "gradients", isComplete: false)
@@ -215,7 +228,15 @@ extension SessionState {
                 return [try vector(octets).doubles]
             }
             return [vector.doubles]
-        case .vector(let arrived): return [arrived.vector.doubles]
+        case .vector(let arrived):
+            try checkPlaces(of: arrived)
+            let doubles = arrived.vector.doubles
+            guard let named = arrived.named else { return [doubles] }
+            return try pastGradients(named: named.names) { specs throws(SessionError) in
+                let count = specs.reduce(0) { $0 + $1.count }
+                return count == doubles.count ? doubles : Array(doubles[..<count])
+            }
+        case .misfit(let misfit): throw .invalid(misfit.errors)
         case .array(let array): return [try pastVector(array).doubles]
         case .tensors(let tensors):
             return try pastGradients(named: Set(tensors.keys)) { specs throws(SessionError) in
@@ -256,9 +277,10 @@ extension SessionState {
         case .octets(let octets):
             field = "body"
             values = try vector(octets)
-        case .vector(let vector):
+        case .vector(let arrived):
             field = "body"
-            values = try checked(vector)
+            values = try checked(arrived)
+        case .misfit(let misfit): throw .invalid(misfit.errors)
         case .tensors(let tensors):
             field = "body"
             values = try vector(tensors, of: layout.parameters[...], isComplete: true)

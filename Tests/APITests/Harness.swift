@@ -29,6 +29,15 @@ struct Harness {
         _ method: HTTPRequest.Method, _ target: String, _ body: String = "",
         headers: [String: String] = [:], framing: Framing? = nil
     ) async throws -> Answer {
+        try await call(method, target, Array(body.utf8), headers: headers, framing: framing)
+    }
+
+    /// - Parameter cuts: Where pieces of the body end, if its route is asked where it goes, as it
+    ///   is about a long one.
+    func call(
+        _ method: HTTPRequest.Method, _ target: String, _ body: [UInt8],
+        headers: [String: String] = [:], framing: Framing? = nil, cutAt cuts: [Int]? = nil
+    ) async throws -> Answer {
         let parsed = try RequestTarget(target)
         var fields = HeaderFields()
         for (name, value) in headers {
@@ -37,15 +46,30 @@ struct Harness {
         let head = RequestHead(
             method: method, target: target, path: parsed.path, query: parsed.query,
             headerFields: fields)
-        let bytes = Array(body.utf8)
-        switch gate.decide(head, framing ?? .sized(bytes.count)) {
+        switch gate.decide(head, framing ?? .sized(body.count)) {
         case .answer(let response, _):
             return Answer(response)
         case .serve(let route, let parameters):
-            return Answer(
-                await route.handler(
-                    Request(
-                        head: head, pathParameters: parameters, route: route.pattern, body: bytes)))
+            var request = Request(head: head, pathParameters: parameters, route: route.pattern)
+            let plan =
+                if cuts != nil, let preview = route.preview {
+                    await preview(head, parameters, body.count)
+                } else {
+                    BodyPlan.collect
+                }
+            switch plan {
+            case .collect: request.body = body
+            case .refuse(let response): return Answer(response)
+            case .stream(let sink):
+                var start = 0
+                for end in (cuts ?? []) + [body.count] {
+                    // Sound: the buffer is used within the call.
+                    unsafe body[start..<end].withUnsafeBytes { unsafe sink.append($0) }
+                    start = end
+                }
+                request.sink = sink
+            }
+            return Answer(await route.handler(request))
         }
     }
 

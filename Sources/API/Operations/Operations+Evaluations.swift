@@ -95,16 +95,19 @@ extension Operations {
 
     private func told(_ call: Call) async throws -> TellRequest {
         let gradient: GradientInput
-        switch call.bodyRepresentation {
-        case .octets:
-            gradient = try await call.streamedVector().map { .vector($0) } ?? .octets(call.body)
-        case .safetensors: gradient = try GradientInput(safetensors: call.body)
-        case .npy: gradient = try GradientInput(npy: call.body)
-        default:
-            guard call.query("loss") == nil else {
-                throw Problem.invalid("query.loss", "belongs to a body that is a vector")
+        if let streamed = try await call.streamedVector() {
+            gradient = streamed.gradient
+        } else {
+            switch call.bodyRepresentation {
+            case .octets: gradient = .octets(call.body)
+            case .safetensors: gradient = try GradientInput(safetensors: call.body)
+            case .npy: gradient = try GradientInput(npy: call.body)
+            default:
+                guard call.query("loss") == nil else {
+                    throw Problem.invalid("query.loss", "belongs to a body that is a vector")
+                }
+                return try TellRequest(json: call.body)
             }
-            return try TellRequest(json: call.body)
         }
         return try TellRequest(gradient: gradient, loss: call.query("loss"))
     }

@@ -26,15 +26,7 @@ extension Operations {
     @Sendable private func setParameters(_ call: Call) async throws -> Response {
         let id = try call.session()
         let precondition = try call.precondition()
-        let input: ParametersInput?
-        switch call.bodyRepresentation {
-        case .octets:
-            input = try await call.streamedVector().map { .vector($0.vector) } ?? .octets(call.body)
-        case .safetensors: input = try ParametersInput(safetensors: call.body)
-        case .npy: input = try ParametersInput(npy: call.body)
-        default: input = nil
-        }
-        if let input {
+        if let input = try await vector(call) {
             return response(
                 try await service.setParameters(id, input, precondition: precondition), to: call)
         }
@@ -46,6 +38,17 @@ extension Operations {
         }
         let view = try await service.setParameters(id, document.input, precondition: precondition)
         return response(view, to: call)
+    }
+
+    /// nil where the body is JSON.
+    private func vector(_ call: Call) async throws -> ParametersInput? {
+        if let streamed = try await call.streamedVector() { return streamed.parameters }
+        switch call.bodyRepresentation {
+        case .octets: return .octets(call.body)
+        case .safetensors: return try ParametersInput(safetensors: call.body)
+        case .npy: return try ParametersInput(npy: call.body)
+        default: return nil
+        }
     }
 
     private func response(_ view: ParametersView, to call: Call) -> Response {

@@ -9,14 +9,13 @@ extension Npy {
     /// `malformed` where the bytes are no such file, or end too early; otherwise `invalid` with the
     /// header's field.
     static func array(_ bytes: [UInt8]) throws(WireError) -> TensorInput {
-        let start = try headerStart(bytes)
-        let end = try start + headerLength(bytes, before: start)
-        guard end <= bytes.count else {
-            throw .malformed(
-                "unexpected end in the header, which should have \(end - start) bytes and has "
-                    + "\(bytes.count - start)")
-        }
-        var parser = PythonDict(text: bytes[start..<end])
+        let end = try headEnd(bytes, of: bytes.count)
+        return TensorInput(try head(bytes[..<end], of: bytes.count), bytes: bytes[end...])
+    }
+
+    /// What the head of a file of `count` bytes, all that stands before the numbers, says of them.
+    static func head(_ head: ArraySlice<UInt8>, of count: Int) throws(WireError) -> TensorHead {
+        var parser = PythonDict(text: head[try headerStart(head, of: count)...])
         let header = try parser.header()
         var needed = header.dtype.size
         for dimension in header.shape {
@@ -26,7 +25,7 @@ extension Npy {
             }
             needed = product
         }
-        let rest = bytes.count - end
+        let rest = count - head.count
         guard rest >= needed else {
             throw .malformed(
                 "unexpected end in the numbers: \(header.shape) of \(descr(header.dtype)) has "
@@ -35,41 +34,48 @@ extension Npy {
         guard rest == needed else {
             throw .invalid("body", "has \(rest - needed) bytes after the last number")
         }
-        return TensorInput(dtype: header.dtype, shape: header.shape, bytes: bytes[end...])
+        return header
     }
 
-    /// Where the header begins: its length has two bytes in version 1 and four in the others.
-    private static func headerStart(_ bytes: [UInt8]) throws(WireError) -> Int {
-        guard bytes.starts(with: magic) else {
-            throw .malformed("it doesn't begin as a .npy file, with \\x93NUMPY")
-        }
-        guard bytes.count >= prefix else { throw .malformed("unexpected end in the version") }
-        let version = (bytes[magic.count], bytes[magic.count + 1])
-        guard (1...3).contains(version.0), version.1 == 0 else {
-            throw .malformed(
-                "the format's version \(version.0).\(version.1) is not 1.0, 2.0 or 3.0")
-        }
-        return prefix + (version.0 == 1 ? 2 : 4)
-    }
-
-    private static func headerLength(
-        _ bytes: [UInt8], before start: Int
-    ) throws(WireError) -> Int {
-        guard bytes.count >= start else {
-            throw .malformed("unexpected end in the header's length")
-        }
-        let length = bytes[prefix..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
+    /// Where the head of a file ends of which the first bytes are `first`. If that is beyond them,
+    /// it is how many are needed to say more.
+    ///
+    /// - Parameter count: Bytes of the whole file.
+    static func headEnd(_ first: [UInt8], of count: Int) throws(WireError) -> Int {
+        let start = try headerStart(first[...], of: count)
+        guard count >= start else { throw .malformed("unexpected end in the header's length") }
+        guard first.count >= start else { return start }
+        let length = first[prefix..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
         guard length <= headerBytesMax else {
             throw .invalid(
                 "header",
                 "must have at most \(headerBytesMax) bytes, and says that it has \(length)")
         }
-        return length
+        guard length <= count - start else {
+            throw .malformed(
+                "unexpected end in the header, which should have \(length) bytes and has "
+                    + "\(count - start)")
+        }
+        return start + length
     }
 
-    fileprivate struct Header {
-        var dtype: DType
-        var shape: [Int]
+    /// Where the header begins: its length has two bytes in version 1 and four in the others. If
+    /// that is beyond the first bytes, it is how many are needed to say more.
+    private static func headerStart(
+        _ first: ArraySlice<UInt8>, of count: Int
+    ) throws(WireError) -> Int {
+        if first.count < magic.count, count >= magic.count { return magic.count }
+        guard first.starts(with: magic) else {
+            throw .malformed("it doesn't begin as a .npy file, with \\x93NUMPY")
+        }
+        guard count >= prefix else { throw .malformed("unexpected end in the version") }
+        guard first.count >= prefix else { return prefix }
+        let version = (first[magic.count], first[magic.count + 1])
+        guard (1...3).contains(version.0), version.1 == 0 else {
+            throw .malformed(
+                "the format's version \(version.0).\(version.1) is not 1.0, 2.0 or 3.0")
+        }
+        return prefix + (version.0 == 1 ? 2 : 4)
     }
 }
 
@@ -112,7 +118,7 @@ private struct PythonDict {
         return true
     }
 
-    mutating func header() throws(WireError) -> Npy.Header {
+    mutating func header() throws(WireError) -> TensorHead {
         var values: [String: Value] = [:]
         guard take("{") else { throw isNot("{") }
         while !take("}") {
@@ -141,7 +147,7 @@ private struct PythonDict {
         return try header(values)
     }
 
-    private func header(_ values: [String: Value]) throws(WireError) -> Npy.Header {
+    private func header(_ values: [String: Value]) throws(WireError) -> TensorHead {
         guard case .string(let descr)? = values["descr"] else {
             throw .invalid("descr", "is required: a string")
         }
@@ -158,7 +164,7 @@ private struct PythonDict {
             throw .invalid(
                 "fortran_order", "must be False: numbers are row-major, as after ascontiguousarray")
         }
-        return Npy.Header(dtype: dtype, shape: shape)
+        return TensorHead(dtype: dtype, shape: shape)
     }
 
     /// Without escapes: no name and no type of ours needs one.

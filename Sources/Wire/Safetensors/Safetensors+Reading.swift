@@ -16,48 +16,69 @@ extension Safetensors {
     public init(
         bytes: [UInt8], headerBytesMax: Int = Safetensors.headerBytesMax
     ) throws(WireError) {
-        let start = try Safetensors.dataStart(in: bytes, headerBytesMax: headerBytesMax)
-        var metadata: [String: String] = [:]
-        var places: [Place] = []
-        for (name, field) in try Safetensors.header(bytes[Safetensors.prefix..<start]).members() {
-            if name == Safetensors.metadataKey {
-                for (key, text) in try field.members() { metadata[key] = try text.string() }
-            } else {
-                places.append(try Place(name: name, field))
-            }
-        }
-        // By the end too: a tensor without elements comes before the one that begins where it is.
-        places.sort {
-            ($0.bytes.lowerBound, $0.bytes.upperBound) < ($1.bytes.lowerBound, $1.bytes.upperBound)
-        }
-        try Safetensors.check(places, against: bytes.count - start)
+        let start = try Safetensors.headEnd(
+            bytes, of: bytes.count, headerBytesMax: headerBytesMax)
+        let header = try Header(head: bytes[..<start], of: bytes.count)
         self.init(
-            tensors: places.map { place in
+            tensors: header.places.map { place in
                 Tensor(
                     name: place.name, number: place.number, shape: place.shape,
                     bytes: bytes[start + place.bytes.lowerBound..<start + place.bytes.upperBound])
             },
-            metadata: metadata)
+            metadata: header.metadata)
     }
 
-    private static func dataStart(
-        in bytes: [UInt8], headerBytesMax: Int
+    /// Where the head of a file ends, the length and the header, of which the first bytes are
+    /// `first`. If that is beyond them, it is how many are needed to say more.
+    ///
+    /// - Parameter count: Bytes of the whole file.
+    static func headEnd(
+        _ first: [UInt8], of count: Int, headerBytesMax: Int
     ) throws(WireError) -> Int {
-        guard bytes.count >= prefix else {
-            throw .malformed("\(bytes.count) bytes, and a header's length alone takes \(prefix)")
+        guard count >= prefix else {
+            throw .malformed("\(count) bytes, and a header's length alone takes \(prefix)")
         }
-        let length = bytes[..<prefix].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard first.count >= prefix else { return prefix }
+        let length = first[..<prefix].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard length <= UInt64(headerBytesMax) else {
             throw .invalid(
                 "header",
                 "must have at most \(headerBytesMax) bytes, and says that it has \(length)")
         }
-        guard Int(length) <= bytes.count - prefix else {
+        guard Int(length) <= count - prefix else {
             throw .malformed(
                 "unexpected end in the header, which should have \(length) bytes and has "
-                    + "\(bytes.count - prefix)")
+                    + "\(count - prefix)")
         }
         return prefix + Int(length)
+    }
+
+    /// What a file says before its tensors' bytes.
+    struct Header {
+        var metadata: [String: String] = [:]
+        /// In the order of their bytes, of which they are all, without gaps.
+        var places: [Place] = []
+
+        /// - Parameters:
+        ///   - head: The length and the header.
+        ///   - count: Bytes of the whole file.
+        init(head: ArraySlice<UInt8>, of count: Int) throws(WireError) {
+            let text = head.dropFirst(Safetensors.prefix)
+            for (name, field) in try Safetensors.header(text).members() {
+                if name == Safetensors.metadataKey {
+                    for (key, text) in try field.members() { metadata[key] = try text.string() }
+                } else {
+                    places.append(try Place(name: name, field))
+                }
+            }
+            // By the end too: a tensor without elements comes before the one that begins where it
+            // is.
+            places.sort {
+                ($0.bytes.lowerBound, $0.bytes.upperBound)
+                    < ($1.bytes.lowerBound, $1.bytes.upperBound)
+            }
+            try Safetensors.check(places, against: count - head.count)
+        }
     }
 
     private static func header(_ text: ArraySlice<UInt8>) throws(WireError) -> JSONField {
@@ -99,17 +120,23 @@ extension Safetensors {
     }
 }
 
-/// Where the header puts a tensor.
-private struct Place {
-    var name: String
-    var number: Safetensors.Number
-    var shape: [Int]
-    /// Counted from the end of the header.
-    var bytes: Range<Int>
+extension Safetensors {
+    /// Where the header puts a tensor.
+    struct Place {
+        var name: String
+        var number: Number
+        var shape: [Int]
+        /// Counted from the end of the header.
+        var bytes: Range<Int>
+    }
+}
 
-    func fails(_ reason: String) -> WireError { .invalid("\(name).data_offsets", reason) }
+extension Safetensors.Place {
+    fileprivate func fails(_ reason: String) -> WireError {
+        .invalid("\(name).data_offsets", reason)
+    }
 
-    init(name: String, _ field: JSONField) throws(WireError) {
+    fileprivate init(name: String, _ field: JSONField) throws(WireError) {
         let fields = try field.object(known: ["dtype", "shape", "data_offsets"])
         self.name = name
         number = try fields.required("dtype").choice(Safetensors.Number.self)

@@ -20,21 +20,41 @@ extension Safetensors {
     fileprivate static func vectors(
         in bytes: [UInt8]
     ) throws(WireError) -> [String: TensorInput] {
-        // As many names as a state dict may have.
-        let file = try Safetensors(bytes: bytes, headerBytesMax: StateDict.headerBytesMax)
+        let start = try headEnd(bytes, of: bytes.count)
         var tensors: [String: TensorInput] = [:]
-        for tensor in file.tensors {
-            let dtype: DType
-            switch tensor.number {
-            case .float64: dtype = .float64
-            case .float32: dtype = .float32
-            case .float16, .bfloat16:
-                throw .invalid(
-                    "\(tensor.name).dtype", "is \(tensor.number.rawValue); vectors are F64 or F32")
-            }
-            tensors[tensor.name] = TensorInput(
-                dtype: dtype, shape: tensor.shape, bytes: tensor.bytes)
+        for place in try Header(head: bytes[..<start], of: bytes.count).places {
+            tensors[place.name] = TensorInput(
+                try place.head,
+                bytes: bytes[start + place.bytes.lowerBound..<start + place.bytes.upperBound])
         }
         return tensors
+    }
+
+    /// As many names as a state dict may have.
+    static func headEnd(_ first: [UInt8], of count: Int) throws(WireError) -> Int {
+        try headEnd(first, of: count, headerBytesMax: StateDict.headerBytesMax)
+    }
+
+    /// What the head of a file of `count` bytes says of its vectors.
+    static func vectorHead(_ head: [UInt8], of count: Int) throws(WireError) -> VectorHead {
+        var tensors: [VectorHead.Tensor] = []
+        for place in try Header(head: head[...], of: count).places {
+            tensors.append(VectorHead.Tensor(name: place.name, head: try place.head))
+        }
+        return .tensors(tensors)
+    }
+}
+
+extension Safetensors.Place {
+    fileprivate var head: TensorHead {
+        get throws(WireError) {
+            switch number {
+            case .float64: TensorHead(dtype: .float64, shape: shape)
+            case .float32: TensorHead(dtype: .float32, shape: shape)
+            case .float16, .bfloat16:
+                throw .invalid(
+                    "\(name).dtype", "is \(number.rawValue); vectors are F64 or F32")
+            }
+        }
     }
 }
