@@ -71,7 +71,7 @@ extension Committer {
     }
 
     private func log(_ group: [EntryWrite]) {
-        let isDone = append(group)
+        let isDone = faults.alone { append(group) }
         if !isDone || isMoveDue {
             waiting.withLock { waiting in
                 if !isDone { waiting.putBack(group) }

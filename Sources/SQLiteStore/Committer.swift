@@ -84,7 +84,7 @@ final class Committer: Sendable {
         // Entries under way are logged before the log is emptied.
         await withCheckedContinuation { continuation in logging.async { continuation.resume() } }
         await withCheckedContinuation { continuation in
-            pool.asyncWriteWithoutTransaction { [self] database in
+            onWriter { [self] database in
                 drain(database)
                 closeEntryLog(on: database)
                 checkpoint(database, .truncate)
@@ -96,7 +96,7 @@ final class Committer: Sendable {
     /// Brings all entries to the tables, as far as that can be done.
     func settle() async {
         await withCheckedContinuation { continuation in
-            pool.asyncWriteWithoutTransaction { [self] database in
+            onWriter { [self] database in
                 settleAll(on: database)
                 continuation.resume()
             }
@@ -121,7 +121,11 @@ final class Committer: Sendable {
 
     func beginDraining(_ waiting: inout WaitingWrites) {
         waiting.isDraining = true
-        pool.asyncWriteWithoutTransaction { [self] in drain($0) }
+        onWriter { [self] in drain($0) }
+    }
+
+    private func onWriter(_ body: @escaping @Sendable (Database) -> Void) {
+        pool.asyncWriteWithoutTransaction { [faults] database in faults.alone { body(database) } }
     }
 
     private func drain(_ database: Database) {
@@ -162,7 +166,7 @@ final class Committer: Sendable {
     func onQueue(_ body: @escaping @Sendable (Committer, Database) -> Void) {
         waiting.withLock { waiting in
             guard !waiting.isClosed else { return }
-            pool.asyncWriteWithoutTransaction { [self] database in body(self, database) }
+            onWriter { [self] database in body(self, database) }
         }
     }
 
@@ -176,7 +180,7 @@ final class Committer: Sendable {
                 return
             }
             logPages.withLock { $0 += 2 * FreePages.sliceMax }
-            pool.asyncWriteWithoutTransaction { [self] database in
+            onWriter { [self] database in
                 mayHaveFreePages.withLock { $0 = true }
                 drain(database)
             }

@@ -30,7 +30,7 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     public var groupBytesMax = 64 * 1024 * 1024
     /// Up to so many entries are committed by the threads that serve, while a sync takes no longer
     /// than this: they do nothing else meanwhile.
-    public var attendedEntriesMax = 4
+    public var attendedEntriesMax = 16
     public var attendedSyncMicrosecondsMax = 1000
     /// Writes that wait for the committer, and their bytes together; more are refused. A longer
     /// write is taken when nothing waits.

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The moments of a write at which a crash or a failure means something else. Tests take a copy of
 /// the directory there, as a crash would leave it, or make the next operation fail.
 package enum WritePoint: CaseIterable, Sendable {
@@ -19,8 +21,17 @@ package enum WritePoint: CaseIterable, Sendable {
 package typealias WriteFaults = @Sendable (WritePoint) -> CInt
 
 /// The faults of a run, none in a daemon.
-struct FaultInjection: Sendable {
-    var faults: WriteFaults?
+final class FaultInjection: Sendable {
+    private let faults: WriteFaults?
+    private let writing = Mutex(())
+
+    init(faults: WriteFaults?) { self.faults = faults }
+
+    /// Where there may be faults, writes to different files wait for each other: what a test copies
+    /// is of one moment.
+    func alone<Value: ~Copyable>(_ body: () -> Value) -> Value {
+        faults == nil ? body() : writing.withLock { _ in body() }
+    }
 
     func pass(_ point: WritePoint, _ path: String) throws(DiskFailure) {
         guard let code = faults?(point), code != 0 else { return }

@@ -52,7 +52,7 @@ func serving<Result: Sendable>(
     _ routes: [Route] = standardRoutes(Log()), log: Log = Log(),
     configure: (inout ServerConfiguration) -> Void = { _ in },
     admit: @escaping HTTPServer.Admit = { _, _ in nil },
-    stopsAtEnd: Bool = true,
+    stopsAtEnd: Bool = true, attendant: Attendant = Attendant(),
     _ body: @escaping @Sendable (Harness) throws -> Result
 ) async throws -> Result {
     var configuration = ServerConfiguration(listen: .address(host: "127.0.0.1", port: 0))
@@ -70,7 +70,7 @@ func serving<Result: Sendable>(
                 Log.Entry(
                     method: head.method.rawValue, target: head.target, route: route, status: status)
             )
-        })
+        }, attendant: attendant)
     try server.start()
     let harness = Harness(server: server, log: log)
     do {

@@ -2,6 +2,7 @@ import Foundation
 import SQLiteStore
 import Sessions
 import Synchronization
+import TestKit
 import Testing
 
 /// A run that is copied, now and then, as a crash at `point` would leave it.
@@ -24,8 +25,9 @@ final class CrashRun: Sendable {
 
     /// - Parameter stagedBytesMin: Longer ones are written beside the committer; then only one
     ///   session may run, so that nobody writes while the directory is copied.
+    /// - Parameter isAttended: Whether a thread looks in, as a server's do.
     func workload(
-        sessions: Int, commits: Int, stagedBytesMin: Int = .max
+        sessions: Int, commits: Int, stagedBytesMin: Int = .max, isAttended: Bool = false
     ) async throws {
         precondition(stagedBytesMin == .max || sessions == 1)
         var limits = SQLiteStoreLimits()
@@ -49,6 +51,11 @@ final class CrashRun: Sendable {
                 if reached == .answer { noteSegments() }
                 return 0
             }, onFatal: { fatalError($0) })
+        let attending =
+            isAttended
+            ? Attending(attend: store.attend, commit: store.commitWhatWaits, leave: store.leave)
+            : nil
+        defer { attending?.end() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for session in 1...sessions {
                 group.addTask { [self] in
@@ -65,7 +72,7 @@ final class CrashRun: Sendable {
         await store.close()
     }
 
-    /// On the committer's queue, or while the only writer stages: nobody writes meanwhile.
+    /// While writes wait for each other, or the only writer stages: nobody writes meanwhile.
     private func crash(_ number: Int) {
         let acknowledged = acknowledged.withLock { $0 }
         let copy = root + "/crash-\(number)"

@@ -26,6 +26,19 @@ import Testing
     }
 
     @Test(
+        "The same where the threads that serve commit", arguments: WritePoint.allCases, [1, 2])
+    func attendedSteps(_ point: WritePoint, seed: UInt64) async throws {
+        try await withDirectory { root in
+            let run = CrashRun(root: root, point: point, seed: seed)
+            try await run.workload(sessions: 4, commits: 40, isAttended: true)
+            #expect(run.crashes.withLock { $0.count } >= 2, "seed \(seed)")
+            for crash in run.crashes.withLock({ $0 }) {
+                try await crash.verify("\(point), seed \(seed), crash \(crash.directory)")
+            }
+        }
+    }
+
+    @Test(
         "The same where vectors have segments of their own", arguments: WritePoint.allCases,
         [1, 2, 3])
     func stagedSteps(_ point: WritePoint, seed: UInt64) async throws {

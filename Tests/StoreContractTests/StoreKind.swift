@@ -1,6 +1,7 @@
 import Foundation
 import SQLiteStore
 import Sessions
+import TestKit
 import Testing
 
 /// The stores that keep the contract.
@@ -12,6 +13,8 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case segments
     /// The same, with a segment of its own for everything that isn't tiny.
     case staged
+    /// A thread looks in all the time, as those of a server do, and commits what waits.
+    case attended
 
     var testDescription: String { rawValue }
 
@@ -33,11 +36,13 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
         switch self {
         case .memory:
             try await body(MemoryStore(tracePointsMax: tracePointsMax))
-        case .sqlite, .segments, .staged:
+        case .sqlite, .segments, .staged, .attended:
             var limits = limits
             limits.tracePointsMax = tracePointsMax
             try await withDirectory { [limits] directory in
                 let store = try await SQLiteStore(directory: directory, limits: limits)
+                let attending = self == .attended ? Attending(store) : nil
+                defer { attending?.end() }
                 try await body(store)
                 if (try? await store.probe()) != nil {
                     #expect(try await store.inconsistencies() == [])
@@ -53,6 +58,13 @@ protocol InspectableStore: Store {
 }
 extension MemoryStore: InspectableStore {}
 extension SQLiteStore: InspectableStore {}
+
+extension Attending {
+    convenience init(_ store: SQLiteStore) {
+        self.init(
+            attend: store.attend, commit: store.commitWhatWaits, leave: store.leave)
+    }
+}
 
 /// A directory that is gone afterwards.
 func withDirectory(_ body: (String) async throws -> Void) async throws {

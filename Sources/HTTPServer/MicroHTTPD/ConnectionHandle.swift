@@ -9,7 +9,7 @@ import Synchronization
 @safe
 struct ConnectionHandle: @unchecked Sendable {
     let pointer: OpaquePointer
-    private let thread: ServingThread
+    let thread: ServingThread
 
     init(_ pointer: OpaquePointer, on thread: ServingThread) {
         unsafe self.pointer = unsafe pointer

@@ -32,7 +32,7 @@ final class StreamBody: Sendable {
 
     /// Starts carrying pieces over. When the body is closed the stream is let go of.
     func pump(_ stream: AsyncStream<[UInt8]>) {
-        let pump = Task {
+        let pump = Task(executorPreference: handle.thread) {
             for await piece in stream {
                 guard await self.write(piece) else { break }
             }
