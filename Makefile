@@ -12,10 +12,11 @@ BINARY = .build-install/release/lbfgsd
 
 UNITDIR = $(PREFIX)/lib/systemd/system
 DOCDIR = $(PREFIX)/share/doc/lbfgsd
-# What the engine is compiled for: this machine, but for the binary that is installed, which runs on
-# any of its architecture unless INSTALL_CPU says otherwise (x86-64-v3: servers since 2013 or so).
+# What the engine is compiled for: this machine, but for a binary that goes elsewhere by DESTDIR,
+# which runs on any of its architecture unless INSTALL_CPU says otherwise (x86-64-v3: servers since
+# 2013 or so).
 CPU = $(shell deploy/setup.sh cpu)
-INSTALL_CPU =
+INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 # Warnings are errors by each target's settings; this adds imports of targets that are not declared.
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 

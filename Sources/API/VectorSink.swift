@@ -9,7 +9,7 @@ internal import Wire
 ///     head --> reading --> numbers
 ///        \---------\-----> malformed, misfit
 ///
-/// A long head is read aside: the server's thread, which others wait for, would be held up. What
+/// A long head is read aside: the serving thread, which others wait for, would be held up. What
 /// comes meanwhile waits for its place.
 final class VectorSink: BodySink {
     typealias Begin = @Sendable (VectorHead) throws(Misfit) -> ArrivingVector
@@ -135,7 +135,7 @@ extension VectorSink {
         }
     }
 
-    /// Puts what waits where it belongs, until nothing does; then the server's thread does that.
+    /// Puts what waits where it belongs, until nothing does; then the serving thread does that.
     private func goOn(as stage: Stage) {
         while let bytes = state.withLock({ state -> [UInt8]? in
             defer { state.waiting = [] }

@@ -1,6 +1,6 @@
 import CMicrohttpd
 
-// The functions that the library calls, each on the thread of the daemon that owns the connection.
+// The functions that the library calls, each on the thread that serves the connection.
 // They stand at file scope, because a closure passed to C takes on the isolation of the place where
 // it is written, and then traps on a foreign thread.
 

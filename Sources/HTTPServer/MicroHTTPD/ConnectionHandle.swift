@@ -3,9 +3,9 @@ import Synchronization
 
 /// The library's connection, for the two calls that may come from another thread.
 ///
-/// The library frees a connection only on its own thread and never while it is suspended. So the
-/// pointer is good inside a callback, and from a suspension until the resumption that ends it; each
-/// owner keeps, under a lock, the state that says which of the two holds.
+/// The library frees a connection only on the thread that serves it, and never while it is
+/// suspended. So the pointer is good inside a callback, and from a suspension until the resumption
+/// that ends it; each owner keeps, under a lock, the state that says which of the two holds.
 @safe
 struct ConnectionHandle: @unchecked Sendable {
     let pointer: OpaquePointer

@@ -6,7 +6,7 @@ import Synchronization
 ///     previewing --> expecting --body--> running --answer--> answered --> sending --> over
 ///               \--> dropping ------------------body-------> answered
 ///
-/// The library's thread moves it along; the handler's task, the keeper at a deadline, or a stopping
+/// The serving thread moves it along; the handler's task, the keeper at a deadline, or a stopping
 /// server may answer it while it runs, and the first answer wins.
 final class Exchange: Sendable {
     private enum Phase {
@@ -45,7 +45,7 @@ final class Exchange: Sendable {
         var status: Int?
     }
 
-    /// What the library's thread does next.
+    /// What the serving thread does next.
     enum Step {
         /// Nothing before the handler has answered: the connection is suspended.
         case run(Route, Request)
@@ -68,7 +68,7 @@ final class Exchange: Sendable {
 
     private var core: ServerCore { thread.core }
 
-    // MARK: On the library's thread
+    // MARK: On the serving thread
 
     func matched(_ route: Route?) {
         state.withLock { $0.route = route }
@@ -216,7 +216,7 @@ final class Exchange: Sendable {
             }
         }
         // Who took it out of that phase resumes it, and nobody else. Not under the lock, which the
-        // library's thread wants next.
+        // serving thread wants next.
         suspended?.resume()
     }
 
