@@ -5,7 +5,7 @@ enum PeerAddress {
     /// The numeric address without its port, or `"unix"`. An IPv4 client of an IPv6 socket appears
     /// as what it is, so that limits and logs know one name for it.
     static func text(_ storage: sockaddr_storage) -> String {
-        switch Int32(storage.ss_family) {
+        switch family(storage) {
         case AF_INET:
             return text(AF_INET, read(storage, as: sockaddr_in.self).sin_addr)
         case AF_INET6:
@@ -19,11 +19,17 @@ enum PeerAddress {
     }
 
     static func port(_ storage: sockaddr_storage) -> Int {
-        switch Int32(storage.ss_family) {
+        switch family(storage) {
         case AF_INET: Int(UInt16(bigEndian: read(storage, as: sockaddr_in.self).sin_port))
         case AF_INET6: Int(UInt16(bigEndian: read(storage, as: sockaddr_in6.self).sin6_port))
         default: 0
         }
+    }
+
+    /// By its place, which is the first in every socket address: in which C module the member is
+    /// declared depends on the order in which modules were built.
+    private static func family(_ storage: sockaddr_storage) -> Int32 {
+        Int32(read(storage, as: sa_family_t.self))
     }
 
     private static func read<Address>(_ storage: sockaddr_storage, as type: Address.Type) -> Address
