@@ -21,6 +21,7 @@ extension Committer {
         commitHere(isLeaving: true)
     }
 
+    /// Commits what waits, if that is few and nobody else is at it; hands more to the log's thread.
     func commitHere(isLeaving: Bool = false) {
         let group: [EntryWrite] = waiting.withLock { waiting in
             if isLeaving { waiting.attendants -= 1 }

@@ -28,11 +28,9 @@ extension Committer {
                 write.end(.failure(survivable(error)))
             }
         }
-        guard append(known) else {
-            // An append elsewhere failed meanwhile, and what was learnt is forgotten.
-            for write in known { write.end(.failure(.failed("the entry log failed: try again"))) }
-            return
-        }
+        if append(known) { return }
+        // An append elsewhere failed meanwhile, and what was learnt is forgotten.
+        for write in known { write.end(.failure(.failed("the entry log failed: try again"))) }
     }
 
     /// Makes the entries durable, and answers those who wait for them. Returns false, and does
@@ -77,7 +75,7 @@ extension Committer {
 
     /// A slice of what must have left the log by the time that it is full.
     func moveEntries(on database: Database) {
-        guard entryLog.withLock({ $0.isMoveDue }) else { return }
+        guard isMoveDue else { return }
         let outstanding = entryLog.withLock { $0.outstanding }
         if move(slice(of: outstanding), on: database) != nil {
             entryLog.withLock { $0.pauseMoving() }

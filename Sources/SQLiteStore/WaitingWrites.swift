@@ -42,7 +42,8 @@ struct WaitingWrites {
 
     /// Those that come next, as far as one frame may take them.
     mutating func takeEntries(_ limits: SQLiteStoreLimits) -> [EntryWrite] {
-        needsWriter = false
+        // Those that are left by a writer that was needed are its own too: nobody else would come.
+        defer { needsWriter = needsWriter && !logged.isEmpty }
         return take(from: \.logged, limits) { $0.record.count }
     }
 

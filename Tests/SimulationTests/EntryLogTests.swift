@@ -169,6 +169,32 @@ import Testing
         }
     }
 
+    @Test(
+        "Of more entries than a frame takes, whose journals are unknown, none is left waiting",
+        .timeLimit(.minutes(1)))
+    func manyUnknown() async throws {
+        try await withDirectory { root in
+            let sessions = 1...40
+            let first = try await SQLiteStore(directory: root, limits: limits)
+            for session in sessions { try await first.begin(session) }
+            await first.close()
+            var limits = self.limits
+            limits.groupWritesMax = 4
+            // Where each journal ends is to be found out, and nobody else writes meanwhile.
+            let store = try await SQLiteStore(directory: root, limits: limits)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for session in sessions {
+                    group.addTask { try await store.tell(session, at: 2) }
+                }
+                try await group.waitForAll()
+            }
+            for session in sessions {
+                #expect(try await store.load(workID(session)).tail == [told(session, at: 2)])
+            }
+            await store.close()
+        }
+    }
+
     @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(1)))
     func quiet() async throws {
         try await withDirectory { root in
