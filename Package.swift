@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 let strict: [SwiftSetting] = [
@@ -19,6 +20,10 @@ let cpu = Context.environment["LBFGSD_CPU"] ?? ""
 let engineForCPU: [SwiftSetting] =
     cpu.isEmpty
     ? [] : [.unsafeFlags(["-Xcc", "-march=\(cpu)"]), .define("LBFGS_WIDE_REGISTERS")]
+
+// Takes the place of glibc's malloc in the daemon, where its header is: a tenth of a small request's
+// processor time. Without it nothing else changes.
+let hasMimalloc = FileManager.default.fileExists(atPath: "/usr/include/mimalloc.h")
 
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -89,8 +94,9 @@ let package = Package(
             dependencies: [
                 "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API", "Telemetry",
                 "Yams", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            swiftSettings: strict),
+            ] + (hasMimalloc ? ["CMimalloc"] : []),
+            swiftSettings: strict + (hasMimalloc ? [.define("LBFGSD_MIMALLOC")] : [])),
+        .systemLibrary(name: "CMimalloc", providers: [.apt(["libmimalloc-dev"])]),
 
         .target(
             name: "EngineBenchmark", dependencies: ["LBFGS", "Parallel"],

@@ -4,8 +4,8 @@ import Synchronization
 /// the allocator, among vectors, they would keep it from giving theirs back.
 @safe
 final class BlockRoom: Sendable {
-    /// Long enough for the disk to be busy, short enough for nobody to wait long behind it.
-    static let bytesMax = 2 << 20
+    /// What is read at a time, and no less than what is written at a time.
+    static let bytesMax = PreparedBytes.chunkBytes
     private static let keptMax = 4
     private static let kept = Mutex<[BlockRoom]>([])
 
@@ -30,19 +30,22 @@ final class BlockRoom: Sendable {
     var count: Int { unsafe bytes.count }
 
     func copy(_ piece: UnsafeRawBufferPointer, to start: Int) {
-        // Sound: slicing checks the bounds, and copying that the piece fits.
+        precondition(start + piece.count <= count)
+        // Sound: the piece fits.
         unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...]).copyMemory(from: piece)
     }
 
-    func clear(from start: Int) {
-        // Sound: as above.
-        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
+    func clear(_ range: Range<Int>) {
+        precondition(range.upperBound <= count)
+        // Sound: within the room.
+        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
             .initializeMemory(as: UInt8.self, repeating: 0)
     }
 
     /// - Precondition: so many have been copied or cleared.
     func withBytes(_ count: Int, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
-        // Sound: used within the call; slicing checks the bounds.
+        precondition(count <= self.count)
+        // Sound: within the room, and used within the call.
         try unsafe body(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
     }
 
@@ -51,9 +54,9 @@ final class BlockRoom: Sendable {
         holding count: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
     ) rethrows {
         let block = DiskFile.blockBytes
-        // Sound: as above.
-        try unsafe body(
-            UnsafeMutableRawBufferPointer(rebasing: bytes[..<((count + block - 1) / block * block)])
-        )
+        let whole = (count + block - 1) / block * block
+        precondition(whole <= self.count)
+        // Sound: within the room, and used within the call.
+        try unsafe body(UnsafeMutableRawBufferPointer(rebasing: bytes[..<whole]))
     }
 }

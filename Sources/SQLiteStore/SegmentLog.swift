@@ -1,4 +1,3 @@
-import Dispatch
 import Foundation
 import GRDB
 import Sessions
@@ -81,18 +80,14 @@ struct SegmentLog: Sendable {
         }
     }
 
-    /// Giving back the blocks of a long file takes the file system a while, for which nobody waits.
     static func remove(_ path: String) {
         let size = (try? DiskFile(path, for: .reading).size()) ?? 0
-        if size < longBytesMin {
+        if size < LongFileRemoval.bytesMin {
             try? DiskFile.remove(path)
         } else {
-            removal.async { try? DiskFile.remove(path) }
+            LongFileRemoval.remove(path)
         }
     }
-
-    private static let longBytesMin = 64 << 20
-    private static let removal = DispatchQueue(label: "lbfgsd.store.remove")
 
     static func path(of segment: Int64, in directory: String) -> String {
         directory + "/" + fileName(segment)

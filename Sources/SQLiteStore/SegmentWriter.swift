@@ -12,12 +12,16 @@ struct SegmentWriter {
     private let directory: String
     private let faults: FaultInjection
     private let file: DiskFile
+    private let name: NameSync
     private let room: BlockRoom
     private var checksums = ChunkChecksums()
     /// Bytes in the room, and in the file before them.
     private var filled = 0
     private var written = 0
 
+    /// What is written at a time: long enough for the disk to be busy, short enough for nobody to
+    /// wait long behind it.
+    private static let writeBytes = 512 << 10
     /// What is summed and then copied while it is in a core's cache.
     private static let pieceBytes = 256 << 10
 
@@ -27,6 +31,7 @@ struct SegmentWriter {
         self.faults = faults
         file = try DiskFile(
             directly: SegmentLog.path(of: number, in: directory), for: .creating)
+        name = NameSync(in: directory)
         room = .taken()
         try faults.pass(.segmentWrite, file.path)
     }
@@ -34,19 +39,19 @@ struct SegmentWriter {
     mutating func append(_ region: UnsafeRawBufferPointer) throws {
         var start = 0
         while start < region.count {
-            let count = min(region.count - start, Self.pieceBytes, room.count - filled)
+            let count = min(region.count - start, Self.pieceBytes, Self.writeBytes - filled)
             // Sound: within the region.
             let piece = unsafe UnsafeRawBufferPointer(rebasing: region[start..<start + count])
             unsafe checksums.add(piece)
             unsafe room.copy(piece, to: filled)
             filled += count
             start += count
-            if filled == room.count { try flush() }
+            if filled == Self.writeBytes { try flush() }
         }
     }
 
     private mutating func flush() throws {
-        try unsafe room.withBytes(room.count) { try unsafe file.write($0, at: written) }
+        try unsafe room.withBytes(filled) { try unsafe file.write($0, at: written) }
         if !file.isDirect {
             file.beginWriting(written..<written + filled)
             try file.awaitWriting(max(0, written - filled)..<written)
@@ -59,17 +64,16 @@ struct SegmentWriter {
     mutating func finish() throws -> StagedSegment {
         let count = written + filled
         if filled > 0 {
-            room.clear(from: filled)
             let block = DiskFile.blockBytes
-            try unsafe room.withBytes((filled + block - 1) / block * block) {
-                try unsafe file.write($0, at: written)
-            }
+            let whole = (filled + block - 1) / block * block
+            room.clear(filled..<whole)
+            try unsafe room.withBytes(whole) { try unsafe file.write($0, at: written) }
             try file.truncate(to: count)
         }
         room.giveBack()
         try faults.pass(.segmentSync, directory)
         try file.sync()
-        try DiskFile.syncDirectory(directory)
+        try name.wait()
         return StagedSegment(
             segment: number, count: count, checksums: checksums.finished(), directory: directory)
     }

@@ -10,7 +10,8 @@ import Testing
     private let count = 300_001
 
     private func files(_ directory: String) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: directory + "/segments")
+        LongFileRemoval.finish()
+        return try FileManager.default.contentsOfDirectory(atPath: directory + "/segments")
             .filter { $0.hasSuffix(".vec") }.sorted()
     }
 

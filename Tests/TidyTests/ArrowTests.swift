@@ -20,8 +20,9 @@ struct ArrowTests {
         "API": ["Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes", "Crypto"],
         "lbfgsd": [
             "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API", "Telemetry",
-            "ArgumentParser", "Yams",
+            "ArgumentParser", "Yams", "CMimalloc",
         ],
+        "CMimalloc": [],
     ]
     /// What comes with the toolchain. The engine has nothing of it: same input, same bits.
     private static let platform: Set<String> = [
@@ -50,6 +51,7 @@ struct ArrowTests {
             ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
             ("CCurl", "Sources/Webhooks/Curl/"), ("CLinux", "Sources/SQLiteStore/"),
+            ("CMimalloc", "Sources/lbfgsd/Service/Allocator.swift"),
             ("Parallel", "Sources/Sessions/"),
         ])
     func onlyHere(name: String, folder: String) throws {

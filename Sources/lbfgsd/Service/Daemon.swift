@@ -73,6 +73,7 @@ struct Daemon {
                 "version": "\(Version.current)", "url": "\(url)",
                 "data": "\(settings.data.text)", "pid": "\(getpid())",
             ])
+        log.debug("allocator", metadata: ["name": "\(Allocator.name)"])
         manager.notify(.ready(status: "Serving \(url)"))
         let chores = beginChores(server)
         for await event in signals.events {

@@ -1,0 +1,39 @@
+import Dispatch
+import Glibc
+
+/// Removes long files a piece at a time, for whom nobody waits.
+///
+/// A file system gives the blocks of a file back at once, and may tell the disk of each
+/// (`discard`): 80 MB kept every sync that came meanwhile waiting for 20 to 40 ms. So a file is
+/// shortened by pieces, and after each the disk is others' for several times as long as it took.
+/// Whoever has such a file open finds it ending early, which means to a reader that it is gone. One
+/// that is left over by the end of the process has no row, and the next start removes it.
+package enum LongFileRemoval {
+    /// Shorter files are removed as they are.
+    static let bytesMin = 128 << 10
+    private static let pieceBytes = 8 << 20
+    private static let pausesEach = 4
+    private static let queue = DispatchQueue(label: "lbfgsd.store.remove", qos: .utility)
+
+    static func remove(_ path: String) {
+        queue.async {
+            if let file = try? DiskFile(path, for: .writing), var size = try? file.size() {
+                while size > pieceBytes {
+                    size -= pieceBytes
+                    guard (try? paced({ try file.truncate(to: size) })) != nil else { break }
+                }
+            }
+            try? paced { try DiskFile.remove(path) }
+        }
+    }
+
+    /// When all that was asked for is done.
+    package static func finish() { queue.sync {} }
+
+    private static func paced(_ body: () throws -> Void) rethrows {
+        let began = ContinuousClock.now
+        try body()
+        let pause = (ContinuousClock.now - began) * pausesEach
+        usleep(useconds_t(clamping: Int64(pause / .microseconds(1))))
+    }
+}

@@ -1,0 +1,27 @@
+import Dispatch
+import Synchronization
+
+/// Makes the name of a file that was just created durable, beside whoever writes the file: two
+/// syncs that need not wait for each other.
+final class NameSync: Sendable {
+    private let result = Mutex<Result<Void, DiskFailure>>(.success(()))
+    private let isDone = DispatchSemaphore(value: 0)
+    private static let queue = DispatchQueue(
+        label: "lbfgsd.store.names", attributes: .concurrent)
+
+    init(in directory: String) {
+        Self.queue.async { [self] in
+            let result = Result { () throws(DiskFailure) in
+                try DiskFile.syncDirectory(directory)
+            }
+            self.result.withLock { $0 = result }
+            isDone.signal()
+        }
+    }
+
+    /// Once: returns when the name is durable.
+    func wait() throws(DiskFailure) {
+        isDone.wait()
+        try result.withLock { $0 }.get()
+    }
+}
