@@ -42,6 +42,8 @@ let tileWidth = Tile.scalarCount
 protocol StoredNumber: BitwiseCopyable {
     /// Reads a tile from index `index` on.
     static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile
+    /// Rounds a tile to where index `index` is.
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int)
     static func stored(_ value: Double) -> Self
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer)
     var wide: Double { get }
@@ -64,6 +66,11 @@ extension Double: StoredNumber {
         unsafe base.loadUnaligned(fromByteOffset: 8 &* index, as: Tile.self)
     }
     @inline(__always)
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int) {
+        // Sound: as above.
+        unsafe base.storeBytes(of: tile, toByteOffset: 8 &* index, as: Tile.self)
+    }
+    @inline(__always)
     static func stored(_ value: Double) -> Double { value }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
@@ -82,6 +89,11 @@ extension Float: StoredNumber {
             unsafe base.loadUnaligned(fromByteOffset: 4 &* index, as: FloatTile.self))
     }
     @inline(__always)
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int) {
+        // Sound: as above.
+        unsafe base.storeBytes(of: FloatTile(tile), toByteOffset: 4 &* index, as: FloatTile.self)
+    }
+    @inline(__always)
     static func stored(_ value: Double) -> Float { Float(value) }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
@@ -96,6 +108,11 @@ extension Float: StoredNumber {
 struct BFloat16: StoredNumber {
     var bits: UInt16
 
+    @inline(__always)
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int) {
+        // Sound: as above.
+        unsafe base.storeBytes(of: rounded(tile), toByteOffset: 2 &* index, as: HalfTile.self)
+    }
     @inline(__always)
     static func stored(_ value: Double) -> BFloat16 {
         BFloat16(bits: rounded(Tile(repeating: value))[0])
