@@ -14,6 +14,11 @@
 /// of each at a time: the four sums are eight of the machine's sixteen registers. A load that takes
 /// two lines costs two, so the strips of g and v begin at a line, as pairs do (`PairOctets`).
 ///
+/// At n = 1e4 the four products and sums of each number of a pair are what takes the time, and a
+/// conversion to Float64 costs as much as a sum, on the same units. With float32 g and v, which
+/// stay as they are and need no strip, products are exact and are fused with the sums, so that
+/// multipliers do both and those units are free to convert: the bits can't tell.
+///
 /// Pairs are taken from the newest to the oldest, and `CombinationPass` begins with the last strip
 /// and the oldest pair, so that each pass begins with what the one before has left in the caches.
 ///
@@ -24,10 +29,10 @@
     static var blocksMax: Int { 16 }
     /// Pairs that stream past side by side: four streams under way keep memory busier than two.
     static var group: Int { 2 }
-    /// Numbers of each that are taken in turn. Float64 ones wait for memory and want the other
-    /// streams soon: 256 took 1.3 times as long at n = 1e6. Narrow ones wait for the arithmetic,
-    /// and for the sums that go to memory and back: 64 took 1.15 times as long at 1e4.
-    static func partLength(_ dtype: HistoryDType) -> Int { dtype == .float64 ? 64 : 256 }
+    /// Octets of each that are taken in turn. Longer parts wait for memory (float64 at n = 1e6: 1.3
+    /// times as long with four times as many, float32 1.1 with twice), shorter ones for the sums
+    /// that each part loads and stores (float32 at 1e4: 1.1 with half as many).
+    static var partSize: Int { 512 }
     static var dotsEach: Int { 4 }
     /// Four sums in sixteen lanes.
     static var lanesEach: Int { 64 }
@@ -59,7 +64,7 @@
 
     @inline(__always)
     func run(worker: Int, blocks: Range<Int>) {
-        // Strips of g and v in float32 where both are: half as much to read.
+        // In float32 where both g and v are: half as much to read, and exact products.
         if Scalar.self == Float.self, unsafe newPair?.dtype != .float64 {
             unsafe run(Float.self, worker: worker, blocks: blocks)
         } else {
@@ -84,7 +89,7 @@
         var last = unsafe pairCount
         while last > 0 {
             let first = unsafe max(0, last - Self.group)
-            let partLength = unsafe Self.partLength(table[first].dtype)
+            let partLength = unsafe Self.partSize / table[first].dtype.size
             for block in blocks {
                 var at = block * blockLength - start
                 let end = min(at + blockLength, length)
@@ -213,8 +218,7 @@
         _: Stored.Type, _ new: NewPair, _ start: Int, _ length: Int
     ) {
         let size = MemoryLayout<Stored>.stride
-        // Sound: `length` numbers from `start` on are there to read, and have room in the pair
-        // and in the strips.
+        // Sound: `length` numbers from `start` on are there to read, and have room in the pair.
         let (s, y) = unsafe (new.s + start * size, new.y + start * size)
         let t = unsafe new.stepLength
         var offset = 0
@@ -295,7 +299,8 @@
         }
         func add(_ sum: inout Tile, _ one: Tile, _ other: Tile) {
             #if LBFGS_WIDE_REGISTERS
-                // Exact products: whether they are fused with the sum can't be told from the bits.
+                // A product of two times 24 bits is exact in 53, and none of float32's leaves the
+                // range: fused with the sum or not, the bits are the same.
                 if Strip.self == Float.self, Stored.self != Double.self {
                     sum.addProduct(one, other)
                     return
