@@ -48,9 +48,14 @@ extension Double: EngineScalar {
 extension Float: EngineScalar {
     public static var historyDType: HistoryDType { .float32 }
     @inline(__always)
-    public static func widened(_ lanes: SIMD8<Float>) -> SIMD8<Double> { SIMD8<Double>(lanes) }
+    public static func widened(_ lanes: SIMD8<Float>) -> SIMD8<Double> {
+        // By halves: the conversion of eight would be a call.
+        SIMD8(lowHalf: SIMD4<Double>(lanes.lowHalf), highHalf: SIMD4<Double>(lanes.highHalf))
+    }
     @inline(__always)
-    public static func narrowed(_ lanes: SIMD8<Double>) -> SIMD8<Float> { SIMD8<Float>(lanes) }
+    public static func narrowed(_ lanes: SIMD8<Double>) -> SIMD8<Float> {
+        SIMD8(lowHalf: SIMD4<Float>(lanes.lowHalf), highHalf: SIMD4<Float>(lanes.highHalf))
+    }
     public static func dot(_ a: [Float], _ b: [Float]) -> Double { dotKernel(a, b) }
     public static func normInf(_ v: [Float]) -> Double { normInfKernel(v) }
     public static func norm1(_ v: [Float]) -> Double { norm1Kernel(v) }

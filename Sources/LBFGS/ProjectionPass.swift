@@ -14,6 +14,11 @@
 /// of each at a time: the four sums are eight of the machine's sixteen registers. A load that takes
 /// two lines costs two, so the strips of g and v begin at a line, as pairs do (`PairOctets`).
 ///
+/// At n = 1e4 the four products and sums of each number of a pair are what takes the time, and a
+/// conversion to Float64 costs as much as a sum, on the same units. With float32 g and v, which
+/// stay as they are and need no strip, products are exact and are fused with the sums, so that
+/// multipliers do both and those units are free to convert: the bits can't tell.
+///
 /// Pairs are taken from the newest to the oldest, and `CombinationPass` begins with the last strip
 /// and the oldest pair, so that each pass begins with what the one before has left in the caches.
 ///
@@ -22,10 +27,12 @@
     /// Blocks that one pair after the other streams past: long enough for the machine to see the
     /// streams coming, short enough for g and v to stay in the second- or third-level cache.
     static var blocksMax: Int { 16 }
-    /// Pairs that stream past side by side, and the numbers of each that are taken in turn: four
-    /// streams under way keep memory busier than two.
+    /// Pairs that stream past side by side: four streams under way keep memory busier than two.
     static var group: Int { 2 }
-    static var partLength: Int { 64 }
+    /// Octets of each that are taken in turn. Longer parts wait for memory (float64 at n = 1e6: 1.3
+    /// times as long with four times as many, float32 1.1 with twice), shorter ones for the sums
+    /// that each part loads and stores (float32 at 1e4: 1.1 with half as many).
+    static var partSize: Int { 512 }
     static var dotsEach: Int { 4 }
     /// Four sums in sixteen lanes.
     static var lanesEach: Int { 64 }
@@ -52,46 +59,47 @@
     let scratch: UnsafeMutablePointer<Double>
 
     static func scratchLength(count: Int) -> Int {
-        unsafe 3 * lineAligned(min(count, blocksMax * blockLength)) + group * lanesEach
+        unsafe 2 * lineAligned(min(count, blocksMax * blockLength)) + group * lanesEach
     }
 
     @inline(__always)
     func run(worker: Int, blocks: Range<Int>) {
+        // In float32 where both g and v are: half as much to read, and exact products.
+        if Scalar.self == Float.self, unsafe newPair?.dtype != .float64 {
+            unsafe run(Float.self, worker: worker, blocks: blocks)
+        } else {
+            unsafe run(Double.self, worker: worker, blocks: blocks)
+        }
+    }
+
+    @inline(__always)
+    private func run<Strip: StoredNumber>(_: Strip.Type, worker: Int, blocks: Range<Int>) {
         // Sound: the caller made all memory as long as the layout above says; strips end at
         // `count`.
         let start = blocks.lowerBound * blockLength
         let length = unsafe min(blocks.upperBound * blockLength, count) - start
         let room = unsafe lineAligned(min(count, Self.blocksMax * blockLength))
-        let gradientStrip = unsafe scratch + worker * Self.scratchLength(count: count)
-        let changeStrip = unsafe gradientStrip + room
-        let stepStrip = unsafe changeStrip + room
-        let lanes = unsafe stepStrip + room
-        let g = unsafe widened(gradient + start, length, scratch: gradientStrip)
+        let scratch = unsafe scratch + worker * Self.scratchLength(count: count)
+        let lanes = unsafe scratch + 2 * room
+        let g = unsafe gradientStrip(Strip.self, start, length, scratch: scratch)
         var v = unsafe g
         if let newPair = unsafe newPair {
-            var s = UnsafeRawPointer(stepStrip)
-            unsafe (s, v) = unsafe make(newPair, start, length, changeStrip, stepStrip)
-            for block in blocks {
-                let at = block * blockLength - start
-                unsafe lanes.update(repeating: 0, count: Self.lanesEach)
-                unsafe accumulate(
-                    Double.self, s + 8 * at, UnsafeRawPointer(v + at), g + at, v + at,
-                    min(blockLength, length - at), lanes)
-                unsafe fold(lanes, block, pairCount)
-            }
+            unsafe v = unsafe begin(Strip.self, newPair, blocks, g, scratch + room, lanes)
         }
         var last = unsafe pairCount
         while last > 0 {
             let first = unsafe max(0, last - Self.group)
+            let partLength = unsafe Self.partSize / table[first].dtype.size
             for block in blocks {
                 var at = block * blockLength - start
                 let end = min(at + blockLength, length)
                 unsafe lanes.update(repeating: 0, count: Self.group * Self.lanesEach)
                 while at < end {
-                    let part = unsafe min(Self.partLength, end &- at)
+                    let part = min(partLength, end &- at)
+                    let shift = MemoryLayout<Strip>.stride &* at
                     for index in first..<last {
                         unsafe accumulate(
-                            index, start &+ at, g + at, v + at, part,
+                            index, start &+ at, Strip.self, g + shift, v + shift, part,
                             lanes + (index &- first) &* Self.lanesEach)
                     }
                     at &+= part
@@ -102,6 +110,52 @@
             }
             last = first
         }
+    }
+
+    /// Makes a stretch of the new pair and takes its four sums, block by block while it is in the
+    /// caches; returns the strip of v.
+    @inline(__always)
+    private func begin<Strip: StoredNumber>(
+        _: Strip.Type, _ new: NewPair, _ blocks: Range<Int>, _ g: UnsafeRawPointer,
+        _ room: UnsafeMutablePointer<Double>, _ lanes: UnsafeMutablePointer<Double>
+    ) -> UnsafeRawPointer {
+        switch unsafe new.dtype {
+        case .float64: unsafe begin(Double.self, Strip.self, new, blocks, g, room, lanes)
+        case .float32: unsafe begin(Float.self, Strip.self, new, blocks, g, room, lanes)
+        case .bfloat16: unsafe begin(BFloat16.self, Strip.self, new, blocks, g, room, lanes)
+        }
+    }
+
+    @inline(__always)
+    private func begin<Stored: StoredNumber, Strip: StoredNumber>(
+        _: Stored.Type, _: Strip.Type, _ new: NewPair, _ blocks: Range<Int>,
+        _ g: UnsafeRawPointer, _ room: UnsafeMutablePointer<Double>,
+        _ lanes: UnsafeMutablePointer<Double>
+    ) -> UnsafeRawPointer {
+        // Sound: as above.
+        let stripSize = MemoryLayout<Strip>.stride
+        let isStrip = Stored.self == Strip.self
+        let start = blocks.lowerBound * blockLength
+        let room = UnsafeMutableRawPointer(room)
+        let shift = start * MemoryLayout<Stored>.stride
+        let strip = unsafe isStrip ? UnsafeRawPointer(new.y + shift) : UnsafeRawPointer(room)
+        for block in blocks {
+            let first = block * blockLength
+            let length = unsafe min(blockLength, count - first)
+            let shift = first * MemoryLayout<Stored>.stride
+            let (s, y) = unsafe (new.s + shift, new.y + shift)
+            unsafe make(Stored.self, new, first, length)
+            let at = (first - start) * stripSize
+            if !isStrip {
+                unsafe copy(Stored.self, UnsafeRawPointer(y), length, to: Strip.self, room + at)
+            }
+            unsafe lanes.update(repeating: 0, count: Self.lanesEach)
+            unsafe accumulate(
+                Stored.self, UnsafeRawPointer(s), UnsafeRawPointer(y), Strip.self, g + at,
+                strip + at, length, lanes)
+            unsafe fold(lanes, block, pairCount)
+        }
+        return unsafe strip
     }
 
     /// Writes the four sums of a pair over a block.
@@ -116,12 +170,15 @@
         }
     }
 
-    /// g as Float64, at the beginning of a line of memory.
+    /// g, as numbers of a strip. Float64 ones begin at a line of memory; float32 ones stay where
+    /// they are, since an array begins where no register of them takes two lines.
     @inline(__always)
-    private func widened(
-        _ values: UnsafePointer<Scalar>, _ length: Int, scratch: UnsafeMutablePointer<Double>
-    ) -> UnsafePointer<Double> {
+    private func gradientStrip<Strip: StoredNumber>(
+        _: Strip.Type, _ start: Int, _ length: Int, scratch: UnsafeMutablePointer<Double>
+    ) -> UnsafeRawPointer {
         // Sound: `length` numbers are there to read and have room in the strip.
+        let values = unsafe gradient + start
+        if Strip.self == Float.self { return unsafe UnsafeRawPointer(values) }
         var offset = 0
         while offset &+ 8 <= length {
             unsafe UnsafeMutableRawPointer(scratch + offset).storeBytes(
@@ -132,30 +189,36 @@
             unsafe scratch[offset] = unsafe Double(values[offset])
             offset += 1
         }
-        return unsafe UnsafePointer(scratch)
+        return UnsafeRawPointer(scratch)
     }
 
-    /// Writes a strip of the new pair, and leaves what was written in the strips as Float64.
+    /// Copies what was stored, as numbers of a strip.
     @inline(__always)
-    private func make(
-        _ new: NewPair, _ start: Int, _ length: Int,
-        _ changeStrip: UnsafeMutablePointer<Double>, _ stepStrip: UnsafeMutablePointer<Double>
-    ) -> (UnsafeRawPointer, UnsafePointer<Double>) {
-        switch unsafe new.dtype {
-        case .float64: unsafe make(Double.self, new, start, length, changeStrip, stepStrip)
-        case .float32: unsafe make(Float.self, new, start, length, changeStrip, stepStrip)
-        case .bfloat16: unsafe make(BFloat16.self, new, start, length, changeStrip, stepStrip)
+    private func copy<Stored: StoredNumber, Strip: StoredNumber>(
+        _: Stored.Type, _ values: UnsafeRawPointer, _ length: Int, to _: Strip.Type,
+        _ strip: UnsafeMutableRawPointer
+    ) {
+        // Sound: as above.
+        var offset = 0
+        while offset &+ tileWidth <= length {
+            unsafe Strip.store(Stored.tile(values, offset), strip, offset)
+            offset &+= tileWidth
+        }
+        while offset < length {
+            unsafe strip.storeBytes(
+                of: Strip.stored(Stored.one(values, offset)),
+                toByteOffset: MemoryLayout<Strip>.stride &* offset, as: Strip.self)
+            offset &+= 1
         }
     }
 
+    /// Writes a strip of the new pair.
     @inline(__always)
     private func make<Stored: StoredNumber>(
-        _: Stored.Type, _ new: NewPair, _ start: Int, _ length: Int,
-        _ changeStrip: UnsafeMutablePointer<Double>, _ stepStrip: UnsafeMutablePointer<Double>
-    ) -> (UnsafeRawPointer, UnsafePointer<Double>) {
+        _: Stored.Type, _ new: NewPair, _ start: Int, _ length: Int
+    ) {
         let size = MemoryLayout<Stored>.stride
-        // Sound: `length` numbers from `start` on are there to read, and have room in the pair
-        // and in the strips.
+        // Sound: `length` numbers from `start` on are there to read, and have room in the pair.
         let (s, y) = unsafe (new.s + start * size, new.y + start * size)
         let t = unsafe new.stepLength
         var offset = 0
@@ -177,29 +240,11 @@
                 of: Stored.stored(change), toByteOffset: offset * size, as: Stored.self)
             offset += 1
         }
-        let (storedStep, storedChange) = (UnsafeRawPointer(s), UnsafeRawPointer(y))
-        if Stored.self == Double.self {
-            return unsafe (storedStep, storedChange.assumingMemoryBound(to: Double.self))
-        }
-        offset = 0
-        while offset + tileWidth <= length {
-            unsafe UnsafeMutableRawPointer(stepStrip + offset).storeBytes(
-                of: Stored.tile(storedStep, offset), as: Tile.self)
-            unsafe UnsafeMutableRawPointer(changeStrip + offset).storeBytes(
-                of: Stored.tile(storedChange, offset), as: Tile.self)
-            offset &+= tileWidth
-        }
-        while offset < length {
-            unsafe stepStrip[offset] = unsafe Stored.one(storedStep, offset)
-            unsafe changeStrip[offset] = unsafe Stored.one(storedChange, offset)
-            offset &+= 1
-        }
-        return unsafe (UnsafeRawPointer(stepStrip), UnsafePointer(changeStrip))
     }
 
     @inline(__always)
-    private func accumulate(
-        _ index: Int, _ at: Int, _ g: UnsafePointer<Double>, _ v: UnsafePointer<Double>,
+    private func accumulate<Strip: StoredNumber>(
+        _ index: Int, _ at: Int, _: Strip.Type, _ g: UnsafeRawPointer, _ v: UnsafeRawPointer,
         _ length: Int, _ lanes: UnsafeMutablePointer<Double>
     ) {
         // Sound: `index` is below the number of pairs, and `length` numbers from `at` on are there.
@@ -207,9 +252,9 @@
         let offset = at * pair.dtype.size
         let (s, y) = unsafe (pair.stepPointer + offset, pair.changePointer + offset)
         switch pair.dtype {
-        case .float64: unsafe accumulate(Double.self, s, y, g, v, length, lanes)
-        case .float32: unsafe accumulate(Float.self, s, y, g, v, length, lanes)
-        case .bfloat16: unsafe accumulate(BFloat16.self, s, y, g, v, length, lanes)
+        case .float64: unsafe accumulate(Double.self, s, y, Strip.self, g, v, length, lanes)
+        case .float32: unsafe accumulate(Float.self, s, y, Strip.self, g, v, length, lanes)
+        case .bfloat16: unsafe accumulate(BFloat16.self, s, y, Strip.self, g, v, length, lanes)
         }
     }
 
@@ -217,19 +262,20 @@
     /// a vector eight go to the first half of the lanes, if there are eight, and the rest to the
     /// second.
     @inline(__always)
-    private func accumulate<Stored: StoredNumber>(
-        _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _ g: UnsafePointer<Double>,
-        _ v: UnsafePointer<Double>, _ length: Int, _ lanes: UnsafeMutablePointer<Double>
+    private func accumulate<Stored: StoredNumber, Strip: StoredNumber>(
+        _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _: Strip.Type,
+        _ g: UnsafeRawPointer, _ v: UnsafeRawPointer, _ length: Int,
+        _ lanes: UnsafeMutablePointer<Double>
     ) {
         let whole = length & ~15
         // Sound: `length` numbers are there to read, and 64 lanes to change.
-        unsafe meet(Stored.self, s, y, g, v, whole, lanes)
+        unsafe meet(Stored.self, s, y, Strip.self, g, v, whole, lanes)
         if whole < length {
             let target = unsafe length - whole >= 8 ? lanes : lanes + 8
             for offset in whole..<length {
                 let lane = offset - whole
                 let (s, y) = unsafe (Stored.one(s, offset), Stored.one(y, offset))
-                let (g, v) = unsafe (g[offset], v[offset])
+                let (g, v) = unsafe (Strip.one(g, offset), Strip.one(v, offset))
                 unsafe target[lane] += s * g
                 unsafe target[lane + 16] += y * g
                 unsafe target[lane + 32] += s * v
@@ -240,16 +286,27 @@
 
     /// Adds to the sixteen lanes of the four dot products; `length` is a multiple of sixteen.
     @inline(__always)
-    private func meet<Stored: StoredNumber>(
-        _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _ g: UnsafePointer<Double>,
-        _ v: UnsafePointer<Double>, _ length: Int, _ lanes: UnsafeMutablePointer<Double>
+    private func meet<Stored: StoredNumber, Strip: StoredNumber>(
+        _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _: Strip.Type,
+        _ g: UnsafeRawPointer, _ v: UnsafeRawPointer, _ length: Int,
+        _ lanes: UnsafeMutablePointer<Double>
     ) {
         // Sound: as above.
-        let (g, v) = unsafe (UnsafeRawPointer(g), UnsafeRawPointer(v))
         let sums = UnsafeMutableRawPointer(lanes)
         func load(_ lane: Int) -> Tile { unsafe Double.tile(UnsafeRawPointer(sums), lane) }
         func store(_ value: Tile, _ lane: Int) {
             unsafe sums.storeBytes(of: value, toByteOffset: 8 &* lane, as: Tile.self)
+        }
+        func add(_ sum: inout Tile, _ one: Tile, _ other: Tile) {
+            #if LBFGS_WIDE_REGISTERS
+                // A product of two times 24 bits is exact in 53, and none of float32's leaves the
+                // range: fused with the sum or not, the bits are the same.
+                if Strip.self == Float.self, Stored.self != Double.self {
+                    sum.addProduct(one, other)
+                    return
+                }
+            #endif
+            sum += one * other
         }
         let next = tileWidth
         var lane = 0
@@ -261,21 +318,21 @@
             var offset = lane
             while offset < length {
                 let (s0, y0) = unsafe (Stored.tile(s, offset), Stored.tile(y, offset))
-                let (g0, v0) = unsafe (Double.tile(g, offset), Double.tile(v, offset))
-                sg0 += s0 * g0
-                yg0 += y0 * g0
-                sv0 += s0 * v0
-                yv0 += y0 * v0
+                let (g0, v0) = unsafe (Strip.tile(g, offset), Strip.tile(v, offset))
+                add(&sg0, s0, g0)
+                add(&yg0, y0, g0)
+                add(&sv0, s0, v0)
+                add(&yv0, y0, v0)
                 let (s1, y1) = unsafe (
                     Stored.tile(s, offset &+ next), Stored.tile(y, offset &+ next)
                 )
                 let (g1, v1) = unsafe (
-                    Double.tile(g, offset &+ next), Double.tile(v, offset &+ next)
+                    Strip.tile(g, offset &+ next), Strip.tile(v, offset &+ next)
                 )
-                sg1 += s1 * g1
-                yg1 += y1 * g1
-                sv1 += s1 * v1
-                yv1 += y1 * v1
+                add(&sg1, s1, g1)
+                add(&yg1, y1, g1)
+                add(&sv1, s1, v1)
+                add(&yv1, y1, v1)
                 offset &+= 16
             }
             store(sg0, lane)

@@ -26,11 +26,13 @@ public enum HistoryDType: String, Equatable, Sendable, Codable, CaseIterable {
     private typealias FloatTile = SIMD4<Float>
     private typealias HalfTile = SIMD4<UInt16>
     private typealias WordTile = SIMD4<UInt32>
+    private typealias LongTile = SIMD4<UInt64>
 #else
     typealias Tile = SIMD2<Double>
     private typealias FloatTile = SIMD2<Float>
     private typealias HalfTile = SIMD2<UInt16>
     private typealias WordTile = SIMD2<UInt32>
+    private typealias LongTile = SIMD2<UInt64>
 #endif
 
 /// Numbers in a tile; divides eight.
@@ -40,6 +42,8 @@ let tileWidth = Tile.scalarCount
 protocol StoredNumber: BitwiseCopyable {
     /// Reads a tile from index `index` on.
     static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile
+    /// Rounds a tile to where index `index` is.
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int)
     static func stored(_ value: Double) -> Self
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer)
     var wide: Double { get }
@@ -62,6 +66,11 @@ extension Double: StoredNumber {
         unsafe base.loadUnaligned(fromByteOffset: 8 &* index, as: Tile.self)
     }
     @inline(__always)
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int) {
+        // Sound: as above.
+        unsafe base.storeBytes(of: tile, toByteOffset: 8 &* index, as: Tile.self)
+    }
+    @inline(__always)
     static func stored(_ value: Double) -> Double { value }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
@@ -80,11 +89,16 @@ extension Float: StoredNumber {
             unsafe base.loadUnaligned(fromByteOffset: 4 &* index, as: FloatTile.self))
     }
     @inline(__always)
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int) {
+        // Sound: as above.
+        unsafe base.storeBytes(of: FloatTile(tile), toByteOffset: 4 &* index, as: FloatTile.self)
+    }
+    @inline(__always)
     static func stored(_ value: Double) -> Float { Float(value) }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
         // Sound: callers have room for eight numbers.
-        unsafe target.storeBytes(of: SIMD8<Float>(lanes), as: SIMD8<Float>.self)
+        unsafe target.storeBytes(of: Float.narrowed(lanes), as: SIMD8<Float>.self)
     }
     @inline(__always)
     var wide: Double { Double(self) }
@@ -94,19 +108,45 @@ extension Float: StoredNumber {
 struct BFloat16: StoredNumber {
     var bits: UInt16
 
-    /// To nearest, ties to even; beyond the range to infinity. Correct below the normal range too:
-    /// the way through float32 rounds to odd, which the second rounding can't mistake for a tie
-    /// (Boldo & Melquiond 2008).
+    @inline(__always)
+    static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int) {
+        // Sound: as above.
+        unsafe base.storeBytes(of: rounded(tile), toByteOffset: 2 &* index, as: HalfTile.self)
+    }
     @inline(__always)
     static func stored(_ value: Double) -> BFloat16 {
-        let nearest = Float(value)
-        guard !nearest.isNaN else { return BFloat16(bits: 0x7fc0) }
-        var bits = nearest.bitPattern
-        let back = Double(nearest)
-        if abs(back) > abs(value) { bits &-= 1 }
-        if back != value { bits |= 1 }
-        let carry = 0x7fff &+ ((bits &>> 16) & 1)
-        return BFloat16(bits: UInt16(truncatingIfNeeded: (bits &+ carry) &>> 16))
+        BFloat16(bits: rounded(Tile(repeating: value))[0])
+    }
+
+    /// To nearest, ties to even; beyond the range to infinity. Rounded as Float64 on the way, once,
+    /// so that nothing is left for float32 to round: normal numbers by an integer addition that
+    /// carries into the exponent, numbers below by adding what has their last place as its own.
+    @inline(__always)
+    private static func rounded(_ values: Tile) -> HalfTile {
+        let bits = bitPatterns(values)
+        let sign = bits & LongTile(repeating: 1 << 63)
+        let magnitude = numbers(bits ^ sign)
+        // Float64 has 45 bits that bfloat16 has not.
+        let isOdd = ((bits ^ sign) &>> 45) & LongTile(repeating: 1)
+        let carried = (bits ^ sign) &+ isOdd &+ LongTile(repeating: (1 << 44) - 1)
+        var result = numbers(carried & LongTile(repeating: ~0 << 45))
+        let shift = Tile(repeating: 0x1.8p-81)
+        result.replace(with: (magnitude + shift) - shift, where: magnitude .< 0x1p-126)
+        result = numbers(bitPatterns(result) | sign)
+        result.replace(with: .nan, where: values .!= values)
+        // Sound: the same size, and any bits are a number.
+        let words = unsafe unsafeBitCast(FloatTile(result), to: WordTile.self)
+        return HalfTile(truncatingIfNeeded: words &>> 16)
+    }
+    @inline(__always)
+    private static func bitPatterns(_ values: Tile) -> LongTile {
+        // Sound: as above.
+        unsafe unsafeBitCast(values, to: LongTile.self)
+    }
+    @inline(__always)
+    private static func numbers(_ bits: LongTile) -> Tile {
+        // Sound: as above.
+        unsafe unsafeBitCast(bits, to: Tile.self)
     }
     @inline(__always)
     static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile {
@@ -118,10 +158,14 @@ struct BFloat16: StoredNumber {
     }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
-        var narrow = SIMD8<UInt16>.zero
-        for index in 0..<8 { narrow[index] = stored(lanes[index]).bits }
-        // Sound: callers have room for eight numbers.
-        unsafe target.storeBytes(of: narrow, as: SIMD8<UInt16>.self)
+        // Sound: callers have room for eight numbers, which are whole tiles.
+        unsafe withUnsafeBytes(of: lanes) { wide in
+            for index in stride(from: 0, to: 8, by: tileWidth) {
+                let tile = unsafe wide.loadUnaligned(fromByteOffset: 8 * index, as: Tile.self)
+                unsafe target.storeBytes(
+                    of: rounded(tile), toByteOffset: 2 * index, as: HalfTile.self)
+            }
+        }
     }
     @inline(__always)
     var wide: Double { Double(Float(bitPattern: UInt32(bits) &<< 16)) }

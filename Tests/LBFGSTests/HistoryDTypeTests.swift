@@ -37,6 +37,29 @@ struct HistoryDTypeTests {
         }
     }
 
+    @Test func `a pair that a step made is rounded like one that was given`() throws {
+        var generator = SplitMix64(state: 5)
+        for dimension in [1, 8, 23, 40] {
+            let first = (0..<dimension).map { index in
+                // The first one sees to a curvature that a history wants.
+                let exponent = index == 0 ? 4 : Int.random(in: -150...100, using: &generator)
+                let scale = Double(
+                    sign: index % 3 == 0 ? .minus : .plus, exponent: exponent, significand: 1)
+                return Double.random(in: 1...2, using: &generator) * scale
+            }
+            let second = first.map { $0 * Double.random(in: 0...0.5, using: &generator) }
+            let options = Options(
+                toleranceGradient: 0, toleranceChange: 0, historyDType: .bfloat16)
+            var optimizer = try Optimizer(
+                [Double](repeating: 0, count: dimension), options: options)
+            _ = optimizer.beginStep()
+            _ = optimizer.advance(loss: 2, gradient: first)
+            _ = optimizer.advance(loss: 1, gradient: second)
+            let pair = try #require(optimizer.snapshot.pairs.last)
+            #expect(pair.y == zip(second, first).map { roundedToBFloat16($0 - $1) })
+        }
+    }
+
     @Test(arguments: HistoryDType.allCases)
     func `a direction is that of the rounded pairs`(dtype: HistoryDType) {
         for dimension in [1, 7, 8, 9, 17, 600, 4100] {
