@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { connection_memory_bytes = 64 << 10, connections_max = 2048 };
+enum { connection_memory_bytes = 32 << 10, connections_max = 2048 };
 static const off_t written_bytes_max = (off_t)4 << 30;
 
 static struct MHD_Response *fixed_answer;
