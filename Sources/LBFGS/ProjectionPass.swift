@@ -302,7 +302,7 @@
                 // A product of two times 24 bits is exact in 53, and none of float32's leaves the
                 // range: fused with the sum or not, the bits are the same.
                 if Strip.self == Float.self, Stored.self != Double.self {
-                    sum.addProduct(one, other)
+                    sum = sum.addingProduct(one, other)
                     return
                 }
             #endif
