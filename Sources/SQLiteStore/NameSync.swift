@@ -6,8 +6,9 @@ import Synchronization
 final class NameSync: Sendable {
     private let result = Mutex<Result<Void, DiskFailure>>(.success(()))
     private let isDone = DispatchSemaphore(value: 0)
-    private static let queue = DispatchQueue(
-        label: "lbfgsd.store.names", attributes: .concurrent)
+    /// Serial, so that it has a thread when it needs one: those of concurrent queues are as many as
+    /// processors, and may all be waiting for this.
+    private static let queue = DispatchQueue(label: "lbfgsd.store.names")
 
     init(in directory: String) {
         Self.queue.async { [self] in
