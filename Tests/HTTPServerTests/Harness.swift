@@ -151,7 +151,7 @@ func standardRoutes(_ log: Log) -> [Route] {
         Route(method: .get, pattern: "/deaf", operationID: "deaf") { _ in
             log.note("deaf")
             await withCheckedContinuation { continuation in
-                DispatchQueue.global().asyncAfter(deadline: .now() + 30) { continuation.resume() }
+                DispatchQueue.global().asyncAfter(deadline: .now() + 90) { continuation.resume() }
             }
             return text("too late")
         },

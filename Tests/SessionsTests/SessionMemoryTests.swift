@@ -15,6 +15,7 @@ import TestKit
     {
         let one = try await bytesOfOne()
         var limits = Limits()
+        limits.waitSecondsMax = 300
         limits.residentBytesMax = Int(sessions * Double(one))
         return SessionService(store: store, limits: limits, metrics: metrics)
     }
@@ -94,7 +95,7 @@ import TestKit
         let service = try await makeService(roomFor: 2.5, store: store)
         let one = try await bytesOfOne()
         let waits = ids.prefix(2).map { id in
-            Task { try await service.turn(id, waitSeconds: 30) }
+            Task { try await service.turn(id, waitSeconds: 300) }
         }
         while resident.sessions < 2 { try await Task.sleep(for: .milliseconds(5)) }
         // They have to have begun to wait.
