@@ -195,7 +195,7 @@ import Testing
         }
     }
 
-    @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(5)))
+    @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(1)))
     func quiet() async throws {
         try await withDirectory { root in
             var limits = self.limits
@@ -203,7 +203,7 @@ import Testing
             let store = try await SQLiteStore(directory: root + "/live", limits: limits)
             for session in 1...3 {
                 try await store.begin(session)
-                for sequence in 2...100 { try await store.tell(session, at: sequence) }
+                for sequence in 2...300 { try await store.tell(session, at: sequence) }
             }
             // Without its log the store has everything, sooner or later.
             for trial in 1... {
@@ -216,7 +216,7 @@ import Testing
                     newest.append(try await other.load(workID(session)).newest.sequence)
                 }
                 await other.close()
-                if newest == [100, 100, 100] { break }
+                if newest == [300, 300, 300] { break }
                 try await Task.sleep(for: .milliseconds(50))
             }
             await store.close()
