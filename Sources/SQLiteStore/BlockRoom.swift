@@ -53,8 +53,7 @@ final class BlockRoom: Sendable {
     func withBlocks(
         holding count: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
     ) rethrows {
-        let block = DiskFile.blockBytes
-        let whole = (count + block - 1) / block * block
+        let whole = DiskFile.wholeBlocks(count)
         precondition(whole <= self.count)
         // Sound: within the room, and used within the call.
         try unsafe body(UnsafeMutableRawBufferPointer(rebasing: bytes[..<whole]))

@@ -33,6 +33,10 @@ final class DiskFile: Sendable {
     /// block that file systems on Linux have with pages of this size.
     static let blockBytes = 4096
 
+    static func wholeBlocks(_ count: Int) -> Int {
+        (count + blockBytes - 1) / blockBytes * blockBytes
+    }
+
     enum Mode {
         case reading
         case writing

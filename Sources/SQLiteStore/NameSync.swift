@@ -1,8 +1,8 @@
 import Dispatch
 import Synchronization
 
-/// Makes the name of a file that was just created durable, beside whoever writes the file: two
-/// syncs that need not wait for each other.
+/// Makes the name of a file that was created durable, beside the sync of the file itself: neither
+/// needs to wait for the other.
 final class NameSync: Sendable {
     private let result = Mutex<Result<Void, DiskFailure>>(.success(()))
     private let isDone = DispatchSemaphore(value: 0)

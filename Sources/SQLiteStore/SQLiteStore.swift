@@ -142,6 +142,7 @@ public final class SQLiteStore: Store {
         await withCheckedContinuation { continuation in
             DispatchQueue(label: "lbfgsd.store.close").async { [pool, puncher] in
                 puncher.finish()
+                SegmentRemoval.finish()
                 // Waits for the readers and closes them, so that the writer is the last
                 // connection and can remove its log.
                 pool.releaseMemory()

@@ -80,15 +80,6 @@ struct SegmentLog: Sendable {
         }
     }
 
-    static func remove(_ path: String) {
-        let size = (try? DiskFile(path, for: .reading).size()) ?? 0
-        if size < LongFileRemoval.bytesMin {
-            try? DiskFile.remove(path)
-        } else {
-            LongFileRemoval.remove(path)
-        }
-    }
-
     static func path(of segment: Int64, in directory: String) -> String {
         directory + "/" + fileName(segment)
     }
@@ -175,7 +166,7 @@ extension SegmentLog {
 
     /// After the commit. A file that can't be removed now is by the next start.
     mutating func committed() {
-        for segment in dead { SegmentLog.remove(SegmentLog.path(of: segment, in: directory)) }
+        for segment in dead { SegmentRemoval.remove(SegmentLog.path(of: segment, in: directory)) }
         for (part, hole) in holes { puncher.add(part, of: hole) }
         dead = []
         holes = []

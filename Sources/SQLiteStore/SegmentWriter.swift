@@ -12,7 +12,6 @@ struct SegmentWriter {
     private let directory: String
     private let faults: FaultInjection
     private let file: DiskFile
-    private let name: NameSync
     private let room: BlockRoom
     private var checksums = ChunkChecksums()
     /// Bytes in the room, and in the file before them.
@@ -31,7 +30,6 @@ struct SegmentWriter {
         self.faults = faults
         file = try DiskFile(
             directly: SegmentLog.path(of: number, in: directory), for: .creating)
-        name = NameSync(in: directory)
         room = .taken()
         try faults.pass(.segmentWrite, file.path)
     }
@@ -64,14 +62,14 @@ struct SegmentWriter {
     mutating func finish() throws -> StagedSegment {
         let count = written + filled
         if filled > 0 {
-            let block = DiskFile.blockBytes
-            let whole = (filled + block - 1) / block * block
+            let whole = DiskFile.wholeBlocks(filled)
             room.clear(filled..<whole)
             try unsafe room.withBytes(whole) { try unsafe file.write($0, at: written) }
             try file.truncate(to: count)
         }
         room.giveBack()
         try faults.pass(.segmentSync, directory)
+        let name = NameSync(in: directory)
         try file.sync()
         try name.wait()
         return StagedSegment(

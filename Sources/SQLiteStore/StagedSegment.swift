@@ -170,6 +170,6 @@ final class SegmentStage: Sendable {
 
     /// What no row names: removed now, or by the next start.
     func remove(_ staged: [Int64]) {
-        for number in staged { SegmentLog.remove(SegmentLog.path(of: number, in: directory)) }
+        for number in staged { SegmentRemoval.remove(SegmentLog.path(of: number, in: directory)) }
     }
 }

@@ -10,7 +10,7 @@ import Testing
     private let count = 300_001
 
     private func files(_ directory: String) throws -> [String] {
-        LongFileRemoval.finish()
+        SegmentRemoval.finish()
         return try FileManager.default.contentsOfDirectory(atPath: directory + "/segments")
             .filter { $0.hasSuffix(".vec") }.sorted()
     }
