@@ -23,6 +23,7 @@ extension Committer {
 
     /// Commits what waits, if that is few and nobody else is at it; hands more to the log's thread.
     func commitHere(isLeaving: Bool = false) {
+        var beginsLogging = false
         let group: [EntryWrite] = waiting.withLock { waiting in
             if isLeaving { waiting.attendants -= 1 }
             guard waiting.entryCount > 0, !waiting.isLogging, !waiting.needsWriter else {
@@ -32,38 +33,39 @@ extension Committer {
             if areSyncsQuick, waiting.entryCount <= limits.attendedEntriesMax {
                 return waiting.takeEntries(limits)
             }
-            beginLogging()
+            beginsLogging = true
             return []
         }
-        guard !group.isEmpty else { return }
-        log(group)
-        waiting.withLock { waiting in
-            if waiting.entryCount == 0 || waiting.needsWriter {
-                waiting.isLogging = false
-            } else {
-                beginLogging()
+        if !group.isEmpty {
+            log(group)
+            waiting.withLock { waiting in
+                beginsLogging = waiting.entryCount > 0 && !waiting.needsWriter
+                waiting.isLogging = beginsLogging
             }
         }
+        if beginsLogging { beginLogging() }
     }
 
-    /// Entries have come. Begins with them, unless somebody will.
-    func entriesCame(_ waiting: inout WaitingWrites) {
-        if waiting.isLogging || waiting.needsWriter { return }
-        if waiting.attendants > 0, areSyncsQuick { return }
+    /// Entries have come. Whether `beginLogging` is to be called: nobody else will see to them.
+    func entriesCame(_ waiting: inout WaitingWrites) -> Bool {
+        if waiting.isLogging || waiting.needsWriter { return false }
+        if waiting.attendants > 0, areSyncsQuick { return false }
         waiting.isLogging = true
-        beginLogging()
+        return true
     }
 
-    private func beginLogging() {
+    /// Without the lock of what waits, which would be held while a thread is woken.
+    func beginLogging() {
         logging.async { [self] in
             while let group = nextEntries() { log(group) }
         }
     }
 
-    /// nil when no more wait, or when they are the writer's; then logging has ended.
+    /// nil when no more wait, or when they are the writer's, as the last ones are before the store
+    /// closes; then logging has ended.
     private func nextEntries() -> [EntryWrite]? {
         waiting.withLock { waiting in
-            if waiting.entryCount == 0 || waiting.needsWriter {
+            if waiting.entryCount == 0 || waiting.needsWriter || waiting.isClosed {
                 waiting.isLogging = false
                 return nil
             }
@@ -73,7 +75,7 @@ extension Committer {
 
     private func log(_ group: [EntryWrite]) {
         let isDone = faults.alone { append(group) }
-        if !isDone || isMoveDue {
+        if !isDone || moves.withLock({ $0.isDue }) {
             waiting.withLock { waiting in
                 if !isDone { waiting.putBack(group) }
                 if !waiting.isDraining { beginDraining(&waiting) }

@@ -49,6 +49,7 @@ extension Committer {
                 noteSync(ContinuousClock.now - began)
                 // Before anybody can turn the log, who looks here for what is in it.
                 pending.add(accepted.lazy.map(\.logged))
+                moves.withLock { $0.grown(to: log.position, filled: log.filled) }
                 try? faults.pass(.answer, directory)
             } catch {
                 journals.forgetAll()
@@ -71,15 +72,11 @@ extension Committer {
         syncNanoseconds.store(average + (nanoseconds - average) / 8, ordering: .relaxed)
     }
 
-    var isMoveDue: Bool { entryLog.withLock { $0.isMoveDue } }
-
     /// A slice of what must have left the log by the time that it is full.
     func moveEntries(on database: Database) {
-        guard isMoveDue else { return }
-        let outstanding = entryLog.withLock { $0.outstanding }
-        if move(slice(of: outstanding), on: database) != nil {
-            entryLog.withLock { $0.pauseMoving() }
-        }
+        let outstanding = moves.withLock { $0.isDue ? $0.outstanding : [] }
+        guard !outstanding.isEmpty else { return }
+        if move(slice(of: outstanding), on: database) != nil { moves.withLock { $0.pause() } }
     }
 
     /// All that is pending, while nobody writes.
@@ -104,7 +101,7 @@ extension Committer {
     /// Makes room in the log. Returns why there is none.
     private func turn(on database: Database) -> StoreError? {
         let movable = entryLog.withLock { $0.movable }
-        let outstanding = entryLog.withLock { $0.outstanding }
+        let outstanding = moves.withLock { $0.outstanding }
         var kept: [SessionID] = []
         if let error = move(outstanding, through: movable, on: database) {
             guard case .corrupt = error else { return error }
@@ -116,10 +113,15 @@ extension Committer {
             }
             if let error = move([], through: movable, on: database) { return error }
         }
-        for session in kept { entryLog.withLock { $0.moved(session) } }
+        moves.withLock { moves in
+            for session in kept { moves.moved(session) }
+        }
         let entries = entryLog.withLock { log in
             let entries = pending.all
-            log.turn(outstanding: Set(entries.keys))
+            log.turn()
+            moves.withLock {
+                $0.turned(to: log.position, outstanding: Set(entries.keys))
+            }
             return entries
         }
         do {
@@ -173,9 +175,9 @@ extension Committer {
 
     /// After the commit that brought their entries to the tables, or that deleted them.
     func noteSettled(_ sessions: [SessionID: SequenceNumber]) {
-        for (session, sequence) in sessions {
-            pending.remove(session, through: sequence)
-            entryLog.withLock { $0.moved(session) }
+        for (session, sequence) in sessions { pending.remove(session, through: sequence) }
+        moves.withLock { moves in
+            for session in sessions.keys { moves.moved(session) }
         }
     }
 }

@@ -22,12 +22,15 @@ final class Committer: Sendable {
     private let onFatal: @Sendable (String) -> Never
     /// What entries have been logged and are not in the tables.
     let pending: PendingEntries
+    /// Whether somebody will look whether it has become quiet.
+    private let isWatched = Atomic(false)
     /// How long a sync of the entry log takes, as far as the last few tell.
     let syncNanoseconds = Atomic<Int>(0)
     // Used on the writer's queue only.
     private let segments: Mutex<SegmentLog>
     /// Held while it is written and synced.
     let entryLog: Mutex<EntryLog>
+    let moves: Mutex<LogMoves>
     let journals = JournalEnds()
     private let puncher: HolePuncher
     /// Pages written to the log since it was last copied back, as estimated.
@@ -44,6 +47,7 @@ final class Committer: Sendable {
         pool = opened.pool
         segments = Mutex(opened.segments)
         entryLog = Mutex(opened.entryLog)
+        moves = Mutex(opened.moves)
         pending = opened.pending
         puncher = opened.puncher
         directory = opened.directory.path
@@ -104,18 +108,20 @@ final class Committer: Sendable {
     }
 
     private func enqueue(_ write: QueuedWrite) {
+        var beginsLogging = false
         let refusal: StoreError? = waiting.withLock { waiting in
             if let refusal = waiting.refusal(of: write, limits) { return refusal }
             switch write {
             case .logged(let write):
                 waiting.append(write)
-                entriesCame(&waiting)
+                beginsLogging = entriesCame(&waiting)
             case .transacted(let write):
                 waiting.append(write)
                 if !waiting.isDraining { beginDraining(&waiting) }
             }
             return nil
         }
+        if beginsLogging { beginLogging() }
         if let refusal { write.fail(refusal) }
     }
 
@@ -145,16 +151,12 @@ final class Committer: Sendable {
     /// When nothing has been written for a while what is logged goes to the tables, in slices, so
     /// that a copy of the database has it and memory hasn't.
     func watch() {
-        let isNew = waiting.withLock { waiting in
-            defer { waiting.isWatched = true }
-            return !waiting.isWatched
-        }
-        guard isNew else { return }
-        let written = entryLog.withLock { $0.position }
+        guard !isWatched.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        let written = moves.withLock { $0.position }
         quiet.asyncAfter(deadline: .now() + limits.quietSeconds) { [self] in
             onQueue { committer, database in
-                committer.waiting.withLock { $0.isWatched = false }
-                guard committer.entryLog.withLock({ $0.position }) == written else {
+                committer.isWatched.store(false, ordering: .releasing)
+                guard committer.moves.withLock({ $0.position }) == written else {
                     return committer.watch()
                 }
                 committer.settleSlices(on: database)

@@ -30,13 +30,8 @@ struct EntryLog {
     private var end = 0
     /// Of the file that fills.
     private(set) var generation: UInt64
-    /// Sessions with entries in the other file that aren't in the tables.
-    private(set) var outstanding: Set<SessionID>
-    private var outstandingMost: Int
     /// Whether entries were found when the log was opened: then both files are taken.
     private var isFound: Bool
-    /// Whether moving has failed: not tried again until it must be.
-    private var movesFail = false
 
     /// A file grows by steps of this, of zeros, so that most frames are written over something.
     private static let step = 256 << 10
@@ -64,8 +59,7 @@ struct EntryLog {
         }
         let log = EntryLog(
             files: files, limits: limits, faults: faults, sizes: try files.map { try $0.size() },
-            generation: generations.last?.number ?? moved + 1, outstanding: [],
-            outstandingMost: 0, isFound: !generations.isEmpty)
+            generation: generations.last?.number ?? moved + 1, isFound: !generations.isEmpty)
         return (log, generations.flatMap(\.entries))
     }
 
@@ -85,27 +79,15 @@ struct EntryLog {
     /// The newest generation that isn't needed once nothing is outstanding.
     var movable: UInt64 { isFound ? generation : generation - 1 }
 
-    /// Whether moving should go on now, so that it is done in time: twice as fast as the file
-    /// fills.
-    var isMoveDue: Bool {
-        guard !outstanding.isEmpty, !isFound, !movesFail else { return false }
-        let filled = max(
+    /// The part of the file that has filled.
+    var filled: Double {
+        max(
             Double(end) / Double(limits.logFileBytesMax),
             Double(entries) / Double(limits.logFileEntriesMax))
-        return Double(outstanding.count) > Double(outstandingMost) * (1 - 2 * filled)
     }
 
-    mutating func pauseMoving() { movesFail = true }
-
-    mutating func moved(_ session: SessionID) { outstanding.remove(session) }
-
-    /// What the tables don't have of those found: to be moved before anything is appended.
-    mutating func keep(_ sessions: Set<SessionID>) { outstanding = sessions }
-
     /// Begins the other file anew. Everything in it must be in the tables, and these must say so.
-    /// - Parameter outstanding: Sessions with entries in the file that is left.
-    mutating func turn(outstanding: Set<SessionID>) {
-        precondition(self.outstanding.isEmpty, "the other file is still needed")
+    mutating func turn() {
         formerFrames = isFound ? 0 : frames
         generation += 1
         filling = 1 - filling
@@ -113,9 +95,6 @@ struct EntryLog {
         entries = 0
         end = 0
         isFound = false
-        movesFail = false
-        self.outstanding = outstanding
-        outstandingMost = outstanding.count
     }
 
     /// Returns when the records are durable, all of them in one frame. After an error other than

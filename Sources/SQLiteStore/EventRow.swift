@@ -8,8 +8,18 @@ struct EventRow {
     /// The payload's blob, which is there as long as replay may need it.
     var payload: Int64?
 
+    /// How many values it has, without the checksum.
+    static let columns = 19
+
     static func sealed(_ entry: JournalEntry, session: Int64, payload: Int64?) -> SealedRow {
         var row = SealedRow()
+        add(entry, session: session, payload: payload, to: &row)
+        return row
+    }
+
+    static func add(
+        _ entry: JournalEntry, session: Int64, payload: Int64?, to row: inout some RowWriter
+    ) {
         row.add(session)
         row.add(entry.sequence)
         row.add(entry.kind.rawValue)
@@ -26,7 +36,6 @@ struct EventRow {
         row.add(entry.trace?.gradientNormInf)
         row.add(entry.trace?.stepLength)
         row.add(entry.trace?.time.microseconds)
-        return row
     }
 
     init(_ row: Row) throws {

@@ -11,7 +11,9 @@ struct LoggedEntry: Sendable {
 
     /// Throws what reading a stored payload does.
     func record() throws(StoreError) -> [UInt8] {
-        let columns = EventRow.sealed(entry, session: 0, payload: nil).bytes
+        var row = RowBytesWriter(reserving: 256)
+        EventRow.add(entry, session: 0, payload: nil, to: &row)
+        let columns = row.bytes
         let id = session.rawValue.utf8
         let count = 3 * LoggedEntry.lengthBytes + id.count + columns.count + entry.payload.count
         var record: [UInt8] = []

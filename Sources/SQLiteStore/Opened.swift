@@ -7,6 +7,7 @@ struct Opened: Sendable {
     let pool: DatabasePool
     let segments: SegmentLog
     let entryLog: EntryLog
+    let moves: LogMoves
     let pending: PendingEntries
     let puncher: HolePuncher
 
@@ -18,7 +19,7 @@ struct Opened: Sendable {
         self.puncher = puncher
         pool = try DatabasePool(
             path: directory.database, configuration: Opened.configuration(limits))
-        (segments, entryLog, pending) = try pool.writeWithoutTransaction { database in
+        (segments, entryLog, pending, moves) = try pool.writeWithoutTransaction { database in
             // GRDB's pool sets NORMAL, under which a power loss takes acknowledged commits.
             try database.execute(sql: "PRAGMA synchronous = FULL")
             // 16 MiB rather than 2: of each session that is told there is a page of an index to
@@ -35,12 +36,13 @@ struct Opened: Sendable {
                 recovering: directory.segments, bytesMax: limits.segmentBytesMax, in: database,
                 faults: faults, puncher: puncher)
             let moved = try Int64.fetchOne(database, sql: "SELECT moved FROM store") ?? 0
-            var (log, found) = try EntryLog.open(
+            let (log, found) = try EntryLog.open(
                 directory.journal, moved: UInt64(moved), limits: limits, faults: faults)
             let reading = ReadTransaction(database: database, segmentDirectory: "")
             let pending = try PendingEntries(found, missingIn: reading)
-            log.keep(Set(pending.all.keys))
-            return (segments, log, pending)
+            let moves = LogMoves(
+                outstanding: Set(pending.all.keys), position: log.position)
+            return (segments, log, pending, moves)
         }
     }
 

@@ -153,9 +153,14 @@ extension ReadTransaction {
         _ session: Int64, from first: EvaluationNumber, limit: Int
     ) throws -> [JournalEntry] {
         let start = try sequence(session, reaching: first)
-        return try database.rows(.eventsFromEvaluation, [session, start, first, limit]).map {
+        let inRows = try database.rows(.eventsFromEvaluation, [session, start, first, limit]).map {
             try EventRow($0).entry
         }
+        let chaptered = try chapters(session, from: first, count: limit).flatMap { chapter in
+            chapter.entries.filter { ($0.trace?.evaluation ?? 0) >= first }
+        }
+        guard !chaptered.isEmpty else { return inRows }
+        return Array((inRows + chaptered).sorted { $0.sequence < $1.sequence }.prefix(limit))
     }
 
     /// A place in the journal before which no entry tells evaluation `number` or a later one: where

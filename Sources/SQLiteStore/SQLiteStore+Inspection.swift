@@ -14,7 +14,8 @@ extension SQLiteStore {
             let directory = transaction.segmentDirectory
             return StoreInventory(
                 sessions: try count("SELECT count(*) FROM session"),
-                entries: try count("SELECT count(*) FROM event"),
+                entries: try count("SELECT count(*) FROM event")
+                    + count("SELECT total(entries) FROM chapter"),
                 payloads: try count(
                     "SELECT count(*) FROM event JOIN blob ON blob.id = event.payload"),
                 snapshots: try count("SELECT count(*) FROM snapshot"),
@@ -82,7 +83,12 @@ extension SQLiteStore {
             WHERE offset < stop AND start < offset + length
             """
         let holding = """
-            SELECT session FROM holding WHERE (entries, points) <> (
+            SELECT session FROM holding WHERE (
+                entries - (SELECT total(entries) FROM chapter
+                    WHERE chapter.session = holding.session),
+                points - (SELECT total(entries) FROM chapter
+                    WHERE chapter.session = holding.session)
+            ) <> (
                 SELECT count(*), count(k) FROM event WHERE event.session = holding.session
                 AND sequence <= (SELECT max(sequence) FROM snapshot
                     WHERE snapshot.session = holding.session))

@@ -13,7 +13,7 @@ enum Schema {
 
     /// Each brings a file from the version before; the version is the count of those applied.
     /// What has been released is never edited.
-    static let migrations: [String] = [version1, version2]
+    static let migrations: [String] = [version1, version2, version3]
 
     static let version1 = """
         -- Counts that would otherwise take a scan; one row.
@@ -205,6 +205,20 @@ enum Schema {
     static let version2 = """
         -- The generation of the entry log up to which all entries are in `event`.
         ALTER TABLE store ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+        """
+
+    static let version3 = """
+        -- Entries that nothing replays any more, many in a row, each as its row in `event` would
+        -- be; all have a trace. See Chapter.
+        CREATE TABLE chapter (
+            id INTEGER PRIMARY KEY,
+            session INTEGER NOT NULL REFERENCES session (id),
+            last_evaluation INTEGER NOT NULL,
+            entries INTEGER NOT NULL,
+            body BLOB NOT NULL,
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX chapter_by_evaluation ON chapter (session, last_evaluation);
         """
 
     /// Makes the database at `path` one of ours in the newest version, or throws `.incompatible`

@@ -7,46 +7,24 @@ import Sessions
 ///
 /// Floats are stored as their bit patterns: SQLite turns a NaN into NULL and -0.0 into 0, and the
 /// numbers must come back bit for bit.
-struct SealedRow {
+struct SealedRow: RowWriter {
     private var columns: [ColumnValue] = []
-    private var seal = SealedBytes(reserving: 256)
+    private var seal = RowBytesWriter(reserving: 256)
 
     init() { columns.reserveCapacity(24) }
 
     mutating func add(_ value: Int64?) {
-        guard let value else { return addNull() }
-        columns.append(.integer(value))
+        columns.append(value.map { .integer($0) } ?? .null)
         seal.add(value)
     }
     mutating func add(_ value: String?) {
-        guard let value else { return addNull() }
-        columns.append(.text(value))
+        columns.append(value.map { .text($0) } ?? .null)
         seal.add(value)
     }
     mutating func add(_ value: [UInt8]?) {
-        guard let value else { return addNull() }
-        columns.append(.bytes(value))
+        columns.append(value.map { .bytes($0) } ?? .null)
         seal.add(value)
     }
-    private mutating func addNull() {
-        columns.append(.null)
-        seal.addNull()
-    }
-    mutating func add(_ value: Int?) { add(value.map(Int64.init)) }
-    mutating func add(_ value: Double?) {
-        add(value.map { Int64(bitPattern: $0.bitPattern) })
-    }
-    mutating func add(_ value: Date) { add(value.microseconds) }
-    mutating func add(_ value: Digest?) { add(value?.bytes) }
-    mutating func add(_ value: SessionStanding) {
-        add(value.phase.rawValue)
-        add(value.step)
-        add(value.evaluation)
-        add(value.loss)
-    }
-
-    /// What the checksum is computed over, which says all that the row does.
-    var bytes: [UInt8] { seal.bytes }
 
     /// The values, then their checksum.
     var values: [ColumnValue] { columns + [.integer(seal.checksum)] }
@@ -67,6 +45,48 @@ struct SealedRow {
         }
         return seal.checksum
     }
+}
+
+/// Takes a row's values in the order of its columns.
+protocol RowWriter {
+    mutating func add(_ value: Int64?)
+    mutating func add(_ value: String?)
+    mutating func add(_ value: [UInt8]?)
+}
+
+extension RowWriter {
+    mutating func add(_ value: Int?) { add(value.map(Int64.init)) }
+    mutating func add(_ value: Double?) {
+        add(value.map { Int64(bitPattern: $0.bitPattern) })
+    }
+    mutating func add(_ value: Date) { add(value.microseconds) }
+    mutating func add(_ value: Digest?) { add(value?.bytes) }
+    mutating func add(_ value: SessionStanding) {
+        add(value.phase.rawValue)
+        add(value.step)
+        add(value.evaluation)
+        add(value.loss)
+    }
+}
+
+/// What a row's checksum is computed over, which says all that the row does.
+struct RowBytesWriter: RowWriter {
+    private var seal: SealedBytes
+
+    init(reserving capacity: Int) { seal = SealedBytes(reserving: capacity) }
+
+    mutating func add(_ value: Int64?) {
+        if let value { seal.add(value) } else { seal.addNull() }
+    }
+    mutating func add(_ value: String?) {
+        if let value { seal.add(value) } else { seal.addNull() }
+    }
+    mutating func add(_ value: [UInt8]?) {
+        if let value { seal.add(value) } else { seal.addNull() }
+    }
+
+    var bytes: [UInt8] { seal.bytes }
+    var checksum: Int64 { seal.checksum }
 }
 
 /// Reads a sealed row back, column by column.
@@ -92,6 +112,13 @@ struct SealedRowReader {
         var rest = SealedBytesReader(bytes)
         var values: [DatabaseValue] = []
         while let value = try rest.next() { values.append(value) }
+        self.values = values[...]
+        position = 0
+        self.table = table
+    }
+
+    /// Values whose checksum was compared.
+    init(_ values: [DatabaseValue], of table: String) {
         self.values = values[...]
         position = 0
         self.table = table

@@ -47,6 +47,15 @@ package enum Statement: String, CaseIterable {
     case deleteUntraced = """
         DELETE FROM event WHERE session = ? AND sequence >= ? AND sequence <= ? AND k IS NULL
         """
+    case insertChapter = """
+        INSERT INTO chapter (session, last_evaluation, entries, body, crc) VALUES (?, ?, ?, ?, ?)
+        """
+    case updateChapter = """
+        UPDATE chapter SET (session, last_evaluation, entries, body, crc) = (?, ?, ?, ?, ?)
+        WHERE id = ?
+        """
+    case deleteChapter = "DELETE FROM chapter WHERE id = ?"
+    case deleteChapters = "DELETE FROM chapter WHERE session = ?"
     case insertHolding = "INSERT INTO holding (session, entries, points) VALUES (?, 0, 0)"
     case setHolding = "UPDATE holding SET entries = ?, points = ? WHERE session = ?"
     case uncountEntries = "UPDATE holding SET entries = entries - ? WHERE session = ?"
@@ -144,6 +153,10 @@ package enum Statement: String, CaseIterable {
             standing_phase, standing_step, standing_evaluation, standing_loss, payload, k, step,
             iteration, loss, gradient_norm, step_length, evaluated_at, crc
         FROM event WHERE session = ? AND sequence >= ? AND k >= ? ORDER BY sequence LIMIT ?
+        """
+    case chapterReaching = """
+        SELECT id, session, last_evaluation, entries, body, crc FROM chapter
+        WHERE session = ? AND last_evaluation >= ? ORDER BY last_evaluation LIMIT 1
         """
     case evaluationsAsked = """
         SELECT standing_evaluation FROM event

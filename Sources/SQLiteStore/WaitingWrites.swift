@@ -10,8 +10,6 @@ struct WaitingWrites {
     /// Whether somebody appends to the entry log, or will.
     var isLogging = false
     var isClosed = false
-    /// Whether somebody will look whether it has become quiet.
-    var isWatched = false
     /// Threads that are awake and will see to entries before they sleep.
     var attendants = 0
     /// Whether entries need the writer.
@@ -44,12 +42,12 @@ struct WaitingWrites {
     mutating func takeEntries(_ limits: SQLiteStoreLimits) -> [EntryWrite] {
         // Those that are left by a writer that was needed are its own too: nobody else would come.
         defer { needsWriter = needsWriter && !logged.isEmpty }
-        return take(from: \.logged, limits) { $0.record.count }
+        return Self.take(from: &logged, &bytes, limits) { $0.record.count }
     }
 
     /// The same for a transaction.
     mutating func takeTransacted(_ limits: SQLiteStoreLimits) -> [any WaitingWrite] {
-        take(from: \.transacted, limits) { $0.bytes }
+        Self.take(from: &transacted, &bytes, limits) { $0.bytes }
     }
 
     /// Entries that were taken come next again, when the writer has the time.
@@ -59,23 +57,23 @@ struct WaitingWrites {
         needsWriter = true
     }
 
-    private mutating func take<Write>(
-        from queue: WritableKeyPath<WaitingWrites, [Write]>, _ limits: SQLiteStoreLimits,
+    private static func take<Write>(
+        from queue: inout [Write], _ bytes: inout Int, _ limits: SQLiteStoreLimits,
         _ size: (Write) -> Int
     ) -> [Write] {
         var count = 0
         var taken = 0
-        for write in self[keyPath: queue].prefix(limits.groupWritesMax) {
+        for write in queue.prefix(limits.groupWritesMax) {
             guard count == 0 || taken + size(write) <= limits.groupBytesMax else { break }
             count += 1
             taken += size(write)
         }
         bytes -= taken
-        if count == self[keyPath: queue].count {
-            defer { self[keyPath: queue] = [] }
-            return self[keyPath: queue]
+        if count == queue.count {
+            defer { queue = [] }
+            return queue
         }
-        defer { self[keyPath: queue].removeFirst(count) }
-        return Array(self[keyPath: queue].prefix(count))
+        defer { queue.removeFirst(count) }
+        return Array(queue.prefix(count))
     }
 }

@@ -18,7 +18,7 @@ extension WriteTransaction {
         return database.changesCount
     }
 
-    /// Entries after the one at the former snapshot, and how many have a trace.
+    /// Entries in `event` after the one at the former snapshot, and how many have a trace.
     func countNew(
         _ session: Int64, after former: SequenceNumber, through newest: SequenceNumber
     ) throws -> (entries: Int, points: Int) {
@@ -56,13 +56,21 @@ extension WriteTransaction {
         let replayed = try reading.replayed(session)
         var left = points
         while left > tracePointsMax {
-            let older: [SequenceNumber] = try database.rows(.oldestPoints, [session, left / 2])
+            let inRows: [SequenceNumber] = try database.rows(.oldestPoints, [session, left / 2])
                 .map { $0[0] }
-            let surplus = TraceThinning.surplus(of: older) { point in
-                point == newest || replayed.contains { $0.contains(point) }
-            }
+            let chapters = try reading.chapters(session, from: 0, count: left / 2)
+            let points = (inRows + chapters.flatMap { $0.entries.map(\.sequence) }).sorted()
+            let surplus = Set(
+                TraceThinning.surplus(of: Array(points.prefix(left / 2))) { point in
+                    point == newest || replayed.contains { $0.contains(point) }
+                })
             if surplus.isEmpty { break }
-            for point in surplus { try database.run(.deleteEntry, [session, point]) }
+            for point in inRows where surplus.contains(point) {
+                try database.run(.deleteEntry, [session, point])
+            }
+            for chapter in chapters {
+                try remove(surplus, from: chapter, of: session)
+            }
             left -= surplus.count
         }
         return points - left

@@ -22,7 +22,8 @@ extension WriteTransaction {
         try append(
             [PreparedEntry(entry, covered: snapshot.draft.sequence)], to: session, after: 0,
             upTo: entry.sequence)
-        return try setNewestSnapshot(snapshot, of: session, newest: entry.sequence)
+        return try setNewestSnapshot(
+            snapshot, of: session, newest: entry.sequence, chaptered: 0)
     }
 
     mutating func commit(
@@ -33,7 +34,9 @@ extension WriteTransaction {
         if let first = batch.entries.first?.entry.sequence, first != end.newest + 1 {
             throw StoreError.outOfOrder(expected: end.newest + 1, got: first)
         }
-        try settle(id, in: session, upTo: batch.snapshot?.draft.sequence ?? 0)
+        let chaptered = try settle(
+            id, in: session, upTo: batch.snapshot?.draft.sequence ?? 0,
+            isNewest: batch.entries.isEmpty)
         if let idempotency = batch.idempotency { try insert(idempotency) }
         let newest = try append(
             batch.entries, to: session, after: end.newest,
@@ -61,7 +64,8 @@ extension WriteTransaction {
             try database.run(.insertDelivery, binding: delivery.sealed(session: session).values)
         }
         guard let snapshot = batch.snapshot else { return [:] }
-        return try setNewestSnapshot(snapshot, of: session, newest: newest)
+        return try setNewestSnapshot(
+            snapshot, of: session, newest: newest, chaptered: chaptered)
     }
 
     mutating func delete(_ id: SessionID) throws {
@@ -78,7 +82,8 @@ extension WriteTransaction {
         try apply(names)
         try database.run(.deleteSteps, [session, Int.max])
         for statement: Statement in [
-            .deleteEvents, .deleteHolding, .deleteCheckpoints, .deleteLabels, .deleteDeliveries,
+            .deleteEvents, .deleteChapters, .deleteHolding, .deleteCheckpoints, .deleteLabels,
+            .deleteDeliveries,
             .deleteSession,
         ] {
             try database.run(statement, [session])
@@ -88,17 +93,37 @@ extension WriteTransaction {
     }
 
     /// Brings a session's entries from the log to the tables. Entries below a snapshot that comes
-    /// with them leave their payload behind.
+    /// with them leave their payload behind, and what is left is a trace or nothing.
+    /// - Parameter isNewest: Whether no entry follows the last of them.
+    /// - Returns: How many went to chapters.
+    @discardableResult
     mutating func settle(
-        _ id: SessionID, in session: Int64, upTo covered: SequenceNumber = 0
-    ) throws {
-        guard settled[id] == nil else { return }
+        _ id: SessionID, in session: Int64, upTo covered: SequenceNumber = 0,
+        isNewest: Bool = true
+    ) throws -> Int {
+        guard settled[id] == nil else { return 0 }
         let entries = pending.entries(of: id)
-        guard let first = entries.first, let last = entries.last else { return }
+        guard let first = entries.first, let last = entries.last else { return 0 }
         settled[id] = last.sequence
-        try append(
-            entries.map { PreparedEntry($0, covered: covered) }, to: session,
-            after: first.sequence - 1, upTo: covered)
+        var rows = entries[...]
+        var chaptered: [JournalEntry] = []
+        if last.sequence <= covered {
+            rows = isNewest ? entries.suffix(1) : []
+            let others = entries.prefix(entries.count - rows.count)
+            for (place, entry) in others.enumerated()
+            where entry.sequence != first.sequence + place {
+                throw StoreError.outOfOrder(expected: first.sequence + place, got: entry.sequence)
+            }
+            chaptered = others.filter { $0.trace != nil }
+            if chaptered.count < Chapter.entriesMin { (chaptered, rows) = ([], entries[...]) }
+        }
+        try insertChapters(chaptered, session: session)
+        if let first = rows.first {
+            try append(
+                rows.map { PreparedEntry($0, covered: covered) }, to: session,
+                after: first.sequence - 1, upTo: covered)
+        }
+        return chaptered.count
     }
 
     /// Returns the sequence of the newest entry. Entries up to and including `covered` lie below

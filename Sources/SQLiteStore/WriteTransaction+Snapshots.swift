@@ -18,8 +18,10 @@ import Sessions
 extension WriteTransaction {
     /// Writes a snapshot of the state after the `newest` entry and collects what it replaces.
     /// Throws `.missing` when a vector that it names isn't stored.
+    /// - Parameter chaptered: Entries since the last snapshot that this transaction wrote to
+    ///   chapters.
     mutating func setNewestSnapshot(
-        _ snapshot: PreparedSnapshot, of session: Int64, newest: SequenceNumber
+        _ snapshot: PreparedSnapshot, of session: Int64, newest: SequenceNumber, chaptered: Int
     ) throws -> [VectorName: VectorID] {
         let draft = snapshot.draft
         guard draft.sequence == newest else {
@@ -43,7 +45,9 @@ extension WriteTransaction {
         let scalars = try insert(snapshot.scalars)
         let row = SnapshotRow.sealed(draft, session: session, scalars: scalars, vectors: vectors)
         try database.run(.insertSnapshot, binding: row.values)
-        let new = try countNew(session, after: replaced?.sequence ?? 0, through: newest)
+        var new = try countNew(session, after: replaced?.sequence ?? 0, through: newest)
+        new.entries += chaptered
+        new.points += chaptered
         var deleted = 0
         if let replaced {
             deleted = try collect(

@@ -94,6 +94,73 @@ extension StoreContract {
         #expect(left[0].count < 80)
     }
 
+    /// Snapshots that close long stretches, which the database keeps as chapters; stretches with a
+    /// checkpoint in them; entries without a trace; snapshots with an entry and without.
+    @Test("Long stretches between snapshots read the same in every store")
+    func stretches() async throws {
+        let losses: [Double?] = [
+            1.5, nil, -0.0, .infinity, .nan, -.leastNonzeroMagnitude, 1e300, 0, -1,
+        ]
+        var found: [[String]] = []
+        for kind in StoreKind.allCases {
+            try await kind.withStore(tracePointsMax: 300) { store in
+                let id = make(session: 1)
+                try await store.create(1)
+                var lines: [String] = []
+                var sequence = 1
+                for told in 1...900 {
+                    if told % 17 == 0 {
+                        sequence += 1
+                        var untraced = make(entry: sequence, .optionsChanged)
+                        untraced.standing.evaluation = told
+                        try await store.commit(batch(untraced), to: id)
+                    }
+                    sequence += 1
+                    let hasSnapshot = told % 150 == 0
+                    try await store.commit(
+                        batch(
+                            make(
+                                told: told, at: sequence, loss: losses[told % losses.count],
+                                payload: make(bytes: 200, told))
+                        ) {
+                            if hasSnapshot { $0.snapshot = make(snapshot: sequence) }
+                            if told == 200 || told == 640 {
+                                $0.checkpoint = make(checkpoint: told, at: sequence)
+                            }
+                        }, to: id)
+                    if told % 200 == 190 {
+                        try await store.commit(
+                            batch { $0.snapshot = make(snapshot: sequence) }, to: id)
+                    }
+                    guard told % 90 == 0 else { continue }
+                    let inventory = try await store.inventory()
+                    lines.append("\(told): \(inventory.entries) \(inventory.payloads)")
+                    for first in stride(from: 1, through: told, by: 37) {
+                        let page = try await store.trace(id, from: first, limit: 29)
+                        let entry = try await store.toldEntry(id, evaluation: first)
+                        lines.append("\(told), \(first): \(page) \(String(describing: entry))")
+                    }
+                }
+                for number in [200, 640] {
+                    let tail = try await store.load(id, checkpoint: number).tail
+                    lines.append("\(number): \(tail.map(\.sequence))")
+                    #expect(try tail.last?.payload.bytes() == make(bytes: 200, number).bytes())
+                }
+                lines.append("\(try await store.load(id).newest)")
+                found.append(lines)
+                try await store.delete(id)
+                #expect(try await store.inventory().entries == 0)
+            }
+        }
+        for other in found.dropFirst() {
+            for (line, expected) in zip(other, found[0]) where line != expected {
+                Issue.record("\(line) differs from \(expected)")
+                break
+            }
+            #expect(other.count == found[0].count)
+        }
+    }
+
     @Test("The room that a session takes is bounded, and told", arguments: StoreKind.allCases)
     func diskBytes(_ kind: StoreKind) async throws {
         try await kind.withStore(tracePointsMax: 40) { store in
