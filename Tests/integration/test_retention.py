@@ -64,6 +64,34 @@ def on_disk(directory: Path) -> int:
 # MARK: The trace
 
 
+def test_a_trace_is_whole_after_kills_whatever_the_snapshots_made_of_it(tmp_path):
+    """More than a hundred results between two snapshots: most of a trace is then kept many points
+    to a row, and some, beside the kills and the checkpoint, one to a row."""
+    daemon = Daemon(tmp_path / "data", tmp_path / "log", ("--snapshot-interval", "200"))
+    try:
+        client = Client(daemon.start().url)
+        session = client.create(x0=[1.0, 2.0, 3.0, 4.0], options=ENDLESS)
+        client.begin(session)
+        for count in (150, 90, 310, 17, 433):
+            pending = tell_on(client, session, count)
+            if count == 310:
+                client.ok("POST", f"/v1/sessions/{session}/checkpoints", {}, status=201)
+            daemon.restart()
+            trace = client.trace(session)
+            assert [point["evaluation"] for point in trace] == list(range(1, pending))
+            assert [point["loss"] for point in trace] == [result(k)[0] for k in range(1, pending)]
+        for start in range(1, pending, 61):
+            page = client.ok("GET", f"/v1/sessions/{session}/trace?from={start}&limit=150")
+            told = [point["evaluation"] for point in page["trace"]]
+            assert told == list(range(start, min(start + 150, pending)))
+            assert tell_again(client, session, start, result(start)).status_code == 200
+            assert tell_again(client, session, start, result(start + 1)).status_code == 409
+        turn = client.ok("POST", f"/v1/sessions/{session}/checkpoints/1/restore")
+        assert tell_on(client, session, 300) > turn["evaluation"]["number"]
+    finally:
+        daemon.close()
+
+
 def test_a_long_trace_is_thinned_out_and_what_is_new_can_be_told_again(frugal):
     client = Client(frugal.url)
     assert client.ok("GET", "/v1/limits")["trace_points_max"] == POINTS
