@@ -58,7 +58,11 @@ class Setting:
     _count: int = 0
 
     def program(self, name: str) -> Path:
-        options = {"bare": ["-lmicrohttpd"], "log": ["-lpthread"], "syncs": ["-shared", "-fPIC"]}
+        options = {
+            "bare": ["-lmicrohttpd", "-lpthread"],
+            "log": ["-lpthread"],
+            "syncs": ["-shared", "-fPIC"],
+        }
         if name not in self._programs:
             path = self.directory / name
             compiler = os.environ.get("CC", "cc")
@@ -201,10 +205,10 @@ def load(
 
 
 @contextmanager
-def bare(setting: Setting, answer: Path, *arguments: Path) -> Iterator[int]:
+def bare(setting: Setting, answer: Path, *arguments: Path | int) -> Iterator[int]:
     """The port of a bare server."""
     port = free_port()
-    process = subprocess.Popen([setting.program("bare"), str(port), answer, *arguments])
+    process = subprocess.Popen([setting.program("bare"), str(port), answer, *map(str, arguments)])
     try:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and process.poll() is None:

@@ -28,15 +28,19 @@ def throughput(rows: list[list], path: Path) -> None:
     for form, colour in (("JSON", "C0"), ("octets", "C1")):
         own = [row for row in rows if row[0] == 100 and row[1] == form]
         connections = [row[2] for row in own]
-        for at, name, style in ((3, "lbfgsd", "o-"), (4, "bare libmicrohttpd", "^:")):
-            axis.plot(
-                connections, [row[at] for row in own], colour + style, label=f"{name}, {form}"
-            )
+        for at, name, style in (
+            (3, "lbfgsd", "o-"),
+            (4, "bare libmicrohttpd", "^:"),
+            (6, "bare libmicrohttpd and log", "v:"),
+        ):
+            rates = [row[at] for row in own]
+            axis.plot(connections, rates, colour + style, label=f"{name}, {form}")
     axis.plot(connections, [row[5] for row in own], "C2s:", label="bare log")
     axis.set_xscale("log", base=4)
     axis.set_xticks(connections, [str(count) for count in connections])
     axis.set_yscale("log")
-    finish(figure, axis, path)
+    figure.set_figwidth(figure.get_figwidth() + 2.5)
+    finish(figure, axis, path, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def upload(rows: list[list], path: Path) -> None:
@@ -60,8 +64,8 @@ def written(rows: list[list], path: Path) -> None:
     finish(figure, axis, path)
 
 
-def finish(figure: Any, axis: Any, path: Path) -> None:
-    axis.legend()
+def finish(figure: Any, axis: Any, path: Path, **legend: Any) -> None:
+    axis.legend(**legend)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
 

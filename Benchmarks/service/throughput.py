@@ -34,6 +34,8 @@ SIZE = 100
 # other ever has, libmicrohttpd 0.9.75 by itself goes to sleep over them (MHD_epoll reads 128 events
 # at a time, and again when there were as many).
 CONNECTIONS = (1, 4, 16, 64, 250)
+# For the bare server that logs, which has no way around that: a group may be of 128.
+BOTH_CONNECTIONS_MAX = 127
 OTHER_SIZES, OTHER_CONNECTIONS = (10, 1000), (1, 64)
 HEADS = [
     "n",
@@ -47,6 +49,8 @@ HEADS = [
     "bare server/s",
     "of it",
     "bare log/s",
+    "of it",
+    "both/s",
     "of it",
 ]
 
@@ -85,10 +89,22 @@ class Case:
             pairs = [(session, 1) for session in self.sessions]
             return load(self.setting, port, self.bodies, pairs, seconds, rate)
 
+    @property
+    def record_bytes(self) -> int:
+        return 8 * self.n + RECORD_OVERHEAD_BYTES
+
+    def bare_both(self, seconds: float) -> dict:
+        """The bare server that answers when the bare log has the record."""
+        path = self.setting.file("bare-both")
+        with bare(self.setting, self.answer, path, self.record_bytes) as port:
+            pairs = [(session, 1) for session in self.sessions]
+            figures = load(self.setting, port, self.bodies, pairs, seconds, 0)
+        path.unlink()
+        return figures
+
     def bare_log(self, seconds: float) -> dict:
         path = self.setting.file("bare-log")
-        record = 8 * self.n + RECORD_OVERHEAD_BYTES
-        words = [self.setting.program("log"), path, record, self.connections, seconds]
+        words = [self.setting.program("log"), path, self.record_bytes, self.connections, seconds]
         done = subprocess.run(
             [str(word) for word in words], stdout=subprocess.PIPE, text=True, check=True
         )
@@ -108,12 +124,14 @@ def section(setting: Setting) -> str:
         for n, form, connections in cases:
             print(f"throughput {n} {form} {connections}", file=sys.stderr, flush=True)
             case = Case(setting, daemon, n, form, connections)
-            ours, floor, log = [], [], []
+            ours, floor, log, both = [], [], [], []
             for _ in range(setting.runs):
                 floor.append(case.bare_server(setting.seconds))
                 ours.append(case.ours(setting.seconds))
                 log.append(case.bare_log(setting.seconds))
-            rates = [median_rate(runs) for runs in (ours, floor, log)]
+                if connections <= BOTH_CONNECTIONS_MAX:
+                    both.append(case.bare_both(setting.seconds))
+            rates = [median_rate(runs) if runs else None for runs in (ours, floor, log, both)]
             rows.append(
                 [
                     str(n),
@@ -128,6 +146,8 @@ def section(setting: Setting) -> str:
                     f"{rates[0] / rates[1]:.2f}",
                     f"{rates[2]:,.0f}",
                     f"{rates[0] / rates[2]:.2f}",
+                    f"{rates[3]:,.0f}" if rates[3] else "",
+                    f"{rates[0] / rates[3]:.2f}" if rates[3] else "",
                 ]
             )
             drawn.append([n, NAMES[form], connections, *rates])
