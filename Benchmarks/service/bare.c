@@ -125,12 +125,12 @@ static void complete(
     void *context, struct MHD_Connection *connection, void **state,
     enum MHD_RequestTerminationCode code) {
     (void)context, (void)connection, (void)code;
-    struct stat status;
     if (record_bytes > 0) {
         free(*state);
         *state = NULL;
         return;
     }
+    struct stat status;
     if (written < 0 || fstat(written, &status) != 0 || status.st_size < written_bytes_max) return;
     if (ftruncate(written, 0) != 0) fail("ftruncate");
 }
@@ -187,8 +187,9 @@ int main(int count, char **words) {
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_ERROR_LOG |
             (record_bytes > 0 ? MHD_ALLOW_SUSPEND_RESUME : 0),
-        0, NULL, NULL, record_bytes > 0 ? handle_in_groups : handle, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)connection_memory_bytes, MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections_max,
+        0, NULL, NULL, record_bytes > 0 ? handle_in_groups : handle, NULL,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)connection_memory_bytes,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections_max,
         MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_END);
     if (daemon == NULL) return 1;
     // As in the daemon, connections are accepted here and handed over. SIGTERM ends the process as

@@ -84,8 +84,8 @@ class Case:
         told = sum(self.evaluations()) - sum(before)
         return {**figures, "syncs_per_tell": synced / told, "cpu_us_per_tell": cpu / told * 1e6}
 
-    def bare_server(self, seconds: float, rate: float = 0) -> dict:
-        with bare(self.setting, self.answer) as port:
+    def bare_server(self, seconds: float, rate: float = 0, *arguments: Path | int) -> dict:
+        with bare(self.setting, self.answer, *arguments) as port:
             pairs = [(session, 1) for session in self.sessions]
             return load(self.setting, port, self.bodies, pairs, seconds, rate)
 
@@ -96,9 +96,7 @@ class Case:
     def bare_both(self, seconds: float) -> dict:
         """The bare server that answers when the bare log has the record."""
         path = self.setting.file("bare-both")
-        with bare(self.setting, self.answer, path, self.record_bytes) as port:
-            pairs = [(session, 1) for session in self.sessions]
-            figures = load(self.setting, port, self.bodies, pairs, seconds, 0)
+        figures = self.bare_server(seconds, 0, path, self.record_bytes)
         path.unlink()
         return figures
 

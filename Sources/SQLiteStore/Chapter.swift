@@ -4,9 +4,8 @@ import Sessions
 /// A row of `chapter`: entries of one session, one after the other, that nothing replays any more
 /// and that are kept for their traces.
 ///
-/// An entry that goes to `event` costs a row there and one in its index; a session that is told
-/// often leaves hundreds with each snapshot, which take a tenth of that here. The newest entry of a
-/// session is always in `event`.
+/// An entry that goes to `event` costs a row there and one in its index, and a session that is told
+/// often leaves hundreds with each snapshot. The newest entry of a session is always in `event`.
 struct Chapter {
     let id: Int64
     /// All of them have a trace, and there is one at least.
@@ -35,9 +34,14 @@ struct Chapter {
         self.entries = entries
     }
 
-    static func sealed(_ entries: some BidirectionalCollection<JournalEntry>, session: Int64)
-        -> SealedRow
-    {
+    /// Those that tell evaluation `first` or a later one.
+    func entries(from first: EvaluationNumber) -> [JournalEntry] {
+        entries.filter { ($0.trace?.evaluation ?? 0) >= first }
+    }
+
+    static func sealed(
+        _ entries: some BidirectionalCollection<JournalEntry>, session: Int64
+    ) -> SealedRow {
         var body = PackedRowWriter(reserving: entries.count * RowBytes.entry)
         for entry in entries { EventRow.add(entry, session: 0, payload: nil, to: &body) }
         var row = SealedRow()
@@ -88,7 +92,7 @@ extension ReadTransaction {
         {
             let chapter = try Chapter(row)
             chapters.append(chapter)
-            found += chapter.entries.count { ($0.trace?.evaluation ?? 0) >= first }
+            found += chapter.entries(from: first).count
             next = (chapter.entries.last?.trace?.evaluation ?? next) + 1
         }
         return chapters

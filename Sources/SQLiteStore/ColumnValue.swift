@@ -78,7 +78,7 @@ extension ColumnValue {
 
 /// What a row's checksum is computed over: each value's kind, its length where that varies, and
 /// its bytes.
-struct SealedBytes {
+struct SealedBytes: RowWriter {
     private(set) var bytes: [UInt8] = []
 
     init(reserving capacity: Int) { bytes.reserveCapacity(capacity) }
@@ -87,23 +87,30 @@ struct SealedBytes {
 
     mutating func addNull() { bytes.append(0) }
 
-    mutating func add(_ integer: Int64) {
+    mutating func add(_ integer: Int64?) {
+        guard let integer else { return addNull() }
         bytes.append(1)
         append(integer)
     }
 
-    mutating func add(_ double: Double) {
+    /// As SQLite's own kind of number, which none of our columns has.
+    mutating func addReal(_ double: Double) {
         bytes.append(2)
         append(Int64(bitPattern: double.bitPattern))
     }
 
-    mutating func add(_ text: String) {
+    mutating func add(_ text: String?) {
+        guard let text else { return addNull() }
         bytes.append(3)
         append(Int64(text.utf8.count))
         bytes.append(contentsOf: text.utf8)
     }
 
-    mutating func add(_ blob: some Collection<UInt8>) {
+    mutating func add(_ blob: [UInt8]?) {
+        if let blob { addBlob(blob) } else { addNull() }
+    }
+
+    mutating func addBlob(_ blob: some Collection<UInt8>) {
         bytes.append(4)
         append(Int64(blob.count))
         bytes.append(contentsOf: blob)

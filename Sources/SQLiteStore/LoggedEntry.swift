@@ -11,7 +11,7 @@ struct LoggedEntry: Sendable {
 
     /// Throws what reading a stored payload does.
     func record() throws(StoreError) -> [UInt8] {
-        var row = RowBytesWriter(reserving: 256)
+        var row = SealedBytes(reserving: 256)
         EventRow.add(entry, session: 0, payload: nil, to: &row)
         let columns = row.bytes
         let id = session.rawValue.utf8

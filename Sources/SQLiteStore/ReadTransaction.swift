@@ -156,8 +156,8 @@ extension ReadTransaction {
         let inRows = try database.rows(.eventsFromEvaluation, [session, start, first, limit]).map {
             try EventRow($0).entry
         }
-        let chaptered = try chapters(session, from: first, count: limit).flatMap { chapter in
-            chapter.entries.filter { ($0.trace?.evaluation ?? 0) >= first }
+        let chaptered = try chapters(session, from: first, count: limit).flatMap {
+            $0.entries(from: first)
         }
         guard !chaptered.isEmpty else { return inRows }
         return Array((inRows + chaptered).sorted { $0.sequence < $1.sequence }.prefix(limit))

@@ -9,7 +9,7 @@ import Sessions
 /// numbers must come back bit for bit.
 struct SealedRow: RowWriter {
     private var columns: [ColumnValue] = []
-    private var seal = RowBytesWriter(reserving: 256)
+    private var seal = SealedBytes(reserving: 256)
 
     init() { columns.reserveCapacity(24) }
 
@@ -38,9 +38,9 @@ struct SealedRow: RowWriter {
             switch value.storage {
             case .null: seal.addNull()
             case .int64(let integer): seal.add(integer)
-            case .double(let double): seal.add(double)
+            case .double(let double): seal.addReal(double)
             case .string(let string): seal.add(string)
-            case .blob(let data): seal.add(data)
+            case .blob(let data): seal.addBlob(data)
             }
         }
         return seal.checksum
@@ -67,26 +67,6 @@ extension RowWriter {
         add(value.evaluation)
         add(value.loss)
     }
-}
-
-/// What a row's checksum is computed over, which says all that the row does.
-struct RowBytesWriter: RowWriter {
-    private var seal: SealedBytes
-
-    init(reserving capacity: Int) { seal = SealedBytes(reserving: capacity) }
-
-    mutating func add(_ value: Int64?) {
-        if let value { seal.add(value) } else { seal.addNull() }
-    }
-    mutating func add(_ value: String?) {
-        if let value { seal.add(value) } else { seal.addNull() }
-    }
-    mutating func add(_ value: [UInt8]?) {
-        if let value { seal.add(value) } else { seal.addNull() }
-    }
-
-    var bytes: [UInt8] { seal.bytes }
-    var checksum: Int64 { seal.checksum }
 }
 
 /// Reads a sealed row back, column by column.

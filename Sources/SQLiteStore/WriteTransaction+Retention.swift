@@ -59,18 +59,16 @@ extension WriteTransaction {
             let inRows: [SequenceNumber] = try database.rows(.oldestPoints, [session, left / 2])
                 .map { $0[0] }
             let chapters = try reading.chapters(session, from: 0, count: left / 2)
-            let points = (inRows + chapters.flatMap { $0.entries.map(\.sequence) }).sorted()
+            let oldest = (inRows + chapters.flatMap { $0.entries.map(\.sequence) }).sorted()
             let surplus = Set(
-                TraceThinning.surplus(of: Array(points.prefix(left / 2))) { point in
+                TraceThinning.surplus(of: Array(oldest.prefix(left / 2))) { point in
                     point == newest || replayed.contains { $0.contains(point) }
                 })
             if surplus.isEmpty { break }
             for point in inRows where surplus.contains(point) {
                 try database.run(.deleteEntry, [session, point])
             }
-            for chapter in chapters {
-                try remove(surplus, from: chapter, of: session)
-            }
+            for chapter in chapters { try remove(surplus, from: chapter, of: session) }
             left -= surplus.count
         }
         return points - left

@@ -83,8 +83,7 @@ extension WriteTransaction {
         try database.run(.deleteSteps, [session, Int.max])
         for statement: Statement in [
             .deleteEvents, .deleteChapters, .deleteHolding, .deleteCheckpoints, .deleteLabels,
-            .deleteDeliveries,
-            .deleteSession,
+            .deleteDeliveries, .deleteSession,
         ] {
             try database.run(statement, [session])
         }
