@@ -19,6 +19,9 @@ final class Client {
         case notHTTP(String)
     }
 
+    /// How long a test waits for what is to come at once: machines may be far behind.
+    static let patienceSeconds = 60.0
+
     let socket: Int32
     private var received: [UInt8] = []
 
@@ -34,13 +37,13 @@ final class Client {
             }
         }
         guard result == 0 else { throw Failure.cannotConnect(errno) }
-        setTimeout(seconds: 10)
+        setTimeout(seconds: Self.patienceSeconds)
     }
 
     /// Takes over a connected socket.
     init(connected descriptor: Int32) {
         socket = descriptor
-        setTimeout(seconds: 10)
+        setTimeout(seconds: Self.patienceSeconds)
     }
 
     init(path: String) throws {
@@ -52,7 +55,7 @@ final class Client {
             }
         }
         guard result == 0 else { throw Failure.cannotConnect(errno) }
-        setTimeout(seconds: 10)
+        setTimeout(seconds: Self.patienceSeconds)
     }
 
     deinit { close(socket) }
@@ -177,9 +180,9 @@ final class Client {
     }
 
     /// Whether the server has closed, or closes within the time.
-    func isClosed(withinSeconds seconds: Double = 2) -> Bool {
+    func isClosed(withinSeconds seconds: Double = patienceSeconds) -> Bool {
         setTimeout(seconds: seconds)
-        defer { setTimeout(seconds: 10) }
+        defer { setTimeout(seconds: Self.patienceSeconds) }
         do {
             while true { try fill() }
         } catch Failure.closed {

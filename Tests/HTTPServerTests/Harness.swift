@@ -14,7 +14,7 @@ struct Harness: Sendable {
 
     /// Waits until the condition holds; false when it does not come true in time.
     func eventually(
-        withinSeconds seconds: Double = 10, _ condition: () -> Bool
+        withinSeconds seconds: Double = Client.patienceSeconds, _ condition: () -> Bool
     ) -> Bool {
         let end = Date().addingTimeInterval(seconds)
         while !condition() {

@@ -95,7 +95,7 @@ import TestKit
         let service = try await makeService(roomFor: 2.5, store: store)
         let one = try await bytesOfOne()
         let waits = ids.prefix(2).map { id in
-            Task { try await service.turn(id, waitSeconds: 300) }
+            Task { try await service.turn(id, waitSeconds: 3600) }
         }
         while resident.sessions < 2 { try await Task.sleep(for: .milliseconds(5)) }
         // They have to have begun to wait.
@@ -142,7 +142,7 @@ import TestKit
         // Both are here; the other one is in use, or isn't.
         let service = try await makeService(roomFor: 2.5, store: store)
         let one = try await bytesOfOne()
-        let wait = Task { try await service.turn(other, waitSeconds: 30) }
+        let wait = Task { try await service.turn(other, waitSeconds: 3600) }
         while resident.sessions < 1 { try await Task.sleep(for: .milliseconds(5)) }
         try await Task.sleep(for: .milliseconds(100))
         for _ in 1...2 {

@@ -227,19 +227,19 @@ struct SessionServiceTests {
     @Test func `a long poll returns as soon as a step begins`() async throws {
         let service = make()
         let id = try await makeSession(service)
-        async let waiting = service.turn(id, waitSeconds: 20)
+        async let waiting = service.turn(id, waitSeconds: 3600)
         try await Task.sleep(for: .milliseconds(50))
         let began = ContinuousClock.now
         _ = try await service.beginStep(id)
         #expect(try await waiting.evaluation == 1)
-        #expect(ContinuousClock.now - began < .seconds(5))
+        #expect(ContinuousClock.now - began < .seconds(1800))
         #expect(try await service.turn(id, waitSeconds: 0.05).evaluation == 1)
     }
 
     @Test func `shutting down wakes who waits, and refuses new work`() async throws {
         let service = make()
         let id = try await makeSession(service)
-        async let waiting = refusal { _ = try await service.turn(id, waitSeconds: 20) }
+        async let waiting = refusal { _ = try await service.turn(id, waitSeconds: 3600) }
         try await Task.sleep(for: .milliseconds(50))
         await service.shutdown()
         #expect(await waiting == .shuttingDown)
