@@ -7,4 +7,5 @@
 /// 1. Every direction in coefficients; a start without a finite loss ends its step.
 /// 2. Mode `torch` with few parameters in torch's own order (`TorchOrder`); where a step begins
 ///    without a finite loss it goes on as torch does. Mode `robust` ends where it stands still.
-public let numericsVersion = 2
+/// 3. Mode `robust` too goes on where a step begins without a finite loss.
+public let numericsVersion = 3

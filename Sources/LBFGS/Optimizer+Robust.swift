@@ -15,6 +15,9 @@
 /// bound 1e-10 is absolute: it refuses good pairs of functions that are small and takes noise from
 /// ones that are large.
 ///
+/// Where a step begins without a finite loss, any finite one is lower, and infinite ones are told
+/// apart by their slopes: `WolfeConditions`.
+///
 /// A step ends at the point of the lowest loss that it has seen; if it converged, at the point
 /// that met the tolerance, whose loss is the lowest but for noise.
 enum RobustConstants {
@@ -41,9 +44,9 @@ extension Optimizer {
         progress.options.noise?.epsilon ?? Double(Scalar.ulpOfOne)
     }
 
-    /// How much noise may change a loss like this one.
+    /// How much noise may change a loss like this one; an infinite one is above all others.
     private func lossNoise(at loss: Double) -> Double {
-        RobustConstants.lossNoiseFactor * epsilon * abs(loss)
+        loss.isFinite ? RobustConstants.lossNoiseFactor * epsilon * abs(loss) : 0
     }
 
     /// Whether ||g||_inf at the current point meets a tolerance.
@@ -99,7 +102,8 @@ extension Optimizer {
         let search = LineSearch(
             options.lineSearch ?? .hagerZhang,
             LineSearchSetting(
-                loss: loss, slope: slope, lossNoise: lossNoise(at: loss),
+                loss: loss.isFinite ? loss : .infinity, slope: slope,
+                lossNoise: lossNoise(at: loss),
                 stepLength: firstStepLength, directionNormInf: directionNormInf,
                 trialsMax: min(
                     RobustConstants.trialsMax, options.maxEvaluations - progress.evaluations)))
@@ -176,7 +180,7 @@ extension Optimizer {
         }
         trialGradients[search.trials] = gradient
         let start = search.setting.start
-        if slope.isFinite, loss <= start.loss + search.setting.lossNoise,
+        if slope.isFinite, loss.isFinite, loss <= start.loss + search.setting.lossNoise,
             isOptimal(inspection.normInf)
         {
             // Whatever the search still wants: this is what the step is for.

@@ -179,6 +179,79 @@ struct RobustModeTests {
         #expect(optimizer.parameters == problem.start)
     }
 
+    /// sum x^4 as an evaluation in float32 would have it, 1e38 being too much for it.
+    private static func quartic(_ x: [Double], above: Double) -> (Double, [Double]) {
+        let loss = x.reduce(0) { $0 + $1 * $1 * $1 * $1 }
+        return (loss < 1e3 ? loss : above, x.map { 4 * $0 * $0 * $0 })
+    }
+
+    @Test(arguments: functions)
+    func `from a start without a finite loss gradients say the way`(
+        search: Options.LineSearchFunction
+    ) throws {
+        for start in [Double.infinity, .nan] {
+            var optimizer = try Optimizer([100.0, -30, 7], options: make(search))
+            var losses: [Double] = []
+            var directive = optimizer.beginStep()
+            while case .evaluate = directive {
+                let resumed = try Optimizer(optimizer.snapshot)
+                #expect(resumed.trialPoint == optimizer.trialPoint)
+                optimizer = resumed
+                let above = losses.isEmpty ? start : .infinity
+                let (loss, gradient) = Self.quartic(optimizer.trialPoint, above: above)
+                losses.append(loss)
+                directive = optimizer.advance(loss: loss, gradient: gradient)
+            }
+            guard case .finished(let result) = directive else { return }
+            #expect(result.reason == .gradientTolerance && result.evaluations < 200)
+            #expect(losses.prefix(2).allSatisfy { !$0.isFinite } && result.loss ?? 1 < 1e-3)
+            #expect(optimizer.best?.loss == result.loss)
+        }
+    }
+
+    @Test(arguments: functions)
+    func `nothing but infinite losses come to an end that is no convergence`(
+        search: Options.LineSearchFunction
+    ) throws {
+        let gradients: [([Double]) -> [Double]] = [
+            { $0.map { 4 * $0 * $0 * $0 } }, { $0 }, { $0.map { _ in 1 } }, { $0.map { -$0 } },
+            { $0.map { $0.rounded() } }, { $0.map { _ in 0 } }, { $0.map { sin(1e6 * $0) } },
+        ]
+        for gradient in gradients {
+            var optimizer = try Optimizer([100.0, -30, 7], options: make(search))
+            let result = optimizer.step { (.infinity, gradient($0)) }
+            #expect(!result.converged && result.loss == .infinity)
+            #expect(optimizer.best == nil)
+        }
+    }
+
+    @Test func `once a loss is finite, infinite ones are infeasible, and NaN is never a point`()
+        throws
+    {
+        var optimizer = try Optimizer([5.0], options: make())
+        var lowest = Double.infinity
+        let result = optimizer.step { x in
+            let isOutside = abs(x[0] - 4.5) > 0.5
+            let loss = isOutside ? (x[0] < 4 ? .infinity : .nan) : (x[0] - 4.2) * (x[0] - 4.2)
+            if loss.isFinite { lowest = min(lowest, loss) }
+            return (x[0] == 5 ? .infinity : loss, [2 * (x[0] - 4.2)])
+        }
+        #expect(result.reason == .gradientTolerance && result.loss == lowest)
+        #expect(abs(optimizer.parameters[0] - 4.2) < 1e-6)
+    }
+
+    @Test func `an engine of version 2 ends at a start without a finite loss`() throws {
+        for (loss, gradient, numerics) in [
+            (Double.infinity, [1.0], 2), (.nan, [1], 2), (-.infinity, [1], numericsVersion),
+            (.infinity, [.nan], numericsVersion),
+        ] {
+            var optimizer = try Optimizer([3.0], options: make(), numerics: numerics)
+            let result = optimizer.step { _ in (loss, gradient) }
+            #expect(result.reason == .nonFinite && result.evaluations == 1)
+            #expect(optimizer.parameters == [3])
+        }
+    }
+
     @Test(arguments: functions)
     func `a barrier is never crossed and its minimum is found`(
         search: Options.LineSearchFunction

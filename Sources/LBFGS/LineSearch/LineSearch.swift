@@ -80,14 +80,15 @@ package struct LineSearch: Equatable, Sendable, Codable {
         }
     }
 
-    /// Answers the pending trial; a loss or slope that isn't finite makes it infeasible. One whose
-    /// slope alone overflows may still be the best.
+    /// Answers the pending trial; a slope that isn't finite makes it infeasible, and so does a loss
+    /// that isn't, unless it is infinite as at the start. A trial whose slope alone overflows may
+    /// still be the best.
     package mutating func advance(loss: Double, slope: Double) -> SearchDirective {
         trials += 1
         // The slope is infinite, not NaN, so that a state equals its copy.
         var point = LineSearchPoint(
             trial: trials, stepLength: pendingStepLength, loss: .infinity, slope: .infinity)
-        if loss.isFinite, slope.isFinite {
+        if loss.isFinite || (loss == .infinity && setting.start.loss == .infinity), slope.isFinite {
             feasibleTrials += 1
             point.loss = loss
             point.slope = slope
@@ -148,6 +149,10 @@ package struct LineSearch: Equatable, Sendable, Codable {
 /// error. The second says the same of a quadratic in slopes, which are known to full precision
 /// there, so that a gradient can be reduced to the precision of the evaluation and not only to its
 /// square root.
+///
+/// Where phi(0) is infinite, which is too large for the precision of the evaluation, any finite
+/// loss is a sufficient decrease, and of an infinite one nothing is known but the slope: the second
+/// pair decides.
 struct WolfeConditions: Equatable, Sendable, Codable {
     let start: LineSearchPoint
     let lossNoise: Double
@@ -161,7 +166,8 @@ struct WolfeConditions: Equatable, Sendable, Codable {
     }
 
     func decreasesSufficiently(_ point: LineSearchPoint) -> Bool {
-        point.loss <= start.loss + sufficientDecrease * point.stepLength * start.slope
+        point.loss < .infinity
+            && point.loss <= start.loss + sufficientDecrease * point.stepLength * start.slope
     }
 
     /// Not above the start by more than noise.
