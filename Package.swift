@@ -116,7 +116,9 @@ let package = Package(
             name: "LBFGSHooksTests", dependencies: ["LBFGSHooks", "LBFGS"], swiftSettings: strict),
         .testTarget(
             name: "WebhooksTests",
-            dependencies: ["Webhooks", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "TestKit", "Webhooks", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "SessionsTests", dependencies: ["Sessions", "Telemetry", "TestKit"],
@@ -129,7 +131,7 @@ let package = Package(
             name: "SimulationTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "HTTPServerTests", dependencies: ["HTTPServer", httpTypes],
+            name: "HTTPServerTests", dependencies: ["HTTPServer", "TestKit", httpTypes],
             swiftSettings: strict),
         .testTarget(
             name: "APITests",

@@ -102,6 +102,7 @@ extension Optimizer {
         let search = LineSearch(
             options.lineSearch ?? .hagerZhang,
             LineSearchSetting(
+                // Trials can be compared with infinity, and can't with NaN.
                 loss: loss.isFinite ? loss : .infinity, slope: slope,
                 lossNoise: lossNoise(at: loss),
                 stepLength: firstStepLength, directionNormInf: directionNormInf,

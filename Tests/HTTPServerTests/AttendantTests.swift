@@ -63,7 +63,7 @@ struct AttendantTests {
             for _ in 1...10 {
                 for client in clients { client.send("GET /gather HTTP/1.1\r\nHost: a\r\n\r\n") }
                 for client in clients {
-                    client.setTimeout(seconds: Client.patienceSeconds)
+                    client.setTimeout(seconds: 10)
                     #expect(try client.reply().text == "released")
                 }
             }

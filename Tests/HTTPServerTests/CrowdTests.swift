@@ -12,7 +12,7 @@ struct CrowdTests {
             for round in 1...30 {
                 for client in clients { client.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n") }
                 for client in clients {
-                    client.setTimeout(seconds: 30)
+                    client.setTimeout(seconds: 10)
                     #expect(try client.reply().text == "hello", "round \(round)")
                 }
             }

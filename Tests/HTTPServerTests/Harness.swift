@@ -2,6 +2,7 @@ import Foundation
 import HTTPServer
 import HTTPTypes
 import Synchronization
+import TestKit
 
 /// A server on a free port, for the length of one test.
 struct Harness: Sendable {
@@ -14,7 +15,7 @@ struct Harness: Sendable {
 
     /// Waits until the condition holds; false when it does not come true in time.
     func eventually(
-        withinSeconds seconds: Double = Client.patienceSeconds, _ condition: () -> Bool
+        withinSeconds seconds: Double = 10, _ condition: () -> Bool
     ) -> Bool {
         let end = Date().addingTimeInterval(seconds)
         while !condition() {
@@ -80,22 +81,6 @@ func serving<Result: Sendable>(
     } catch {
         await server.stop()
         throw error
-    }
-}
-
-/// The task goes on as itself, so that what it records is recorded for its test.
-func onThread<Result: Sendable>(
-    _ body: @escaping @Sendable () throws -> Result
-) async throws -> Result {
-    try await withTaskExecutorPreference(OwnThread()) { try body() }
-}
-
-/// Runs each job on a new thread.
-private final class OwnThread: TaskExecutor {
-    func enqueue(_ job: consuming ExecutorJob) {
-        let job = UnownedJob(job)
-        // The job is run once, here.
-        Thread.detachNewThread { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 }
 

@@ -48,7 +48,7 @@ struct StreamTests {
             for index in 0..<5 {
                 client.setTimeout(seconds: 0.05)
                 #expect(throws: Client.Failure.self) { try client.chunk() }
-                client.setTimeout(seconds: Client.patienceSeconds)
+                client.setTimeout(seconds: 10)
                 source.send("data: \(index)\n\n")
                 #expect(try client.chunk() == Array("data: \(index)\n\n".utf8))
             }

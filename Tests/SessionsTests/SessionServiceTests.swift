@@ -227,12 +227,14 @@ struct SessionServiceTests {
     @Test func `a long poll returns as soon as a step begins`() async throws {
         let service = make()
         let id = try await makeSession(service)
-        async let waiting = service.turn(id, waitSeconds: 3600)
-        try await Task.sleep(for: .milliseconds(50))
-        let began = ContinuousClock.now
-        _ = try await service.beginStep(id)
-        #expect(try await waiting.evaluation == 1)
-        #expect(ContinuousClock.now - began < .seconds(1800))
+        try await onThread {
+            async let waiting = service.turn(id, waitSeconds: 3600)
+            try await Task.sleep(for: .milliseconds(50))
+            let began = ContinuousClock.now
+            _ = try await service.beginStep(id)
+            #expect(try await waiting.evaluation == 1)
+            #expect(ContinuousClock.now - began < .seconds(5))
+        }
         #expect(try await service.turn(id, waitSeconds: 0.05).evaluation == 1)
     }
 

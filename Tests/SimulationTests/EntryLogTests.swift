@@ -171,7 +171,7 @@ import Testing
 
     @Test(
         "Of more entries than a frame takes, whose journals are unknown, none is left waiting",
-        .timeLimit(.minutes(10)))
+        .timeLimit(.minutes(1)))
     func manyUnknown() async throws {
         try await withDirectory { root in
             let sessions = 1...40
@@ -195,7 +195,7 @@ import Testing
         }
     }
 
-    @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(10)))
+    @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(1)))
     func quiet() async throws {
         try await withDirectory { root in
             var limits = self.limits
