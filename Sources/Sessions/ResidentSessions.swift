@@ -31,6 +31,8 @@ struct ResidentSessions {
     var isShuttingDown = false
     /// Whether some are on their way out so that those to come need not wait.
     var isClearing = false
+    /// How many callers hold each session that isn't asked to leave meanwhile.
+    private var holders: [SessionID: Int] = [:]
 
     var sessions: [(id: SessionID, session: Session)] {
         slots.compactMap { id, slot in slot.session.map { (id, $0) } }
@@ -71,6 +73,14 @@ struct ResidentSessions {
         if slots[id]?.session === session { remove(id) }
     }
 
+    /// Until `letGo`, the session isn't asked to leave.
+    mutating func hold(_ id: SessionID) { holders[id, default: 0] += 1 }
+
+    mutating func letGo(_ id: SessionID) {
+        guard let count = holders[id] else { return }
+        holders[id] = count > 1 ? count - 1 : nil
+    }
+
     // MARK: Room
 
     /// Reserves room for a session that has a slot; false if there isn't so much. What is larger
@@ -96,26 +106,32 @@ struct ResidentSessions {
         slots[id]?.reserved = needed
     }
 
-    /// The least recently used sessions that hold `wanted` bytes together, or all there are.
+    /// The least recently used sessions that take `wanted` bytes together, or all there are that
+    /// nobody holds.
     func leastRecentlyUsed(
         holding wanted: Int, except passedOver: Set<SessionID>
     ) -> [(id: SessionID, session: Session)] {
-        var held = 0
+        var taken = 0
         var found: [(id: SessionID, session: Session)] = []
         for (id, slot) in slots.sorted(by: { $0.value.lastUse < $1.value.lastUse }) {
-            guard held < wanted else { break }
-            guard let session = slot.session, !passedOver.contains(id) else { continue }
-            held += slot.reserved
+            guard taken < wanted else { break }
+            guard let session = slot.session, holders[id] == nil, !passedOver.contains(id) else {
+                continue
+            }
+            taken += slot.reserved
             found.append((id, session))
         }
         return found
     }
 
-    /// Those that had better leave now: when little of the budget is left, as much again.
-    mutating func beginClearing(_ budget: Int) -> [(id: SessionID, session: Session)] {
+    /// Those that had better leave now: when little of the budget is left, as much again. The
+    /// newcomer, for whom the others left, isn't one of them.
+    mutating func beginClearing(
+        _ budget: Int, except newcomer: SessionID
+    ) -> [(id: SessionID, session: Session)] {
         let margin = budget / 16
         guard !isClearing, bytes > budget - margin else { return [] }
-        let leaving = leastRecentlyUsed(holding: margin, except: [])
+        let leaving = leastRecentlyUsed(holding: margin, except: [newcomer])
         isClearing = !leaving.isEmpty
         return leaving
     }
@@ -125,7 +141,7 @@ struct ResidentSessions {
         guard slots.count > maximum else { return [] }
         let count = slots.count - maximum + maximum / 10
         return slots.sorted { $0.value.lastUse < $1.value.lastUse }.prefix(count).compactMap {
-            id, slot in slot.session.map { (id, $0) }
+            id, slot in holders[id] == nil ? slot.session.map { (id, $0) } : nil
         }
     }
 

@@ -32,6 +32,8 @@ actor Session {
     private(set) var pointDigest: PointDigest?
     private let snapshotInterval: Int
     private var isRetired = false
+    /// Whether it is about to leave memory because nobody uses it.
+    private var isLeaving = false
     var isBusy = false
     private var queue: [CheckedContinuation<Void, Never>] = []
     private var turnWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
@@ -376,9 +378,12 @@ extension Session {
     }
 
     /// Leaves memory if nobody uses it; `isForced` does so in any case, once changes under way
-    /// have been committed. A snapshot spares the next load the replay.
+    /// have been committed. A snapshot spares the next load the replay. When it is leaving already,
+    /// that is waited for: whoever needs the room would take the session for one in use.
     func leave(isForced: Bool) async -> Bool {
-        if isInUse && !isForced { return false }
+        guard isForced || isLeaving || !isInUse else { return false }
+        isLeaving = true
+        defer { isLeaving = false }
         _ = try? await exclusively { () async throws(SessionError) in
             if journal.entries > 0 {
                 var batch = Batch()

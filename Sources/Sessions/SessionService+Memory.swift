@@ -10,9 +10,16 @@ extension SessionService {
     func with<Value: Sendable>(
         _ id: SessionID, _ body: (Session) async throws(Session.Refusal) -> Value
     ) async throws(SessionError) -> Value {
-        // Each round ends with a session that another caller retired; more than a few in a row
-        // means that its commits keep failing.
-        for _ in 0..<8 {
+        // Each round ends with a session that another caller retired. From the second on it is held,
+        // so that it isn't made to leave before it is used, for others who need the room: more than
+        // a few in a row means that its commits keep failing.
+        var isHeld = false
+        defer { if isHeld { resident.withLock { $0.letGo(id) } } }
+        for round in 0..<8 {
+            if round == 1 {
+                resident.withLock { $0.hold(id) }
+                isHeld = true
+            }
             let session = if let session = resident(id) { session } else { try await loaded(id) }
             do throws(Session.Refusal) {
                 return try await body(session)
@@ -149,7 +156,8 @@ extension SessionService {
         let leaving = resident.withLock { resident in
             _ = resident.place(session, replacing: loading)
             let crowd = resident.overCrowding(limits.residentSessionsMax)
-            return crowd.isEmpty ? resident.beginClearing(limits.residentBytesMax) : crowd
+            guard crowd.isEmpty else { return crowd }
+            return resident.beginClearing(limits.residentBytesMax, except: session.id)
         }
         guard !leaving.isEmpty else { return }
         Task {

@@ -36,14 +36,16 @@ import TestKit
         return try await service.create(request()).value.memoryBytesEstimate + 16 << 10
     }
 
-    private var resident: (sessions: Double, bytes: Double) {
-        let lines = metrics.render().split(separator: "\n")
-        func value(_ name: String) -> Double {
-            lines.first { $0.hasPrefix(name + " ") }
-                .flatMap { Double($0.split(separator: " ")[1]) } ?? .nan
-        }
-        return (value("lbfgsd_sessions_resident"), value("lbfgsd_sessions_resident_bytes"))
+    private func value(_ name: String) -> Double {
+        metrics.render().split(separator: "\n").first { $0.hasPrefix(name + " ") }
+            .flatMap { Double($0.split(separator: " ")[1]) } ?? .nan
     }
+
+    private var resident: (sessions: Double, bytes: Double) {
+        (value("lbfgsd_sessions_resident"), value("lbfgsd_sessions_resident_bytes"))
+    }
+
+    private var loads: Double { value("lbfgsd_session_loads_total") }
 
     @Test("Those used least recently leave for those that come")
     func leave() async throws {
@@ -130,6 +132,47 @@ import TestKit
         _ = try await service.beginStep(first)
         #expect(try await service.turn(second).phase == .idle)
         #expect(resident.sessions == 1)
+    }
+
+    @Test("One that is leaving already isn't taken for one in use")
+    func leaving() async throws {
+        // When both are here, one is asked to leave before anybody needs its room; who does comes
+        // at any moment of that.
+        let service = try await makeService(roomFor: 2, store: MemoryStore())
+        for _ in 1...300 {
+            let id = try await service.create(request()).value.record.id
+            _ = try await service.beginStep(id)
+        }
+        #expect(resident.sessions <= 2)
+    }
+
+    @Test("Those that have room for one only take turns, and none is sent away before its use")
+    func oneAtATime() async throws {
+        let service = try await makeService(roomFor: 1, store: MemoryStore())
+        var ids: [SessionID] = []
+        for _ in 1...3 { ids.append(try await service.create(request()).value.record.id) }
+        for id in ids {
+            #expect(try await service.turn(id).phase == .idle)
+            // Here to stay: nobody else wants the room.
+            let loads = self.loads
+            for _ in 1...50 { #expect(try await service.turn(id).phase == .idle) }
+            #expect(self.loads == loads)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for id in ids {
+                group.addTask {
+                    for _ in 1...100 {
+                        do {
+                            _ = try await service.turn(id)
+                        } catch SessionError.memoryFull {
+                            // Another is in use, which is said.
+                        }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(resident.sessions <= 1)
     }
 
     @Test("A checkpoint's state counts beside the session's, and both fit when they are alone")
