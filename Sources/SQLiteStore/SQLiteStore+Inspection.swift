@@ -7,6 +7,8 @@ package import Sessions
 extension SQLiteStore {
     package func inventory() async throws(StoreError) -> StoreInventory {
         await committer.settle()
+        // Files that are still being removed are nobody's.
+        await SegmentRemoval.finished()
         return try await read { transaction in
             func count(_ sql: String) throws -> Int {
                 try Int.fetchOne(transaction.database, sql: sql) ?? 0

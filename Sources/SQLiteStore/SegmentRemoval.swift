@@ -41,6 +41,15 @@ package enum SegmentRemoval {
         waiters.subtract(1, ordering: .relaxed)
     }
 
+    /// The same, for those who must not block a thread.
+    static func finished() async {
+        waiters.add(1, ordering: .relaxed)
+        await withCheckedContinuation { continuation in
+            queue.async { continuation.resume() }
+        }
+        waiters.subtract(1, ordering: .relaxed)
+    }
+
     private static func paced(_ body: () throws -> Void) rethrows {
         let began = ContinuousClock.now
         try body()

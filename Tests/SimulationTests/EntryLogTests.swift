@@ -2,6 +2,7 @@ import Foundation
 import SQLiteStore
 import Sessions
 import Synchronization
+import TestKit
 import Testing
 
 /// Entries on their way from the log to the tables: they read the same wherever they are, and what
@@ -38,14 +39,13 @@ import Testing
                 try copyCrashed(root + "/live", to: copy)
                 let torn = Int.random(in: 0...sizes[20], using: &generator)
                 try change(copy) { bytes in
-                    let rest = bytes.count - torn
-                    bytes.removeLast(rest)
                     // Torn off, or never written: zeros, or whatever the blocks held before.
-                    let filling = Int.random(in: 0...2, using: &generator)
-                    if filling == 1 { bytes.append(Data(count: rest)) }
-                    if filling == 2 {
-                        for _ in 0..<rest {
-                            bytes.append(UInt8.random(in: 0...255, using: &generator))
+                    switch Int.random(in: 0...2, using: &generator) {
+                    case 0: bytes.removeLast(bytes.count - torn)
+                    case 1: bytes.resetBytes(in: torn..<bytes.count)
+                    default:
+                        for place in torn..<bytes.count {
+                            bytes[place] = UInt8.random(in: 0...255, using: &generator)
                         }
                     }
                 }
@@ -173,53 +173,57 @@ import Testing
         "Of more entries than a frame takes, whose journals are unknown, none is left waiting",
         .timeLimit(.minutes(1)))
     func manyUnknown() async throws {
-        try await withDirectory { root in
-            let sessions = 1...40
-            let first = try await SQLiteStore(directory: root, limits: limits)
-            for session in sessions { try await first.begin(session) }
-            await first.close()
-            var limits = self.limits
-            limits.groupWritesMax = 4
-            // Where each journal ends is to be found out, and nobody else writes meanwhile.
-            let store = try await SQLiteStore(directory: root, limits: limits)
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for session in sessions {
-                    group.addTask { try await store.tell(session, at: 2) }
+        try await onThread {
+            try await withDirectory { root in
+                let sessions = 1...40
+                let first = try await SQLiteStore(directory: root, limits: limits)
+                for session in sessions { try await first.begin(session) }
+                await first.close()
+                var limits = self.limits
+                limits.groupWritesMax = 4
+                // Where each journal ends is to be found out, and nobody else writes meanwhile.
+                let store = try await SQLiteStore(directory: root, limits: limits)
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for session in sessions {
+                        group.addTask { try await store.tell(session, at: 2) }
+                    }
+                    try await group.waitForAll()
                 }
-                try await group.waitForAll()
+                for session in sessions {
+                    #expect(try await store.load(workID(session)).tail == [told(session, at: 2)])
+                }
+                await store.close()
             }
-            for session in sessions {
-                #expect(try await store.load(workID(session)).tail == [told(session, at: 2)])
-            }
-            await store.close()
         }
     }
 
     @Test("When it is quiet the log goes to the tables", .timeLimit(.minutes(1)))
     func quiet() async throws {
-        try await withDirectory { root in
-            var limits = self.limits
-            limits.quietSeconds = 0.05
-            let store = try await SQLiteStore(directory: root + "/live", limits: limits)
-            for session in 1...3 {
-                try await store.begin(session)
-                for sequence in 2...300 { try await store.tell(session, at: sequence) }
-            }
-            // Without its log the store has everything, sooner or later.
-            for trial in 1... {
-                let copy = root + "/copy-\(trial)"
-                try copyCrashed(root + "/live", to: copy)
-                try FileManager.default.removeItem(atPath: copy + "/journal")
-                let other = try await SQLiteStore(directory: copy)
-                var newest: [SequenceNumber] = []
+        try await onThread {
+            try await withDirectory { root in
+                var limits = self.limits
+                limits.quietSeconds = 0.05
+                let store = try await SQLiteStore(directory: root + "/live", limits: limits)
                 for session in 1...3 {
-                    newest.append(try await other.load(workID(session)).newest.sequence)
+                    try await store.begin(session)
+                    for sequence in 2...300 { try await store.tell(session, at: sequence) }
                 }
-                await other.close()
-                if newest == [300, 300, 300] { break }
-                try await Task.sleep(for: .milliseconds(50))
+                // Without its log the store has everything, sooner or later.
+                for trial in 1... {
+                    let copy = root + "/copy-\(trial)"
+                    try copyCrashed(root + "/live", to: copy)
+                    try FileManager.default.removeItem(atPath: copy + "/journal")
+                    let other = try await SQLiteStore(directory: copy)
+                    var newest: [SequenceNumber] = []
+                    for session in 1...3 {
+                        newest.append(try await other.load(workID(session)).newest.sequence)
+                    }
+                    await other.close()
+                    if newest == [300, 300, 300] { break }
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                await store.close()
             }
-            await store.close()
         }
     }
 
