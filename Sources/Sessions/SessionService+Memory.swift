@@ -10,9 +10,9 @@ extension SessionService {
     func with<Value: Sendable>(
         _ id: SessionID, _ body: (Session) async throws(Session.Refusal) -> Value
     ) async throws(SessionError) -> Value {
-        // Each round ends with a session that another caller retired. From the second on it is held,
-        // so that it isn't made to leave before it is used, for others who need the room: more than
-        // a few in a row means that its commits keep failing.
+        // Each round ends with a session that another caller retired. From the second on it is
+        // held, so that others who need the room don't make it leave before it is used: more than a
+        // few in a row means that its commits keep failing.
         var isHeld = false
         defer { if isHeld { resident.withLock { $0.letGo(id) } } }
         for round in 0..<8 {
