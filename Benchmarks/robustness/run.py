@@ -1,7 +1,8 @@
 """Which problems are solved, and in how many evaluations: the daemon over HTTP next to SciPy,
 libLBFGS, NLopt and torch, in one run.
 
-    python Benchmarks/robustness/run.py [--suite DIR] [--problems NAME ...] [--output DIR]
+    python Benchmarks/robustness/run.py [--suite DIR] [--problems NAME ...] [--sizes MIN MAX]
+        [--solvers NAME ...] [--output DIR]
 
 Prints Markdown; writes `results.csv` and the performance profile `profile.png` to the output
 directory. The daemon is $LBFGSD_BIN or .build/release/lbfgsd.
@@ -32,6 +33,7 @@ from lbfgsd import Client  # noqa: E402
 from solvers import (  # noqa: E402
     BACKWARDS,
     OURS,
+    SCIPY,
     THEIRS,
     BudgetSpent,
     Counted,
@@ -209,10 +211,22 @@ def draw_profile(runs: list[Run], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def wanted(solvers: dict[str, Solver], beginnings: list[str] | None) -> dict[str, Solver]:
+    """SciPy's, with which all are compared, in any case."""
+    if beginnings is None:
+        return solvers
+    starts = (SCIPY, *beginnings)
+    return {name: solver for name, solver in solvers.items() if name.startswith(starts)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suite", type=Path, default=HERE, help="the directory of suite.py")
     parser.add_argument("--problems", nargs="*", help="names; all of the suite if left out")
+    parser.add_argument(
+        "--sizes", nargs=2, type=int, metavar=("MIN", "MAX"), help="all with so many parameters"
+    )
+    parser.add_argument("--solvers", nargs="*", help="how their names begin; all if left out")
     parser.add_argument("--evaluations", type=int, default=2000)
     parser.add_argument("--output", type=Path, default=Path("out/robustness"))
     arguments = parser.parse_args()
@@ -221,7 +235,13 @@ def main() -> None:
         Setting("rounded to float32, 1e-4", 1e-4, "float32", arguments.evaluations),
     ]
     suite = load_suite(arguments.suite.resolve())
-    chosen = suite.problems(set(arguments.problems)) if arguments.problems else suite.problems()
+    if arguments.problems:
+        chosen = suite.problems(set(arguments.problems))
+    elif arguments.sizes:
+        smallest, largest = arguments.sizes
+        chosen = suite.problems(sizes=range(smallest, largest + 1))
+    else:
+        chosen = suite.problems()
     arguments.output.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(dir=os.environ.get("LBFGSD_BENCH_DIR")) as directory:
@@ -229,7 +249,8 @@ def main() -> None:
         try:
             daemon.start()
             with Client(daemon.url) as client:
-                compared, faithful = solvers(client), torch_solvers(client)
+                compared = wanted(solvers(client), arguments.solvers)
+                faithful = wanted(torch_solvers(client), arguments.solvers)
                 for problem in chosen:
                     print(f"{problem[0]} n={problem[1]}", file=sys.stderr, flush=True)
                     for setting in settings:
@@ -247,8 +268,9 @@ def main() -> None:
         here = [run for run in runs if run.setting == setting.name]
         print(f"\n{setting.name}: at most {setting.evaluations_max} evaluations, ", end="")
         print(f"max|g| <= {setting.tolerance:g} max(1, max|g0|)\n")
-        print(table([run for run in here if run.solver in compared], "SciPy L-BFGS-B"))
-        print(f"\nMode torch:\n\n{table_of_torch(here, faithful)}\n", flush=True)
+        print(table([run for run in here if run.solver in compared], SCIPY))
+        if faithful:
+            print(f"\nMode torch:\n\n{table_of_torch(here, faithful)}\n", flush=True)
         for run in here:
             if run.solver == "lbfgsd robust" and not run.solved:
                 print(

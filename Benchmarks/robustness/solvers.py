@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from lbfgsd import Client
 
+SCIPY = "SciPy L-BFGS-B"
 HISTORY = 10
 """Pairs, for each solver that is told how many: what SciPy has as its default."""
 
@@ -243,7 +244,7 @@ def solvers(client: Client) -> dict[str, Solver]:
         f"lbfgsd robust, history {HISTORY}": lbfgsd(
             client, {"mode": "robust", "history_size": HISTORY}
         ),
-        "SciPy L-BFGS-B": scipy_lbfgsb,
+        SCIPY: scipy_lbfgsb,
     }
     with contextlib.suppress(OSError):
         chosen["libLBFGS"] = liblbfgs()

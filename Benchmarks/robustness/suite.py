@@ -56,9 +56,9 @@ def _function(problem) -> LossAndGradient:
 
 
 def problems(
-    names: Collection[str] | None = None,
+    names: Collection[str] | None = None, sizes: range = range(1, PARAMETERS_MAX + 1)
 ) -> Iterator[tuple[str, int, np.ndarray, LossAndGradient]]:
-    """Those named, or all with at most PARAMETERS_MAX parameters."""
+    """Those named, or all whose number of parameters is one of the sizes."""
     seen = set()
     for problem in _classes():
         name = type(problem).__name__
@@ -66,5 +66,5 @@ def problems(
             continue
         seen.add(name)
         x0 = np.array(ravel_pytree(problem.y0)[0], np.float64)
-        if names is not None or x0.size <= PARAMETERS_MAX:
+        if names is not None or x0.size in sizes:
             yield name, x0.size, x0, _function(problem)
