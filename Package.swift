@@ -52,17 +52,19 @@ let package = Package(
         ),
         .target(name: "Parallel", swiftSettings: strict),
         .target(
+            name: "SessionModel",
+            dependencies: ["LBFGS", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(
             name: "Sessions",
-            dependencies: [
-                "LBFGS", "Parallel", "Telemetry", .product(name: "Crypto", package: "swift-crypto"),
-            ],
+            dependencies: ["LBFGS", "Parallel", "SessionModel", "Telemetry"],
             swiftSettings: strict),
         .target(name: "LBFGSHooks", dependencies: ["LBFGS"], swiftSettings: strict),
-        .target(name: "Wire", dependencies: ["Sessions"], swiftSettings: strict),
+        .target(name: "Wire", dependencies: ["SessionModel"], swiftSettings: strict),
         .target(
             name: "SQLiteStore",
             dependencies: [
-                "CLinux", "Sessions", .product(name: "GRDB", package: "GRDB.swift"),
+                "CLinux", "SessionModel", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
@@ -123,7 +125,9 @@ let package = Package(
         .testTarget(
             name: "SessionsTests", dependencies: ["Sessions", "Telemetry", "TestKit"],
             swiftSettings: strict),
-        .testTarget(name: "WireTests", dependencies: ["Wire", "Sessions"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["SessionModel", "Sessions", "Wire"],
+            swiftSettings: strict),
         .testTarget(
             name: "StoreContractTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
             swiftSettings: strict),

@@ -41,11 +41,11 @@ extension Operations {
         if form == .json, length > bodies.json {
             throw Problem(Refusal.contentTooLarge(limit: bodies.json))
         }
-        if let reader = VectorHeadReader(form, bodyBytes: length) {
+        if let reader = VectorHeaderReader(form, bodyBytes: length) {
             let service = service
             return .stream(
                 VectorSink(reader, digest: try DigestCheck(call.request.head)) {
-                    head throws(Misfit) in try service.arriving(expected, head, loss: loss)
+                    head throws(TensorMismatch) in try service.arriving(expected, head, loss: loss)
                 })
         }
         guard form == .octets, length.isMultiple(of: expected.dtype.size),

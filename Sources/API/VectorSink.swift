@@ -7,25 +7,25 @@ internal import Wire
 /// whole; where it is wrong, the rest is let go.
 ///
 ///     head --> reading --> numbers
-///        \---------\-----> malformed, misfit
+///        \---------\-----> malformed, mismatch
 ///
 /// A long head is read aside: the serving thread, which others wait for, would be held up. What
 /// comes meanwhile waits for its place.
 final class VectorSink: BodySink {
-    typealias Begin = @Sendable (VectorHead) throws(Misfit) -> ArrivingVector
+    typealias Begin = @Sendable (VectorHeader) throws(TensorMismatch) -> IncomingVector
 
     private enum Stage {
         case head
         case reading
-        case numbers(ArrivingVector)
+        case numbers(IncomingVector)
         case malformed(WireError)
-        case misfit(Misfit)
+        case mismatch(TensorMismatch)
     }
 
     private struct State {
         var stage: Stage
         /// Beside the stage, not in it, so that what it collects is never copied.
-        var head: VectorHeadReader?
+        var head: VectorHeaderReader?
         /// What came behind a head that is being read.
         var waiting: [UInt8] = []
         var waiter: CheckedContinuation<Void, Never>?
@@ -40,13 +40,13 @@ final class VectorSink: BodySink {
     private static let shortHeadBytes = 1 << 10
 
     /// A body that is the vector.
-    init(_ vector: ArrivingVector, digest: DigestCheck?) {
+    init(_ vector: IncomingVector, digest: DigestCheck?) {
         begin = nil
         state = Mutex(State(stage: .numbers(vector), digest: digest))
     }
 
     /// A body that says something before its numbers; `begin` has a place for them.
-    init(_ head: VectorHeadReader, digest: DigestCheck?, begin: @escaping Begin) {
+    init(_ head: VectorHeaderReader, digest: DigestCheck?, begin: @escaping Begin) {
         self.begin = begin
         state = Mutex(State(stage: .head, head: head, digest: digest))
     }
@@ -75,7 +75,7 @@ final class VectorSink: BodySink {
         }
         switch state.withLock({ $0.stage }) {
         case .malformed(let error): throw error
-        case .misfit(let misfit): return .misfit(misfit)
+        case .mismatch(let mismatch): return .mismatch(mismatch)
         case .numbers(let vector):
             if let arrived = await vector.take() { return .arrived(arrived) }
         case .head, .reading: break
@@ -88,7 +88,7 @@ extension VectorSink {
     /// Returns the head, if it has just become whole and is too long to be read here.
     private func append(
         _ piece: UnsafeRawBufferPointer, to state: inout State
-    ) -> VectorHeadReader? {
+    ) -> VectorHeaderReader? {
         switch state.stage {
         case .head:
             do throws(WireError) {
@@ -107,27 +107,27 @@ extension VectorSink {
         case .reading: unsafe state.waiting.append(contentsOf: piece)
         // The server hands over no more than was announced, and the head goes with that.
         case .numbers(let vector): unsafe _ = vector.append(piece)
-        case .malformed, .misfit: break
+        case .malformed, .mismatch: break
         }
         return nil
     }
 
-    private func stage(after reader: VectorHeadReader) -> Stage {
+    private func stage(after reader: VectorHeaderReader) -> Stage {
         guard let begin else { preconditionFailure("a head of a body that has none") }
-        let head: VectorHead
+        let head: VectorHeader
         do throws(WireError) {
             head = try reader.head()
         } catch {
             return .malformed(error)
         }
-        do throws(Misfit) {
+        do throws(TensorMismatch) {
             return .numbers(try begin(head))
         } catch {
-            return .misfit(error)
+            return .mismatch(error)
         }
     }
 
-    private func read(_ head: VectorHeadReader) async {
+    private func read(_ head: VectorHeaderReader) async {
         if head.count < HeavyWork.bytesMin {
             goOn(as: stage(after: head))
         } else {
@@ -153,21 +153,21 @@ extension VectorSink {
 
 /// What came of a body that went into a vector.
 enum StreamedVector {
-    case arrived(ArrivedVector)
+    case arrived(ReceivedVector)
     /// It was let go, since its head is not what the session expects.
-    case misfit(Misfit)
+    case mismatch(TensorMismatch)
 
     var gradient: GradientInput {
         switch self {
         case .arrived(let vector): .vector(vector)
-        case .misfit(let misfit): .misfit(misfit)
+        case .mismatch(let mismatch): .mismatch(mismatch)
         }
     }
 
     var parameters: ParametersInput {
         switch self {
         case .arrived(let vector): .vector(vector)
-        case .misfit(let misfit): .misfit(misfit)
+        case .mismatch(let mismatch): .mismatch(mismatch)
         }
     }
 }

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// A row of `chapter`: entries of one session, one after the other, that nothing replays any more
 /// and that are kept for their traces.

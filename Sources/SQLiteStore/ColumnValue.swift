@@ -1,7 +1,7 @@
 import Foundation
 import GRDB
 import GRDBSQLite
-import Sessions
+import SessionModel
 
 /// A value on its way into a row. What every accepted evaluation writes is bound to its statement
 /// as it stands: GRDB's own arguments allocate several times a value.

@@ -1,5 +1,5 @@
 import Dispatch
-import Sessions
+import SessionModel
 import Synchronization
 
 // Who commits entries. Handing one to another thread and being woken by it costs a lone client as

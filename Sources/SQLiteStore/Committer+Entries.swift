@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 import Synchronization
 
 // Entries that come alone: into the log at once, for all that wait with one sync; from there into

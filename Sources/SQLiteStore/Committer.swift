@@ -1,7 +1,7 @@
 import Dispatch
 import GRDB
 import Glibc
-import Sessions
+import SessionModel
 import Synchronization
 
 /// The one writer. Writes wait in a queue; whatever waits when the committer looks is one group:

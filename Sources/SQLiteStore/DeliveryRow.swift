@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// A row of `delivery`.
 struct DeliveryRow {

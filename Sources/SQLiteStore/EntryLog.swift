@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 
 /// Where an entry that comes alone, as nearly all do, is made durable: appended to a file with what
 /// else has come in the meantime, and synced once.

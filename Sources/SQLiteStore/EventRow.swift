@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// A row of `event`: a journal entry without its payload's bytes.
 struct EventRow {
@@ -27,7 +27,7 @@ struct EventRow {
         row.add(entry.closedEvaluation)
         row.add(entry.resultDigest)
         row.add(entry.pointDigest)
-        row.add(entry.standing)
+        row.add(entry.status)
         row.add(payload)
         row.add(entry.trace?.evaluation)
         row.add(entry.trace?.step)
@@ -51,7 +51,7 @@ struct EventRow {
         let closedEvaluation = try columns.optionalInt()
         let resultDigest = try columns.optionalDigest()
         let pointDigest = try columns.optionalDigest()
-        let standing = try columns.standing()
+        let status = try columns.status()
         payload = try columns.optionalInt64()
         let trace: TracePoint? =
             if let evaluation = try columns.optionalInt() {
@@ -63,6 +63,6 @@ struct EventRow {
             } else { nil }
         entry = JournalEntry(
             sequence: sequence, kind: kind, time: time, trace: trace, resultDigest: resultDigest,
-            pointDigest: pointDigest, closedEvaluation: closedEvaluation, standing: standing)
+            pointDigest: pointDigest, closedEvaluation: closedEvaluation, status: status)
     }
 }

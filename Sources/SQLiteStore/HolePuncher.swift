@@ -1,5 +1,5 @@
 import Dispatch
-import Sessions
+import SessionModel
 import Synchronization
 
 /// Some bytes of a segment.

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 import Synchronization
 
 /// Where the journals of sessions end that were written to lately, so that an entry needs no look

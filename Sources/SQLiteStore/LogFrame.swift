@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 
 /// Records that were made durable by one sync, as they are in a file of the entry log:
 ///

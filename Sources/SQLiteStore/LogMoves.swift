@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 
 /// What is still to be moved from the entry log to the tables, and how soon. It is apart from the
 /// log itself, which is locked while the disk syncs: nobody has to wait for that to learn it.

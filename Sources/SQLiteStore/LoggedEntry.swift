@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 
 /// A journal entry as the entry log has it: its length, whose it is, what its row in `event` would
 /// say, and its payload. The frame that it is in has the checksum.

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// What opening the directory gives; made on a thread that may block.
 struct Opened: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-import Sessions
+import SessionModel
 
 /// A row's values in as few octets as SQLite takes for them: a kind each, and an integer in seven
 /// bits to an octet, the lowest first. Who keeps them sees to a checksum.

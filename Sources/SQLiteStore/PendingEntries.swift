@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 import Synchronization
 
 /// Entries that are durable in the entry log and not yet in the tables. Who writes to the log adds

@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 
 // What a caller hands in, with checksums computed, and what it will cost the committer.
 

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// One consistent view of the store. Short-lived: a reader that stays keeps the write-ahead log
 /// from being reused.
@@ -113,7 +113,7 @@ extension ReadTransaction {
         let entry = try newestEntry(row.id)
         let newest = try logged.after(entry.sequence).last ?? entry
         return SessionSummary(
-            record: row.record, standing: newest.standing, updatedAt: newest.time,
+            record: row.record, status: newest.status, updatedAt: newest.time,
             sequence: newest.sequence)
     }
 

@@ -1,6 +1,6 @@
 public import Foundation
 import GRDB
-public import Sessions
+public import SessionModel
 
 /// What a compaction did.
 public struct CompactionReport: Equatable, Sendable {

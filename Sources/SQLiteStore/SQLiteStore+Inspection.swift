@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-package import Sessions
+package import SessionModel
 
 // For tests: what is on the disk beside what the contract shows.
 

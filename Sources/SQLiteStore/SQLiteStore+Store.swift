@@ -1,5 +1,5 @@
 import GRDB
-public import Sessions
+public import SessionModel
 
 public import struct Foundation.Date
 

@@ -1,6 +1,6 @@
 import Dispatch
 import GRDB
-public import Sessions
+public import SessionModel
 import Synchronization
 
 /// Sessions in a directory: an SQLite database, and segment files for long vectors.

@@ -1,4 +1,4 @@
-internal import Sessions
+internal import SessionModel
 
 /// Every bound of the store. The defaults suit a machine with a few cores and one disk.
 public struct SQLiteStoreLimits: Equatable, Sendable {

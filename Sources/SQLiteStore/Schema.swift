@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// The tables, their versions, and how a file is known to be ours.
 ///

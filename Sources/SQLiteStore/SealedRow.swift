@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-import Sessions
+import SessionModel
 
 /// A row's values in the order of its columns. SQLite keeps no checksum of its pages, so each row
 /// ends with one over the others: a flipped bit in a loss or a label is noticed, not returned.
@@ -61,7 +61,7 @@ extension RowWriter {
     }
     mutating func add(_ value: Date) { add(value.microseconds) }
     mutating func add(_ value: Digest?) { add(value?.bytes) }
-    mutating func add(_ value: SessionStanding) {
+    mutating func add(_ value: SessionStatus) {
         add(value.phase.rawValue)
         add(value.step)
         add(value.evaluation)
@@ -162,8 +162,8 @@ struct SealedRowReader {
         guard let bytes = try optionalBytes() else { return nil }
         return try require(Digest(bytes: bytes))
     }
-    mutating func standing() throws(StoreError) -> SessionStanding {
-        SessionStanding(
+    mutating func status() throws(StoreError) -> SessionStatus {
+        SessionStatus(
             phase: try require(SessionPhase(rawValue: try text())), step: try int(),
             evaluation: try int(), loss: try optionalDouble())
     }

@@ -1,5 +1,5 @@
 import Dispatch
-import Sessions
+import SessionModel
 import Synchronization
 
 /// Bytes in a segment, checked while they are read.

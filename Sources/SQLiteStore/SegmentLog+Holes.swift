@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 // The dead bytes of segments that have live ones, as rows of `hole`: neighbours are one hole, so
 // that a segment has at most one more of them than live blobs, and whole blocks become free

@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-import Sessions
+import SessionModel
 
 /// Where bytes too long for SQLite are written.
 ///

@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 import Synchronization
 
 /// A segment of its own while it is written.

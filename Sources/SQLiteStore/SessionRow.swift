@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-import Sessions
+import SessionModel
 
 /// A row of `session`: the record, and what else is kept once a session.
 struct SessionRow {

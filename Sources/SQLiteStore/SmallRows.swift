@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 // The rows of `step`, `checkpoint` and `idempotency`: the record as it is.
 
@@ -73,7 +73,7 @@ extension CheckpointRecord {
         row.add(name)
         row.add(sequence)
         row.add(createdAt)
-        row.add(standing)
+        row.add(status)
         return row
     }
 
@@ -83,7 +83,7 @@ extension CheckpointRecord {
         self.init(
             number: try columns.int(), name: try columns.optionalText(),
             sequence: try columns.int(), createdAt: try columns.date(),
-            standing: try columns.standing())
+            status: try columns.status())
     }
 }
 

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// A row of `snapshot`: which blobs make up a session's state.
 struct SnapshotRow {

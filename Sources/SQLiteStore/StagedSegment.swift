@@ -1,5 +1,5 @@
 import Dispatch
-import Sessions
+import SessionModel
 import Synchronization
 
 /// Long bytes in a segment of their own, whole and synced, that no row names yet.

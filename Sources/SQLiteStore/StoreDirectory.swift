@@ -1,5 +1,5 @@
 import Foundation
-import Sessions
+import SessionModel
 
 /// The directory that holds a store:
 ///

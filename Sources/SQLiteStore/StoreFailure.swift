@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// What an error met inside the store means.
 enum StoreFailure {

@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-import Sessions
+import SessionModel
 
 /// Bytes on their way to the disk, with a checksum for each chunk. Made where the caller runs:
 /// computing checksums in the committer would hold up everyone behind it.

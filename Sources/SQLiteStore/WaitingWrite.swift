@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 import Synchronization
 
 /// A write in the committer's queue, whatever it returns.

@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 
 /// The committer's queues: what waits for the entry log, and what waits for a transaction.
 struct WaitingWrites {

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 // What a session keeps of its past besides its state: the trace, thinned out, and its steps.
 //

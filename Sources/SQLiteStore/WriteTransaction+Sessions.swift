@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 // What `create`, `commit` and `delete` do, within a transaction. Whatever one of them throws, the
 // committer undoes what it has done so far.

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 // Snapshots, and the collection that comes with them.
 //

@@ -1,5 +1,5 @@
 import GRDB
-import Sessions
+import SessionModel
 
 /// What a write may do: change the database, and append to the segments. Lives on the committer's
 /// queue, for one transaction.

@@ -1,5 +1,5 @@
 internal import Foundation
-public import struct Sessions.PageToken
+public import struct SessionModel.PageToken
 
 // A page token on the wire: base64url of its eight bytes, big-endian. Opaque, so that clients
 // don't come to rely on what is in it.

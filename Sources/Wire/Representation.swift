@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 /// A form in which a value can travel. Each has a folder or file of its own in this module.
 public enum Representation: String, Equatable, Sendable, CaseIterable {

@@ -1,4 +1,4 @@
-public import struct Sessions.FieldError
+public import struct SessionModel.FieldError
 
 /// Why bytes could not be read as what they should be.
 public enum WireError: Error, Equatable, Sendable {

@@ -280,10 +280,10 @@ struct StreamedBodyTests {
         let session = try await harness.create(Self.parameters + "}")
         let id = try #require(SessionID(String(session.split(separator: "/").last ?? "")))
         let expected = try await harness.service.expectedParameters(id, bytes: nil)
-        let head = VectorHead.tensors([
-            .init(name: "v", head: TensorHead(dtype: .float64, shape: [3])),
-            .init(name: "w", head: TensorHead(dtype: .float64, shape: [2, 2])),
-            .init(name: "b", head: TensorHead(dtype: .float64, shape: [])),
+        let head = VectorHeader.tensors([
+            .init(name: "v", head: TensorHeader(dtype: .float64, shape: [3])),
+            .init(name: "w", head: TensorHeader(dtype: .float64, shape: [2, 2])),
+            .init(name: "b", head: TensorHeader(dtype: .float64, shape: [])),
         ])
         let vector = try harness.service.arriving(expected, head)
         // Sound: the buffer is used within the call.

@@ -313,7 +313,7 @@ private func told(_ session: Int, at sequence: SequenceNumber) -> JournalEntry {
             gradientNormInf: nil, stepLength: 0.5,
             time: Date(timeIntervalSince1970: Double(sequence))),
         resultDigest: Digest(high: UInt64(session), low: .max),
-        standing: SessionStanding(
+        status: SessionStatus(
             phase: .evaluating, step: 1, evaluation: sequence, loss: nil),
         payload: Octets((0..<50).map { UInt8(truncatingIfNeeded: $0 &* sequence &+ session) }))
 }

@@ -21,7 +21,7 @@ private func workEntry(_ session: Int, _ sequence: Int) -> JournalEntry {
     JournalEntry(
         sequence: sequence, kind: sequence == 1 ? .created : .told,
         time: Date(timeIntervalSince1970: Double(sequence)),
-        standing: SessionStanding(
+        status: SessionStatus(
             phase: .idle, step: 0, evaluation: sequence, loss: 1 / Double(sequence)),
         payload: workBytes(session, sequence))
 }
@@ -52,7 +52,7 @@ extension SQLiteStore {
             batch.checkpoint = CheckpointRecord(
                 number: sequence / 8, name: nil, sequence: sequence,
                 createdAt: Date(timeIntervalSince1970: 0),
-                standing: workEntry(session, sequence).standing)
+                status: workEntry(session, sequence).status)
         }
         try await commit(batch, to: workID(session))
     }

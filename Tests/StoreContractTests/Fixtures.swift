@@ -40,7 +40,7 @@ func make(
 func make(entry sequence: SequenceNumber, _ kind: JournalEntry.Kind = .created) -> JournalEntry {
     JournalEntry(
         sequence: sequence, kind: kind, time: make(time: sequence),
-        standing: SessionStanding(phase: .idle, step: 0, evaluation: 0, loss: nil))
+        status: SessionStatus(phase: .idle, step: 0, evaluation: 0, loss: nil))
 }
 
 /// An entry that tells evaluation `evaluation`.
@@ -57,7 +57,7 @@ func make(
         resultDigest: Digest(high: UInt64(evaluation), low: .max),
         pointDigest: Digest(high: 1 << 63, low: UInt64(sequence)),
         closedEvaluation: nil,
-        standing: SessionStanding(
+        status: SessionStatus(
             phase: .evaluating, step: 1, evaluation: evaluation + 1, loss: loss),
         payload: payload ?? make(bytes: 24, evaluation))
 }
@@ -82,7 +82,7 @@ func make(
 ) -> CheckpointRecord {
     CheckpointRecord(
         number: number, name: name, sequence: sequence, createdAt: make(time: sequence),
-        standing: SessionStanding(phase: .idle, step: number, evaluation: sequence, loss: 0.5))
+        status: SessionStatus(phase: .idle, step: number, evaluation: sequence, loss: 0.5))
 }
 
 func make(idempotency key: String, scope: String = "sessions", age: Int = 0) -> IdempotencyRecord {

@@ -25,7 +25,7 @@ extension StoreContract {
             #expect(sizes == [3, 3])
             let newest = try await store.list(pageSize: 1, after: nil, label: nil).items[0]
             #expect(newest == (try await store.summary(make(session: 7))))
-            #expect(newest.standing == make(told: 1, at: 2, loss: -3).standing)
+            #expect(newest.status == make(told: 1, at: 2, loss: -3).status)
             #expect(newest.sequence == 2 && newest.updatedAt == make(time: 2))
 
             let odd = try await store.list(pageSize: 2, after: nil, label: ("parity", "1"))
@@ -117,7 +117,7 @@ extension StoreContract {
             told.payload = []
             #expect(try await store.toldEntry(id, evaluation: 3) == told)
             #expect(try await store.toldEntry(id, evaluation: 4) == nil)
-            #expect(try await store.summary(id).standing.loss?.bitPattern == (-0.0).bitPattern)
+            #expect(try await store.summary(id).status.loss?.bitPattern == (-0.0).bitPattern)
         }
     }
 
@@ -142,7 +142,7 @@ extension StoreContract {
                 #expect(entry.trace?.loss?.bitPattern == number.bitPattern)
                 #expect(entry.trace?.stepLength.bitPattern == number.bitPattern)
                 #expect(entry.trace?.gradientNormInf?.bitPattern == number.bitPattern)
-                #expect(entry.standing.loss?.bitPattern == number.bitPattern)
+                #expect(entry.status.loss?.bitPattern == number.bitPattern)
                 let step = try await store.step(id, number: entry.sequence - 1)
                 #expect(step?.result.loss?.bitPattern == number.bitPattern)
             }

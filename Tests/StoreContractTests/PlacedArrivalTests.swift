@@ -32,12 +32,12 @@ import Testing
     private func streamed(
         _ order: [String], _ slopes: [String: [Double]], _ loss: Double, by piece: Int,
         to service: SessionService, _ id: SessionID, _ number: EvaluationNumber
-    ) async throws -> ArrivedVector {
+    ) async throws -> ReceivedVector {
         let expected = try await service.expectedResult(id, evaluation: number, bytes: nil)
         let tensors = order.map { name in
-            VectorHead.Tensor(
+            VectorHeader.Tensor(
                 name: name,
-                head: TensorHead(dtype: .float64, shape: [slopes[name]?.count ?? 0]))
+                head: TensorHeader(dtype: .float64, shape: [slopes[name]?.count ?? 0]))
         }
         let vector = try service.arriving(expected, .tensors(tensors), loss: loss)
         let bytes = Vector(order.flatMap { slopes[$0] ?? [] }, as: .float64).bytes

@@ -112,7 +112,7 @@ extension StoreContract {
                     if told % 17 == 0 {
                         sequence += 1
                         var untraced = make(entry: sequence, .optionsChanged)
-                        untraced.standing.evaluation = told
+                        untraced.status.evaluation = told
                         try await store.commit(batch(untraced), to: id)
                     }
                     sequence += 1

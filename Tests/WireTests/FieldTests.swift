@@ -1,4 +1,4 @@
-import Sessions
+import SessionModel
 import Testing
 import Wire
 

@@ -1,5 +1,5 @@
 import Foundation
-import Sessions
+import SessionModel
 import Testing
 import Wire
 

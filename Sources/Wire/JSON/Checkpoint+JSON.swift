@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension CheckpointView {
     public var json: [UInt8] {
@@ -23,10 +23,10 @@ extension JSONText {
         field("id", String(record.number))
         field("session", session.rawValue)
         field("name", record.name)
-        field("state", record.standing.phase.rawValue)
-        field("step", record.standing.step)
-        field("evaluation", record.standing.evaluation)
-        field("loss", record.standing.loss)
+        field("state", record.status.phase.rawValue)
+        field("step", record.status.step)
+        field("evaluation", record.status.evaluation)
+        field("loss", record.status.loss)
         field("created_at", record.createdAt)
     }
 }

@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 /// Asks and tells for many sessions: `{"evaluations": [{"session", "number", "loss", ...}, ...]}`.
 public struct EvaluationBatch: Sendable {

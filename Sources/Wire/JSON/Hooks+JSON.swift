@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 private enum HookKind: String, CaseIterable {
     case intercept, observe
@@ -113,10 +113,10 @@ extension HookMessage {
             text.field("data") { text in
                 text.field("session", session.rawValue)
                 text.field("hook", hook)
-                text.field("state", standing.phase.rawValue)
-                text.field("step", standing.step)
-                text.field("evaluation", standing.evaluation)
-                text.field("loss", standing.loss)
+                text.field("state", status.phase.rawValue)
+                text.field("step", status.step)
+                text.field("evaluation", status.evaluation)
+                text.field("loss", status.loss)
                 if let step { text.field("result", step.result) }
             }
         }

@@ -1,4 +1,4 @@
-internal import struct Sessions.FieldError
+internal import struct SessionModel.FieldError
 
 /// A value in a document that is being read, and the path at which it stands: every refusal names
 /// it.

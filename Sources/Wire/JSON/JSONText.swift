@@ -1,5 +1,5 @@
 internal import struct Foundation.Date
-internal import enum Sessions.Vector
+internal import enum SessionModel.Vector
 
 /// Writes JSON, field by field in the order in which a reader wants them.
 ///

@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension Limits {
     /// The limits that a client can run into, and the server's own on bodies, in bytes.

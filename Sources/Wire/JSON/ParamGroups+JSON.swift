@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension GroupRequest {
     /// `{"name", "params": [{"name", "shape", "values" or "fill"}]}`

@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 /// New values for the parameters, in the form in which they are read, so that what was read can be
 /// sent back; and what the client takes their form to be, to be compared with what it is.

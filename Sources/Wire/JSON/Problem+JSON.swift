@@ -1,4 +1,4 @@
-public import struct Sessions.FieldError
+public import struct SessionModel.FieldError
 
 /// What went wrong, in the form of RFC 9457.
 public struct ProblemDocument: Equatable, Sendable {

@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 // What a client sends to create and change things. A field that may be left out may be `null` too
 // where that means the same; everywhere else `null` is refused.

@@ -1,9 +1,9 @@
-public import Sessions
+public import SessionModel
 
 extension SessionView {
     public var json: [UInt8] {
         JSONText.object { text in
-            text.writeIdentity(record, standing)
+            text.writeIdentity(record, status)
             text.field("params", array: record.parameters) { text, spec in
                 text.object { $0.write(spec) }
             }
@@ -15,7 +15,7 @@ extension SessionView {
             text.field("param_groups", array: groups) { text, view in
                 text.object { $0.write(view) }
             }
-            text.writeProgress(record, standing)
+            text.writeProgress(record, status)
             if let best {
                 text.field("best") { text in
                     text.field("loss", best.loss)
@@ -39,8 +39,8 @@ extension Page<SessionSummary> {
         JSONText.object { text in
             text.field("sessions", array: items) { text, summary in
                 text.object { text in
-                    text.writeIdentity(summary.record, summary.standing)
-                    text.writeProgress(summary.record, summary.standing)
+                    text.writeIdentity(summary.record, summary.status)
+                    text.writeProgress(summary.record, summary.status)
                     text.field("created_at", summary.record.createdAt)
                     text.field("updated_at", summary.updatedAt)
                 }
@@ -51,7 +51,7 @@ extension Page<SessionSummary> {
 }
 
 extension JSONText {
-    fileprivate mutating func writeIdentity(_ record: SessionRecord, _ standing: SessionStanding) {
+    fileprivate mutating func writeIdentity(_ record: SessionRecord, _ status: SessionStatus) {
         field("id", record.id.rawValue)
         field("name", record.name)
         field("labels") { text in
@@ -59,15 +59,15 @@ extension JSONText {
                 text.field(key, value)
             }
         }
-        field("state", standing.phase.rawValue)
+        field("state", status.phase.rawValue)
         field("dtype", record.dtype.rawValue)
         field("n", record.parameterCount)
     }
 
-    fileprivate mutating func writeProgress(_ record: SessionRecord, _ standing: SessionStanding) {
-        field("step", standing.step)
-        field("evaluation", standing.evaluation)
-        field("loss", standing.loss)
+    fileprivate mutating func writeProgress(_ record: SessionRecord, _ status: SessionStatus) {
+        field("step", status.step)
+        field("evaluation", status.evaluation)
+        field("loss", status.loss)
         if let origin = record.origin {
             field("origin") { text in
                 text.field("session", origin.session)

@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension StepRequest {
     /// `{"shards"}`; the body may be absent.

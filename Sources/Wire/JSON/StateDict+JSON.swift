@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 // torch's state dict in torch's words, with flat vectors for tensors: all state sits under the
 // first parameter.

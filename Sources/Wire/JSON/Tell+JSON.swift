@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension TellRequest {
     /// `{"loss", "gradient"}`, `{"loss", "gradients"}` or `{"failed"}`.

@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension Turn {
     /// While evaluating: `{"session", "state", "step", "evaluation": {"number", "x"}}`;

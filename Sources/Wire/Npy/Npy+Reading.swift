@@ -1,4 +1,4 @@
-internal import Sessions
+internal import SessionModel
 
 extension Npy {
     /// What a header may have: as much as version 1.0 can say. A real one has some 120 bytes.
@@ -14,7 +14,7 @@ extension Npy {
     }
 
     /// What the head of a file of `count` bytes, all that stands before the numbers, says of them.
-    static func head(_ head: ArraySlice<UInt8>, of count: Int) throws(WireError) -> TensorHead {
+    static func head(_ head: ArraySlice<UInt8>, of count: Int) throws(WireError) -> TensorHeader {
         var parser = PythonDict(text: head[try headerStart(head, of: count)...])
         let header = try parser.header()
         var needed = header.dtype.size
@@ -118,7 +118,7 @@ private struct PythonDict {
         return true
     }
 
-    mutating func header() throws(WireError) -> TensorHead {
+    mutating func header() throws(WireError) -> TensorHeader {
         var values: [String: Value] = [:]
         guard take("{") else { throw isNot("{") }
         while !take("}") {
@@ -147,7 +147,7 @@ private struct PythonDict {
         return try header(values)
     }
 
-    private func header(_ values: [String: Value]) throws(WireError) -> TensorHead {
+    private func header(_ values: [String: Value]) throws(WireError) -> TensorHeader {
         guard case .string(let descr)? = values["descr"] else {
             throw .invalid("descr", "is required: a string")
         }
@@ -164,7 +164,7 @@ private struct PythonDict {
             throw .invalid(
                 "fortran_order", "must be False: numbers are row-major, as after ascontiguousarray")
         }
-        return TensorHead(dtype: dtype, shape: shape)
+        return TensorHeader(dtype: dtype, shape: shape)
     }
 
     /// Without escapes: no name and no type of ours needs one.

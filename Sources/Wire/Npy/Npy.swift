@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 /// One array in NumPy's own format (NEP 1; versions 1.0, 2.0 and 3.0): a magic string, the
 /// version, the length of a header, the header, which is a Python dict as text, and the numbers. Of

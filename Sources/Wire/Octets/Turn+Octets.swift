@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 // Vectors as they are in memory: little-endian numbers of the session's dtype, flat in parameter
 // order. What JSON says besides goes beside them, as text by name.

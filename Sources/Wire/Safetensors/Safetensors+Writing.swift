@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension Safetensors {
     /// The whole file. As in the reference implementation wider numbers come first and the header

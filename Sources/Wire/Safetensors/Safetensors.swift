@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 /// Tensors with names, in the safetensors format (Hugging Face, 2022): eight bytes of header
 /// length, little-endian; a JSON object that gives each tensor's type, shape and place, and may

@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 // torch's state dict as a safetensors file. What torch keeps in tensors are tensors named by their
 // place, `state.0.d` and `state.0.old_dirs.3`; the string `state_dict` among the metadata is the

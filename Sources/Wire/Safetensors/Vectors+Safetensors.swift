@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 // A vector as a safetensors file: one tensor a parameter, named as it is or by its position, in the
 // session's dtype and with its shape.
@@ -36,21 +36,21 @@ extension Safetensors {
     }
 
     /// What the head of a file of `count` bytes says of its vectors.
-    static func vectorHead(_ head: [UInt8], of count: Int) throws(WireError) -> VectorHead {
-        var tensors: [VectorHead.Tensor] = []
+    static func vectorHead(_ head: [UInt8], of count: Int) throws(WireError) -> VectorHeader {
+        var tensors: [VectorHeader.Tensor] = []
         for place in try Header(head: head[...], of: count).places {
-            tensors.append(VectorHead.Tensor(name: place.name, head: try place.head))
+            tensors.append(VectorHeader.Tensor(name: place.name, head: try place.head))
         }
         return .tensors(tensors)
     }
 }
 
 extension Safetensors.Place {
-    fileprivate var head: TensorHead {
+    fileprivate var head: TensorHeader {
         get throws(WireError) {
             switch number {
-            case .float64: TensorHead(dtype: .float64, shape: shape)
-            case .float32: TensorHead(dtype: .float32, shape: shape)
+            case .float64: TensorHeader(dtype: .float64, shape: shape)
+            case .float32: TensorHeader(dtype: .float32, shape: shape)
             case .float16, .bfloat16:
                 throw .invalid(
                     "\(name).dtype", "is \(number.rawValue); vectors are F64 or F32")

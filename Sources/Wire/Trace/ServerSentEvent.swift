@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 /// A frame of an event stream, as the HTML standard defines it (section 9.2, server-sent events).
 public enum ServerSentEvent: Equatable, Sendable {

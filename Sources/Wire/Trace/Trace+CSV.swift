@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension [TracePoint] {
     /// RFC 4180, with a header. A failed evaluation's loss and gradient are empty; non-finite

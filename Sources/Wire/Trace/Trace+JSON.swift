@@ -1,4 +1,4 @@
-public import Sessions
+public import SessionModel
 
 extension [TracePoint] {
     /// `{"session", "trace": [..], "next"}`; `next` is where to read on, nil at the end.

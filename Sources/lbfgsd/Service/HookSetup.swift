@@ -6,7 +6,7 @@ internal import Wire
 /// What the operator says of hooks: where webhooks may go, and hooks on every session.
 struct HookSetup {
     let targets: WebhookTargets
-    let hooking: Hooking
+    let hooking: HookEnvironment
     /// Yields when there may be something to send.
     let wakes: AsyncStream<Void>
 
@@ -23,7 +23,7 @@ struct HookSetup {
         self.wakes = wakes
         let targets = targets
         let serverHooks = try HookSetup.serverHooks(settings.hookFile, targets)
-        hooking = Hooking(
+        hooking = HookEnvironment(
             serverHooks: serverHooks, render: \.json,
             checkTarget: { url throws(HookTargetError) in
                 do throws(WebhookTargetError) {

@@ -1,0 +1,91 @@
+public import struct Foundation.Date
+
+/// What is fixed at creation, and the name and labels, which can change.
+public struct SessionRecord: Equatable, Sendable {
+    public var id: SessionID
+    public var name: String?
+    public var labels: [String: String]
+    public var dtype: DType
+    public var parameters: [ParameterSpec]
+    public var origin: Origin?
+    public var createdAt: Date
+    /// Counts changes of name and labels; part of the session's ETag.
+    public var metadataVersion: Int
+    /// Bytes that the session may come to need in memory.
+    public var memoryBytes: Int
+
+    public init(
+        id: SessionID, name: String?, labels: [String: String], dtype: DType,
+        parameters: [ParameterSpec], origin: Origin?, createdAt: Date, metadataVersion: Int,
+        memoryBytes: Int = 0
+    ) {
+        self.id = id
+        self.name = name
+        self.labels = labels
+        self.dtype = dtype
+        self.parameters = parameters
+        self.origin = origin
+        self.createdAt = createdAt
+        self.metadataVersion = metadataVersion
+        self.memoryBytes = memoryBytes
+    }
+
+    /// n: numbers in all parameters together.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
+}
+
+/// Where a session came from, when it was forked.
+public struct Origin: Equatable, Sendable, Codable {
+    public var session: String
+    public var checkpoint: CheckpointNumber
+
+    public init(session: String, checkpoint: CheckpointNumber) {
+        self.session = session
+        self.checkpoint = checkpoint
+    }
+}
+
+/// What a session waits for.
+public enum SessionPhase: String, Equatable, Sendable, Codable, CaseIterable {
+    case idle
+    case evaluating
+    case awaitingHook = "awaiting_hook"
+}
+
+/// Where a session stood after a journal entry; enough for a listing without loading it.
+public struct SessionStatus: Equatable, Sendable {
+    public var phase: SessionPhase
+    /// The newest step, 0 before the first.
+    public var step: StepNumber
+    /// The newest evaluation asked for, 0 before the first.
+    public var evaluation: EvaluationNumber
+    /// Loss of the newest accepted point.
+    public var loss: Double?
+
+    public init(
+        phase: SessionPhase, step: StepNumber, evaluation: EvaluationNumber, loss: Double?
+    ) {
+        self.phase = phase
+        self.step = step
+        self.evaluation = evaluation
+        self.loss = loss
+    }
+}
+
+/// A line of a listing.
+public struct SessionSummary: Equatable, Sendable {
+    public var record: SessionRecord
+    public var status: SessionStatus
+    public var updatedAt: Date
+    public var sequence: SequenceNumber
+
+    public init(
+        record: SessionRecord, status: SessionStatus, updatedAt: Date,
+        sequence: SequenceNumber
+    ) {
+        self.record = record
+        self.status = status
+        self.updatedAt = updatedAt
+        self.sequence = sequence
+    }
+}

@@ -1,0 +1,90 @@
+// What callers ask of sessions, after parsing and before validation against the session.
+
+/// A parameter of a session to be created.
+public struct ParameterInput: Equatable, Sendable {
+    public var name: String?
+    public var shape: [Int]
+    public var values: Values
+
+    public enum Values: Equatable, Sendable {
+        /// Row-major.
+        case list([Double])
+        /// All numbers are this one; how many says the shape.
+        case fill(Double)
+
+        /// nil if there is none.
+        public var list: [Double]? {
+            if case .list(let values) = self { values } else { nil }
+        }
+    }
+
+    public init(name: String?, shape: [Int], values: Values) {
+        self.name = name
+        self.shape = shape
+        self.values = values
+    }
+
+    public init(name: String?, shape: [Int], values: [Double]) {
+        self.init(name: name, shape: shape, values: .list(values))
+    }
+}
+
+public struct CreateRequest: Sendable {
+    public var name: String?
+    public var labels: [String: String] = [:]
+    public var dtype: DType = .float64
+    public var parameters: [ParameterInput]
+    /// Whether the parameters came as `x0`, which decides how errors name them.
+    public var isShortForm = false
+    public var options = OptionsPatch()
+    /// Shards of each evaluation; nil: it is told as a whole.
+    public var shardCount: Int?
+
+    public init(parameters: [ParameterInput]) { self.parameters = parameters }
+}
+
+public struct UpdateRequest: Equatable, Sendable {
+    /// `.some(nil)` removes the name.
+    public var name: String??
+    /// Replaces all labels.
+    public var labels: [String: String]?
+    public var options: OptionsPatch?
+
+    public init() {}
+}
+
+/// What a step is begun with.
+public struct StepRequest: Equatable, Sendable, Codable {
+    /// Shards of each of its evaluations; nil: as many as the session says.
+    public var shards: Int?
+
+    public init(shards: Int? = nil) { self.shards = shards }
+}
+
+/// Parameters that join: torch's `add_param_group`.
+public struct GroupRequest: Equatable, Sendable {
+    public var name: String?
+    public var parameters: [ParameterInput]
+
+    public init(name: String?, parameters: [ParameterInput]) {
+        self.name = name
+        self.parameters = parameters
+    }
+}
+
+public struct GroupUpdate: Equatable, Sendable {
+    /// `.some(nil)` removes the name.
+    public var name: String??
+    public var isFrozen: Bool?
+
+    public init() {}
+}
+
+/// If-Match: which states of the session the caller accepts.
+public enum Precondition: Equatable, Sendable {
+    case none
+    /// `*`: it exists.
+    case exists
+    /// One of these entity tags, as `EntityTag.text` writes them.
+    case oneOf([String])
+}

@@ -1,0 +1,40 @@
+/// The atomic unit of change of one session.
+public struct Batch: Sendable {
+    /// Consecutive; may be empty (checkpoints, metadata).
+    public var entries: [JournalEntry] = []
+    /// A step that one of the entries ended.
+    public var step: StepRecord?
+    /// State after the last entry; becomes the session's newest.
+    public var snapshot: SnapshotDraft?
+    /// A checkpoint at the newest entry (of this batch included).
+    public var checkpoint: CheckpointRecord?
+    public var removedCheckpoint: CheckpointNumber?
+    /// New name, labels and parameters, and the metadata version that goes with them.
+    public var metadata: SessionMetadata?
+    public var idempotency: IdempotencyRecord?
+    /// Messages to post, now on their way out.
+    public var deliveries: [DeliveryRecord] = []
+
+    public init() {}
+}
+
+public struct SessionMetadata: Equatable, Sendable {
+    public var name: String?
+    public var labels: [String: String]
+    public var version: Int
+    /// nil: they stay as they are.
+    public var parameters: [ParameterSpec]?
+    /// nil: it stays as it is.
+    public var memoryBytes: Int?
+
+    public init(
+        name: String?, labels: [String: String], version: Int, parameters: [ParameterSpec]? = nil,
+        memoryBytes: Int? = nil
+    ) {
+        self.name = name
+        self.labels = labels
+        self.version = version
+        self.parameters = parameters
+        self.memoryBytes = memoryBytes
+    }
+}

@@ -1,0 +1,73 @@
+internal import Crypto
+internal import Synchronization
+
+/// The first 16 bytes of a SHA-256: tells a repeated answer from another one, and a replayed
+/// trial point from a wrong one. 2^-64 odds of a collision among 2^32 digests.
+public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
+    public let high: UInt64
+    public let low: UInt64
+
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// nil unless there are 16 bytes.
+    public init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == 16 else { return nil }
+        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    public var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        for word in [high, low] {
+            for shift in stride(from: 56, through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+            }
+        }
+        return bytes
+    }
+
+    /// In hexadecimal.
+    public var description: String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// Digest of the parts, one after the other.
+    public static func of(_ parts: [UInt8]...) -> Digest {
+        var hash = SHA256()
+        for part in parts { hash.update(data: part) }
+        return Digest(hash.finalize())
+    }
+
+    /// Digest of some bytes and then of the vector's, which are not copied.
+    package static func of(_ head: [UInt8], _ vector: Vector) -> Digest {
+        var digester = IncrementalDigest(head)
+        unsafe vector.withUnsafeBytes { unsafe digester.update($0) }
+        return digester.finish()
+    }
+
+    fileprivate init(_ hash: SHA256Digest) {
+        // Sound: a SHA-256 has 32 bytes, of which the first 16 are read.
+        self = unsafe hash.withUnsafeBytes { bytes in
+            let high = unsafe bytes.loadUnaligned(as: UInt64.self)
+            let low = unsafe bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+            return Digest(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
+        }
+    }
+}
+
+/// The digest of what comes piece by piece.
+package struct IncrementalDigest {
+    private var hash = SHA256()
+
+    package init(_ head: [UInt8]) { hash.update(data: head) }
+
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        // Sound: the bytes are read while they are there.
+        unsafe hash.update(bufferPointer: bytes)
+    }
+
+    package consuming func finish() -> Digest { Digest(hash.finalize()) }
+}

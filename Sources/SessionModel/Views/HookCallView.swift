@@ -1,0 +1,35 @@
+public import struct Foundation.Date
+
+/// A call of a hook that waits for its answer.
+public struct HookCallView: Equatable, Sendable {
+    /// What the hook may replace, or look at. Behind a reference, so that turns, few of which have
+    /// a call, stay small.
+    public indirect enum Subject: Equatable, Sendable {
+        case nothing
+        /// Of the step that is about to begin.
+        case options(Options)
+        case result(StepResult?)
+        case stateDict(StateDict)
+    }
+
+    public var number: HookCallNumber
+    public var hook: String
+    public var event: HookEvent
+    public var deadline: Date
+    public var fallback: HookDefault
+    public var subject: Subject
+
+    package init(
+        number: HookCallNumber, hook: String, event: HookEvent, deadline: Date,
+        fallback: HookDefault, subject: Subject
+    ) {
+        self.number = number
+        self.hook = hook
+        self.event = event
+        self.deadline = deadline
+        self.fallback = fallback
+        self.subject = subject
+    }
+}
+
+public typealias HookCallNumber = Int

@@ -1,0 +1,164 @@
+public import struct Foundation.Date
+
+// What sessions show to callers: values, taken when everything in them was on disk.
+
+/// Changes with every change of the session.
+public struct EntityTag: Equatable, Sendable {
+    public var sequence: SequenceNumber
+    public var metadataVersion: Int
+
+    /// Strong, with its quotes.
+    public var text: String { "\"\(sequence).\(metadataVersion)\"" }
+
+    package init(sequence: SequenceNumber, metadataVersion: Int) {
+        self.sequence = sequence
+        self.metadataVersion = metadataVersion
+    }
+}
+
+/// Where a session stands, and if it waits for the client, what for.
+public struct Turn: Equatable, Sendable {
+    public var session: SessionID
+    public var phase: SessionPhase
+    /// The running step, or the newest; 0 before the first.
+    public var step: StepNumber
+    /// Number of the pending evaluation; nil when idle.
+    public var evaluation: EvaluationNumber?
+    /// The trial point while evaluating, the parameters while idle.
+    public var x: Vector
+    /// The parameters that `x` has one after the other.
+    public var specs: [ParameterSpec]
+    /// What the newest step did; nil while one runs and before the first.
+    public var result: StepResult?
+    /// While evaluating, if the evaluation is told in parts.
+    public var shards: ShardProgress?
+    /// While the session waits for a hook.
+    public var hookCall: HookCallView?
+    public var tag: EntityTag
+
+    package init(
+        session: SessionID, phase: SessionPhase, step: StepNumber,
+        evaluation: EvaluationNumber? = nil, x: Vector, specs: [ParameterSpec],
+        result: StepResult? = nil, shards: ShardProgress? = nil, hookCall: HookCallView? = nil,
+        tag: EntityTag
+    ) {
+        self.session = session
+        self.phase = phase
+        self.step = step
+        self.evaluation = evaluation
+        self.x = x
+        self.specs = specs
+        self.result = result
+        self.shards = shards
+        self.hookCall = hookCall
+        self.tag = tag
+    }
+}
+
+public struct SessionView: Equatable, Sendable {
+    public var record: SessionRecord
+    public var options: Options
+    public var isMaximizing: Bool
+    public var shardCount: Int?
+    public var groups: [GroupView]
+    /// The lowest finite loss that was told (the highest, when maximising).
+    public var best: BestEvaluation?
+    public var status: SessionStatus
+    public var updatedAt: Date
+    public var tag: EntityTag
+    /// Resident memory that the session can come to need, in bytes: vectors and full history.
+    public var memoryBytesEstimate: Int
+    /// Bytes that it takes on the disk; see `Store.diskBytes`.
+    public var diskBytes = 0
+
+    package init(
+        record: SessionRecord, options: Options, isMaximizing: Bool, shardCount: Int? = nil,
+        groups: [GroupView], best: BestEvaluation? = nil, status: SessionStatus, updatedAt: Date,
+        tag: EntityTag, memoryBytesEstimate: Int
+    ) {
+        self.record = record
+        self.options = options
+        self.isMaximizing = isMaximizing
+        self.shardCount = shardCount
+        self.groups = groups
+        self.best = best
+        self.status = status
+        self.updatedAt = updatedAt
+        self.tag = tag
+        self.memoryBytesEstimate = memoryBytesEstimate
+    }
+}
+
+/// A group of parameters.
+public struct GroupView: Equatable, Sendable {
+    /// Its number: 0 for the parameters that the session was created with.
+    public var index: Int
+    public var group: ParameterGroup
+    /// nil if the parameters have no names.
+    public var names: [String]?
+    /// Numbers in it.
+    public var count: Int
+
+    package init(index: Int, group: ParameterGroup, names: [String]? = nil, count: Int) {
+        self.index = index
+        self.group = group
+        self.names = names
+        self.count = count
+    }
+}
+
+public struct StepView: Equatable, Sendable {
+    public var number: StepNumber
+    /// nil while the step runs.
+    public var record: StepRecord?
+    /// Set while the step runs.
+    public var startedAt: Date
+
+    package init(number: StepNumber, record: StepRecord? = nil, startedAt: Date) {
+        self.number = number
+        self.record = record
+        self.startedAt = startedAt
+    }
+}
+
+public struct CheckpointView: Equatable, Sendable {
+    public var session: SessionID
+    public var record: CheckpointRecord
+
+    package init(session: SessionID, record: CheckpointRecord) {
+        self.session = session
+        self.record = record
+    }
+}
+
+public struct ParametersView: Equatable, Sendable {
+    public var specs: [ParameterSpec]
+    /// Flat, in parameter order.
+    public var values: Vector
+    public var tag: EntityTag
+
+    package init(specs: [ParameterSpec], values: Vector, tag: EntityTag) {
+        self.specs = specs
+        self.values = values
+        self.tag = tag
+    }
+}
+
+/// The outcome of a call that may be a repetition.
+public struct Outcome<Value: Sendable>: Sendable {
+    public var value: Value
+    /// Whether the call had been made before, and changed nothing now.
+    public var isReplay: Bool
+
+    public init(_ value: Value, isReplay: Bool = false) {
+        self.value = value
+        self.isReplay = isReplay
+    }
+}
+
+/// What a live stream of a session carries.
+public enum SessionEvent: Equatable, Sendable {
+    case evaluation(TracePoint)
+    /// A step has ended.
+    case step(StepRecord)
+}

@@ -1,0 +1,2 @@
+// Modules above the session actor see the model through this module.
+@_exported public import SessionModel

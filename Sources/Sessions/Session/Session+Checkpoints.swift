@@ -1,0 +1,89 @@
+extension Session {
+    /// O(1): pins what is on disk.
+    func createCheckpoint(
+        name: String?, _ key: IdempotencyKey?, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<CheckpointNumber> {
+        try await exclusively { () async throws(SessionError) in
+            if let earlier = try await earlier(key, scope: "checkpoints"),
+                let number = CheckpointNumber(earlier.outcome)
+            {
+                return Outcome(number, isReplay: true)
+            }
+            try check(precondition)
+            try checkNoHookCalled()
+            try Sessions.check(name: name, labels: nil, limits)
+            let time = now()
+            let number = nextCheckpoint
+            var batch = Batch()
+            batch.checkpoint = CheckpointRecord(
+                number: number, name: name, sequence: state.scalars.sequence, createdAt: time,
+                status: state.status)
+            batch.idempotency = record(
+                key, scope: "checkpoints", outcome: "\(number)", at: time)
+            try await commit(batch)
+            return Outcome(number)
+        }
+    }
+
+    func deleteCheckpoint(
+        _ number: CheckpointNumber, _ precondition: Precondition
+    ) async throws(Refusal) {
+        try await exclusively { () async throws(SessionError) in
+            _ = try await stored(number)
+            try check(precondition)
+            var batch = Batch()
+            batch.removedCheckpoint = number
+            try await commit(batch)
+        }
+    }
+
+    private func stored(_ number: CheckpointNumber) async throws(SessionError)
+        -> StoredCheckpoint
+    {
+        do {
+            return try await store.load(id, checkpoint: number)
+        } catch .missing {
+            throw .notFound(.checkpoint, id: "\(number)")
+        } catch {
+            throw SessionError(error, session: id)
+        }
+    }
+
+    /// The state that a checkpoint pins. O(m n) and up to a snapshot interval of replay.
+    private func state(at number: CheckpointNumber) async throws(SessionError) -> SessionState {
+        let stored = try await stored(number)
+        return try SessionState(
+            stored.snapshot, tail: stored.tail, dtype: state.dtype, session: id)
+    }
+
+    func checkpointStateDict(_ number: CheckpointNumber) async throws(Refusal) -> StateDict {
+        try await exclusively { () async throws(SessionError) in
+            try await state(at: number).stateDict
+        }
+    }
+
+    func restore(
+        _ number: CheckpointNumber, _ key: IdempotencyKey?, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Turn> {
+        try await exclusively { () async throws(SessionError) in
+            let scope = "checkpoints/\(number)/restore"
+            if try await earlier(key, scope: scope) != nil { return Outcome(turn, isReplay: true) }
+            let former = try await state(at: number)
+            try check(precondition)
+            try checkNoHookCalled()
+            let time = now()
+            let change = state.restore(former, at: time)
+            try await commit(change, record(key, scope: scope, outcome: "\(number)", at: time))
+            return Outcome(turn)
+        }
+    }
+
+    /// What a fork of a checkpoint starts from. O(m n) and up to a snapshot interval of replay.
+    func forkSource(
+        _ number: CheckpointNumber
+    ) async throws(Refusal) -> (state: SessionState, record: SessionRecord) {
+        try await exclusively { () async throws(SessionError) in
+            (try await state(at: number), record)
+        }
+    }
+}

@@ -1,0 +1,217 @@
+internal import struct Foundation.Date
+
+extension Session {
+    func hooks() async throws(Refusal) -> [Hook] {
+        try await exclusively { () async throws(SessionError) in
+            state.scalars.hooks.own + hooking.serverHooks
+        }
+    }
+
+    func hook(_ id: String) async throws(Refusal) -> Hook {
+        try await exclusively { () async throws(SessionError) in
+            let all = state.scalars.hooks.own + hooking.serverHooks
+            guard let hook = all.first(where: { $0.id == id }) else {
+                throw .notFound(.hook, id: id)
+            }
+            return hook
+        }
+    }
+
+    func isRegistered(_ id: String) async throws(Refusal) -> Bool {
+        try await exclusively { () async throws(SessionError) in
+            (state.scalars.hooks.own + hooking.serverHooks).contains { $0.id == id }
+        }
+    }
+
+    func addHook(
+        _ request: HookRequest, _ key: IdempotencyKey?, _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Hook> {
+        try await exclusively { () async throws(SessionError) in
+            if let earlier = try await earlier(key, scope: "hooks") {
+                guard let hook = state.scalars.hooks.own.first(where: { $0.id == earlier.outcome })
+                else { throw .notFound(.hook, id: earlier.outcome) }
+                return Outcome(hook, isReplay: true)
+            }
+            try check(precondition)
+            let request = try validated(request)
+            let time = now()
+            let (hook, change) = state.addHook(request, at: time)
+            try await commit(change, record(key, scope: "hooks", outcome: hook.id, at: time))
+            return Outcome(hook)
+        }
+    }
+
+    private func validated(_ request: HookRequest) throws(SessionError) -> HookRequest {
+        let count = state.scalars.hooks.own.count
+        guard count < limits.hooksMax else {
+            throw .overloaded(limit: "hooks", maximum: limits.hooksMax, retryAfterSeconds: 60)
+        }
+        var request = request
+        switch request.action {
+        case .intercept(let seconds, _):
+            let isStep = request.event == .stepPre || request.event == .stepPost
+            let maximum = isStep ? limits.hookSecondsMax : limits.waitSecondsMax
+            guard seconds > 0, seconds <= maximum else {
+                throw .invalid([
+                    FieldError(
+                        field: "deadline_seconds",
+                        reason: "must be above 0 and at most \(Int(maximum)) for "
+                            + request.event.rawValue)
+                ])
+            }
+        case .observe(let url, let secret):
+            do throws(HookTargetError) {
+                try hooking.checkTarget(url)
+            } catch {
+                throw .invalid([FieldError(field: "url", reason: error.reason)])
+            }
+            if secret.isEmpty {
+                request.action = .observe(url: url, secret: hooking.makeSecret())
+            } else {
+                do throws(HookTargetError) {
+                    try hooking.checkSecret(secret)
+                } catch {
+                    throw .invalid([FieldError(field: "secret", reason: error.reason)])
+                }
+            }
+        }
+        return request
+    }
+
+    func removeHook(_ id: String, _ precondition: Precondition) async throws(Refusal) {
+        try await exclusively { () async throws(SessionError) in
+            guard state.scalars.hooks.own.contains(where: { $0.id == id }) else {
+                throw .notFound(.hook, id: id)
+            }
+            try check(precondition)
+            try await commit(state.removeHook(id, at: now()))
+        }
+    }
+
+    /// Brings the operator's hooks into the state, where a replay finds those that were in force.
+    func adoptServerHooks() async throws(SessionError) {
+        guard state.scalars.hooks.server != hooking.serverHooks else { return }
+        try await commit(state.replaceServerHooks(hooking.serverHooks, at: now()))
+    }
+}
+
+// MARK: - Calls and answers
+
+extension Session {
+    func answer(
+        _ number: HookCallNumber, _ answer: HookAnswer, digest: Digest,
+        _ precondition: Precondition
+    ) async throws(Refusal) -> Outcome<Turn> {
+        try await exclusively { () async throws(SessionError) in
+            let hooks = state.scalars.hooks
+            guard number >= 1, number <= hooks.callsMade else { throw .hookCallNotReached(number) }
+            guard let call = hooks.call, call.number == number else {
+                guard let told = hooks.answered.first(where: { $0.number == number }) else {
+                    throw .hookCallClosed(number)
+                }
+                guard told.digest == digest else { throw .alreadyAnswered(number) }
+                return Outcome(turn, isReplay: true)
+            }
+            try check(precondition)
+            let replacement = try replacement(answer, for: call)
+            try await commit(state.answer(replacement, digest: digest, at: now()))
+            return Outcome(turn)
+        }
+    }
+
+    private func replacement(
+        _ answer: HookAnswer, for call: HookCall
+    ) throws(SessionError) -> SessionState.Replacement {
+        func refuse(_ field: String) -> SessionError {
+            .invalid([
+                FieldError(field: field, reason: "can't be replaced by \(call.hook.event.rawValue)")
+            ])
+        }
+        switch answer {
+        case .nothing: return .nothing
+        case .options(let patch):
+            guard case .beginStep(let options, _) = call.operation else { throw refuse("options") }
+            try patch.checkMaximize(state.scalars.isMaximizing)
+            return .options(try patch.applied(to: options, isCreation: false))
+        case .stateDict(let dict):
+            switch call.hook.event {
+            case .stateDictPost: return .stateDict(try complete(dict))
+            case .loadStateDictPre: return .stateDict(try checked(dict, matching: .position))
+            case .stepPre, .stepPost, .stateDictPre, .loadStateDictPost:
+                throw refuse("state_dict")
+            }
+        }
+    }
+
+    /// The dict with all options named, so that it can be stored as it is.
+    private func complete(_ dict: StateDict) throws(SessionError) -> StateDict {
+        var dict = dict
+        let options = try dict.options.applied(to: state.engine.options, isCreation: false)
+        dict.options = OptionsPatch(torch: options)
+        return dict
+    }
+
+    /// Sees to it that the default of the call that waits applies in time.
+    func armHookDeadline() {
+        hookTimer?.cancel()
+        hookTimer = nil
+        guard let call = state.scalars.hooks.call else { return }
+        let seconds = max(0, call.deadline.timeIntervalSince(now()))
+        hookTimer = Task { [weak self] in
+            guard (try? await Task.sleep(for: .seconds(seconds))) != nil else { return }
+            await self?.expire(call.number)
+        }
+    }
+
+    private func expire(_ number: HookCallNumber) async {
+        _ = try? await exclusively { () async throws(SessionError) in
+            guard let call = state.scalars.hooks.call, call.number == number else { return }
+            // Detached from the timer, which this very task is: arming the next one cancels it.
+            hookTimer = nil
+            let time = max(now(), call.deadline)
+            switch call.fallback {
+            case .proceed: try await commit(state.answer(.nothing, digest: nil, at: time))
+            case .abort: try await commit(state.abortHooked(at: time))
+            }
+        }
+    }
+
+    /// Waits until the operation that hooks delay has come to its end; nil when the session leaves
+    /// memory before.
+    func hookedOutcome() async -> HookedOutcome? {
+        await withCheckedContinuation { hookedWaiters.append($0) }
+    }
+
+    func resumeHooked(with outcome: HookedOutcome?) {
+        let waiters = hookedWaiters
+        hookedWaiters = []
+        for waiter in waiters { waiter.resume(returning: outcome) }
+    }
+}
+
+// MARK: - Messages
+
+extension Session {
+    /// Messages to those who observe what a change brought.
+    func deliveries(of change: SessionState.Change) -> [DeliveryRecord] {
+        change.fired.flatMap { event in
+            state.scalars.hooks.chain(event).compactMap { hook in
+                guard case .observe(let url, let secret) = hook.action else { return nil }
+                let message = HookMessage(
+                    event: event, time: change.entry.time, session: id, hook: hook.id,
+                    status: state.status, step: event == .stepPost ? change.step : nil)
+                return DeliveryRecord(
+                    id: DeliveryRecord.newID(), session: id, hook: hook.id, event: event, url: url,
+                    secret: secret, body: hooking.render(message), createdAt: change.entry.time,
+                    nextAttemptAt: change.entry.time)
+            }
+        }
+    }
+}
+
+extension DeliveryRecord {
+    static func newID() -> DeliveryID {
+        var generator = SystemRandomNumberGenerator()
+        return "msg_" + SessionID.random(using: &generator).rawValue.dropFirst()
+    }
+}

@@ -1,0 +1,188 @@
+internal import struct Foundation.Date
+internal import LBFGS
+
+// Hooks: who is registered, calls that wait, and what goes on when they are answered.
+
+extension SessionState {
+    mutating func addHook(_ request: HookRequest, at time: Date) -> (hook: Hook, change: Change) {
+        let hook = scalars.hooks.add(request, at: time)
+        return (hook, Change(entry: entry(.hooksChanged, at: time)))
+    }
+
+    /// A call of this hook that waits counts as answered with nothing.
+    mutating func removeHook(_ id: String, at time: Date) -> Change {
+        scalars.hooks.remove(id)
+        if scalars.hooks.call?.hook.id == id {
+            return answer(.nothing, digest: nil, at: time)
+        }
+        return Change(entry: entry(.hooksChanged, at: time))
+    }
+
+    mutating func replaceServerHooks(_ hooks: [Hook], at time: Date) -> Change {
+        scalars.hooks.server = hooks
+        return Change(entry: entry(.hooksChanged, at: time))
+    }
+
+    /// The call that waits, as its client sees it.
+    var hookCall: HookCallView? {
+        guard let call = scalars.hooks.call else { return nil }
+        let subject: HookCallView.Subject =
+            switch call.operation {
+            case .beginStep(let options, _): .options(shown(options))
+            case .endStep: .result(scalars.lastResult)
+            case .readStateDict, .loadStateDict: hookedDict.map { .stateDict($0) } ?? .nothing
+            }
+        return HookCallView(
+            number: call.number, hook: call.hook.id, event: call.hook.event,
+            deadline: call.deadline, fallback: call.fallback, subject: subject)
+    }
+
+    /// What an answer replaces, checked.
+    enum Replacement: Sendable {
+        case nothing
+        case options(Options)
+        case stateDict(StateDict)
+    }
+
+    /// - Parameter digest: Of the answer; nil when there was none, and a hook's absence answers.
+    /// - Precondition: a call waits, and the replacement is one that it allows.
+    mutating func answer(
+        _ replacement: Replacement, digest: Digest?, at time: Date
+    ) -> Change {
+        guard var call = scalars.hooks.call else { preconditionFailure("no hook is called") }
+        if let digest { scalars.hooks.note(digest) }
+        switch replacement {
+        case .nothing: break
+        case .options(let options):
+            if case .beginStep(_, let shards) = call.operation {
+                call.operation = .beginStep(options: options, shards: shards)
+            }
+        case .stateDict(let dict): hookedDict = dict
+        }
+        let change =
+            scalars.hooks.call(call.rest, for: call.operation, at: time)
+            ? blankChange(at: time) : goOn(after: call, at: time)
+        return finished(change, at: time)
+    }
+
+    /// The operation that the call was about doesn't take place.
+    /// - Precondition: a call waits.
+    mutating func abortHooked(at time: Date) -> Change {
+        guard let call = scalars.hooks.call else { preconditionFailure("no hook is called") }
+        scalars.hooks.call = nil
+        hookedDict = nil
+        var change = blankChange(at: time)
+        switch call.operation {
+        case .beginStep:
+            let result = StepResult(
+                reason: .stopped, lossBefore: nil, loss: loss, gradientNormInf: nil,
+                iterations: 0, evaluations: 0)
+            scalars.lastResult = result
+            change.step = StepRecord(
+                number: scalars.step, startedAt: scalars.stepStartedAt, endedAt: time,
+                firstEvaluation: scalars.stepFirstEvaluation,
+                lastEvaluation: scalars.stepFirstEvaluation - 1, result: result)
+        case .endStep: break
+        case .readStateDict, .loadStateDict: change.outcome = .aborted(call.hook.event)
+        }
+        return finished(change, at: time)
+    }
+
+    /// Begins to read the state dict; the outcome is there at once if no hook intercepts.
+    mutating func readStateDict(at time: Date) -> Change {
+        var change = blankChange(at: time)
+        if !scalars.hooks.call(
+            scalars.hooks.intercepts(.stateDictPre), for: .readStateDict, at: time)
+        {
+            change = makeStateDict(at: time)
+        }
+        return finished(change, at: time, kind: .hookCalled)
+    }
+
+    /// Begins to load a state dict that was checked.
+    /// - Precondition: idle.
+    mutating func beginLoad(_ dict: StateDict, at time: Date) -> Change {
+        hookedDict = dict
+        var change = blankChange(at: time)
+        if !scalars.hooks.call(
+            scalars.hooks.intercepts(.loadStateDictPre), for: .loadStateDict, at: time)
+        {
+            change = loadHooked(at: time)
+        }
+        let kind: JournalEntry.Kind =
+            scalars.hooks.call == nil ? .stateDictLoaded : .hookCalled
+        return finished(change, at: time, kind: kind)
+    }
+
+    private mutating func goOn(after call: HookCall, at time: Date) -> Change {
+        switch call.hook.event {
+        case .stepPre:
+            guard case .beginStep(let options, let shards) = call.operation else { break }
+            return startStep(options, shards: shards, at: time)
+        case .stepPost: break
+        case .stateDictPre: return makeStateDict(at: time)
+        case .stateDictPost: return finishRead(at: time)
+        case .loadStateDictPre: return loadHooked(at: time)
+        case .loadStateDictPost: return finishLoad(at: time)
+        }
+        return blankChange(at: time)
+    }
+
+    private mutating func makeStateDict(at time: Date) -> Change {
+        hookedDict = stateDict
+        if scalars.hooks.call(
+            scalars.hooks.intercepts(.stateDictPost), for: .readStateDict, at: time)
+        {
+            return blankChange(at: time)
+        }
+        return finishRead(at: time)
+    }
+
+    private mutating func finishRead(at time: Date) -> Change {
+        var change = blankChange(at: time)
+        if let dict = hookedDict { change.outcome = .read(dict) }
+        change.fired = [.stateDictPre, .stateDictPost]
+        hookedDict = nil
+        return change
+    }
+
+    private mutating func loadHooked(at time: Date) -> Change {
+        var change = blankChange(at: time)
+        guard let dict = hookedDict else { return change }
+        hookedDict = nil
+        do throws(TorchStateError) {
+            try load(dict, options: dict.fullOptions(over: engine.options))
+        } catch {
+            // It was checked when it came: only a rule that is newer than the journal fails.
+            change.outcome = .aborted(.loadStateDictPre)
+            return change
+        }
+        if scalars.hooks.call(
+            scalars.hooks.intercepts(.loadStateDictPost), for: .loadStateDict, at: time)
+        {
+            return change
+        }
+        return finishLoad(at: time)
+    }
+
+    private func finishLoad(at time: Date) -> Change {
+        var change = blankChange(at: time)
+        change.outcome = .loaded
+        change.fired = [.loadStateDictPre, .loadStateDictPost]
+        return change
+    }
+
+    /// To be given its entry by `finished`, when it is known where the session stands.
+    private func blankChange(at time: Date) -> Change {
+        Change(
+            entry: JournalEntry(sequence: 0, kind: .hookAnswered, time: time, status: status))
+    }
+
+    private mutating func finished(
+        _ change: Change, at time: Date, kind: JournalEntry.Kind = .hookAnswered
+    ) -> Change {
+        var change = change
+        change.entry = entry(kind, at: time)
+        return change
+    }
+}

@@ -1,0 +1,154 @@
+internal import LBFGS
+
+// What the store shows of itself.
+
+extension MemoryStore {
+    public func load(_ id: SessionID) throws(StoreError) -> StoredSession {
+        try checkOpen()
+        let session = try session(id)
+        guard let snapshot = session.snapshots.last, let newest = session.entries.last else {
+            preconditionFailure("\(id) was created without a snapshot")
+        }
+        return StoredSession(
+            record: session.record, snapshot: stored(snapshot),
+            tail: session.entries.filter { $0.sequence > snapshot.sequence }, newest: newest,
+            lastStep: session.steps.keys.max().flatMap { session.steps[$0] },
+            nextCheckpoint: session.nextCheckpoint)
+    }
+
+    public func load(
+        _ id: SessionID, checkpoint number: CheckpointNumber
+    ) throws(StoreError) -> StoredCheckpoint {
+        try checkOpen()
+        let session = try session(id)
+        guard let record = session.checkpoints[number] else { throw .missing }
+        guard let snapshot = snapshot(of: session, atOrBelow: record.sequence) else {
+            preconditionFailure("checkpoint \(number) of \(id) has no snapshot below it")
+        }
+        return StoredCheckpoint(
+            record: record, snapshot: stored(snapshot),
+            tail: session.entries.filter {
+                $0.sequence > snapshot.sequence && $0.sequence <= record.sequence
+            })
+    }
+
+    public func list(
+        pageSize: Int, after: PageToken?, label: (key: String, value: String)?
+    ) throws(StoreError) -> Page<SessionSummary> {
+        try checkOpen()
+        let matching = order.reversed().lazy.filter { number, id in
+            if let after, number >= after.below { return false }
+            guard let label else { return true }
+            return self.sessions[id]?.record.labels[label.key] == label.value
+        }
+        let page = Array(matching.prefix(pageSize + 1))
+        return Page(
+            items: page.prefix(pageSize).compactMap { sessions[$0.id].map(summary) },
+            next: page.count > pageSize ? PageToken(below: page[pageSize - 1].number) : nil)
+    }
+
+    public func summary(_ id: SessionID) throws(StoreError) -> SessionSummary {
+        try checkOpen()
+        return summary(try session(id))
+    }
+
+    public func toldEntry(
+        _ id: SessionID, evaluation number: EvaluationNumber
+    ) throws(StoreError) -> JournalEntry? {
+        try checkOpen()
+        var entry = try session(id).entries.last { $0.trace?.evaluation == number }
+        entry?.payload = []
+        return entry
+    }
+
+    public func step(_ id: SessionID, number: StepNumber) throws(StoreError) -> StepRecord? {
+        try checkOpen()
+        return try session(id).steps[number]
+    }
+
+    public func trace(
+        _ id: SessionID, from first: EvaluationNumber, limit: Int
+    ) throws(StoreError) -> [TracePoint] {
+        try checkOpen()
+        let points = try session(id).entries.lazy.compactMap(\.trace)
+        return Array(points.filter { $0.evaluation >= first }.prefix(limit))
+    }
+
+    public func checkpoints(
+        _ id: SessionID, pageSize: Int, after: PageToken?
+    ) throws(StoreError) -> Page<CheckpointRecord> {
+        try checkOpen()
+        let below = after?.below ?? .max
+        let records = try session(id).checkpoints.values
+            .filter { $0.number < below }.sorted { $0.number > $1.number }
+        let items = Array(records.prefix(pageSize))
+        return Page(
+            items: items,
+            next: records.count > pageSize
+                ? items.last.map { PageToken(below: Int64($0.number)) } : nil)
+    }
+
+    public func idempotencyRecord(
+        scope: String, key: String
+    ) throws(StoreError) -> IdempotencyRecord? {
+        try checkOpen()
+        return idempotency[IdempotencyKey(scope: scope, key: key)]
+    }
+
+    public func diskBytes(_ id: SessionID) throws(StoreError) -> Int {
+        try checkOpen()
+        let session = try session(id)
+        let named = Set(session.snapshots.flatMap(\.vectors.values))
+        let vectorBytes = named.reduce(0) { $0 + (vectors[$1]?.octets.count ?? 0) }
+        let scalarBytes = session.snapshots.reduce(0) { $0 + $1.scalars.count }
+        let entryBytes = session.entries.reduce(0) { $0 + $1.payload.count + RowBytes.entry }
+        return RowBytes.session + vectorBytes + scalarBytes + entryBytes
+            + session.steps.count * RowBytes.step
+            + session.checkpoints.count * RowBytes.checkpoint
+    }
+
+    public func sessionCount() throws(StoreError) -> Int {
+        try checkOpen()
+        return sessions.count
+    }
+
+    func session(_ id: SessionID) throws(StoreError) -> Session {
+        guard let session = sessions[id] else { throw .missing }
+        return session
+    }
+
+    func snapshot(of session: Session, atOrBelow sequence: SequenceNumber) -> Snapshot? {
+        session.snapshots.last { $0.sequence <= sequence }
+    }
+
+    private func summary(_ session: Session) -> SessionSummary {
+        guard let newest = session.entries.last else {
+            preconditionFailure("\(session.record.id) was created without an entry")
+        }
+        return SessionSummary(
+            record: session.record, status: newest.status, updatedAt: newest.time,
+            sequence: newest.sequence)
+    }
+
+    private func stored(_ snapshot: Snapshot) -> StoredSnapshot {
+        StoredSnapshot(
+            sequence: snapshot.sequence, formatVersion: snapshot.formatVersion,
+            numericsVersion: snapshot.numericsVersion, scalars: snapshot.scalars,
+            vectors: snapshot.vectors.mapValues { id in
+                guard let vector = vectors[id] else {
+                    preconditionFailure("vector \(id) was collected while a snapshot named it")
+                }
+                return .init(id: id, octets: vector.octets)
+            })
+    }
+}
+
+extension MemoryStore {
+    package func inventory() -> StoreInventory {
+        let all = sessions.values
+        return StoreInventory(
+            sessions: all.count, entries: all.reduce(0) { $0 + $1.entries.count },
+            payloads: all.reduce(0) { $0 + $1.entries.count { !$0.payload.isEmpty } },
+            snapshots: all.reduce(0) { $0 + $1.snapshots.count }, vectors: vectors.count)
+    }
+}
