@@ -112,7 +112,8 @@ struct ArrowTests {
     }
 
     private static let fusing = [
-        "Sources/LBFGS/TorchOrder.swift", "Sources/LBFGS/ProjectionPass.swift",
+        "Sources/LBFGS/TorchOrder/TorchOrder.swift",
+        "Sources/LBFGS/Passes/ProjectionPass.swift",
     ]
 
     @Test("The engine has no clock, randomness, logging, concurrency or class")

@@ -8,7 +8,7 @@ struct GoldenBitsTests {
         throws
     {
         let golden = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "../TrajectoryBits/golden.txt")
+            .appending(path: "../../TrajectoryBits/golden.txt")
         let lines = try String(contentsOf: golden, encoding: .utf8).split(separator: "\n")
         let now = trajectoryBits()
         #expect(lines.count == now.count)

@@ -264,7 +264,7 @@ struct Recording {
     }
 
     private static let directory = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "Fixtures/torch")
+        .appending(path: "../Fixtures/torch")
 
     /// The names of all recordings; empty, which `coverage` rejects, if they can't be listed.
     static let names: [String] = {

@@ -29,7 +29,7 @@ struct TorchStartTests {
     /// Empty, which `coverage` rejects, if they can't be read.
     static let recorded: [Recorded] = {
         let file = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "Fixtures/torch-starts.json")
+            .appending(path: "../Fixtures/torch-starts.json")
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
