@@ -47,7 +47,7 @@ struct ArrowTests {
         "What is dangerous is imported in one place",
         arguments: [
             ("GRDB", "Sources/SQLiteStore/"),
-            ("GRDBSQLite", "Sources/SQLiteStore/ColumnValue.swift"),
+            ("GRDBSQLite", "Sources/SQLiteStore/Rows/ColumnValue.swift"),
             ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
             ("CCurl", "Sources/Webhooks/Curl/"), ("CLinux", "Sources/SQLiteStore/"),
