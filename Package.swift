@@ -59,10 +59,11 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "LBFGSHooks", dependencies: ["LBFGS"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["Sessions"], swiftSettings: strict),
+        .target(name: "DiskLog", dependencies: ["CLinux"], swiftSettings: strict),
         .target(
             name: "SQLiteStore",
             dependencies: [
-                "CLinux", "Sessions", .product(name: "GRDB", package: "GRDB.swift"),
+                "DiskLog", "Sessions", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
@@ -125,10 +126,13 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Sessions"], swiftSettings: strict),
         .testTarget(
-            name: "StoreContractTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
+            name: "DiskLogTests", dependencies: ["DiskLog"], swiftSettings: strict),
+        .testTarget(
+            name: "StoreContractTests",
+            dependencies: ["DiskLog", "Sessions", "SQLiteStore", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "SimulationTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
+            name: "SimulationTests", dependencies: ["DiskLog", "Sessions", "SQLiteStore", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "HTTPServerTests", dependencies: ["HTTPServer", "TestKit", httpTypes],
