@@ -21,7 +21,7 @@ enum ExitStatus: Int32 {
 /// Ends the command with a message and a status.
 struct CommandFailure: Error {
     var status: ExitStatus
-    /// What happened, to what, and what to do: a line each.
+    /// What happened, to what, and what to do, a line each.
     var messages: [String]
 
     init(_ status: ExitStatus, _ messages: String...) {
@@ -41,8 +41,8 @@ struct CommandFailure: Error {
     }
 }
 
-/// Messages of the command itself, outside the log: under its name, as other commands print them,
-/// and for the journal with their priority.
+/// Messages of the command itself, outside the log: prefixed with its name, as other commands print
+/// them, or with their priority for the journal.
 enum StandardError {
     static func print(_ message: String, level: Logger.Level) {
         let environment = ProcessInfo.processInfo.environment

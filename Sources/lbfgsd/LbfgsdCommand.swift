@@ -26,7 +26,7 @@ struct LbfgsdCommand: AsyncParsableCommand {
         ])
 }
 
-/// What `serve` and `check-config` have in common.
+/// The options that the commands share.
 struct ConfigurationOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(

@@ -100,7 +100,7 @@ struct OpenAPITests {
 
     @Test("Every kind of problem is documented, with its status")
     func problems() throws {
-        let source = try SourceTree.text(of: "Sources/API/Problem.swift")
+        let source = try SourceTree.text(of: "Sources/API/Responses/Problem.swift")
         let start = try #require(source.firstRange(of: "enum Kind")).upperBound
         let end = try #require(source.firstRange(of: "var status")).lowerBound
         let kinds = source[start..<end].split(separator: "\n").compactMap { line -> String? in

@@ -29,7 +29,7 @@ struct CheckConfigCommand: ParsableCommand {
             _ = try HookSetup(settings)
             try ExposureRule.check(settings.listen, hasTokens: tokens != nil)
             if let warning = tokens?.warning { StandardError.print(warning, level: .warning) }
-            for (name, meant) in configuration.suspects {
+            for (name, meant) in configuration.misspeltVariables {
                 StandardError.print(
                     "environment \(name) is no setting; did you mean \(meant)?", level: .warning)
             }

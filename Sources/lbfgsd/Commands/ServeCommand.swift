@@ -30,7 +30,7 @@ struct ServeCommand: AsyncParsableCommand {
                 level: settings.logLevel.level,
                 form: settings.logForm.form(environment: environment))
             let log = Logger(label: "lbfgsd")
-            for (name, meant) in configuration.suspects {
+            for (name, meant) in configuration.misspeltVariables {
                 log.warning(
                     "an environment variable is no setting",
                     metadata: ["name": "\(name)", "meant": "\(meant)"])

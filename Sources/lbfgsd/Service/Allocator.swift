@@ -2,8 +2,8 @@
     internal import CMimalloc
 #endif
 
-/// Whose malloc the process uses. mimalloc's replaces glibc's by being linked; asking it for its
-/// version is what keeps it linked.
+/// Which malloc the process uses. mimalloc replaces glibc's malloc by being linked; the call for its
+/// version keeps the linker from dropping it.
 enum Allocator {
     static var name: String {
         #if LBFGSD_MIMALLOC

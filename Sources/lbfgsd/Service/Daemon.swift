@@ -6,7 +6,7 @@ internal import Sessions
 internal import Telemetry
 internal import Webhooks
 
-/// The daemon's life: open the store, serve, and at a signal leave everything on disk.
+/// The daemon's life cycle: open the store, serve, and at a signal save everything and end.
 struct Daemon {
     private let settings: Settings
     private let manager: ServiceManager
@@ -18,11 +18,11 @@ struct Daemon {
     private let service: SessionService
     private let hooks: HookSetup
 
-    /// Returns when a signal has stopped it and all is saved.
+    /// Returns when a signal has stopped it and every session is saved.
     static func run(
         _ settings: Settings, manager: ServiceManager, log: Logger
     ) async throws(CommandFailure) {
-        // First of all, so that a signal during the start is not lost.
+        // Installed first, so that a signal during start-up is not lost.
         let signals = SignalWatcher()
         let access = try AccessControl(tokenFile: settings.tokenFile, log: log)
         let endpoint = try Endpoint(settings: settings, manager: manager)
@@ -75,14 +75,14 @@ struct Daemon {
             ])
         log.debug("allocator", metadata: ["name": "\(Allocator.name)"])
         manager.notify(.ready(status: "Serving \(url)"))
-        let chores = beginChores(server)
+        let backgroundTasks = startBackgroundTasks(server)
         for await event in signals.events {
             if event == .stop { break }
             manager.notify(.reloading)
             access.reload(log: log)
             manager.notify(.ready(status: "Serving \(url)"))
         }
-        await stop(server, chores: chores, unlessAgain: signals)
+        await stop(server, backgroundTasks: backgroundTasks, unlessAgain: signals)
     }
 
     private func makeRouter() -> Router {
@@ -102,9 +102,9 @@ struct Daemon {
         return server
     }
 
-    /// What goes on beside serving.
-    private func beginChores(_ server: HTTPServer) -> [Task<Void, Never>] {
-        var chores = [
+    /// Starts what runs beside serving: eviction of idle sessions, webhooks and the watchdog.
+    private func startBackgroundTasks(_ server: HTTPServer) -> [Task<Void, Never>] {
+        var backgroundTasks = [
             Task { [service, seconds = min(30, max(1, settings.idleEvictionSeconds / 4))] in
                 while !Task.isCancelled {
                     try? await Task.sleep(for: .seconds(seconds))
@@ -116,40 +116,40 @@ struct Daemon {
             let dispatcher = WebhookDispatcher(
                 store: store, service: service, targets: hooks.targets, registry: registry,
                 log: log)
-            chores.append(Task { [wakes = hooks.wakes] in await dispatcher.run(wakes: wakes) })
+            backgroundTasks.append(Task { [wakes = hooks.wakes] in await dispatcher.run(wakes: wakes) })
         }
         if let limit = manager.watchdogSeconds {
             let watchdog = Watchdog(
                 limitSeconds: limit, manager: manager, request: SelfRequest(server: server),
                 store: store, log: log)
-            chores.append(Task { await watchdog.run() })
+            backgroundTasks.append(Task { await watchdog.run() })
         }
-        return chores
+        return backgroundTasks
     }
 
-    /// Requests end first, then sessions are saved, then the store is closed: each needs the next.
+    /// Ends requests, then saves the sessions, then closes the store: each depends on the next.
     private func stop(
-        _ server: HTTPServer, chores: [Task<Void, Never>], unlessAgain signals: SignalWatcher
+        _ server: HTTPServer, backgroundTasks: [Task<Void, Never>], unlessAgain signals: SignalWatcher
     ) async {
         manager.notify(.stopping)
         log.notice("stopping")
         ShutdownDeadline.begin(seconds: settings.shutdownTimeoutSeconds) { [log] in
             log.critical("stopping took too long; what was acknowledged is on disk")
         }
-        let impatience = Task { [log, events = signals.events] in
+        let secondSignal = Task { [log, events = signals.events] in
             for await event in events where event == .stop {
                 log.critical("stopped by a second signal; what was acknowledged is on disk")
                 _exit(ExitStatus.failure.rawValue)
             }
         }
         server.quiesce()
-        for chore in chores { chore.cancel() }
-        // Who has connected just before is served: its request is on the way.
+        for task in backgroundTasks { task.cancel() }
+        // A client that has just connected is still served: its request is on the way.
         try? await Task.sleep(for: .milliseconds(250))
         await server.stop()
         await service.shutdown()
         await store.close()
-        impatience.cancel()
+        secondSignal.cancel()
         log.notice("stopped")
     }
 }

@@ -3,14 +3,14 @@ internal import Sessions
 internal import Webhooks
 internal import Wire
 
-/// What the operator says of hooks: where webhooks may go, and hooks on every session.
+/// The operator's settings for hooks: which hosts webhooks may reach, and hooks on every session.
 struct HookSetup {
     let targets: WebhookTargets
     let hooking: HookEnvironment
     /// Yields when there may be something to send.
     let wakes: AsyncStream<Void>
 
-    /// Throws what is wrong with the settings.
+    /// Throws a failure that names the wrong setting.
     init(_ settings: Settings) throws(CommandFailure) {
         do {
             targets = try WebhookTargets(
@@ -57,7 +57,7 @@ struct HookSetup {
                 .configuration, errors.map { "hook-file \(path): \($0.field) \($0.reason)" })
         } catch {
             throw CommandFailure(
-                .configuration, "hook-file \(path): can't be read: \(FileTrouble.text(error))")
+                .configuration, "hook-file \(path): can't be read: \(FileErrorText.text(error))")
         }
         var hooks: [Hook] = []
         for (index, request) in requests.enumerated() {
@@ -69,7 +69,7 @@ struct HookSetup {
                     throw CommandFailure(.configuration, "hook-file \(path): [\(index)] \(error)")
                 }
             }
-            // Without a time of its own: the same file is the same hooks after a restart.
+            // A fixed time, so that the same file gives equal hooks after a restart.
             hooks.append(
                 Hook(
                     id: "server-\(index + 1)", event: request.event, action: request.action,

@@ -22,8 +22,8 @@ enum StoreOpening {
         }
     }
 
-    /// What the kernel holds after a failed sync can't be trusted: a new process reads what is on
-    /// disk. Nothing may be written on the way out.
+    /// Ends the process at once. After a failed sync the kernel's page cache can't be trusted, so a
+    /// new process must read back what is on disk, and this one must not write any more.
     static func end(_ log: Logger, _ reason: String) -> Never {
         log.critical("the disk failed; ending", metadata: ["error": "\(reason)"])
         _exit(ExitStatus.failure.rawValue)

@@ -4,8 +4,8 @@ internal import Telemetry
 internal import Webhooks
 
 /// Takes messages from the outbox, which is on disk, and sends them until they arrive or are given
-/// up. What was under way when the process ended is sent again: a receiver knows it by its
-/// `webhook-id`.
+/// up. A message that was being sent when the process ended is sent again: a receiver recognises
+/// the repetition by its `webhook-id`.
 actor WebhookDispatcher {
     private static let pollSeconds = 5.0
     private static let batchMax = 64
@@ -34,7 +34,7 @@ actor WebhookDispatcher {
             "lbfgsd_webhook_attempts_failed_total", help: "Attempts that no webhook has taken.")
     }
 
-    /// Runs until its task is cancelled. `wakes` says that there may be something to send.
+    /// Runs until its task is cancelled. `wakes` yields when there may be something to send.
     func run(wakes: AsyncStream<Void>) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -70,10 +70,10 @@ actor WebhookDispatcher {
             outcome = .failed(.transport("its secret can't be read"))
         }
         if Task.isCancelled { return }
-        await settle(record, outcome)
+        await recordAttempt(record, outcome)
     }
 
-    private func settle(_ record: DeliveryRecord, _ outcome: WebhookOutcome) async {
+    private func recordAttempt(_ record: DeliveryRecord, _ outcome: WebhookOutcome) async {
         var record = record
         let time = Date()
         record.attempts += 1

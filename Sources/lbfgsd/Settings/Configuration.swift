@@ -1,12 +1,14 @@
+internal import Wire
+
 /// The settings in effect, and where each came from.
 ///
 /// The command line wins over the environment, the environment over the configuration file, and
-/// the file over the defaults. All that is wrong is told at once.
+/// the file over the defaults. All errors are reported at once.
 struct Configuration: Sendable {
     private(set) var settings = Settings()
     private var origins: [String: Origin] = [:]
-    /// Names of environment variables that look like misspelt ones of ours.
-    private(set) var suspects: [(name: String, meant: String)] = []
+    /// Environment variables whose names look like misspelt settings.
+    private(set) var misspeltVariables: [(name: String, meant: String)] = []
 
     /// The file to read when the command line names none.
     static let fileVariable = "LBFGSD_CONFIG"
@@ -26,7 +28,7 @@ struct Configuration: Sendable {
             problems += apply(try ConfigurationFile.read(path))
         }
         problems += applyEnvironment(environment)
-        // A wrong option is a wrong way to call the command; a wrong file or variable isn't.
+        // A wrong option is a usage error; a wrong file or variable is a configuration error.
         let wrongOptions = apply(commandLine: given)
         guard problems.isEmpty, wrongOptions.isEmpty else {
             throw CommandFailure(
@@ -41,7 +43,7 @@ struct Configuration: Sendable {
             let origin = Origin.file(path: file.path, line: entry.line)
             guard let setting = Setting.named(entry.key) else {
                 let names = Setting.all.map(\.key)
-                let hint = Setting.suggestion(for: entry.key, among: names)
+                let hint = nearestName(to: entry.key, in: names)
                     .map { "; did you mean \($0)?" }
                 return SettingProblem(
                     origin: origin, key: entry.key, what: "is no setting\(hint ?? "")")
@@ -72,10 +74,12 @@ struct Configuration: Sendable {
     /// An empty variable counts as unset, as it does for most programs.
     private mutating func applyEnvironment(_ environment: [String: String]) -> [SettingProblem] {
         let names = Setting.all.map(\.environmentName) + [Configuration.fileVariable]
-        for name in environment.keys.sorted()
-        where name.hasPrefix("LBFGSD_") && !names.contains(name) {
-            if let meant = Setting.suggestion(for: name, among: names) {
-                suspects.append((name, meant))
+        // Compared without their common prefix, which would make any two look alike.
+        let prefix = Setting.environmentPrefix
+        let suffixes = names.map { String($0.dropFirst(prefix.count)) }
+        for name in environment.keys.sorted() where name.hasPrefix(prefix) && !names.contains(name) {
+            if let meant = nearestName(to: String(name.dropFirst(prefix.count)), in: suffixes) {
+                misspeltVariables.append((name, prefix + meant))
             }
         }
         return Setting.all.compactMap { setting in

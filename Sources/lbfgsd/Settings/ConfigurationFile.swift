@@ -9,7 +9,7 @@ struct ConfigurationFile {
         var value: Value
     }
 
-    /// What stands for a value, before a setting makes sense of it.
+    /// A value as it is written, before a setting parses it.
     enum Value: Equatable {
         /// Bare text: a number, a word, a path.
         case plain(String)
@@ -38,7 +38,7 @@ struct ConfigurationFile {
             throw failure
         } catch {
             throw CommandFailure(
-                .configuration, "\(path): can't be read: \(FileTrouble.text(error))")
+                .configuration, "\(path): can't be read: \(FileErrorText.text(error))")
         }
         return try parse(text, path: path)
     }
@@ -48,7 +48,7 @@ struct ConfigurationFile {
         do {
             root = try Yams.compose(yaml: text)
         } catch {
-            throw CommandFailure(.configuration, "\(path)\(where_(error))")
+            throw CommandFailure(.configuration, "\(path)\(location(error))")
         }
         // A file of comments alone has no root, or an empty scalar for one.
         guard let root, root.scalar?.string.isEmpty != true else {
@@ -66,8 +66,8 @@ struct ConfigurationFile {
         return ConfigurationFile(path: path, entries: entries)
     }
 
-    /// `:line: problem`, from what the YAML library says.
-    private static func where_(_ error: any Error) -> String {
+    /// `:line: problem`, from the YAML library's error.
+    private static func location(_ error: any Error) -> String {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
@@ -95,8 +95,8 @@ extension ConfigurationFile.Value {
     }
 }
 
-/// Foundation's errors about files, in a few words and without a user's domain.
-enum FileTrouble {
+/// Describes Foundation's file errors in a few words, without their error domain.
+enum FileErrorText {
     static func text(_ error: any Error) -> String {
         switch (error as? CocoaError)?.code {
         case .fileNoSuchFile?, .fileReadNoSuchFile?: "there is no such file"

@@ -1,5 +1,5 @@
 extension Configuration {
-    /// The settings in effect as a configuration file, each with where it came from.
+    /// The settings in effect as a configuration file, each with its origin.
     var listing: String {
         let lines = Setting.all.map { setting -> (String, String) in
             let value = setting.shown(in: settings)
@@ -15,8 +15,8 @@ extension Configuration {
     }
 }
 
-/// The configuration file that explains itself: every setting with its help, its range, its
-/// variable and its default, commented out.
+/// The example configuration file: every setting with its help, range, environment variable and
+/// default, commented out.
 enum ExampleConfiguration {
     static var text: String {
         var text = """
@@ -59,7 +59,7 @@ enum ExampleConfiguration {
 }
 
 enum YAMLScalar {
-    /// Bare when that is safe, in double quotes otherwise.
+    /// Unquoted when that is safe, in double quotes otherwise.
     static func text(_ value: String, for setting: Setting) -> String {
         guard setting.isText else { return value }
         let plain = value.utf8.allSatisfy { byte in

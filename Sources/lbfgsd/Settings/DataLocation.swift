@@ -1,7 +1,7 @@
 /// Where sessions are kept.
 enum DataLocation: Equatable, Sendable {
     case directory(String)
-    /// Nowhere: they end with the process. For trying things out.
+    /// In memory: sessions end with the process. For trying things out.
     case memory
 
     init(_ text: String) {

@@ -1,4 +1,4 @@
-/// A service that anybody on the network can reach needs tokens.
+/// A daemon that can be reached from the network requires tokens.
 enum ExposureRule {
     static func check(
         _ address: ListenAddress, hasTokens: Bool

@@ -13,7 +13,7 @@ struct ListenAddress: Equatable, Sendable {
     }
 
     /// `host:port`, with an IPv6 address in brackets; nil when `text` is something else. A host
-    /// must be named, so that nobody opens the service to all the world by leaving it out.
+    /// is required, so that leaving it out can't open the service to every network.
     init?(_ text: String) {
         let host: Substring
         let rest: Substring

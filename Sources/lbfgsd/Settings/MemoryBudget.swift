@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Glibc
 
-/// How much memory: in bytes, or as a share of what there is.
+/// An amount of memory: in bytes, or as a share of the machine's.
 enum MemoryBudget: Equatable, Sendable {
     case bytes(Int)
     case percent(Int)
@@ -44,7 +44,7 @@ enum MachineMemory {
         return groupLimits.reduce(max(physical, 64 << 20), min)
     }()
 
-    /// Of the process's group and those that it is in; version 2 of control groups.
+    /// The limits of the process's control group (version 2) and of the groups above it.
     private static var groupLimits: [Int] {
         guard
             let line = read("/proc/self/cgroup")?.split(separator: "\n")

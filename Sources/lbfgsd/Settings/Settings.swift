@@ -2,8 +2,8 @@ internal import HTTPServer
 internal import Sessions
 internal import Telemetry
 
-/// What the daemon runs with. Each property's value here is its default, and nowhere else; each has
-/// a row in `Setting.all`.
+/// The daemon's settings. The only place of their defaults; each property has a row in
+/// `Setting.all`.
 struct Settings: Sendable {
     var listen = ListenAddress(host: "127.0.0.1", port: 8080)
     var tokenFile: String?
@@ -40,7 +40,7 @@ struct Settings: Sendable {
     private static let serverDefaults = ServerConfiguration(
         listen: .address(host: "127.0.0.1", port: 8080))
 
-    /// The part that sessions are held to.
+    /// The limits of sessions.
     var limits: Limits {
         var limits = Limits()
         limits.waitersMax = waitersMax
@@ -56,7 +56,7 @@ struct Settings: Sendable {
         return limits
     }
 
-    /// The part that the HTTP server is held to.
+    /// The configuration of the HTTP server.
     func serverConfiguration(listen: ServerConfiguration.Listener) -> ServerConfiguration {
         var configuration = ServerConfiguration(listen: listen)
         configuration.threads = httpThreads
@@ -65,13 +65,13 @@ struct Settings: Sendable {
         configuration.bodyBytesInFlightMax = bodyBytesInFlightMax
         configuration.headerDeadlineSeconds = Double(headerTimeoutSeconds)
         configuration.idleTimeoutSeconds = idleTimeoutSeconds
-        // Exchanges get half of the time to stop, saving the sessions what is left of it.
+        // Running requests get half of the time; saving the sessions gets the rest.
         configuration.stopGraceSeconds = Double(shutdownTimeoutSeconds) / 2
         return configuration
     }
 }
 
-/// Logger.Level, by names that an operator types.
+/// Logger.Level, by the names that an operator writes.
 enum LogLevel: String, CaseIterable, Sendable {
     case trace
     case debug

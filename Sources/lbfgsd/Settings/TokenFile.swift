@@ -1,17 +1,17 @@
 internal import Foundation
 internal import Telemetry
 
-/// The bearer tokens that clients may show.
+/// The bearer tokens that the daemon accepts.
 struct TokenFile {
     var tokens: [Secret]
-    /// What to tell the operator about the file; never an error.
+    /// A warning about the file, which doesn't stop the daemon.
     var warning: String?
 
     static let lengthMin = 16
     private static let bytesMax = 1 << 20
 
-    /// A file without a token is an error: it would lock everybody out, or mean that writing it was
-    /// interrupted. So is a token of fewer than 16 characters. Messages name lines, never tokens.
+    /// Throws when the file holds no token (it would lock out every client, or writing it was
+    /// interrupted) or one of fewer than 16 characters. Messages name lines, never tokens.
     static func read(_ path: String) throws(CommandFailure) -> TokenFile {
         let text: String
         do {
@@ -26,7 +26,7 @@ struct TokenFile {
             throw failure
         } catch {
             throw CommandFailure(
-                .configuration, "token-file \(path): can't be read: \(FileTrouble.text(error))")
+                .configuration, "token-file \(path): can't be read: \(FileErrorText.text(error))")
         }
         return TokenFile(tokens: try parse(text, path: path), warning: warning(for: path))
     }
@@ -60,7 +60,7 @@ struct TokenFile {
         return tokens
     }
 
-    /// A file that others can read gives the tokens away. systemd's credentials carry an access
+    /// A file that others can read exposes the tokens. systemd's credentials carry an access
     /// list, whose mask shows as the group's permission; nobody else can enter their directory.
     private static func warning(for path: String) -> String? {
         let credentials = ProcessInfo.processInfo.environment["CREDENTIALS_DIRECTORY"]

@@ -2,12 +2,12 @@ internal import API
 internal import Synchronization
 internal import Telemetry
 
-/// The tokens in force. They change when the operator says so, while requests are being checked.
+/// The tokens in force. A reload replaces them while requests are being checked.
 final class AccessControl: Sendable {
     private let path: String?
     private let current: Mutex<BearerTokens?>
 
-    /// Without a file everybody is let in.
+    /// Without a token file every client is admitted.
     init(tokenFile path: String?, log: Logger) throws(CommandFailure) {
         self.path = path
         current = Mutex(try AccessControl.read(path, log: log))
@@ -17,7 +17,7 @@ final class AccessControl: Sendable {
 
     var isRestricted: Bool { path != nil }
 
-    /// Reads the file again. When it is wrong, the tokens stay what they were.
+    /// Reads the file again. If the file is wrong, the present tokens stay in force.
     func reload(log: Logger) {
         guard path != nil else {
             log.notice("nothing to reload: there is no token file")

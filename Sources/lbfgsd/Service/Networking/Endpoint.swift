@@ -1,9 +1,9 @@
 internal import HTTPServer
 
-/// Where the daemon is reached: an address to bind, or a socket that the service manager passed.
+/// Where the daemon listens: an address to bind, or a socket that the service manager passed.
 struct Endpoint {
     let listener: ServerConfiguration.Listener
-    /// What decides whether tokens are needed; a Unix socket counts as this machine's own.
+    /// Decides whether tokens are required; a Unix socket counts as loopback.
     let address: ListenAddress
     private let isUnix: Bool
 

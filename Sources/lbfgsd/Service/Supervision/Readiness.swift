@@ -1,8 +1,8 @@
 internal import Sessions
 internal import Synchronization
 
-/// Whether the store takes writes, for `/readyz`. Anybody may ask at any rate, so one write answers
-/// all who ask within a second, and nobody waits long for one that hangs.
+/// Whether the store takes writes, for `/readyz`. Clients may ask at any rate, so one probe answers
+/// all requests within a second, and a probe that hangs counts as failed after two.
 actor Readiness {
     private let store: any Store
     private var newest: (probe: Task<Bool, Never>, begun: ContinuousClock.Instant)?
@@ -29,7 +29,7 @@ actor Readiness {
         return await Readiness.value(of: probe)
     }
 
-    /// false when it takes too long. The probe itself can't be cancelled, and goes on.
+    /// Returns false when the probe takes too long. The probe can't be cancelled and goes on.
     private static func value(of probe: Task<Bool, Never>) async -> Bool {
         let (answers, answer) = AsyncStream.makeStream(of: Bool.self)
         let asking = Task { answer.yield(await probe.value) }

@@ -62,7 +62,7 @@ struct SelfRequest: Sendable {
             guard received > 0 else { throw .noAnswer }
             answer += piece.prefix(received)
         }
-        // Any answer will do: a daemon that is told to turn clients away is busy, not dead.
+        // Any status counts: a daemon that refuses clients because of its limits is busy, not dead.
         let line = String(decoding: answer.prefix(12), as: UTF8.self)
         guard line.hasPrefix("HTTP/1.1 ") else { throw .badAnswer(line) }
     }

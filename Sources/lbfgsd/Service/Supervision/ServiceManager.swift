@@ -5,9 +5,9 @@ internal import Glibc
 /// sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3) describe them. Nothing here needs
 /// libsystemd; run by hand, all of it is absent.
 struct ServiceManager: Sendable {
-    /// How often the watchdog wants to hear from us; nil when it doesn't.
+    /// The watchdog's interval; nil when there is no watchdog.
     let watchdogSeconds: Double?
-    /// Sockets handed over, from descriptor 3 on.
+    /// Sockets that the service manager passed, from descriptor 3 on.
     let inherited: [Int32]
 
     private let notifySocket: String?
@@ -67,8 +67,8 @@ struct ServiceManager: Sendable {
         return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
     }
 
-    /// Does nothing when there is no manager. A notification that can't be sent is the manager's
-    /// time-out to notice; ours would be no better.
+    /// Does nothing when there is no manager. A notification that can't be sent is dropped: the
+    /// manager's own timeout covers that case.
     func notify(_ state: State) {
         guard let notifySocket, let address = SocketAddress(unixPath: notifySocket) else { return }
         let descriptor = socket(

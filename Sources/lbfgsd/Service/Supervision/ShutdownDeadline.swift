@@ -1,8 +1,8 @@
 internal import Foundation
 internal import Glibc
 
-/// Ends the process when stopping takes too long, whatever it is that hangs: it runs on a thread of
-/// its own and asks nobody. What was acknowledged is on disk by then.
+/// Ends the process when stopping takes too long. It runs on a thread of its own and waits for
+/// nothing else, so that no hanging part can stop it. Every acknowledged result is on disk.
 enum ShutdownDeadline {
     static func begin(seconds: Int, whenPassed report: @escaping @Sendable () -> Void) {
         Thread.detachNewThread {

@@ -1,16 +1,16 @@
 internal import Dispatch
 internal import Glibc
 
-/// Where the handler writes what has come; -1 before there is a watcher.
+/// The pipe's end that the signal handler writes to; -1 before there is a watcher.
 ///
 /// Sound: set once, before the first handler is installed, and only read after that.
 private nonisolated(unsafe) var signalPipe: Int32 = -1
 
-/// Runs in the middle of anything: does nothing but one `write`, and leaves errno as it was.
+/// Async-signal-safe: calls `write` once and preserves errno.
 private func noteSignal(_ number: Int32) {
     let saved = errno
     var byte = UInt8(truncatingIfNeeded: number)
-    // Sound: one byte of a local variable. A full pipe loses nothing that isn't in it already.
+    // Sound: one byte of a local variable. When the pipe is full, a signal is pending already.
     _ = unsafe write(signalPipe, &byte, 1)
     errno = saved
 }
@@ -19,8 +19,8 @@ private func noteSignal(_ number: Int32) {
 /// of the process's life. A write to a socket whose peer has gone, or past the limit on a file's
 /// size, is an error from then on, and no signal.
 ///
-/// Handlers write to a pipe. A dispatch source for the signals themselves loses one now and then:
-/// it ignores the signal and watches a descriptor for it, and what comes in between is gone.
+/// Handlers write to a pipe. A dispatch source for the signals themselves loses one now and then: it
+/// ignores the signal before it watches a descriptor for it, and one that arrives between is gone.
 final class SignalWatcher {
     enum Event: Sendable {
         case reload
