@@ -116,7 +116,8 @@ struct Daemon {
             let dispatcher = WebhookDispatcher(
                 store: store, service: service, targets: hooks.targets, registry: registry,
                 log: log)
-            backgroundTasks.append(Task { [wakes = hooks.wakes] in await dispatcher.run(wakes: wakes) })
+            backgroundTasks.append(
+                Task { [wakes = hooks.wakes] in await dispatcher.run(wakes: wakes) })
         }
         if let limit = manager.watchdogSeconds {
             let watchdog = Watchdog(
@@ -129,7 +130,8 @@ struct Daemon {
 
     /// Ends requests, then saves the sessions, then closes the store: each depends on the next.
     private func stop(
-        _ server: HTTPServer, backgroundTasks: [Task<Void, Never>], unlessAgain signals: SignalWatcher
+        _ server: HTTPServer, backgroundTasks: [Task<Void, Never>],
+        unlessAgain signals: SignalWatcher
     ) async {
         manager.notify(.stopping)
         log.notice("stopping")

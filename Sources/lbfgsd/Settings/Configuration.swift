@@ -77,7 +77,8 @@ struct Configuration: Sendable {
         // Compared without their common prefix, which would make any two look alike.
         let prefix = Setting.environmentPrefix
         let suffixes = names.map { String($0.dropFirst(prefix.count)) }
-        for name in environment.keys.sorted() where name.hasPrefix(prefix) && !names.contains(name) {
+        for name in environment.keys.sorted() where name.hasPrefix(prefix) && !names.contains(name)
+        {
             if let meant = nearestName(to: String(name.dropFirst(prefix.count)), in: suffixes) {
                 misspeltVariables.append((name, prefix + meant))
             }
