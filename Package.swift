@@ -38,7 +38,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -53,8 +52,7 @@ let package = Package(
         .target(name: "Parallel", swiftSettings: strict),
         .target(
             name: "SessionModel",
-            dependencies: ["LBFGS", .product(name: "Crypto", package: "swift-crypto")],
-            swiftSettings: strict),
+            dependencies: ["Hashing", "LBFGS"], swiftSettings: strict),
         .target(
             name: "Sessions",
             dependencies: ["LBFGS", "Parallel", "SessionModel", "Telemetry"],
@@ -76,17 +74,17 @@ let package = Package(
         .systemLibrary(
             name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(
-            name: "Webhooks",
-            dependencies: ["CCurl", .product(name: "Crypto", package: "swift-crypto")],
-            swiftSettings: strict),
+            name: "Webhooks", dependencies: ["CCurl", "Hashing"], swiftSettings: strict),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "Hashing", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(
             name: "HTTPServer", dependencies: ["CMicrohttpd", httpTypes],
             swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
-                "Sessions", "Wire", "HTTPServer", "Telemetry", httpTypes,
-                .product(name: "Crypto", package: "swift-crypto"),
+                "Sessions", "Wire", "HTTPServer", "Telemetry", "Hashing", httpTypes,
             ],
             // A link to the top-level openapi.yaml: what is served is what is documented.
             resources: [.embedInCode("Resources/openapi.yaml")],
@@ -119,10 +117,8 @@ let package = Package(
             name: "LBFGSHooksTests", dependencies: ["LBFGSHooks", "LBFGS"], swiftSettings: strict),
         .testTarget(
             name: "WebhooksTests",
-            dependencies: [
-                "TestKit", "Webhooks", .product(name: "Crypto", package: "swift-crypto"),
-            ],
-            swiftSettings: strict),
+            dependencies: ["TestKit", "Webhooks"], swiftSettings: strict),
+        .testTarget(name: "HashingTests", dependencies: ["Hashing"], swiftSettings: strict),
         .testTarget(
             name: "SessionsTests", dependencies: ["Sessions", "Telemetry", "TestKit"],
             swiftSettings: strict),

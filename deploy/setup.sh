@@ -10,7 +10,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-build_packages=(libmicrohttpd-dev libsqlite3-dev libcurl4-openssl-dev libmimalloc-dev pkg-config curl make)
+build_packages=(
+    libmicrohttpd-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev libmimalloc-dev pkg-config curl
+    make
+)
 
 is_installed() {
     dpkg-query --show --showformat='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed

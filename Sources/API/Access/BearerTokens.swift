@@ -1,6 +1,6 @@
-internal import Crypto
 public import HTTPServer
 internal import HTTPTypes
+internal import Hashing
 
 /// The tokens that let a client in (RFC 6750). Only their digests are kept, and comparing takes the
 /// same time whatever is sent: neither memory nor timing tells a token.
@@ -12,7 +12,7 @@ public struct BearerTokens: Sendable {
     }
 
     private static func digest(_ token: String) -> [UInt8] {
-        Array(SHA256.hash(data: Array(token.utf8)))
+        SHA256.hash(Array(token.utf8))
     }
 
     /// Whether `token` is one of them. O(tokens), without a shortcut.

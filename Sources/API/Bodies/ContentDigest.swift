@@ -1,7 +1,7 @@
-internal import Crypto
 internal import Foundation
 internal import HTTPServer
 internal import HTTPTypes
+internal import Hashing
 internal import Wire
 
 // Digests of what is sent, so that what was damaged on the way is found: RFC 9530.
@@ -101,8 +101,8 @@ struct Digester {
     /// The next piece.
     mutating func update(_ piece: UnsafeRawBufferPointer) {
         // Sound: the piece is read before the call returns.
-        unsafe sha256?.update(bufferPointer: piece)
-        unsafe sha512?.update(bufferPointer: piece)
+        unsafe sha256?.update(piece)
+        unsafe sha512?.update(piece)
     }
 
     mutating func update(_ bytes: [UInt8]) {
@@ -128,10 +128,10 @@ struct Digester {
 
     func finish() -> [ContentDigest] {
         let first = sha256.map {
-            ContentDigest(algorithm: .sha256, bytes: Array($0.finalize()))
+            ContentDigest(algorithm: .sha256, bytes: $0.finalize())
         }
         let second = sha512.map {
-            ContentDigest(algorithm: .sha512, bytes: Array($0.finalize()))
+            ContentDigest(algorithm: .sha512, bytes: $0.finalize())
         }
         return [first, second].compactMap { $0 }
     }

@@ -1,5 +1,4 @@
-internal import Crypto
-internal import Synchronization
+internal import Hashing
 
 /// The first 16 bytes of a SHA-256: tells a repeated answer from another one, and a replayed
 /// trial point from a wrong one. 2^-64 odds of a collision among 2^32 digests.
@@ -37,7 +36,7 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
     /// Digest of the parts, one after the other.
     public static func of(_ parts: [UInt8]...) -> Digest {
         var hash = SHA256()
-        for part in parts { hash.update(data: part) }
+        for part in parts { hash.update(part) }
         return Digest(hash.finalize())
     }
 
@@ -48,13 +47,11 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
         return digester.finish()
     }
 
-    fileprivate init(_ hash: SHA256Digest) {
-        // Sound: a SHA-256 has 32 bytes, of which the first 16 are read.
-        self = unsafe hash.withUnsafeBytes { bytes in
-            let high = unsafe bytes.loadUnaligned(as: UInt64.self)
-            let low = unsafe bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-            return Digest(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
+    fileprivate init(_ hash: [UInt8]) {
+        guard let digest = Digest(bytes: hash.prefix(16)) else {
+            preconditionFailure("a SHA-256 of \(hash.count) bytes")
         }
+        self = digest
     }
 }
 
@@ -62,11 +59,11 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
 package struct IncrementalDigest {
     private var hash = SHA256()
 
-    package init(_ head: [UInt8]) { hash.update(data: head) }
+    package init(_ head: [UInt8]) { hash.update(head) }
 
     package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         // Sound: the bytes are read while they are there.
-        unsafe hash.update(bufferPointer: bytes)
+        unsafe hash.update(bytes)
     }
 
     package consuming func finish() -> Digest { Digest(hash.finalize()) }

@@ -1,5 +1,5 @@
-internal import Crypto
 internal import Foundation
+internal import Hashing
 
 /// What a receiver checks a webhook with, after Standard Webhooks 1.0 (standardwebhooks.com,
 /// "Signature scheme"): the HMAC-SHA256 of `id.timestamp.body`, in base64, behind `v1,`.
@@ -19,11 +19,10 @@ public struct WebhookSignature: Equatable, Sendable {
         precondition(!secrets.isEmpty, "there is nothing to sign with")
         self.id = id
         self.timestampSeconds = timestampSeconds
+        let signed = Array("\(id).\(timestampSeconds).".utf8) + body
         text = secrets.map { secret in
-            var code = HMAC<SHA256>(key: SymmetricKey(data: secret.bytes))
-            code.update(data: Array("\(id).\(timestampSeconds).".utf8))
-            code.update(data: body)
-            return "v1," + Data(code.finalize()).base64EncodedString()
+            let code = HMACSHA256.authenticationCode(of: signed, key: secret.bytes)
+            return "v1," + Data(code).base64EncodedString()
         }.joined(separator: " ")
     }
 
