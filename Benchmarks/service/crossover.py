@@ -7,7 +7,8 @@ import statistics
 import time
 
 import numpy as np
-from lbfgsd import Client, _octets
+from lbfgsd import Client
+from lbfgsd._wire import octets as wire_octets
 from parts import SESSION_OPTIONS, Setting, table
 
 SIZES = (2, 8, 16, 32, 64, 128, 256, 1024, 4096)
@@ -29,15 +30,15 @@ def tells(client: Client, n: int, rounds: int) -> dict[bool, list[float]]:
     generator = np.random.default_rng(1)
     turn = client.begin_step(session)
     times: dict[bool, list[float]] = {False: [], True: []}
-    usual = _octets.OCTETS_FROM
+    usual = wire_octets.OCTETS_FROM
     try:
         for i in range(2 * rounds):
             in_octets = bool(i % 2)
-            _octets.OCTETS_FROM = 0 if in_octets else 1 << 62
+            wire_octets.OCTETS_FROM = 0 if in_octets else 1 << 62
             gradient = generator.uniform(-1, 1, n)
             began = time.perf_counter()
             turn = client.tell(session, turn.evaluation.number, 1.0, gradient)
             times[in_octets].append(time.perf_counter() - began)
     finally:
-        _octets.OCTETS_FROM = usual
+        wire_octets.OCTETS_FROM = usual
     return times

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from daemon import Client, Daemon
+
+from daemon import ROOT, Client, Daemon
+
+# The tests are of the client beside them, whether or not one is installed.
+sys.path.insert(0, str(ROOT / "clients" / "python" / "src"))
 
 LIVE: list[Daemon] = []
 

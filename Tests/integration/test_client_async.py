@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+import lbfgsd
 from problems import rosenbrock, rosenbrock_start
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
 
 WOLFE = {"line_search_fn": "strong_wolfe", "max_iter": 60, "max_eval": 1000}
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+
+import lbfgsd
 from problems import rosenbrock
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
 
 OPTIONS = {
     "line_search_fn": "strong_wolfe",

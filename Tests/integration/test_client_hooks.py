@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+import lbfgsd
 from daemon import Daemon
 from problems import rosenbrock
 from test_client_outages import fake
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
 
 OPTIONS = {"line_search_fn": "strong_wolfe", "max_iter": 4, "max_eval": 40}
 

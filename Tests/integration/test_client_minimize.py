@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from problems import Logistic, Quadratic, rosenbrock, rosenbrock_start
 from scipy import optimize
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
+import lbfgsd
+from problems import Logistic, Quadratic, rosenbrock, rosenbrock_start
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "python" / "examples"
 

@@ -6,24 +6,20 @@ import asyncio
 import base64
 import hashlib
 import socket
-import sys
 import threading
 import tracemalloc
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
+
+import lbfgsd
 from daemon import ROOT, free_port
+from lbfgsd._wire import octets as wire_octets
+from lbfgsd._wire.messages import BLOCK_BYTES, OctetBody
 from problems import rosenbrock, rosenbrock_start
 from test_client_outages import fake
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
-from lbfgsd import _octets  # noqa: E402
-from lbfgsd._transfer import BLOCK_BYTES, Body  # noqa: E402
 
 ALWAYS, NEVER = 0, 1 << 62
 WOLFE = {"line_search_fn": "strong_wolfe", "max_iter": 15}
@@ -40,7 +36,7 @@ def api(shared_daemon):
 @pytest.fixture
 def form(monkeypatch):
     """Sets from which length on vectors are octets."""
-    return lambda least: monkeypatch.setattr(_octets, "OCTETS_FROM", least)
+    return lambda least: monkeypatch.setattr(wire_octets, "OCTETS_FROM", least)
 
 
 def told(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -273,7 +269,7 @@ def test_no_list_is_made_to_create(api):
 
 
 def test_large_sessions_are_created_with_zeros(api, shared_daemon):
-    n = _octets.CREATED_WITH_ZEROS_FROM
+    n = wire_octets.CREATED_WITH_ZEROS_FROM
     path = f"{shared_daemon.url}/v1/sessions/{api.create_session([0.0]).id}"
     document = requests.get(path, timeout=20).json() | {"n": n, "dtype": "float32"}
     document["params"] = [{"name": "w", "shape": [n // 2, 2]}]
@@ -303,7 +299,7 @@ def test_large_sessions_are_created_with_zeros(api, shared_daemon):
 def test_large_parameters_that_are_not_finite(api):
     count = len(list(api.sessions()))
     for bad, dtype in ((np.nan, "float64"), (1e300, "float32")):
-        start = np.zeros(_octets.CREATED_WITH_ZEROS_FROM)
+        start = np.zeros(wire_octets.CREATED_WITH_ZEROS_FROM)
         start[-1] = bad
         with pytest.raises(ValueError, match="finite"):
             api.create_session(start, dtype=dtype)
@@ -312,7 +308,7 @@ def test_large_parameters_that_are_not_finite(api):
 
 def test_bodies_are_the_arrays_themselves():
     gradient = np.random.default_rng(1).uniform(size=3 * BLOCK_BYTES // 8 + 1)
-    body = Body([gradient, np.zeros(0), gradient[:2]])
+    body = OctetBody([gradient, np.zeros(0), gradient[:2]])
     assert body.size == gradient.nbytes + 16
     for _ in range(2):
         blocks = list(body.blocks())
@@ -365,7 +361,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_vector(api, shared_daemon, 
         cut(shared_daemon.port, (there, back)) as url,
         lbfgsd.Client(url, retry=FAST) as client,
     ):
-        client._api.layouts.put(session, api._api.layouts.get(session))
+        client._layouts.put(session, api._layouts.get(session))
         turn = client.tell(session, 1, 1.0, gradient)
         assert turn.replayed == (there == NEVER)
         assert turn.evaluation.number == 2
@@ -377,7 +373,7 @@ def test_a_digest_goes_with_every_body_when_it_is_wanted():
     created = {"session": "s", "state": "idle", "step": 0, "x": [1.0], "result": None}
     with fake((200, {}, created)) as (url, asked):
         with lbfgsd.Client(url, content_digest=True) as client:
-            client._api.layouts.note("s", "float64", 500)
+            client._layouts.note("s", "float64", 500)
             client.tell("s", 1, 1.0, np.arange(500.0))
             client.tell_failed("s", 1, "no")
             client.ask("s")

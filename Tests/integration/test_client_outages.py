@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
+
+import lbfgsd
 from daemon import free_port
+from lbfgsd._wire.events import EventParser
 from problems import rosenbrock, rosenbrock_start
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
-from lbfgsd._core import EventParser  # noqa: E402
 
 FAST = lbfgsd.Retry(deadline=60, first_deadline=60, initial=0.01, maximum=0.2)
 IDLE = {"session": "s", "state": "idle", "step": 0, "x": [1.0], "result": None}

@@ -5,16 +5,12 @@ from __future__ import annotations
 
 import json
 import struct
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+import lbfgsd
 from problems import Perceptron, rosenbrock
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
 
 MEDIA_TYPE = "application/vnd.safetensors"
 OPTIONS = {"line_search_fn": "strong_wolfe", "max_iter": 4}

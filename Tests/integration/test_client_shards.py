@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+import lbfgsd
 from problems import Logistic
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
 
 OPTIONS = {"line_search_fn": "strong_wolfe", "max_iter": 6}
 COUNT = 5

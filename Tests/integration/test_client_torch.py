@@ -5,18 +5,15 @@ from __future__ import annotations
 import copy
 import io
 import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-import lbfgsd  # noqa: E402
-import lbfgsd.torch  # noqa: E402
+import lbfgsd
+import lbfgsd.torch
 
 # More threads than one only wait for each other on problems of this size.
 torch.set_num_threads(1)

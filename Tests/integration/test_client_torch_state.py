@@ -5,21 +5,16 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from test_client_torch import WOLFE, Fit, close  # noqa: E402
-
-import lbfgsd  # noqa: E402
-import lbfgsd.torch  # noqa: E402
+import lbfgsd
+import lbfgsd.torch
+from test_client_torch import WOLFE, Fit, close
 
 DTYPES = [torch.float32, torch.float64]
 

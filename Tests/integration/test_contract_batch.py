@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+
+import lbfgsd
 from daemon import encode
 from expectations import assert_problem, assert_turn, same_bits
 from problems import rosenbrock
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python" / "src"))
-
-import lbfgsd  # noqa: E402
 
 BATCH = "/v1/evaluations:batch"
 WOLFE = {"line_search_fn": "strong_wolfe"}

@@ -1,7 +1,12 @@
 """Client of lbfgsd, the L-BFGS service.
 
-`minimize` works as SciPy's, `lbfgsd.torch.LBFGS` as torch.optim.LBFGS (imported when it is asked
-for), and `Client` and `AsyncClient` have every call of the service.
+`minimize` works as SciPy's and `lbfgsd.torch.LBFGS` as torch.optim.LBFGS; `Client` and
+`AsyncClient` have every operation of the service. `lbfgsd.torch` is imported on first use, since
+torch is optional.
+
+The package's parts: `_model` has the values that calls return, `_wire` their formats in requests
+and replies, `_client` the operations and the two clients. `_minimize` and `torch` are built on
+`Client`; `_stepping` is what they share.
 """
 
 from __future__ import annotations
@@ -9,8 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._client import AsyncClient, Client
-from ._core import Retry
+from ._client import AsyncClient, Client, Retry
 from ._errors import (
     AbortedByHook,
     AlreadyAnswered,
@@ -56,9 +60,7 @@ from ._errors import (
     UnsupportedMediaType,
 )
 from ._minimize import minimize, scipy_method
-from ._safetensors import dump as state_dict_to_safetensors
-from ._safetensors import load as state_dict_from_safetensors
-from ._types import (
+from ._model import (
     Best,
     Checkpoint,
     Delivery,
@@ -83,6 +85,8 @@ from ._types import (
     TracePoint,
     Turn,
 )
+from ._wire.state_dict_file import dump as state_dict_to_safetensors
+from ._wire.state_dict_file import load as state_dict_from_safetensors
 
 if TYPE_CHECKING:
     from . import torch as torch

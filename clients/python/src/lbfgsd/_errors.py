@@ -1,4 +1,4 @@
-"""What can go wrong: one class for each type of problem that the server reports."""
+"""Exceptions: one class for each type of problem that the server reports."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Any, ClassVar
 
 
 class Infeasible(Exception):
-    """Raise this in a function or a closure when a point can't be evaluated ("mesh inverted")."""
+    """Raised by a function or a closure where the loss is undefined ("mesh inverted")."""
 
 
 class Error(Exception):
-    """Of all that this package raises by itself."""
+    """The base of the exceptions of this package."""
 
 
 class ConnectionFailed(Error):
-    """The server could not be reached, or the connection broke, until the deadline was over."""
+    """The server could not be reached, or connections broke, until the deadline passed."""
 
 
 class BadReply(Error):
-    """Something answered that does not speak this protocol."""
+    """A reply that does not follow the service's protocol."""
 
 
 class ProblemError(Error):
-    """The server said no. `problem` is its problem document (RFC 9457)."""
+    """The server refused the request. `problem` is its problem document (RFC 9457)."""
 
     types: ClassVar[tuple[str, ...]] = ()
     retry_after: float = 0.0
-    """Seconds after which the server suggests to try again; 0 if it doesn't say."""
+    """The seconds after which the server suggests to try again; 0 if it doesn't say."""
 
     def __init__(self, problem: dict[str, Any]) -> None:
         self.problem = problem
@@ -50,7 +50,7 @@ class ProblemError(Error):
 
     @property
     def errors(self) -> list[dict[str, str]]:
-        """What is wrong where: `field` and `reason` of each mistake."""
+        """The mistakes in the request, each with its `field` and `reason`."""
         return list(self.problem.get("errors", []))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -62,7 +62,7 @@ class Malformed(ProblemError):
 
 
 class DigestMismatch(Malformed):
-    """The body that the server got is not the one that its Content-Digest was made of."""
+    """The body that the server received does not have the digest that was sent with it."""
 
     types = ("digest-mismatch",)
 
@@ -111,7 +111,7 @@ class NoStepRunning(Conflict):
 
 
 class AlreadyTold(Conflict):
-    """The evaluation has another result, which counts."""
+    """The evaluation has been told another result, which stays."""
 
     types = ("already-told",)
 
@@ -136,7 +136,7 @@ class AwaitingHook(Conflict):
 
 
 class AlreadyAnswered(Conflict):
-    """The hook's call has another answer, which counts."""
+    """The hook's call has been given another answer, which stays."""
 
     types = ("already-answered",)
 
@@ -148,7 +148,7 @@ class AbortedByHook(Conflict):
 
 
 class EvaluationClosed(ProblemError):
-    """A stop or a restore closed the evaluation; nobody waits for it any more."""
+    """A stop or a restore closed the evaluation, which no longer needs a result."""
 
     types = ("evaluation-closed",)
 
@@ -189,7 +189,7 @@ class UnsupportedMediaType(ProblemError):
 
 
 class RangeNotSatisfiable(ProblemError):
-    """The answer has no such part."""
+    """The reply does not have the range of bytes that was asked for."""
 
     types = ("range-not-satisfiable",)
 
@@ -209,7 +209,7 @@ class HeaderFieldsTooLarge(ProblemError):
 
 
 class ServerError(ProblemError):
-    """The server is at fault."""
+    """The server failed."""
 
     types = ("internal",)
 
@@ -221,13 +221,13 @@ class Corrupt(ServerError):
 
 
 class StorageFull(ProblemError):
-    """The disk is full, or the server holds as many sessions as it may; reading goes on."""
+    """The disk is full, or the server holds as many sessions as it may. Reads still work."""
 
     types = ("storage-full",)
 
 
 class Unavailable(ProblemError):
-    """Not now: raised when trying again did not help before the deadline."""
+    """The server was unavailable until the deadline, in spite of retries."""
 
 
 class Busy(Unavailable):

@@ -1,4 +1,4 @@
-"""A progress bar, where tqdm is installed."""
+"""A progress bar, drawn by tqdm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Progress:
-    """Counts evaluations, and shows the newest loss and gradient norm, if that is wanted."""
+    """Shows the number of evaluations and the newest loss and gradient norm, if `wanted`."""
 
     def __init__(self, wanted: bool, label: str) -> None:
         self._bar: Any = None

@@ -1,4 +1,4 @@
-"""What goes over the wire byte by byte: vectors are sent from the memory where they are, and
+"""Bodies of requests and replies as bytes. Vectors are sent from the memory where they are, and
 received into the memory where they stay.
 """
 
@@ -6,34 +6,35 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import numpy as np
 
-from . import _json
-from ._errors import BadReply
-from ._types import Floats
+from .._errors import BadReply
+from .._model import Floats
+from . import json_text
 
 OCTETS_TYPE = "application/octet-stream"
 BLOCK_BYTES = 256 << 10
-"""Of a vector are handed on at once."""
+"""The most bytes of a vector that are handed to the transport at once."""
 
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float64": np.dtype("<f8")}
-"""How the numbers of a session's dtype travel."""
+"""The formats in which the numbers of a session travel, by its dtype."""
 
 
-class Body:
-    """A request's body in pieces that stay where they are: nothing is joined, however long."""
+class OctetBody:
+    """A request body that consists of arrays where they are: nothing is joined or copied."""
 
     def __init__(self, arrays: Sequence[Floats]) -> None:
         self._pieces = [array.reshape(-1).view(np.uint8).data for array in arrays]
         self.size = sum(len(piece) for piece in self._pieces)
 
     def blocks(self) -> Iterator[memoryview]:
-        """From the beginning with each call, so that a request can be repeated."""
+        """The body in blocks; each call starts at the beginning, so that a request can be
+        repeated."""
         for piece in self._pieces:
             for start in range(0, len(piece), BLOCK_BYTES):
                 yield piece[start : start + BLOCK_BYTES]
@@ -43,21 +44,45 @@ class Body:
             yield block
 
 
-def content_digest(content: bytes | Body) -> str:
-    """The value of Content-Digest (RFC 9530)."""
+@dataclass(frozen=True)
+class Content:
+    """A request's body, its media type, and the query parameters that belong to it."""
+
+    body: bytes | OctetBody
+    media_type: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_content(document: Mapping[str, Any]) -> Content:
+    return Content(json_text.encode(document), json_text.MEDIA_TYPE)
+
+
+def octet_content(arrays: Sequence[Floats], loss: float | None = None) -> Content:
+    """Vectors as octets; a loss that belongs to them goes into the query."""
+    query = {} if loss is None else {"loss": str(json_text.write_number(loss))}
+    return Content(OctetBody(arrays), OCTETS_TYPE, query)
+
+
+def content_digest(content: bytes | OctetBody) -> str:
+    """The value of the field Content-Digest (RFC 9530)."""
     sha = hashlib.sha256()
-    for block in content.blocks() if isinstance(content, Body) else (content,):
+    for block in content.blocks() if isinstance(content, OctetBody) else (content,):
         sha.update(block)
     return f"sha-256=:{base64.b64encode(sha.digest()).decode()}:"
 
 
+def media_type(headers: httpx.Headers) -> str:
+    return str(headers.get("Content-Type", "")).split(";")[0].strip()
+
+
 @dataclass(frozen=True)
 class Reply:
+    """A complete reply. `vector` is its body if that is octets; `content` is then empty."""
+
     status: int
     headers: httpx.Headers
     content: bytes
     vector: Floats | None = None
-    """The body, if it is octets."""
 
     @property
     def etag(self) -> str | None:
@@ -69,46 +94,46 @@ class Reply:
         return bool(self.headers.get("Idempotent-Replayed") == "true")
 
     def json(self) -> Any:
-        return _json.decode(self.content)
+        return json_text.decode(self.content)
 
 
-class Inbox:
-    """Takes the body of a reply piece by piece: a vector straight into its array."""
+class ReplyReceiver:
+    """Receives the body of a reply piece by piece. Octets go straight into their array."""
 
     def __init__(self, status: int, headers: httpx.Headers) -> None:
         self._status, self._headers = status, headers
         self._pieces: list[bytes] = []
         self._vector: Floats | None = None
         self._filled = 0
-        media_type = headers.get("Content-Type", "").split(";")[0].strip()
-        if status < 300 and media_type == OCTETS_TYPE:
-            self._vector = _room(headers)
-            self._room = self._vector.view(np.uint8).data
+        if status < 300 and media_type(headers) == OCTETS_TYPE:
+            self._vector = _announced_array(headers)
+            self._memory = self._vector.view(np.uint8).data
 
     def feed(self, piece: bytes) -> None:
         if self._vector is None:
             self._pieces.append(piece)
             return
         end = self._filled + len(piece)
-        if end > len(self._room):
+        if end > len(self._memory):
             raise BadReply(f"more octets than the {self._vector.size} numbers that were announced")
-        self._room[self._filled : end] = piece
+        self._memory[self._filled : end] = piece
         self._filled = end
 
     def reply(self) -> Reply:
         if self._vector is None:
             content = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             return Reply(self._status, self._headers, content)
-        if self._filled < len(self._room):
+        if self._filled < len(self._memory):
             raise BadReply(f"{self._filled} octets for {self._vector.size} numbers")
         native = self._vector.astype(self._vector.dtype.newbyteorder("="), copy=False)
         return Reply(self._status, self._headers, b"", native)
 
 
-def _room(headers: httpx.Headers) -> Floats:
+def _announced_array(headers: httpx.Headers) -> Floats:
+    """An array for as many numbers as the headers announce. It is allocated only if the length of
+    the body agrees, so that a broken reply cannot ask for arbitrary memory."""
     try:
         dtype, count = DTYPES[headers["Lbfgsd-Dtype"]], int(headers["Lbfgsd-Count"])
-        # Before there is room for that many: both must say the same.
         if "Content-Encoding" not in headers:
             fits = int(headers["Content-Length"]) == count * dtype.itemsize
         else:

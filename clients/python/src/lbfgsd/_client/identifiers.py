@@ -1,0 +1,22 @@
+"""What calls accept in place of an identifier, and how paths are made of identifiers."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from .._model import Checkpoint, Delivery, Hook, SessionSummary
+
+SessionLike = str | SessionSummary
+CheckpointLike = str | int | Checkpoint
+HookLike = str | int | Hook
+DeliveryLike = str | int | Delivery
+
+
+def session_id(session: SessionLike) -> str:
+    return session if isinstance(session, str) else session.id
+
+
+def session_path(session: SessionLike, *rest: object) -> str:
+    """The path of a session, or of a resource below it. Segments are escaped."""
+    segments = (quote(str(part), safe="") for part in (session_id(session), *rest))
+    return "/".join(["/v1/sessions", *segments])

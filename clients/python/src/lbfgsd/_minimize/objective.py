@@ -1,0 +1,101 @@
+"""The user's function and its gradient, with SciPy's conventions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._model import Floats
+from .._progress import Progress
+from .._stepping import LossAndGradient
+from .differences import METHODS, calls_per_gradient, estimate_gradient, scalar
+
+Jacobian = Callable[..., ArrayLike] | bool | str | None
+
+
+class CountedObjective:
+    """The user's function with its gradient. Counts the calls, and caches the values at the newest
+    points, with which steps of mode torch begin, and at the best one, where steps end."""
+
+    CACHED_MAX = 64
+    CACHED_BYTES_MAX = 256 << 20
+    """Of gradients. The best and the newest are cached whatever their size."""
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        jac: Jacobian,
+        args: tuple[Any, ...],
+        progress: Progress,
+        difference: float | None,
+    ) -> None:
+        self._fun, self._jac, self._args = fun, jac, args
+        self._progress, self._difference = progress, difference
+        self._cache: dict[bytes, LossAndGradient] = {}
+        self._best: bytes | None = None
+        self.nfev = self.njev = 0
+        self._method = jac if isinstance(jac, str) else "2-point"
+        if self._method not in METHODS:
+            raise ValueError(f"jac can't be {jac!r}")
+
+    def __call__(self, x: Floats) -> LossAndGradient:
+        # SciPy's functions get Float64, whatever the session's dtype is.
+        x = x.astype(np.float64, copy=False)
+        key = point_key(x)
+        if key in self._cache:
+            return self._cache[key]
+        value = self._evaluate(x)
+        norm = float(np.max(np.abs(value.gradient), initial=0.0))
+        self._progress.update(value.loss, norm)
+        fitting = min(self.CACHED_MAX, self.CACHED_BYTES_MAX // (x.nbytes or 1))
+        if len(self._cache) >= max(2, fitting):
+            del self._cache[next(old for old in self._cache if old != self._best)]
+        self._cache[key] = value
+        if self._best is None or value.loss < self._cache[self._best].loss:
+            self._best = key
+        return value
+
+    def at(self, x: Floats) -> LossAndGradient | None:
+        """What is cached of a point."""
+        return self._cache.get(point_key(x))
+
+    def calls(self, n: int) -> int:
+        """The calls of the function that one evaluation with n parameters takes."""
+        if self._jac is True or callable(self._jac):
+            return 1
+        return 1 + calls_per_gradient(self._method, n)
+
+    def _evaluate(self, x: Floats) -> LossAndGradient:
+        if self._jac is True:
+            loss, gradient = self._fun(x.copy(), *self._args)
+            self.nfev += 1
+            self.njev += 1
+        elif callable(self._jac):
+            loss = self._value(x)
+            gradient = self._jac(x.copy(), *self._args)
+            self.njev += 1
+        else:
+            loss = self._value(x)
+            gradient = estimate_gradient(
+                self._value, x, scalar(loss), self._method, self._difference
+            )
+            self.njev += 1
+        gradient = np.array(gradient, dtype=np.float64).reshape(-1)
+        if gradient.size != x.size:
+            message = f"the gradient has {gradient.size} numbers, the parameters {x.size}"
+            raise ValueError(message)
+        return LossAndGradient(scalar(loss), gradient)
+
+    def _value(self, x: Floats) -> Any:
+        self.nfev += 1
+        return self._fun(x.copy(), *self._args)
+
+
+def point_key(x: Floats) -> bytes:
+    """Identifies a point by its bits, in 16 bytes whatever its size."""
+    bits = x.astype(np.float64, copy=False)
+    return hashlib.blake2b(np.ascontiguousarray(bits).data, digest_size=16).digest()

@@ -1,0 +1,111 @@
+"""The options of a run: SciPy's names, and the service's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# The defaults of SciPy's L-BFGS-B.
+ITERATIONS, EVALUATIONS, GTOL, FTOL = 15_000, 15_000, 1e-5, 2.2e-9
+# The defaults of mode torch: pairs, evaluations of a line search, iterations of a step.
+TORCH_HISTORY, TORCH_SEARCH, TORCH_ITERATIONS = 10, 25, 20
+HISTORY = 100
+"""The curvature pairs in robust mode, as on the server: they need fewer evaluations than SciPy's
+10."""
+MODE = "robust"
+FORWARDED = (
+    "noise",
+    "tolerance_grad_relative",
+    "tolerance_loss_relative",
+    "reuse_evaluation",
+    "history_dtype",
+)
+"""The options that are passed on as they are, if they are given."""
+IGNORED = ("disp", "iprint")
+
+
+@dataclass
+class RunOptions:
+    """The options of a run, with defaults for those that are not given."""
+
+    mode: str = MODE
+    iterations: int = ITERATIONS
+    evaluations: int = EVALUATIONS
+    gtol: float = GTOL
+    ftol: float = FTOL
+    step_iterations: int = ITERATIONS
+    step_evaluations: int = EVALUATIONS
+    difference: float | None = None
+    service: dict[str, Any] = field(default_factory=dict)
+    """The options of the session, except the budgets of a step."""
+
+    @property
+    def robust(self) -> bool:
+        return self.mode == "robust"
+
+    @classmethod
+    def of(
+        cls,
+        options: Mapping[str, Any],
+        tol: float | None,
+        by_iteration: bool,
+        mode: str = MODE,
+    ) -> RunOptions:
+        """Reads `options` in either kind of names; `mode` is the default of that option."""
+        given = {key: value for key, value in options.items() if key not in IGNORED}
+        tol = given.pop("tol", tol)
+        run = cls(mode=str(_take(given, "mode", default=mode)))
+        if tol is not None:
+            run.gtol = run.ftol = float(tol)
+        run.iterations = int(_take(given, "maxiter", default=run.iterations))
+        run.evaluations = int(_take(given, "maxfun", "maxfev", default=run.evaluations))
+        run.gtol = float(_take(given, "gtol", "tolerance_grad", default=run.gtol))
+        run.difference = given.pop("eps", None)
+        pairs = HISTORY if run.robust else TORCH_HISTORY
+        steps = run.iterations if run.robust else TORCH_ITERATIONS
+        steps = int(_take(given, "max_iter", default=1 if by_iteration else steps))
+        searches = given.pop("maxls", None)
+        run.step_iterations, run.step_evaluations = steps, run.evaluations
+        run.service = {
+            "mode": run.mode,
+            "lr": given.pop("lr", 1.0),
+            "history_size": int(_take(given, "maxcor", "history_size", default=pairs)),
+            "tolerance_grad": run.gtol,
+        }
+        if run.robust:
+            if searches is not None:
+                warnings.warn("maxls bounds mode torch only", RuntimeWarning, stacklevel=3)
+            loss_names = ("ftol", "tolerance_loss_relative")
+            run.ftol = float(_take(given, *loss_names, default=run.ftol))
+            run.service["tolerance_loss_relative"] = run.ftol
+            run.service["tolerance_change"] = float(_take(given, "tolerance_change", default=0.0))
+            run.service["line_search_fn"] = given.pop("line_search_fn", None)
+        else:
+            run.ftol = float(_take(given, "ftol", "tolerance_change", default=run.ftol))
+            run.service["tolerance_change"] = run.ftol
+            run.service["line_search_fn"] = given.pop("line_search_fn", "strong_wolfe")
+            run.step_evaluations = 1 + int(TORCH_SEARCH if searches is None else searches) * steps
+        run.step_evaluations = int(_take(given, "max_eval", default=run.step_evaluations))
+        run.service.update({key: given.pop(key) for key in FORWARDED if key in given})
+        if given:
+            raise TypeError(f"unknown options: {', '.join(sorted(given))}")
+        if min(run.iterations, run.evaluations, steps, run.step_evaluations) < 1:
+            raise ValueError("maxiter, maxfun, max_iter and max_eval must be at least 1")
+        return run
+
+    def step_options(self, iterations_left: int, evaluations_left: int) -> dict[str, Any]:
+        return {
+            **self.service,
+            "max_iter": max(1, min(self.step_iterations, iterations_left)),
+            "max_eval": max(1, min(self.step_evaluations, evaluations_left)),
+        }
+
+
+def _take(options: dict[str, Any], *names: str, default: Any) -> Any:
+    """Removes an option that has several names, and returns its value."""
+    found = [options.pop(name) for name in names if name in options]
+    if len(found) > 1:
+        raise TypeError(f"{' and '.join(names)} are the same option")
+    return default if not found or found[0] is None else found[0]

@@ -1,0 +1,197 @@
+"""A run: steps that follow one another until a tolerance is met or a budget is used up."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._client import Client
+from .._errors import Infeasible
+from .._model import Floats, Session, StepResult, Turn
+from .._stepping import HookHandler, run_step, stop_interrupted
+from .objective import CountedObjective, point_key
+from .options import RunOptions
+from .result import CONVERGED, FAILED, MESSAGES, STATUSES, OptimizeResult
+
+ITERATIONS_WITH_RESTARTS = 4
+"""The iterations that a step needs for the restarts after which a line search has failed."""
+
+
+class Run:
+    """One call of `minimize`."""
+
+    def __init__(
+        self,
+        client: Client,
+        options: RunOptions,
+        objective: CountedObjective,
+        callback: Callable[..., Any] | None,
+        on_hook: HookHandler | None,
+    ) -> None:
+        self.client, self.options, self.objective = client, options, objective
+        self.on_hook = on_hook
+        self.callback = _adapted(callback)
+        self.nit = 0
+        self.ended: bytes | None = None
+        """The point where the newest step ended."""
+        self.stalled = 0
+        """The number of consecutive steps that used up a budget and ended where they began."""
+
+    def start(
+        self, x0: ArrayLike | None, name: str | None, labels: Mapping[str, str] | None
+    ) -> Any:
+        if x0 is None:
+            raise TypeError("x0 is missing")
+        x = np.atleast_1d(np.array(x0, dtype=np.float64)).reshape(-1)
+        self.calls = self.objective.calls(x.size)
+        options = self.options.step_options(self.options.iterations, self._evaluations_left())
+        created = self.client.create_session(x, options=options, name=name, labels=labels)
+        self.session, self.session_options = created.id, dict(created.options)
+        return self._guarded(None)
+
+    def resume(self, found: Session, x0: ArrayLike | None) -> Any:
+        if x0 is not None and np.size(x0) != found.n:
+            raise ValueError(f"x0 has {np.size(x0)} numbers, the session {found.n}")
+        self.session = found.id
+        self.session_options = dict(found.options)
+        self.calls = self.objective.calls(found.n)
+        return self._guarded(self.client.ask(found) if found.state != "idle" else None)
+
+    def _guarded(self, turn: Turn | None) -> Any:
+        try:
+            return self._loop(turn)
+        except BaseException as error:
+            stop_interrupted(self.client, self.session, error)
+            raise
+
+    def _loop(self, turn: Turn | None) -> Any:
+        while True:
+            if turn is None:
+                self._set_options()
+                turn = self.client.begin_step(self.session)
+            turn = run_step(self.client, turn, self.objective, self.on_hook)
+            result, x = turn.result, turn.x
+            assert result is not None and x is not None
+            x = x.astype(np.float64, copy=False)
+            self.nit += result.iterations
+            reason = self._verdict(x, result)
+            if reason is not None and self.objective.at(x) is None:
+                # The session reused an evaluation from before this run, and shows no gradient.
+                with contextlib.suppress(Infeasible):
+                    self.objective(x)
+            outcome = self._outcome(x, result, reason or "max_iterations")
+            if self.callback is not None and result.iterations > 0:
+                try:
+                    self.callback(outcome)
+                except StopIteration:
+                    return self._outcome(x, result, "callback")
+            if reason is not None:
+                return outcome
+            turn = None
+
+    def _evaluations_left(self) -> int:
+        calls = self.options.evaluations - self.objective.nfev
+        return max(0, calls // self.calls if self.options.robust else calls)
+
+    def _set_options(self) -> None:
+        # Without reuse every step but the first begins with an evaluation that is cached here, and
+        # costs no call of the function.
+        spare = 1 if self.nit > 0 and not self.session_options["reuse_evaluation"] else 0
+        left = self._evaluations_left() + spare
+        iterations = self.options.iterations - self.nit
+        wanted = self.options.step_options(iterations, left)
+        if self.stalled:
+            # Give the step enough iterations to restart before it reports a failed line search.
+            least = min(ITERATIONS_WITH_RESTARTS, iterations)
+            wanted["max_iter"] = max(wanted["max_iter"], least)
+        changed = {k: v for k, v in wanted.items() if self.session_options.get(k) != v}
+        if changed:
+            updated = self.client.update_session(self.session, options=changed)
+            self.session_options = dict(updated.options)
+
+    def _verdict(self, x: Floats, result: StepResult) -> str | None:
+        """The reason why the run is over; None if it goes on."""
+        if self.options.robust:
+            return self._robust_verdict(x, result)
+        return self._torch_verdict(result)
+
+    def _robust_verdict(self, x: Floats, result: StepResult) -> str | None:
+        if result.reason not in ("max_iterations", "max_evaluations"):
+            return result.reason
+        if self.nit >= self.options.iterations:
+            return "max_iterations"
+        if self._evaluations_left() == 0:
+            return "max_evaluations"
+        before, self.ended = self.ended, point_key(x)
+        self.stalled = self.stalled + 1 if self.ended == before else 0
+        return "no_progress" if self.stalled > 1 else None
+
+    def _torch_verdict(self, result: StepResult) -> str | None:
+        before, loss, norm = result.loss_before, result.loss, result.gradient_norm_inf
+        if norm is not None and norm <= self.options.gtol:
+            return "gradient_tolerance"
+        searched = self.session_options["line_search_fn"] is not None
+        if result.converged:
+            # A failed line search takes a step of length 0, which meets any step tolerance.
+            failed = searched and before is not None and loss is not None and loss >= before
+            return "no_progress" if failed else result.reason
+        if result.reason in ("stopped", "non_finite"):
+            return result.reason
+        if result.reason == "not_a_descent_direction":
+            # The directional derivative is above -ftol: a further step would gain less than that.
+            return "slope_tolerance"
+        if searched and before is not None and loss is not None:
+            if not math.isfinite(loss):
+                return "non_finite"
+            if loss >= before:
+                return "no_progress"
+            if before - loss <= self.options.ftol * max(abs(before), abs(loss), 1.0):
+                return "loss_tolerance"
+        if self.nit >= self.options.iterations:
+            return "max_iterations"
+        if self.objective.nfev >= self.options.evaluations:
+            return "max_evaluations"
+        return None
+
+    def _outcome(self, x: Floats, result: StepResult, reason: str) -> Any:
+        known = self.objective.at(x)
+        loss = known.loss if known else result.loss
+        status = STATUSES.get(reason, FAILED)
+        message = MESSAGES.get(reason, reason)
+        more = {}
+        if result.failure is not None:
+            message = f"{message}: {result.failure}"
+            more["failure"] = result.failure
+        return OptimizeResult(
+            x=x,
+            fun=math.nan if loss is None else loss,
+            jac=known.gradient.copy() if known else np.full_like(x, np.nan),
+            nfev=self.objective.nfev,
+            njev=self.objective.njev,
+            nit=self.nit,
+            status=status,
+            success=status == CONVERGED,
+            message=message,
+            reason=reason,
+            session=self.session,
+            **more,
+        )
+
+
+def _adapted(callback: Callable[..., Any] | None) -> Callable[[Any], Any] | None:
+    """Makes one form of SciPy's two forms of callbacks: one that takes the result so far."""
+    if callback is None:
+        return None
+    try:
+        names = set(inspect.signature(callback).parameters)
+    except (TypeError, ValueError):
+        names = set()
+    if names == {"intermediate_result"}:
+        return lambda result: callback(intermediate_result=result)
+    return lambda result: callback(np.copy(result.x))

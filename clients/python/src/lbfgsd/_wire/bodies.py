@@ -1,0 +1,110 @@
+"""Values as bodies of requests, in JSON and, for state dicts, safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._model import Floats, Tell
+from . import json_text, safetensors, state_dict_file, state_dict_json
+from .messages import Content, json_content
+
+ParamsLike = Mapping[str, ArrayLike] | Sequence[ArrayLike]
+StateDictFormat = Literal["json", "safetensors"]
+
+
+@dataclass(frozen=True)
+class NewParameter:
+    """A parameter that is sent: `values` in their shape, and its name if it has one."""
+
+    name: str | None
+    values: NDArray[Any]
+
+    def written(self, with_values: bool = True) -> dict[str, Any]:
+        """As JSON; without its values, zeros in its shape."""
+        named = {} if self.name is None else {"name": self.name}
+        shape = {"shape": list(self.values.shape)}
+        values = {"values": json_text.write_vector(self.values)} if with_values else {"fill": 0}
+        return {**named, **shape, **values}
+
+
+def new_parameters(params: ParamsLike) -> list[NewParameter]:
+    def one(name: str | None, values: ArrayLike) -> NewParameter:
+        array = np.asarray(values)
+        if np.iscomplexobj(array):
+            raise ValueError("Parameters must be real")
+        return NewParameter(name, array)
+
+    if isinstance(params, Mapping):
+        return [one(name, values) for name, values in params.items()]
+    return [one(None, values) for values in params]
+
+
+def flat_real(values: ArrayLike) -> Floats:
+    """An array, flat, in the floating-point type that it has; Float64 if it has none."""
+    array = np.asarray(values)
+    if np.iscomplexobj(array):
+        raise ValueError("Parameters and gradients must be real")
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    return array.reshape(-1)
+
+
+def with_parameters(
+    document: Mapping[str, Any], params: Sequence[NewParameter], with_values: bool = True
+) -> Content:
+    """A document that has parameters besides: of a new session, a group, or a replacement."""
+    return json_content({**document, "params": [p.written(with_values) for p in params]})
+
+
+def flat_parameters(x: Floats) -> Content:
+    return json_content({"x": json_text.write_vector(x)})
+
+
+def result(loss: float, gradient: Floats) -> Content:
+    document = {
+        "loss": json_text.write_number(loss),
+        "gradient": json_text.write_vector(gradient),
+    }
+    return json_content(document)
+
+
+def named_result(loss: float, gradients: Mapping[str, Floats | None]) -> Content:
+    return json_content({"loss": json_text.write_number(loss), "gradients": _named(gradients)})
+
+
+def batch_item(session: str, tell: Tell | None) -> dict[str, Any]:
+    """One entry of a batch: an ask, or a tell."""
+    if tell is None:
+        return {"session": session}
+    item: dict[str, Any] = {"session": session, "number": tell.number}
+    if tell.failed is not None:
+        return {**item, "failed": tell.failed}
+    item["loss"] = json_text.write_number(tell.loss)
+    if tell.gradient is not None:
+        item["gradient"] = json_text.write_vector(flat_real(tell.gradient))
+    if tell.gradients is not None:
+        gradients = tell.gradients.items()
+        item["gradients"] = _named({k: None if g is None else flat_real(g) for k, g in gradients})
+    return item
+
+
+def _named(gradients: Mapping[str, Floats | None]) -> dict[str, Any]:
+    return {k: None if g is None else json_text.write_vector(g) for k, g in gradients.items()}
+
+
+def state_dict_media_type(format: StateDictFormat) -> str:
+    if format not in ("json", "safetensors"):
+        raise ValueError(f'a state dict travels as "json" or "safetensors", not {format!r}')
+    return json_text.MEDIA_TYPE if format == "json" else safetensors.MEDIA_TYPE
+
+
+def state_dict(values: Mapping[str, Any], format: StateDictFormat) -> Content:
+    media_type = state_dict_media_type(format)
+    if format == "safetensors":
+        return Content(state_dict_file.dump(values), media_type)
+    return json_content(state_dict_json.write(values))

@@ -1,0 +1,126 @@
+"""Vectors as octets: little-endian numbers of the session's dtype, flat, in parameter order. What
+a JSON document says besides the vector is in header fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+
+from .._model import (
+    Evaluation,
+    Floats,
+    Parameter,
+    Parameters,
+    ParameterSpec,
+    Shards,
+    StepResult,
+    Turn,
+)
+from .layouts import Layout
+from .messages import DTYPES
+
+OCTETS_FROM = 128
+"""The size from which on vectors travel as octets. Shorter vectors are JSON, which is easier to
+inspect. Near this size both cost a client the same: `Benchmarks/service/run.py crossover`."""
+CREATED_WITH_ZEROS_FROM = 16_384
+"""The size from which on a session is created with zeros, and its parameters follow as octets. The
+request that creates a session is JSON, and for so many numbers a second round trip costs less."""
+
+
+def as_dtype(values: Any, dtype: str) -> Floats:
+    """The array as it is sent: `values` itself if it has this dtype and is contiguous."""
+    # A number beyond the range of Float32 becomes infinite, as it does on the server.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=DTYPES[dtype])
+
+
+def is_zero(array: Floats) -> bool:
+    """Whether the array has only the zeros that a session is created with, none of them -0.0."""
+    return not array.any() and not np.signbit(array).any()
+
+
+def in_order(named: Mapping[str, Any], layout: Layout, complete: bool) -> list[Floats] | None:
+    """Arrays by name, put into the session's order. Without `complete`, missing ones are zeros.
+
+    Returns None if they don't fit the session; the server then explains what is wrong when it gets
+    them as JSON.
+    """
+    specs = layout.specs or ()
+    names = [str(i) if spec.name is None else spec.name for i, spec in enumerate(specs)]
+    if not set(named) <= set(names) or (complete and len(named) < len(names)):
+        return None
+    pieces: list[Floats] = []
+    for name, spec in zip(names, specs, strict=True):
+        values, count = named.get(name), _count(spec)
+        if values is None:
+            pieces.append(np.zeros(count, DTYPES[layout.dtype]))
+            continue
+        array = np.asarray(values)
+        if array.size != count or (complete and array.shape != spec.shape):
+            return None
+        pieces.append(as_dtype(array.reshape(-1), layout.dtype))
+    return pieces
+
+
+def turn(headers: httpx.Headers, x: Floats) -> Turn:
+    """A turn from header fields, which have no place for two things: the arguments of a hook's
+    call, and the numbers of a failed line search."""
+    state = headers["Lbfgsd-State"]
+    evaluation = None
+    if "Lbfgsd-Evaluation" in headers:
+        evaluation = Evaluation(int(headers["Lbfgsd-Evaluation"]), x, _shards(headers))
+    return Turn(
+        session=headers["Lbfgsd-Session"],
+        state=state,
+        step=int(headers["Lbfgsd-Step"]),
+        evaluation=evaluation,
+        x=x if state == "idle" else None,
+        result=_result(headers),
+        etag=headers.get("ETag"),
+        replayed=headers.get("Idempotent-Replayed") == "true",
+    )
+
+
+def _shards(headers: httpx.Headers) -> Shards | None:
+    if "Lbfgsd-Shards" not in headers:
+        return None
+    delivered = headers.get("Lbfgsd-Shards-Delivered", "")
+    listed = tuple(int(number) for number in delivered.split(",") if number.strip())
+    return Shards(int(headers["Lbfgsd-Shards"]), listed)
+
+
+def _result(headers: httpx.Headers) -> StepResult | None:
+    if "Lbfgsd-Reason" not in headers:
+        return None
+
+    def number(name: str) -> float | None:
+        return float(headers[name]) if name in headers else None
+
+    return StepResult(
+        reason=headers["Lbfgsd-Reason"],
+        converged=headers["Lbfgsd-Converged"] == "true",
+        loss_before=number("Lbfgsd-Loss-Before"),
+        loss=number("Lbfgsd-Loss"),
+        iterations=int(headers["Lbfgsd-Iterations"]),
+        evaluations=int(headers["Lbfgsd-Evaluations"]),
+        gradient_norm_inf=number("Lbfgsd-Gradient-Norm-Inf"),
+    )
+
+
+def parameters(headers: httpx.Headers, x: Floats, specs: tuple[ParameterSpec, ...]) -> Parameters:
+    """The parameters as views of one vector."""
+    params, end = [], 0
+    for spec in specs:
+        begin, end = end, end + _count(spec)
+        params.append(Parameter(spec.name, x[begin:end].reshape(spec.shape)))
+    found = Parameters(headers["Lbfgsd-Dtype"], tuple(params), headers.get("ETag"))
+    return replace(found, _flat=x)
+
+
+def _count(spec: ParameterSpec) -> int:
+    return int(np.prod(spec.shape, dtype=np.int64))

@@ -1,0 +1,347 @@
+"""The optimizer: torch.optim.LBFGS with its state in a session of the service."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import Optimizer
+
+from .._client import Client, SessionLike
+from .._model import Floats, Parameters, ParamGroup, StateDict, Turn
+from .._stepping import HookHandler, LossAndGradient, answering_hooks, run_step, stop_interrupted
+from ._groups import (
+    OPTIONS,
+    PER_PARAMETER,
+    regroup,
+    session_positions,
+    set_options,
+    share_options,
+    step_options,
+)
+from ._tensors import (
+    DTYPES,
+    common_dtype,
+    gather,
+    gather_gradient,
+    named_values,
+    same_bits,
+    scatter,
+    to_arrays,
+    to_tensors,
+    with_elements,
+)
+
+
+class LBFGS(Optimizer):
+    """L-BFGS with the options, steps, state dict and hooks of torch.optim.LBFGS.
+
+    Arguments beyond torch's:
+
+    `client`: a client of the service; or `url`, by default $LBFGSD_URL or http://127.0.0.1:8080.
+    `session`: an existing session to go on with. Its parameters and options replace those given
+    here, and a step that was running goes on in the next call of `step`. Without it, the first
+    step or the first loading of a state dict creates a session, whose identifier is then `session`.
+    `maximize`: maximizes the loss.
+    `on_hook(call)`: answers hooks of the service that intercept. None lets a call pass; options
+    replace those of the step, and a state dict as `Client` has it replaces the state. Without it
+    the calls are left to other clients, or to the hook's default.
+
+    Unlike torch's optimizer this one goes on after `add_param_group`, and keeps the history. The
+    options of `param_groups[0]` apply to all groups. The parameters of a group whose entry "frozen"
+    is true don't move.
+
+    The parameters may be on several devices, and are all float32 or all float64. The closure may
+    raise `lbfgsd.Infeasible` where the loss is undefined. Any other exception in it stops the step
+    at its best point, to which the parameters are set, and goes to the caller.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1,
+        max_iter: int = 20,
+        max_eval: int | None = None,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+        history_size: int = 100,
+        line_search_fn: str | None = None,
+        *,
+        client: Client | None = None,
+        url: str | None = None,
+        session: SessionLike | None = None,
+        maximize: bool = False,
+        on_hook: HookHandler | None = None,
+    ) -> None:
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        if not lr >= 0.0:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if max_eval is None:
+            max_eval = max_iter * 5 // 4
+        defaults = {
+            "lr": lr,
+            "max_iter": max_iter,
+            "max_eval": max_eval,
+            "tolerance_grad": tolerance_grad,
+            "tolerance_change": tolerance_change,
+            "history_size": history_size,
+            "line_search_fn": line_search_fn,
+        }
+        super().__init__(params, defaults)
+        if len(self.param_groups) != 1:
+            raise ValueError(PER_PARAMETER)
+        self._dtype = common_dtype(self._all)
+        if not self._params:
+            raise ValueError("the parameters have no elements")
+        self._client = client if client is not None else Client(url)
+        self._maximize, self._on_hook = maximize, on_hook
+        self._session: str | None = None
+        self._frozen: list[bool] = []
+        """Of each group that the session has, which are those with elements."""
+        self._sent: Tensor | None = None
+        """The parameters as the session has them."""
+        self._options: dict[str, Any] = {}
+        self._pending: Turn | None = None
+        self._stale = False
+        """Whether the session has newer state than `self.state`."""
+        self._is_complete = True
+        if session is not None:
+            self._attach(session)
+
+    _is_complete = False
+    """Whether the constructor has finished; torch's calls `add_param_group` before that."""
+
+    _may_differ = False
+    """Whether the session may be elsewhere than this optimizer: a step could not be stopped."""
+
+    @property
+    def _all(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @property
+    def _params(self) -> list[Tensor]:
+        """The parameters that have elements. The session knows nothing of the others."""
+        return [p for p in self._all if p.numel() > 0]
+
+    @property
+    def session(self) -> str | None:
+        """The session's identifier, or None before there is a session."""
+        return self._session
+
+    @property
+    def client(self) -> Client:
+        return self._client
+
+    # A step
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]
+        """Performs a single optimization step, and returns the loss at its start.
+
+        Args:
+            closure: clears the gradients, computes the loss and its gradients, returns the loss.
+        """
+        closure = torch.enable_grad()(closure)
+        session = self._ensure_session()
+        resumed, self._pending = self._pending, None
+        first: list[Any] = []
+
+        def evaluate(x: Floats) -> LossAndGradient:
+            scatter(self._params, x)
+            loss = closure()
+            if not first:
+                first.append(loss)
+            value = loss.detach() if isinstance(loss, Tensor) else loss
+            return LossAndGradient(float(value), gather_gradient(self._params))
+
+        turn = resumed if resumed is not None else self._begin(session)
+        self._stale = True
+        try:
+            turn = run_step(self._client, turn, evaluate, self._on_hook)
+        except BaseException as error:
+            stopped = stop_interrupted(self._client, session, error)
+            if stopped is not None and stopped.x is not None:
+                scatter(self._params, stopped.x)
+                self._sent = gather(self._params)
+            else:
+                self._may_differ = True
+            raise
+        assert turn.x is not None
+        scatter(self._params, turn.x)
+        self._sent = gather(self._params)
+        if resumed is None and first:
+            return first[0]
+        return self._loss_before(turn.result.loss_before if turn.result else None, first)
+
+    def _begin(self, session: str) -> Turn:
+        self._send_options(session)
+        self._send_frozen(session)
+        self._send_params(session)
+        try:
+            return self._client.begin_step(session)
+        except BaseException:
+            # The server may have begun the step all the same.
+            self._may_differ = True
+            raise
+
+    def _loss_before(self, loss: float | None, seen: list[Any]) -> Any:
+        """The loss at the start of a step that another process has begun."""
+        value = math.nan if loss is None else loss
+        if seen and isinstance(seen[0], Tensor):
+            return torch.full_like(seen[0], value)
+        return value
+
+    # Parameter groups
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds parameters, which are optimized from the next step on."""
+        if not self._is_complete:
+            super().add_param_group(param_group)
+            return
+        shared = {name: self.param_groups[0][name] for name in OPTIONS}
+        if any(name in param_group and param_group[name] != shared[name] for name in shared):
+            raise ValueError(PER_PARAMETER)
+        if self._session is not None and self._may_differ:
+            self._attach(self._session)
+        super().add_param_group({**param_group, **shared})
+        try:
+            if common_dtype(self._all) != self._dtype:
+                raise ValueError(f"Parameters must be {self._dtype}, as those of the first group")
+            if self._session is not None:
+                self._join(self._session, self.param_groups[-1])
+        except BaseException:
+            self.param_groups.pop()
+            raise
+
+    def _join(self, session: str, group: Mapping[str, Any]) -> None:
+        params = with_elements(group)
+        if not params:
+            return
+        self._client.add_param_group(session, named_values(group), name=group.get("name"))
+        self._frozen.append(False)
+        if self._sent is not None:
+            self._sent = torch.cat([self._sent, gather(params)])
+        self._stale = True
+
+    def _send_frozen(self, session: str) -> None:
+        groups = [group for group in self.param_groups if with_elements(group)]
+        for index, group in enumerate(groups):
+            frozen = bool(group.get("frozen", False))
+            if frozen != self._frozen[index]:
+                self._client.update_param_group(session, index, frozen=frozen)
+                self._frozen[index] = frozen
+
+    def _take_groups(self, groups: tuple[ParamGroup, ...]) -> None:
+        """Groups the parameters as the session does."""
+        regroup(self.param_groups, groups)
+        self._frozen = [group.frozen for group in groups]
+
+    # The session
+
+    def _ensure_session(self) -> str:
+        if self._session is not None:
+            if self._may_differ:
+                self._attach(self._session)
+            return self._session
+        options = step_options(self.param_groups)
+        first, *others = [group for group in self.param_groups if with_elements(group)]
+        created = self._client.create_session(
+            params=named_values(first),
+            options={**options, **({"maximize": True} if self._maximize else {})},
+            dtype=DTYPES[self._dtype],
+        )
+        self._session, self._options, self._frozen = created.id, options, [False]
+        self._sent = gather(with_elements(first))
+        for group in others:
+            self._join(created.id, group)
+        return created.id
+
+    def _attach(self, session: SessionLike) -> None:
+        """Takes the parameters, groups and options of a session, and its pending step."""
+        found = self._client.get_session(session)
+        shapes = [tuple(p.shape) for p in self._params]
+        if [spec.shape for spec in found.params] != shapes:
+            theirs = [spec.shape for spec in found.params]
+            raise ValueError(f"session {found.id} has parameters of shapes {theirs}, not {shapes}")
+        if found.dtype != DTYPES[self._dtype]:
+            raise ValueError(f"session {found.id} is {found.dtype}, not {DTYPES[self._dtype]}")
+        self._session = found.id
+        self._take_groups(found.param_groups)
+        set_options(self.param_groups, found.options)
+        self._options = step_options(self.param_groups)
+        self._take_params(self._client.get_params(found))
+        turn = self._client.ask(found) if found.state != "idle" else None
+        self._pending = turn if turn is not None and turn.state != "idle" else None
+        self._stale = True
+        self._may_differ = False
+
+    def _send_options(self, session: str) -> None:
+        options = step_options(self.param_groups)
+        share_options(self.param_groups, options, self._options)
+        changed = {k: v for k, v in options.items() if self._options.get(k) != v}
+        if changed:
+            self._client.update_session(session, options=changed)
+            self._options = options
+
+    def _send_params(self, session: str) -> None:
+        now = gather(self._params)
+        if self._sent is None or not same_bits(now, self._sent):
+            self._client.set_params(session, now.numpy())
+            self._sent = now
+
+    def _take_params(self, params: Parameters) -> None:
+        with torch.no_grad():
+            scatter(self._params, params.x)
+        self._sent = gather(self._params)
+
+    # The state dict
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state as torch's optimizer does; either loads the other's."""
+        self._fetch_state()
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        """Loads a state dict of this optimizer or of torch.optim.LBFGS."""
+        if self._session is not None and self._may_differ:
+            self._attach(self._session)
+        if self._session is not None and self._pending is not None:
+            stopped = self._client.stop(self._session)
+            self._pending = None
+            if stopped.x is not None:
+                scatter(self._params, stopped.x)
+                self._sent = gather(self._params)
+        super().load_state_dict(state_dict)
+        session = self._ensure_session()
+        self._send_frozen(session)
+        self._send_params(session)
+        options = step_options(self.param_groups)
+        state = dict(self.state.get(self._all[0], {}))
+        groups = [
+            {**options, "params": positions} for positions in session_positions(self.param_groups)
+        ]
+        loaded = {"state": {0: to_arrays(state)} if state else {}, "param_groups": groups}
+        with answering_hooks(self._client, session, self._on_hook):
+            self._client.load_state_dict(session, loaded, format="safetensors")
+        self._options = options
+        self._stale = False
+
+    def _fetch_state(self) -> None:
+        if not self._stale or self._session is None:
+            return
+        with answering_hooks(self._client, self._session, self._on_hook):
+            fetched = self._client.get_state_dict(self._session, format="safetensors")
+        first = self._all[0]
+        state = fetched["state"].get(0)
+        if state is None:
+            self.state.pop(first, None)
+        else:
+            self.state[first] = to_tensors(state, self._dtype, first.device)
+        self._stale = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("this optimizer can't be copied or pickled: its state_dict() can")
