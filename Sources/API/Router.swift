@@ -5,10 +5,10 @@ public import Telemetry
 /// All operations of openapi.yaml.
 ///
 /// - Parameters:
-///   - metrics: What `/metrics` shows.
-///   - bodyBytesMax: The largest body that any operation reads.
-///   - probe: Whether the server can do its work: `/readyz` answers 503 when it can't. The answer
-///     should take no longer than a probe's patience, a second or two.
+///   - metrics: The registry behind `/metrics`.
+///   - bodyBytesMax: The limit on every request body.
+///   - probe: Whether the daemon can serve; `/readyz` answers 503 when it returns false. It should
+///     return within the timeout of usual probes, a second or two.
 public func makeRouter(
     service: SessionService, metrics: MetricsRegistry, bodyBytesMax: Int = .max,
     probe: @escaping @Sendable () async -> Bool

@@ -13,7 +13,7 @@ extension PageToken {
             .replacingOccurrences(of: "=", with: "")
     }
 
-    /// nil unless `text` is what `text` writes, to the letter.
+    /// nil unless `text` is exactly a token's text.
     public init?(text: String) {
         let base64 =
             text

@@ -1,6 +1,6 @@
 public import SessionModel
 
-/// A form in which a value can travel. Each has a folder or file of its own in this module.
+/// A representation of a value on the wire. Each has a folder or file of its own in this module.
 public enum Representation: String, Equatable, Sendable, CaseIterable {
     case json = "application/json"
     case problem = "application/problem+json"
@@ -9,7 +9,7 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     case octets = "application/octet-stream"
     /// Tensors by name: https://github.com/huggingface/safetensors.
     case safetensors = "application/vnd.safetensors"
-    /// One array in NumPy's format, under the name that serving tools have given it.
+    /// One array in NumPy's format, under the media type that model servers use.
     case npy = "application/x-npy"
     /// One JSON document a line.
     case ndjson = "application/x-ndjson"
@@ -22,7 +22,7 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     /// The media type without parameters, as it is negotiated.
     public var mediaType: String { rawValue }
 
-    /// The media type with the parameters that its readers want to see.
+    /// The media type with its parameters, for Content-Type.
     public var contentType: String {
         switch self {
         case .json, .problem, .octets, .safetensors, .npy, .ndjson, .eventStream, .yaml: rawValue
@@ -31,13 +31,13 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
         }
     }
 
-    /// The forms that end in the numbers of one vector as they are in memory.
+    /// The binary representations: a header, then the numbers of one vector as they are in memory.
     public static let vectors: [Representation] = [.octets, .safetensors, .npy]
 
-    /// What stands before the numbers of a vector: nil where the form is none of `vectors`, and
-    /// nothing in octets.
+    /// The header before the numbers of a vector; empty for octets, nil for representations that are
+    /// not in `vectors`.
     ///
-    /// - Parameter specs: The parameters that the vector has one after the other.
+    /// - Parameter specs: The parameters of the vector, in order.
     public func vectorHead(of specs: [ParameterSpec], dtype: DType) -> [UInt8]? {
         switch self {
         case .octets: []

@@ -1,7 +1,7 @@
 internal import struct Foundation.Date
 
-/// RFC 3339 in UTC, to the microsecond: `2026-03-01T09:30:00.123456Z`. Always that long, so that
-/// text sorts as time does.
+/// RFC 3339 in UTC, to the microsecond: `2026-03-01T09:30:00.123456Z`. The length is fixed, so that
+/// the text sorts by time.
 func timestamp(_ date: Date) -> String {
     let microseconds = Int((date.timeIntervalSince1970 * 1e6).rounded())
     let (seconds, fraction) = floorDivided(microseconds, by: 1_000_000)

@@ -2,8 +2,8 @@ public import HTTPServer
 internal import HTTPTypes
 internal import Hashing
 
-/// The tokens that let a client in (RFC 6750). Only their digests are kept, and comparing takes the
-/// same time whatever is sent: neither memory nor timing tells a token.
+/// The bearer tokens that the daemon accepts (RFC 6750). It keeps only their digests and compares in
+/// constant time, so that neither memory nor timing reveals a token.
 public struct BearerTokens: Sendable {
     private let digests: [[UInt8]]
 
@@ -15,7 +15,7 @@ public struct BearerTokens: Sendable {
         SHA256.hash(Array(token.utf8))
     }
 
-    /// Whether `token` is one of them. O(tokens), without a shortcut.
+    /// Whether `token` is accepted. Compares with every token: O(tokens).
     public func contains(_ token: String) -> Bool {
         let sent = BearerTokens.digest(token)
         var isKnown = false
@@ -26,7 +26,7 @@ public struct BearerTokens: Sendable {
         return isKnown
     }
 
-    /// Whether an Authorization field has one of them.
+    /// Whether an Authorization field carries an accepted token.
     func admit(authorization: String?) -> Bool {
         guard let authorization else { return false }
         let parts = authorization.split(separator: " ", omittingEmptySubsequences: true)
@@ -35,12 +35,12 @@ public struct BearerTokens: Sendable {
     }
 }
 
-/// Operations that need no token: what supervisors and scrapers read, who have none, and the
-/// description that says how to send one. Nothing in them tells of a session.
+/// Operations without a token: those of supervisors and scrapers, which have none, and the API's
+/// description, which says how to send one. None of them shows anything of a session.
 let openOperations: Set = ["getLiveness", "getReadiness", "getMetrics", "getOpenAPIDocument"]
 
-/// For `HTTPServer(admit:)`. `tokens` is asked on every request, so that they can change while the
-/// server runs; nil lets everybody in.
+/// For `HTTPServer(admit:)`. Each request calls `tokens`, so that they can change while the server
+/// runs; nil admits every client.
 public func makeAdmit(
     tokens: @escaping @Sendable () -> BearerTokens?
 ) -> @Sendable (RequestHead, Route?) -> Response? {

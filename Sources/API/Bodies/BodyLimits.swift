@@ -1,18 +1,18 @@
 internal import Sessions
 
-/// The largest bodies that are read, in bytes.
+/// The limits on request bodies, in bytes.
 struct BodyLimits {
     /// Bodies without vectors.
     let small: Int
     /// Bodies with one number a parameter.
     let vector: Int
-    /// The same in JSON, which takes several times its length while it is read.
+    /// Bodies with one number a parameter, in JSON, whose parsing takes several times their length.
     let json: Int
-    /// State dicts, which have two numbers a parameter for each pair of the history. JSON is the
-    /// wrong form for a large one, and the body is held in memory beside what is made of it.
+    /// State dicts, which have two numbers a parameter for each pair of the history. The body stays in
+    /// memory beside the parsed state dict, so large ones should use safetensors.
     let state: Int
 
-    /// - Parameter most: What the operator allows at most, whatever the body is.
+    /// - Parameter most: The operator's limit on every body.
     init(_ limits: Limits, most: Int) {
         let plain = 64 << 10
         // The longest Float64 in JSON has 24 characters; then a comma and a space, and some room.

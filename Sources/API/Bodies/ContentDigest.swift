@@ -4,10 +4,10 @@ internal import HTTPTypes
 internal import Hashing
 internal import Wire
 
-// Digests of what is sent, so that what was damaged on the way is found: RFC 9530.
+// Digests of message content, which detect damage in transit: RFC 9530.
 
-/// A digest of a body in one of the algorithms that are active in IANA's registry. Others are
-/// passed over: the registry calls them insecure.
+/// A body's digest in one of the algorithms that IANA's registry lists as active. Others are ignored:
+/// the registry calls them insecure.
 struct ContentDigest: Equatable {
     enum Algorithm: String, CaseIterable {
         case sha256 = "sha-256"
@@ -29,19 +29,19 @@ struct ContentDigest: Equatable {
 }
 
 extension ContentDigest {
-    /// Throws unless the body is what its Content-Digest says, if it has one.
+    /// Throws when the body has a Content-Digest and doesn't match it.
     static func check(_ body: [UInt8], of head: RequestHead) throws(Problem) {
         guard var check = try DigestCheck(head) else { return }
         check.update(body)
         try check.finish()
     }
 
-    /// The digests of a Content-Digest field in the algorithms that are known here, the last one of
-    /// each, as dictionaries have it; nil when it is no such field.
+    /// The digests of a Content-Digest field in the known algorithms. Of repeated keys the last one
+    /// counts, as in every dictionary of RFC 9651. nil when the field is malformed.
     static func all(in field: String) -> [ContentDigest]? {
         var digests: [Algorithm: ContentDigest] = [:]
         for member in split(field, at: ",") {
-            // Parameters say nothing here.
+            // Parameters have no meaning in this field.
             let item = trimmed(split(String(trimmed(member)), at: ";")[0])
             let parts = item.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, isKey(parts[0]), let bytes = byteSequence(parts[1]) else {
@@ -54,8 +54,8 @@ extension ContentDigest {
         return Algorithm.allCases.compactMap { digests[$0] }
     }
 
-    /// The algorithm that a Want-Content-Digest field likes best, of those that are known here. A
-    /// field that can't be read wants nothing: it is no more than a wish.
+    /// The known algorithm with the highest preference in a Want-Content-Digest field; nil when there
+    /// is none or the field is malformed, since it only states a preference.
     static func wanted(by field: String) -> Algorithm? {
         var best: (algorithm: Algorithm, weight: Int)?
         for member in split(field, at: ",") {
@@ -88,7 +88,7 @@ extension ContentDigest {
     }
 }
 
-/// Digests that are made while a body arrives.
+/// Computes digests while a body arrives.
 struct Digester {
     private var sha256: SHA256?
     private var sha512: SHA512?
@@ -137,7 +137,7 @@ struct Digester {
     }
 }
 
-/// A body's Content-Digest, compared with the body as it arrives.
+/// Verifies a body against its Content-Digest while it arrives.
 struct DigestCheck {
     private let told: [ContentDigest]
     private var digester: Digester
@@ -163,7 +163,7 @@ struct DigestCheck {
 
     mutating func update(_ bytes: [UInt8]) { digester.update(bytes) }
 
-    /// Throws if one of them differs.
+    /// Throws when a digest differs.
     func finish() throws(Problem) {
         for (told, found) in zip(told, digester.finish()) where told != found {
             throw Problem(
@@ -179,7 +179,7 @@ struct DigestCheck {
 }
 
 extension Response {
-    /// The digest of its content, if the client wants one.
+    /// The digest of the content, if the client asked for one.
     func contentDigest(for head: RequestHead) -> String? {
         guard let field = head.headerFields[.wantContentDigest],
             let algorithm = ContentDigest.wanted(by: field)

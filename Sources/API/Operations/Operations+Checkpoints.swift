@@ -64,7 +64,7 @@ extension Operations {
     @Sendable private func getCheckpointStateDict(_ call: Call) async throws -> Response {
         let number = try call.number(.checkpoint)
         let dict = try await service.checkpointStateDict(try call.session(), number: number)
-        // It never changes, and no other checkpoint of the session gets its number.
+        // A checkpoint never changes, and its number is never used again.
         let tag = entityTag("c\(number)", as: call.representation)
         return response(dict, nil, to: call).with(.eTag, tag).unlessSeen(tag, by: call)
     }
@@ -82,7 +82,7 @@ extension Operations {
         let id = try call.session()
         let request = try ForkRequest(json: call.body)
         if case .oneOf(let tags) = try call.precondition() {
-            // A fork changes nothing of the session, so that there is no race to lose.
+            // A fork doesn't change the session, so no precondition can be lost to a race.
             let current = try await service.view(id).tag
             guard tags.contains(current.text) else {
                 throw SessionError.preconditionFailed(current: current)

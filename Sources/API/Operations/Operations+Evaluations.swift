@@ -30,7 +30,7 @@ extension Operations {
         ]
     }
 
-    /// Asks. A wait ends when a step runs, and then the answer is at once.
+    /// Asks for the pending evaluation. A long-poll ends as soon as a step runs.
     @Sendable private func getTurn(_ call: Call) async throws -> Response {
         let seconds = call.waitSeconds(atMost: service.limits.waitSecondsMax)
         let turn = try await service.turn(
@@ -74,7 +74,7 @@ extension Operations {
             to: call)
     }
 
-    /// Whatever becomes of the items, the batch as such succeeds.
+    /// The batch itself succeeds even when items fail: each result has a status of its own.
     @Sendable private func evaluateBatch(_ call: Call) async throws -> Response {
         let batch = try EvaluationBatch(json: call.body, itemsMax: service.limits.batchItemsMax)
         let results = await service.evaluate(batch.items)

@@ -18,22 +18,22 @@ extension Operations {
         let frames = PieceStream(frames(of: events, from: id))
         var response = Response(status: .ok, body: .stream(frames))
         response.headerFields[.contentType] = Representation.eventStream.contentType
-        // nginx collects what it is sent unless it is told not to.
+        // nginx buffers a response unless this field disables that.
         response.headerFields[.init("X-Accel-Buffering")!] = "no"
         return response
     }
 }
 
-/// Between two signs of life, so that proxies with a minute's patience keep the connection.
+/// The interval of heartbeats, which keep proxies with a timeout of a minute from closing.
 private let heartbeatSeconds = 15.0
-/// How long a client waits before it connects again.
+/// How long a client waits before it reconnects.
 private let retryMilliseconds = 1000
-/// What may wait for a client that reads slowly: some 2 MB. One that is slower is cut off, connects
-/// again and goes on where it was.
+/// How many events may wait for a slow client: some 2 MB. A slower one is disconnected; it reconnects
+/// and resumes where it was.
 private let framesMax = 10_000
 
-/// The events as frames, with heartbeats between. It ends when the events do, when the client is
-/// too slow, and takes both tasks with it when the server lets go of it.
+/// The events as frames, with heartbeats in between. The stream ends with the events or when the
+/// client is too slow; dropping it cancels both tasks.
 private func frames(
     of events: AsyncStream<SessionEvent>, from id: SessionID
 ) -> AsyncStream<[UInt8]> {

@@ -5,8 +5,8 @@ internal import Telemetry
 internal import Wire
 
 extension Operations {
-    /// What operators and tools look at. Probes and scrapers get the one form there is, whatever
-    /// they say they accept.
+    /// Operations for operators and tools. Probes and scrapers get the one representation there is,
+    /// whatever their Accept field says.
     var server: [Route] {
         [
             operation("getLimits", .get, "/v1/limits", handler: getLimits),
@@ -26,7 +26,7 @@ extension Operations {
                 stateBodyBytesMax: bodies.state))
     }
 
-    /// That this is answered is the answer.
+    /// Liveness: any response proves that the daemon serves requests.
     @Sendable private func getLiveness(_ call: Call) async throws -> Response {
         Response(StatusDocument.json("ok"))
     }

@@ -31,7 +31,7 @@ extension Operations {
             try await service.create(request, idempotency: try call.idempotencyKey()))
     }
 
-    /// A session that is new, or was when the request came first.
+    /// 201 for a new session, also when the request is a repetition of the one that created it.
     func created(_ outcome: Outcome<SessionView>) -> Response {
         Response(outcome.value.json, status: .created, tag: outcome.value.tag)
             .with(.location, Location.session(outcome.value.record.id))
@@ -52,7 +52,7 @@ extension Operations {
             ])
     }
 
-    /// `key:value`. A key has no colon, so the first one ends it.
+    /// Parses `key:value`. A key has no colon, so the first colon ends it.
     private func parseLabel(_ text: String) throws -> (key: String, value: String) {
         guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else {
             throw Problem.invalid("query.label", "must be a label's key, a colon and its value")

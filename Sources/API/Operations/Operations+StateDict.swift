@@ -31,7 +31,7 @@ extension Operations {
         return response(loaded, tag, to: call)
     }
 
-    /// The dict in the form that the client wants.
+    /// The state dict in the negotiated representation.
     func response(_ dict: StateDict, _ tag: EntityTag?, to call: Call) -> Response {
         let body =
             call.representation == .safetensors

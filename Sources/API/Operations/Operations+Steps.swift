@@ -42,7 +42,7 @@ extension Operations {
                 precondition: try call.precondition()), to: call)
     }
 
-    /// In the form that the client wants.
+    /// The turn in the negotiated representation.
     func turn(
         _ outcome: Outcome<Turn>, to call: Call, status: HTTPResponse.Status = .ok
     ) -> Response {

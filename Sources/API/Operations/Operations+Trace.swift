@@ -4,7 +4,7 @@ internal import Sessions
 internal import Wire
 
 extension Operations {
-    /// Points in one answer, some 160 bytes each.
+    /// The most points in one response, at some 160 bytes each.
     private static let traceLimitDefault = 10_000
     private static let traceLimitMax = 100_000
 
@@ -25,7 +25,7 @@ extension Operations {
             throw Problem.invalid("query.limit", "must be at most \(Operations.traceLimitMax)")
         }
         let points = try await service.trace(id, from: first, limit: limit)
-        // A full page may be the last one: then the next is empty, and says so.
+        // A full page may be the last one; the next page is then empty and has no token.
         let next = points.count == limit ? points.last.map { $0.evaluation + 1 } : nil
         let body =
             switch call.representation {

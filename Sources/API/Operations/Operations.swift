@@ -4,7 +4,7 @@ internal import Sessions
 internal import Telemetry
 internal import Wire
 
-/// What the operations need, and how one becomes a route.
+/// The operations of the API: what they share, and how one becomes a route.
 struct Operations: Sendable {
     let service: SessionService
     let metrics: MetricsRegistry
@@ -12,10 +12,10 @@ struct Operations: Sendable {
     let probe: @Sendable () async -> Bool
 
     typealias Handler = @Sendable (Call) async throws -> Response
-    /// Looks at a call whose body, of so many bytes, hasn't been read.
+    /// Checks a call before its body, of so many bytes, is read.
     typealias Preview = @Sendable (Call, Int) async throws -> BodyPlan
 
-    /// The forms of an answer that is JSON about a vector, or the vector.
+    /// The representations of a response that is JSON about a vector, or the vector itself.
     static let vectorForms: [Representation] = [.json] + Representation.vectors
 
     enum Body {
@@ -40,10 +40,10 @@ struct Operations: Sendable {
     }
 
     /// - Parameters:
-    ///   - query: The names that the query may have.
-    ///   - produces: The forms that the answer can take. Empty: it has one form, or none, whatever
-    ///     the client accepts.
-    ///   - inRanges: Whether a GET may ask for a part of the answer.
+    ///   - query: The query's known names.
+    ///   - produces: The representations that can be negotiated. Empty when the response has one or
+    ///     none, whatever the client accepts.
+    ///   - inRanges: Whether a GET may ask for a range of the response.
     func operation(
         _ id: String, _ method: HTTPRequest.Method, _ pattern: String, query: [String] = [],
         body: Body = .none, produces: [Representation] = [.json], inRanges: Bool = false,
@@ -95,7 +95,7 @@ struct Operations: Sendable {
             bodyBytesMax: body.bytesMax, preview: planned, handler: handle)
     }
 
-    /// An answer with so many numbers; a long one is written aside.
+    /// Renders a response with so many numbers; a long one on a background executor.
     func written(
         _ count: Int, _ write: @escaping @Sendable () -> Response
     ) async -> Response {

@@ -3,16 +3,17 @@ internal import HTTPTypes
 internal import Sessions
 internal import Wire
 
-/// A request to one operation, and what its header and path say, read as the operation wants it.
+/// A request to one operation, with typed access to its path, query and header fields.
 ///
-/// An object: the asynchronous functions that it is handed to would each keep a copy.
+/// A class, because each asynchronous function that it is passed to would keep a copy of a struct.
 final class Call: Sendable {
     let request: Request
-    /// The form that the client wants the answer in.
+    /// The negotiated representation of the response.
     let representation: Representation
     private let query: [String: String]
 
-    /// - Parameter known: The query's names. Others are refused: a misspelt one would be ignored.
+    /// - Parameter known: The query's known names. Others are an error, since a misspelt one would
+    ///   otherwise be ignored.
     init(_ request: Request, query known: [String], produces: [Representation]) throws {
         var query: [String: String] = [:]
         var errors: [FieldError] = []
@@ -44,7 +45,7 @@ final class Call: Sendable {
 
     var body: [UInt8] { request.body }
 
-    /// The form of the body, which was found to be one that the operation reads.
+    /// The representation of the body; the operation reads it, which was checked before.
     var bodyRepresentation: Representation {
         guard let sent = field(.contentType) else { return .json }
         if let named = Representation(rawValue: sent) { return named }
@@ -64,7 +65,7 @@ final class Call: Sendable {
         return id
     }
 
-    /// The number in the path; a text that is no such number names nothing.
+    /// The number in the path; throws `notFound` for text that is no such number.
     func number(_ resource: SessionError.Resource, from minimum: Int = 1) throws -> Int {
         let text = name(resource)
         guard let number = Call.number(text), number >= minimum else {
@@ -78,8 +79,8 @@ final class Call: Sendable {
         request.pathParameters[resource.rawValue] ?? ""
     }
 
-    /// A decimal number without sign and leading zeros, so that nothing has two names. Up to 15
-    /// digits: every number that is exact in JSON everywhere.
+    /// Parses a decimal number without sign and leading zeros, so that each resource has one name. Up
+    /// to 15 digits, which every JSON implementation represents exactly.
     private static func number(_ text: String) -> Int? {
         guard text.utf8.count <= 15, let number = Int(text), String(number) == text, number >= 0
         else { return nil }
@@ -120,12 +121,12 @@ final class Call: Sendable {
         return tags.precondition
     }
 
-    /// Whether the client has seen the state with this tag, and wants to be told only of another.
+    /// Whether If-None-Match includes this tag: the client has this state already.
     func hasSeen(_ tag: String) -> Bool {
         field(.ifNoneMatch).flatMap(EntityTags.init)?.includes(tag) ?? false
     }
 
-    /// The Idempotency-Key with the digest of what it is for.
+    /// The Idempotency-Key with the digest of its request.
     func idempotencyKey() throws -> IdempotencyKey? {
         guard let key = field(.idempotencyKey) else { return nil }
         guard (1...255).contains(key.utf8.count),
@@ -138,8 +139,8 @@ final class Call: Sendable {
         return IdempotencyKey(key: key, requestDigest: Digest.of(Array(what.utf8), request.body))
     }
 
-    /// `Prefer: wait=20` (RFC 7240), at most `maximum`. Other preferences are not ours; one that
-    /// can't be read is ignored, as the standard wants it.
+    /// The seconds of `Prefer: wait=20` (RFC 7240), at most `maximum`. Other and malformed preferences
+    /// are ignored, as the standard requires.
     func waitSeconds(atMost maximum: Double) -> Int? {
         guard let value = field(.prefer) else { return nil }
         for preference in split(value, at: ",") {
@@ -155,7 +156,7 @@ final class Call: Sendable {
         return nil
     }
 
-    /// The evaluation that the client's event stream has reached.
+    /// The number of the last evaluation that the client received on its event stream.
     func lastEvent() throws -> EvaluationNumber? {
         if let number = try queryNumber("last_event_id", from: 0) { return number }
         guard let text = field(.lastEventID), !text.isEmpty else { return nil }

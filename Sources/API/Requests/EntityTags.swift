@@ -12,14 +12,14 @@ enum EntityTags: Equatable {
         var isWeak: Bool
     }
 
-    /// nil when it is none.
+    /// nil when the field is malformed.
     init?(_ value: String) {
         if value == "*" {
             self = .any
             return
         }
         var tags: [Tag] = []
-        // An entity tag knows no escapes, so a quote always ends it; a comma may stand inside.
+        // An entity tag has no escapes, so a quote always ends it; it may contain a comma.
         var rest = trimmed(value[...])
         while true {
             let isWeak = rest.hasPrefix("W/")
@@ -36,8 +36,8 @@ enum EntityTags: Equatable {
         self = .some(tags)
     }
 
-    /// For If-Match, where a weak tag never matches. A write wants to know the session's state, and
-    /// not in which form the client has seen it.
+    /// For If-Match, where a weak tag never matches. A write compares the session's state, not the
+    /// representation in which the client has read it.
     var precondition: Precondition {
         switch self {
         case .any: .exists
@@ -45,7 +45,7 @@ enum EntityTags: Equatable {
         }
     }
 
-    /// For If-None-Match, where it may.
+    /// For If-None-Match, where a weak tag may match.
     func includes(_ tag: String) -> Bool {
         switch self {
         case .any: true
@@ -53,12 +53,13 @@ enum EntityTags: Equatable {
         }
     }
 
-    /// For If-Range: one tag, and a strong one.
+    /// For If-Range, which takes one strong tag.
     func isExactly(_ tag: String) -> Bool { self == .some([Tag(text: tag, isWeak: false)]) }
 }
 
 extension EntityTag {
-    /// A strong tag belongs to one sequence of bytes: each form other than JSON has its own.
+    /// A strong tag identifies one sequence of bytes, so each representation other than JSON has a
+    /// suffix.
     func text(as representation: Representation) -> String {
         guard let form = form(of: representation) else { return text }
         return text.dropLast() + "-" + form + "\""
@@ -79,7 +80,7 @@ private let forms: [(representation: Representation, name: String)] = [
     (.octets, "octets"), (.safetensors, "safetensors"), (.npy, "npy"),
 ]
 
-/// The tag of the same state as JSON.
+/// The tag of the same state in JSON.
 private func withoutForm(_ tag: String) -> String {
     let form = forms.first { tag.hasSuffix("-\($0.name)\"") }
     return form.map { tag.dropLast($0.name.utf8.count + 2) + "\"" } ?? tag

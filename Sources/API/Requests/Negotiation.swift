@@ -1,6 +1,6 @@
 internal import Wire
 
-/// Picks the form of an answer by the Accept field: RFC 9110, section 12.5.1.
+/// Chooses a response's representation by the Accept field: RFC 9110, section 12.5.1.
 enum Negotiation {
     private struct Range {
         var type: Substring
@@ -8,7 +8,7 @@ enum Negotiation {
         /// In thousandths.
         var quality: Int
 
-        /// How exactly it names the type: nil not at all, 0 `*/*`, 1 `text/*`, 2 `text/csv`.
+        /// The range's specificity: nil when it doesn't match, 0 `*/*`, 1 `text/*`, 2 `text/csv`.
         func specificity(for mediaType: String) -> Int? {
             let parts = mediaType.split(separator: "/")
             if type == "*" { return 0 }
@@ -18,16 +18,16 @@ enum Negotiation {
         }
     }
 
-    /// The acceptable representation that the client likes best, and of equals the first; nil when
-    /// none is acceptable. Ranges that can't be read count for nothing.
+    /// The acceptable representation with the highest quality, the first of equals; nil when none is
+    /// acceptable. Malformed ranges are ignored.
     static func choose(_ available: [Representation], accept: String?) -> Representation? {
         guard let accept, accept != "*/*" else { return available.first }
-        // What programs send: one form, by its name.
+        // The common case: one representation, by its name.
         if let named = available.first(where: { $0.mediaType == accept }) { return named }
         let ranges = split(accept, at: ",").compactMap { range(String($0)) }
         var best: (representation: Representation, quality: Int)?
         for representation in available {
-            // The most specific range decides, even when it says no.
+            // The most specific range decides, even when its quality is 0.
             let match = ranges.compactMap { range in
                 range.specificity(for: representation.mediaType).map { ($0, range.quality) }
             }.max { $0.0 < $1.0 }
@@ -37,8 +37,8 @@ enum Negotiation {
         return best?.representation
     }
 
-    /// `text/csv; header=present; q=0.5`. Parameters other than `q` are ignored: no form here comes
-    /// in variants.
+    /// Parses `text/csv; header=present; q=0.5`. Parameters other than `q` are ignored: no
+    /// representation here has variants.
     private static func range(_ text: String) -> Range? {
         let parts = split(text, at: ";").map { trimmed($0) }
         let names = parts[0].lowercased().split(separator: "/", omittingEmptySubsequences: false)
@@ -67,7 +67,7 @@ enum Negotiation {
     }
 }
 
-/// Splits a field's value, leaving what stands in double quotes whole.
+/// Splits a field's value, but not within double quotes.
 func split(_ text: String, at separator: Character) -> [Substring] {
     var parts: [Substring] = []
     var start = text.startIndex
@@ -90,7 +90,7 @@ func split(_ text: String, at separator: Character) -> [Substring] {
     return parts
 }
 
-/// Without the white space around it that a list of a field's values may have.
+/// Without surrounding white space.
 func trimmed(_ text: Substring) -> Substring {
     var text = text
     while let first = text.first, first == " " || first == "\t" { text.removeFirst() }

@@ -2,18 +2,17 @@ internal import HTTPServer
 internal import HTTPTypes
 internal import Wire
 
-// A download that was cut off goes on where it was: RFC 9110, section 14. One range of bytes; to
-// several the answer is the whole, as the standard allows.
+// Range requests (RFC 9110, section 14) resume a download that was cut off. One range of bytes is
+// supported; a request for several gets the whole, as the standard allows.
 
-/// What a Range field asks for, of bytes.
+/// The byte range of a Range field.
 enum ByteRange: Equatable {
-    /// From an offset to another, or to the end.
+    /// From an offset through another, or to the end.
     case from(Int, through: Int?)
-    /// So many at the end.
+    /// The last bytes, so many.
     case last(Int)
 
-    /// nil when there is nothing to be done for it: it can't be read, has another unit, or asks for
-    /// several ranges.
+    /// nil when the field is ignored: it is malformed, has another unit, or asks for several ranges.
     init?(_ field: String) {
         let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, trimmed(parts[0]).lowercased() == "bytes" else { return nil }
@@ -28,7 +27,7 @@ enum ByteRange: Equatable {
         }
     }
 
-    /// What has too many digits is beyond every body.
+    /// An offset with too many digits is beyond every body.
     private static func offset(_ digits: Substring) -> Int? {
         guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
             return nil
@@ -36,7 +35,7 @@ enum ByteRange: Equatable {
         return Int(digits) ?? .max
     }
 
-    /// The part of so many bytes that is meant; nil when it has none of them.
+    /// The range within a body of `count` bytes; nil when it is outside.
     func resolved(of count: Int) -> Range<Int>? {
         switch self {
         case .from(let first, let last):
@@ -50,13 +49,13 @@ enum ByteRange: Equatable {
 }
 
 extension Response {
-    /// The part that was asked for, if one was, of the whole in the same form.
+    /// The requested range of the response, or the whole when none was requested.
     ///
-    /// Throws 416 when there is no such part.
+    /// Throws 416 when the range is outside.
     func ranged(for head: RequestHead) throws(Problem) -> Response {
         guard status == .ok, let count = bodyByteCount else { return self }
         let whole = with(.acceptRanges, "bytes")
-        // For other methods, HEAD included, the field has no meaning.
+        // The field has a meaning for GET only.
         guard head.method == .get, let field = head.headerFields[.range],
             let range = ByteRange(field), isCurrent(for: head)
         else { return whole }
@@ -75,7 +74,7 @@ extension Response {
         return response
     }
 
-    /// Whether the client's other parts are of the same bytes. Times are none of our validators.
+    /// Whether If-Range still holds. Entity tags are the only validators here; dates never match.
     private func isCurrent(for head: RequestHead) -> Bool {
         guard let field = head.headerFields[.ifRange] else { return true }
         guard let tag = headerFields[.eTag], let tags = EntityTags(field) else { return false }
@@ -89,7 +88,7 @@ extension Response.Body {
         switch self {
         case .none: self
         case .bytes(let bytes) where range.count <= 1 << 16: .bytes(Array(bytes[range]))
-        // A large one isn't held a second time.
+        // A large one isn't copied.
         case .bytes(let bytes): .source(SourcePart(whole: ByteSource(bytes), range: range))
         case .source(let source): .source(SourcePart(whole: source, range: range))
         case .stream: preconditionFailure("a part of what has no length")
@@ -103,9 +102,9 @@ private struct SourcePart: BodySource {
 
     var count: Int { range.count }
 
-    func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int {
+    func copy(from offset: Int, to buffer: UnsafeMutableRawBufferPointer) -> Int {
         let size = min(room.count, range.count - offset)
-        // Sound: the room is the caller's for the call, and no more of it is used than there is.
+        // Sound: the buffer is valid during the call, and no more than its count is written.
         return unsafe whole.copy(
             from: range.lowerBound + offset,
             to: UnsafeMutableRawBufferPointer(rebasing: room[..<size]))

@@ -1,6 +1,6 @@
 public import HTTPServer
 
-/// Words the server's own refusals as problems, for `HTTPServer(refuse:)`.
+/// Renders the server's own errors as problems, for `HTTPServer(refuse:)`.
 public func refuse(_ refusal: Refusal, _ head: RequestHead?) -> Response {
     Problem(refusal).response
 }

@@ -4,10 +4,10 @@ internal import Sessions
 internal import Telemetry
 internal import Wire
 
-/// An answer that says no: RFC 9457. This file alone decides which status an error has.
+/// An error response: RFC 9457. This file alone decides which status an error has.
 struct Problem: Error {
-    /// Every kind of problem. The raw value is its name in `type`, which clients rely on: a kind is
-    /// never renamed, and its status never changes.
+    /// Every kind of problem. The raw value is its name in `type`. Clients rely on it: a kind is never
+    /// renamed, and its status never changes.
     enum Kind: String, CaseIterable {
         case malformed
         case digestMismatch = "digest-mismatch"
@@ -118,7 +118,7 @@ struct Problem: Error {
     var kind: Kind
     var detail: String
     var errors: [FieldError] = []
-    /// Numbers and names that a client needs to act.
+    /// Extension members: the numbers and names that a client needs to act.
     var members: [(name: String, value: ProblemDocument.Member)] = []
     var headerFields: HeaderFields = [:]
 
@@ -132,7 +132,7 @@ struct Problem: Error {
         self.members = members
     }
 
-    /// One field that is wrong. Fields outside the body are named `query.x`.
+    /// One invalid field. Fields outside the body are named `query.x`.
     static func invalid(_ field: String, _ reason: String) -> Problem {
         Problem([FieldError(field: field, reason: reason)])
     }
@@ -166,7 +166,7 @@ struct Problem: Error {
 }
 
 extension Problem {
-    /// Whatever a handler throws.
+    /// The problem for any error that a handler throws.
     init(_ error: any Error) {
         switch error {
         case let problem as Problem: self = problem
@@ -259,7 +259,7 @@ extension Problem {
                 .idempotencyKeyReused,
                 "The Idempotency-Key \(key) was used for another request: use a new one.")
         case .overloaded(let limit, let maximum, let seconds):
-            // One session's queue is its own clients' doing; all else is the server's load.
+            // A session's full queue is caused by its own clients (429), any other by the load (503).
             self.init(
                 limit == "queued_requests" ? .busy : .overloaded, limit: limit, maximum,
                 retryAfterSeconds: seconds)

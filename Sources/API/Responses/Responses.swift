@@ -3,7 +3,7 @@ internal import HTTPTypes
 internal import Sessions
 internal import Wire
 
-// How what happened is said in HTTP.
+// Responses from values: bodies, header fields, validators and links.
 
 extension Response {
     init(
@@ -15,7 +15,7 @@ extension Response {
         if let tag { headerFields.append(.eTag, tag.text(as: representation)) }
     }
 
-    /// A vector in one of the forms that end in its numbers; nil where it is none of them.
+    /// A vector in one of the binary representations; nil for any other.
     init?(
         _ vector: Vector, of specs: [ParameterSpec], as representation: Representation,
         status: HTTPResponse.Status = .ok, tag: EntityTag
@@ -33,7 +33,7 @@ extension Response {
         return response
     }
 
-    /// With fields that it doesn't have.
+    /// Adds fields, none of which the response has yet.
     func with(_ fields: [(name: String, value: String)]) -> Response {
         var response = self
         for (name, value) in fields {
@@ -44,12 +44,12 @@ extension Response {
         return response
     }
 
-    /// Says that the request had been made before, if it had.
+    /// Adds `Idempotent-Replayed` when the request repeats an earlier one.
     func replayed(_ isReplay: Bool) -> Response {
         isReplay ? with(.idempotentReplayed, "true") : self
     }
 
-    /// 304, if the client has this state already.
+    /// 304 when the client has this state already.
     func unlessSeen(_ tag: EntityTag, by call: Call) -> Response {
         unlessSeen(tag.text(as: call.representation), by: call)
     }
@@ -59,7 +59,7 @@ extension Response {
         return Response(status: .notModified).with(.eTag, tag)
     }
 
-    /// Where a list goes on. `query` is what the request said besides.
+    /// Adds the Link field of the next page. `query` is the rest of the request's query.
     func linking(to path: String, query: [(name: String, value: String?)]) -> Response {
         let items = query.compactMap { name, value in
             value.map { "\(name)=\(percentEncoded($0))" }
@@ -68,7 +68,7 @@ extension Response {
     }
 }
 
-/// All but the unreserved characters of RFC 3986, section 2.3.
+/// Encodes all but the unreserved characters of RFC 3986, section 2.3.
 private func percentEncoded(_ text: String) -> String {
     var encoded = ""
     for byte in text.utf8 {
@@ -84,7 +84,7 @@ private func percentEncoded(_ text: String) -> String {
     return encoded
 }
 
-/// Paths of what can be created.
+/// The paths of resources.
 enum Location {
     static func session(_ id: SessionID) -> String { "/v1/sessions/\(id)" }
 

@@ -1,13 +1,13 @@
 public import SessionModel
 
 /// One array in NumPy's own format (NEP 1; versions 1.0, 2.0 and 3.0): a magic string, the
-/// version, the length of a header, the header, which is a Python dict as text, and the numbers. Of
-/// what it can say sessions have little-endian Float64 and Float32, row-major.
+/// version, the length of a header, the header, which is a Python dict as text, and the numbers.
+/// Sessions use little-endian Float64 and Float32, row-major.
 public enum Npy {
     static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
-    /// Bytes before the length of the header: the magic string and the two of the version.
+    /// Bytes before the length of the header: the magic string and two for the version.
     static let prefix = 8
-    /// NumPy lays the numbers at a multiple of it.
+    /// NumPy aligns the numbers to a multiple of this.
     private static let alignment = 64
 
     static func descr(_ dtype: DType) -> String {
@@ -17,7 +17,7 @@ public enum Npy {
         }
     }
 
-    /// What stands before the numbers of a vector, as NumPy writes it.
+    /// The header of a vector's file, as NumPy writes it.
     public static func head(count: Int, dtype: DType) -> [UInt8] {
         var header = Array(
             "{'descr': '\(descr(dtype))', 'fortran_order': False, 'shape': (\(count),), }".utf8)

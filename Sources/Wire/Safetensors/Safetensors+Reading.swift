@@ -1,12 +1,12 @@
 extension Safetensors {
-    /// What a header may have. The format's own limit is a hundred million bytes, which would be
-    /// parsed before anything could be checked.
+    /// The limit on a header's length. The format's own is a hundred million bytes, all of which would
+    /// have to be parsed before anything could be checked.
     public static let headerBytesMax = 1 << 20
 
-    /// Bytes before the header: its length.
+    /// Bytes of the header's length, which precedes the header.
     private static let prefix = 8
 
-    /// Reads a whole file, and refuses what the reference implementation refuses: tensors that
+    /// Parses a whole file, and refuses what the reference implementation refuses: tensors that
     /// overlap or leave gaps, that are shorter or longer than their shape needs, and bytes that
     /// belong to none. Their order in the header doesn't matter. Stricter than the reference in the
     /// header's JSON: a name may come once, and unknown fields are refused.
@@ -28,8 +28,8 @@ extension Safetensors {
             metadata: header.metadata)
     }
 
-    /// Where the head of a file ends, the length and the header, of which the first bytes are
-    /// `first`. If that is beyond them, it is how many are needed to say more.
+    /// The offset at which the header ends in a file that begins with `first`. If that is beyond
+    /// `first`, the number of bytes that are needed to know more.
     ///
     /// - Parameter count: Bytes of the whole file.
     static func headEnd(
@@ -53,14 +53,14 @@ extension Safetensors {
         return prefix + Int(length)
     }
 
-    /// What a file says before its tensors' bytes.
+    /// The header of a file.
     struct Header {
         var metadata: [String: String] = [:]
-        /// In the order of their bytes, of which they are all, without gaps.
+        /// In the order of their bytes, which they cover without gaps.
         var places: [Place] = []
 
         /// - Parameters:
-        ///   - head: The length and the header.
+        ///   - head: The header, preceded by its length.
         ///   - count: Bytes of the whole file.
         init(head: ArraySlice<UInt8>, of count: Int) throws(WireError) {
             let text = head.dropFirst(Safetensors.prefix)
@@ -71,8 +71,7 @@ extension Safetensors {
                     places.append(try Place(name: name, field))
                 }
             }
-            // By the end too: a tensor without elements comes before the one that begins where it
-            // is.
+            // By the end too, so that an empty tensor precedes the one that begins at its place.
             places.sort {
                 ($0.bytes.lowerBound, $0.bytes.upperBound)
                     < ($1.bytes.lowerBound, $1.bytes.upperBound)
@@ -94,7 +93,7 @@ extension Safetensors {
         }
     }
 
-    /// The places, in order, must be all of the data and overlap nowhere.
+    /// Checks that the places, in order, cover the data without gaps and overlaps.
     private static func check(_ places: [Place], against count: Int) throws(WireError) {
         var end = 0
         var last = ""
@@ -121,7 +120,7 @@ extension Safetensors {
 }
 
 extension Safetensors {
-    /// Where the header puts a tensor.
+    /// The header's entry for a tensor.
     struct Place {
         var name: String
         var number: Number
@@ -163,7 +162,7 @@ extension Safetensors.Place {
 }
 
 extension JSONField {
-    /// Whole numbers that are at least 0.
+    /// An array of non-negative integers.
     fileprivate func sizes() throws(WireError) -> [Int] {
         let sizes = try integers()
         if let index = sizes.firstIndex(where: { $0 < 0 }) {

@@ -1,8 +1,8 @@
 public import SessionModel
 
 extension Safetensors {
-    /// The whole file. As in the reference implementation wider numbers come first and the header
-    /// is filled up with spaces, so that every tensor lies at a multiple of its numbers' size.
+    /// The whole file. As in the reference implementation, wider numbers come first and the header is
+    /// padded with spaces, so that every tensor is aligned to its numbers' size.
     /// - Precondition: no two tensors have the same name.
     public var bytes: [UInt8] {
         let ordered = Number.allCases.flatMap { number in tensors.filter { $0.number == number } }
@@ -14,8 +14,7 @@ extension Safetensors {
         return bytes
     }
 
-    /// What stands before the numbers of a vector, so that the whole is a file that has its
-    /// parameters as tensors.
+    /// The header of a file whose data are the numbers of a vector, with a tensor for each parameter.
     public static func head(of specs: [ParameterSpec], dtype: DType) -> [UInt8] {
         head(
             specs.enumerated().map { index, spec in
@@ -23,14 +22,14 @@ extension Safetensors {
             }, metadata: [:])
     }
 
-    /// What the header says of a tensor.
+    /// The header's entry for a tensor.
     private struct Entry {
         var name: String
         var number: Number
         var shape: [Int]
     }
 
-    /// The header's length and the header, of tensors that follow in this order.
+    /// The header, preceded by its length, of tensors that follow in this order.
     private static func head(_ entries: [Entry], metadata: [String: String]) -> [UInt8] {
         var header = header(entries, metadata)
         header += [UInt8](repeating: UInt8(ascii: " "), count: -header.count & 7)

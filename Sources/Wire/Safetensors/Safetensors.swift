@@ -7,7 +7,7 @@ public import SessionModel
 public struct Safetensors: Equatable, Sendable {
     /// In the order of their bytes.
     public var tensors: [Tensor]
-    /// What is no tensor.
+    /// The strings under `__metadata__`.
     public var metadata: [String: String]
 
     public init(tensors: [Tensor], metadata: [String: String] = [:]) {
@@ -15,13 +15,13 @@ public struct Safetensors: Equatable, Sendable {
         self.metadata = metadata
     }
 
-    /// The header's key for `metadata`; no tensor may have this name.
+    /// The header's key of `metadata`; no tensor may have this name.
     static let metadataKey = "__metadata__"
 }
 
 extension Safetensors {
-    /// The numbers that are read. All are widened to Float64, which is exact; of the format's other
-    /// types (integers, booleans, eight bits) none can be part of an optimizer's state.
+    /// The supported types of numbers. All are widened to Float64 exactly. The format's other types
+    /// (integers, booleans, 8-bit floats) can't be part of an optimizer's state.
     public enum Number: String, Sendable, CaseIterable {
         case float64 = "F64"
         case float32 = "F32"
@@ -43,10 +43,10 @@ extension Safetensors {
         public let number: Number
         /// Empty for a scalar.
         public let shape: [Int]
-        /// As many numbers as `shape` says.
+        /// The numbers' bytes, as many as `shape` requires.
         let bytes: ArraySlice<UInt8>
 
-        /// - Precondition: `bytes` are as many as the shape needs.
+        /// - Precondition: `bytes` has the length that the shape requires.
         init(name: String, number: Number, shape: [Int], bytes: ArraySlice<UInt8>) {
             precondition(bytes.count == shape.reduce(number.size, *), "\(name): \(bytes.count)")
             self.name = name
@@ -55,14 +55,14 @@ extension Safetensors {
             self.bytes = bytes
         }
 
-        /// A vector. In float32 the values are rounded, those of a float32 session exactly.
+        /// A vector. float32 rounds the values; those of a float32 session stay exact.
         public init(name: String, vector: [Double], as dtype: DType) {
             self.init(
                 name: name, number: Number(dtype), shape: [vector.count],
                 bytes: Vector(vector, as: dtype).bytes[...])
         }
 
-        /// A number without dimensions, in Float64.
+        /// A scalar in Float64.
         public init(name: String, scalar: Double) {
             self.init(
                 name: name, number: .float64, shape: [],

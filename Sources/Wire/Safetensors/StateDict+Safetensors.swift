@@ -1,19 +1,19 @@
 public import SessionModel
 
-// torch's state dict as a safetensors file. What torch keeps in tensors are tensors named by their
-// place, `state.0.d` and `state.0.old_dirs.3`; the string `state_dict` among the metadata is the
-// JSON of the rest, as `StateDict.json` writes it. So a torch user needs no more than to split
-// names at the dots. Vectors have the session's dtype, numbers are Float64 as they are in the
+// torch's state dict as a safetensors file. torch's tensors are named by their path, `state.0.d` and
+// `state.0.old_dirs.3`; the metadata string `state_dict` is the JSON of the rest, as
+// `StateDict.json` writes it. To rebuild the dict a torch user splits the names at the dots. Vectors have the session's dtype, numbers are Float64 as they are in the
 // engine, and nothing is rounded.
 
 extension StateDict {
     private static let metadataKey = "state_dict"
 
-    /// What the header of a state may have, beyond that of any file: four tensors a pair take some
-    /// 300 bytes, and the names of all parameters are in it too. What is written can be read again.
+    /// The limit on the header of a state dict, larger than that of other files: the four tensors of a
+    /// pair take some 300 bytes, and the header also has the names of all parameters. Every file that
+    /// is written here can be read again.
     public static let headerBytesMax = 16 << 20
 
-    /// - Precondition: the vectors are of the precision that `dtype` says.
+    /// - Precondition: the vectors have the precision of `dtype`.
     public var safetensors: [UInt8] {
         var rest = self
         var tensors: [Safetensors.Tensor] = []
@@ -25,9 +25,9 @@ extension StateDict {
         return Safetensors(tensors: tensors, metadata: [Self.metadataKey: text]).bytes
     }
 
-    /// Takes numbers that are `t`, `prev_loss` and the learning rate as tensors too, as torch may
-    /// have them. `dtype` is set where the vectors are Float64 and would have to be rounded to be
-    /// Float32; otherwise they fit a session of either precision.
+    /// Accepts `t`, `prev_loss` and the learning rate as tensors too, as torch may keep them. `dtype` is
+    /// set when the vectors are Float64 and would lose digits in Float32; otherwise they fit a session
+    /// of either precision.
     public init(
         safetensors bytes: [UInt8], headerBytesMax: Int = StateDict.headerBytesMax
     ) throws(WireError) {
@@ -83,7 +83,7 @@ extension StateDict {
     }
 }
 
-/// An index as Swift writes it: 03 isn't 3 too.
+/// An index in decimal without leading zeros.
 private func listIndex(_ text: Substring) -> Int? {
     guard let index = Int(text), index >= 0, String(index) == text else { return nil }
     return index
@@ -112,8 +112,8 @@ extension TorchState<Double> {
         return tensors
     }
 
-    /// What is left for JSON. A list without elements stays, as it has no tensor that would tell of
-    /// it; so do the places of the alphas, as not all of them are taken.
+    /// The rest, which is written as JSON. Empty lists stay in it, since no tensor represents them, and
+    /// so do the places of the alphas, not all of which are used.
     fileprivate var withoutTensors: TorchState {
         var rest = TorchState(funcEvals: funcEvals, nIter: nIter, t: t, prevLoss: prevLoss)
         if oldDirs == [] { rest.oldDirs = [] }
@@ -123,7 +123,7 @@ extension TorchState<Double> {
         return rest
     }
 
-    /// Whether a vector has numbers that this precision has not.
+    /// Whether a vector has numbers that aren't exact in this precision.
     fileprivate func isRounded(to dtype: DType) -> Bool {
         let vectors = [d ?? [], prevFlatGrad ?? []] + (oldDirs ?? []) + (oldStps ?? [])
         return vectors.contains { vector in
@@ -171,7 +171,7 @@ private struct TensorLists {
         (lists[key] ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
-    /// Sets a list that has tensors to all of them.
+    /// Sets a list to the tensors of its elements.
     func fill<Element>(
         _ list: inout [Element]?, _ key: String,
         _ read: (Safetensors.Tensor) throws(WireError) -> Element

@@ -4,7 +4,7 @@ public import SessionModel
 public struct EvaluationBatch: Sendable {
     public var items: [EvaluationItem]
 
-    /// All of it is read before any of it is done: what can't be read refuses the whole.
+    /// The whole batch is parsed before any item is carried out: a parse error refuses the batch.
     public init(json: [UInt8], itemsMax: Int) throws(WireError) {
         let body = try JSONField(document: json).object(known: ["evaluations"])
         let list = try body.required("evaluations")
@@ -17,7 +17,7 @@ public struct EvaluationBatch: Sendable {
         for element in elements { items.append(try EvaluationItem(element)) }
     }
 
-    /// What became of an item.
+    /// The outcome of an item.
     public enum Answer: Sendable {
         case turn(Turn, isReplay: Bool)
         case problem(ProblemDocument)

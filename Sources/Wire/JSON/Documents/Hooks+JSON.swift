@@ -52,7 +52,7 @@ extension HookRequest {
 }
 
 extension Hook {
-    /// - Parameter showsSecret: To the client who registers it, and never again.
+    /// - Parameter showsSecret: True only in the response to the client who registers it.
     public func json(showsSecret: Bool) -> [UInt8] {
         JSONText.object { $0.write(self, showsSecret: showsSecret) }
     }

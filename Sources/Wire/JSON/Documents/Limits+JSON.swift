@@ -38,7 +38,7 @@ extension Limits {
     }
 }
 
-/// What the probes answer: `{"status": "ok"}`.
+/// The body of the probes' responses: `{"status": "ok"}`.
 public enum StatusDocument {
     public static func json(_ status: String) -> [UInt8] {
         JSONText.object { $0.field("status", status) }

@@ -1,12 +1,13 @@
 public import SessionModel
 
-/// New values for the parameters, in the form in which they are read, so that what was read can be
-/// sent back; and what the client takes their form to be, to be compared with what it is.
+/// New values for the parameters, in the same form in which GET returns them, so that a client can
+/// send back what it read; and the dtype and shapes that the client states, to be compared with the
+/// session's.
 public struct ParametersDocument: Equatable, Sendable {
     public var input: ParametersInput
-    /// nil where the client didn't say.
+    /// nil when the client didn't state it.
     public var dtype: DType?
-    /// By name or position, those that the client said.
+    /// The stated shapes, by name or position.
     public var shapes: [String: [Int]] = [:]
 
     /// `{"x": [..flat..]}`, or `{"params": [{"name", "shape", "values"}, ..]}` in any order, where
@@ -36,7 +37,7 @@ public struct ParametersDocument: Equatable, Sendable {
         }
     }
 
-    /// What the client took the session to be and it isn't.
+    /// The statements of the client that don't match the session.
     public func mismatches(with record: SessionRecord) -> [FieldError] {
         var errors: [FieldError] = []
         if let dtype, dtype != record.dtype {
@@ -75,7 +76,7 @@ extension ParametersView {
 }
 
 extension JSONText {
-    /// The fields of a parameter.
+    /// Writes the fields of a parameter.
     mutating func write(_ spec: ParameterSpec) {
         field("name", spec.name)
         field("shape", array: spec.shape) { $0.integer($1) }

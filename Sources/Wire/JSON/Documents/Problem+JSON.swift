@@ -1,19 +1,19 @@
 public import struct SessionModel.FieldError
 
-/// What went wrong, in the form of RFC 9457.
+/// A problem document: RFC 9457.
 public struct ProblemDocument: Equatable, Sendable {
-    /// A member of the problem's own: what a client needs to act.
+    /// An extension member: a value that a client needs to act.
     public enum Member: Equatable, Sendable {
         case integer(Int)
         case string(String)
         case strings([String])
     }
 
-    /// A reference that names the kind of problem, and never changes.
+    /// A URI reference that identifies the kind of problem and never changes.
     public var type: String
     public var title: String
     public var status: Int
-    /// What happened this time, to what, and what to do.
+    /// What happened in this instance, to what, and what to do.
     public var detail: String
     public var errors: [FieldError]
     public var members: [(name: String, value: Member)]

@@ -1,7 +1,7 @@
 public import SessionModel
 
-// What a client sends to create and change things. A field that may be left out may be `null` too
-// where that means the same; everywhere else `null` is refused.
+// Requests that create and change resources. An optional field may be `null` where that means the
+// same as leaving it out; everywhere else `null` is an error.
 
 extension CreateRequest {
     public init(json: [UInt8]) throws(WireError) {
@@ -57,14 +57,14 @@ extension OptionsPatch {
         "history_dtype", "line_search_fn", "mode", "noise", "tolerance_grad_relative",
         "tolerance_loss_relative", "reuse_evaluation", "maximize",
     ]
-    /// Those that `param_groups` of a state dict has.
+    /// The options in `param_groups` of a state dict.
     static let torchNames = [
         "lr", "max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size",
         "line_search_fn", "maximize",
     ]
 
-    /// At creation `"max_eval": null` is torch's default, as in its constructor; in a change there
-    /// is no default to go back to.
+    /// At creation `"max_eval": null` selects torch's default, as in its constructor; a change has no
+    /// default to return to.
     init(_ field: JSONField, isCreation: Bool) throws(WireError) {
         try self.init(
             try field.object(known: OptionsPatch.names), isCreation: isCreation)
@@ -103,14 +103,14 @@ extension UpdateRequest {
     }
 }
 
-/// The body of a request that has nothing to say: absent, or `{}`.
+/// The body of a request without fields: absent or `{}`.
 public enum NoFields {
     public static func check(json: [UInt8]) throws(WireError) {
         _ = try JSONField(document: json, isOptional: true).object(known: [])
     }
 }
 
-/// What a new checkpoint is called. The body may be absent.
+/// The name of a new checkpoint. The body may be absent.
 public struct CheckpointRequest: Equatable, Sendable {
     public var name: String?
 
@@ -120,7 +120,7 @@ public struct CheckpointRequest: Equatable, Sendable {
     }
 }
 
-/// What a fork is called; nil takes over what the forked session has. The body may be absent.
+/// The name and labels of a fork; nil copies those of the forked session. The body may be absent.
 public struct ForkRequest: Equatable, Sendable {
     public var name: String?
     public var labels: [String: String]?

@@ -17,7 +17,7 @@ extension StateDict {
             options: options, groups: groups)
     }
 
-    /// The groups, and the options that they all have: they are global.
+    /// Reads the groups and their options, which are the same for all: options are global.
     static func groups(
         _ field: JSONField
     ) throws(WireError) -> (options: OptionsPatch, groups: [Group]) {
@@ -47,7 +47,7 @@ extension StateDict {
 }
 
 extension JSONText {
-    /// The dict's members.
+    /// Writes the dict's members.
     mutating func write(_ dict: StateDict) {
         field("state") { text in
             if let state = dict.state { text.field("0") { $0.write(state) } }
@@ -64,7 +64,7 @@ extension JSONText {
 }
 
 extension JSONFields {
-    /// torch allows the learning rate to be a tensor, which `tolist` makes a list of one.
+    /// torch allows a tensor as the learning rate, which `tolist` turns into a list of one number.
     fileprivate func replacingListedRate() throws(WireError) -> JSONFields {
         guard let rate = self["lr"] else { return self }
         switch rate.value {
@@ -115,7 +115,7 @@ extension JSONField {
 }
 
 extension JSONText {
-    /// A key that torch wouldn't have yet is left out.
+    /// Leaves out keys that torch wouldn't have yet.
     fileprivate mutating func write(_ state: TorchState<Double>) {
         field("func_evals", state.funcEvals)
         field("n_iter", state.nIter)

@@ -53,7 +53,7 @@ extension JSONText {
         }
     }
 
-    /// The fields of a step that has ended.
+    /// Writes the fields of a step that has ended.
     mutating func write(_ record: StepRecord) {
         field("step", record.number)
         field("state", "ended")

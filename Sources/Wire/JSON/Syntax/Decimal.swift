@@ -9,14 +9,14 @@ struct Decimal {
     /// The first 19 significant digits, which fit in 64 bits.
     private(set) var digits: UInt64 = 0
     private var digitCount = 0
-    /// Of the last digit in `digits`.
+    /// The decimal exponent of the last digit in `digits`.
     private var exponent = 0
     private var isTruncated = false
     var isNegative = false
 
     init() {}
 
-    /// - Precondition: at most 19 digits but for zeros at the beginning.
+    /// - Precondition: at most 19 digits after leading zeros.
     init(digits: UInt64, exponent: Int, isNegative: Bool) {
         self.digits = digits
         self.exponent = exponent
@@ -37,14 +37,14 @@ struct Decimal {
 
     mutating func scale(by power: Int) { exponent += power }
 
-    /// The number, if the digits are all of it and it is a whole one that fits.
+    /// The number as an integer, if it is one and fits.
     var integer: Int? {
         guard exponent == 0, !isTruncated, let magnitude = Int(exactly: digits) else { return nil }
         return isNegative ? -magnitude : magnitude
     }
 
-    /// Correctly rounded; nil when it takes more than 19 digits or a power beyond the table, or the
-    /// result is subnormal: rare, and left to the system's conversion.
+    /// The correctly rounded value; nil when the numeral has more than 19 digits or a power beyond the
+    /// table, or the result is subnormal. These are rare and left to the system's conversion.
     var float64: Double? {
         guard !isTruncated else { return nil }
         guard digits != 0 else { return isNegative ? -0.0 : 0.0 }
@@ -64,7 +64,7 @@ struct Decimal {
         // The floor of q log2(10), by a multiplication that is exact over this range.
         var biased = (217_706 * exponent) >> 16 + 63 + top - shift + 1023
         guard biased > 0 else { return nil }
-        // Halfway between two numbers: to the even one.
+        // Halfway between two numbers: round to even.
         if low <= 1, (-4...23).contains(exponent), significand & 3 == 1,
             significand << UInt64(top + 9) == high
         {
@@ -82,7 +82,7 @@ struct Decimal {
     }
 }
 
-/// 5^q, scaled by a power of two to 128 bits of which the first is 1.
+/// 5^q, scaled by a power of two to 128 bits, the first of which is 1.
 private enum PowersOfFive {
     /// 5^54 is the last whose double fits in 128 bits, which dividing by it needs.
     private static let range = -54...54
@@ -94,7 +94,7 @@ private enum PowersOfFive {
     private static let table: [UInt128] = range.map { exponent in
         let power = (0..<abs(exponent)).reduce(UInt128(1)) { power, _ in power * 5 }
         if exponent >= 0 { return power << UInt128(power.leadingZeroBitCount) }
-        // The quotient of a power of two, bit by bit, until it has 128 of them.
+        // Long division of a power of two, bit by bit, until the quotient has 128 bits.
         var quotient: UInt128 = 0
         var remainder: UInt128 = 1
         while quotient.leadingZeroBitCount > 0 {

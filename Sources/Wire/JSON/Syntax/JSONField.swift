@@ -1,7 +1,6 @@
 internal import struct SessionModel.FieldError
 
-/// A value in a document that is being read, and the path at which it stands: every refusal names
-/// it.
+/// A value in a document that is being read, with its path, which every error names.
 struct JSONField {
     var value: JSONValue
     /// e.g. `options.lr`, `params[0].values[3]`; empty for the document itself.
@@ -19,12 +18,12 @@ struct JSONField {
 
     func string() throws(WireError) -> String {
         guard case .string(let text) = value else { throw isNot("a string") }
-        // It ends a string in C, and what stores and shows text is written in C.
+        // U+0000 ends a string in C, in which the programs that store and show text are written.
         guard !text.utf8.contains(0) else { throw fails("must not have the character U+0000") }
         return text
     }
 
-    /// One of the strings that the type's cases stand for.
+    /// One of the raw values of an enumeration.
     func choice<Choice>(_ type: Choice.Type) throws(WireError) -> Choice
     where Choice: RawRepresentable<String> & CaseIterable {
         let text = try string()
@@ -49,7 +48,7 @@ struct JSONField {
         throw isNot("a number (or the string \"NaN\", \"Infinity\" or \"-Infinity\")")
     }
 
-    /// 3, and 3.0 too: some clients know one kind of number only.
+    /// An integer, also written as 3.0: some clients have only one type of number.
     func integer() throws(WireError) -> Int {
         switch value {
         case .integer(let integer): return integer
@@ -61,7 +60,7 @@ struct JSONField {
         }
     }
 
-    /// O(1) for an array that was numbers throughout.
+    /// O(1) for an array of numbers only.
     func numbers() throws(WireError) -> [Double] {
         if case .numbers(let numbers) = value { return numbers }
         var numbers: [Double] = []
@@ -92,7 +91,7 @@ struct JSONField {
         return values.enumerated().map { JSONField(value: $1, path: "\(path)[\($0)]") }
     }
 
-    /// The members of an object whose names the client chose, in order of name.
+    /// The members of an object with names of the client's choice, sorted by name.
     func members() throws(WireError) -> [(name: String, field: JSONField)] {
         guard case .object(let fields) = value else { throw isNot("an object") }
         return fields.sorted { $0.key < $1.key }.map {
@@ -100,7 +99,7 @@ struct JSONField {
         }
     }
 
-    /// The object's fields; throws every one that isn't among `known`.
+    /// The object's fields; throws an error for each one that isn't in `known`.
     func object(known: [String]) throws(WireError) -> JSONFields {
         if case .object(let fields) = value, fields.keys.allSatisfy(known.contains) {
             return JSONFields(whole: self, fields: fields)
@@ -115,29 +114,29 @@ struct JSONField {
     fileprivate func child(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 }
 
-/// An object's fields by name, all of them known ones.
+/// An object's fields by name, all of them known.
 struct JSONFields {
     fileprivate let whole: JSONField
     fileprivate let fields: [String: JSONValue]
 
-    /// The field, if it is there: as `null` too.
+    /// The field, also when it is `null`; nil when it is absent.
     subscript(name: String) -> JSONField? {
         fields[name].map { JSONField(value: $0, path: whole.child(name)) }
     }
 
-    /// The field, if it is there and not `null`.
+    /// The field; nil when it is absent or `null`.
     func present(_ name: String) -> JSONField? {
         self[name].flatMap { $0.isNull ? nil : $0 }
     }
 
-    /// The same object with another value in one place.
+    /// A copy with another value for one field.
     func replacing(_ name: String, with value: JSONValue) -> JSONFields {
         var fields = fields
         if fields[name] != nil { fields[name] = value }
         return JSONFields(whole: whole, fields: fields)
     }
 
-    /// A refusal that names one of the fields, whether it is there or not.
+    /// An error that names one of the fields, present or not.
     func invalid(_ name: String, _ reason: String) -> WireError {
         .invalid(whole.child(name), reason)
     }
@@ -151,7 +150,7 @@ struct JSONFields {
 }
 
 extension JSONField {
-    /// The document as a whole. Where a body may be left out an empty one counts as `{}`.
+    /// The whole document. Where a body is optional, an empty one counts as `{}`.
     init(document: [UInt8], isOptional: Bool = false) throws(WireError) {
         if document.isEmpty && isOptional {
             self.init(value: .object([:]), path: "")

@@ -2,13 +2,13 @@
 ///
 /// Why not Foundation's decoder: it takes a trailing comma, a byte order mark, UTF-16 and a name
 /// that comes twice (and picks one); it looks at numbers and strings only when they are asked for,
-/// so that nonsense in a field nobody reads passes; it refuses `1e-400`, which rounds to 0; and
+/// so that errors in fields that nobody reads pass; it refuses `1e-400`, which rounds to 0; and
 /// where a number doesn't fit it says neither which field nor that the JSON was well-formed, which
 /// is the difference between 400 and 422. This one also reads vectors at three times its speed.
 ///
 /// Cost: O(bytes), and 8 bytes of memory a number of a vector.
 struct JSONParser {
-    /// Our documents have at most six levels. The limit bounds the recursion below.
+    /// The API's documents have at most six levels. The limit bounds the parser's recursion.
     static let depthMax = 32
 
     private let bytes: [UInt8]
@@ -27,8 +27,8 @@ struct JSONParser {
 
     private var isAtEnd: Bool { index == bytes.count }
 
-    /// The byte at the cursor. 0 at the end: outside a string no byte of JSON is 0, so it is
-    /// refused wherever it turns up.
+    /// The byte at the cursor, 0 at the end. No byte of JSON outside a string is 0, so a 0 is an error
+    /// wherever it appears.
     private var byte: UInt8 { index < bytes.count ? bytes[index] : 0 }
 
     private func malformed(_ reason: String) -> WireError {
@@ -102,8 +102,8 @@ struct JSONParser {
         return .object(fields)
     }
 
-    /// Vectors are the bulk of every large document: an array is collected as numbers for as long
-    /// as it has nothing else.
+    /// An array is collected as plain numbers until it has an element of another type, since vectors
+    /// are the bulk of every large document.
     private mutating func array(depth: Int) throws(WireError) -> JSONValue {
         index += 1
         if skip("]") { return .array([]) }
@@ -131,8 +131,8 @@ struct JSONParser {
         return numbers.isEmpty ? .array(values) : .numbers(numbers)
     }
 
-    /// The value as an element of a vector. A first "NaN" may as well begin a list of names, so it
-    /// decides nothing; after a number it can only be one.
+    /// The value as an element of a vector. "NaN" as the first element may begin a list of names, so it
+    /// doesn't make the array a vector; after a number it is one.
     private static func element(_ value: JSONValue, isFirst: Bool) -> Double? {
         switch value {
         case .integer(let integer): Double(exactly: integer)
@@ -187,7 +187,7 @@ struct JSONParser {
         return number.isFinite ? .number(number) : .overflow
     }
 
-    /// Returns whether there was one.
+    /// Returns whether there was a digit.
     private mutating func readDigits(into decimal: inout Decimal, isFraction: Bool) -> Bool {
         let start = index
         while index < bytes.count {
@@ -199,7 +199,7 @@ struct JSONParser {
         return index > start
     }
 
-    /// Text between quotes. What needs no decoding is taken as it stands.
+    /// A string. Runs without escapes are copied as they are.
     private mutating func string() throws(WireError) -> String {
         index += 1
         var start = index

@@ -1,7 +1,7 @@
 internal import struct Foundation.Date
 internal import enum SessionModel.Vector
 
-/// Writes JSON, field by field in the order in which a reader wants them.
+/// Writes JSON, field by field, in an order that suits human readers.
 ///
 /// Why not Foundation's encoder: it writes -0.0 as `-0`, which Python and others read as the
 /// integer 0, and x must come back bit for bit; it orders fields at random or by name; it takes
@@ -12,7 +12,7 @@ struct JSONText {
     /// Whether a comma is due before the next field or element.
     private var isCommaDue = false
 
-    /// - Parameter byteCount: About how many it will be, where that is known.
+    /// - Parameter byteCount: An estimate of the text's length.
     static func object(
         byteCount: Int = 0, _ fill: (inout JSONText) -> Void
     ) -> [UInt8] {
@@ -44,7 +44,7 @@ struct JSONText {
         isCommaDue = false
     }
 
-    // Values: the document, an element of an array, or what follows a name.
+    // Values: the document, an element of an array, or the value of a field.
 
     mutating func object(_ fill: (inout JSONText) -> Void) {
         open("{")
@@ -76,7 +76,7 @@ struct JSONText {
         array(values) { $0.element($1) }
     }
 
-    /// A number of a vector, without a string in between.
+    /// A number of a vector, written without an intermediate string.
     private mutating func element(_ value: Double) {
         guard value.isFinite else { return number(value) }
         if isCommaDue { bytes.append(UInt8(ascii: ",")) }
@@ -84,8 +84,8 @@ struct JSONText {
         isCommaDue = true
     }
 
-    /// Float32s are written as the Float64s that they are, so that a client computes at the very
-    /// point, not near it.
+    /// Float32 numbers are written with all digits of their Float64 value, so that a client evaluates
+    /// at exactly the trial point.
     mutating func numbers(_ vector: Vector) { numbers(vector.doubles) }
 
     mutating func string(_ value: String) {
@@ -115,7 +115,7 @@ struct JSONText {
         }
     }
 
-    // Fields: a name and its value. nil is `null`.
+    // Fields: a name and a value; nil is written as `null`.
 
     mutating func field(_ name: String, object fill: (inout JSONText) -> Void) {
         self.name(name)
@@ -174,9 +174,9 @@ struct JSONText {
 extension JSONText: TextOutputStream {
     mutating func write(_ string: String) { raw(string) }
 
-    /// What the standard library's numbers hand themselves to, before they make a string of it.
+    /// The `TextOutputStream` that numbers write themselves to.
     mutating func _writeASCII(_ buffer: UnsafeBufferPointer<UInt8>) {
-        // Sound: the bytes are copied while they are there.
+        // Sound: the bytes are copied within the call.
         unsafe bytes.append(contentsOf: buffer)
     }
 }

@@ -5,7 +5,7 @@ enum JSONValue: Equatable, Sendable {
     /// A numeral without fraction and exponent that fits in an `Int`.
     case integer(Int)
     case number(Double)
-    /// A numeral beyond Float64's range: it would silently become infinite.
+    /// A numeral beyond Float64's range, kept apart because it would become infinite.
     case overflow
     case string(String)
     case array([JSONValue])
@@ -13,7 +13,7 @@ enum JSONValue: Equatable, Sendable {
     case numbers([Double])
     case object([String: JSONValue])
 
-    /// What it is, in the words of an error's reason.
+    /// The type's name, for error messages.
     var kind: String {
         switch self {
         case .null: "null"
@@ -26,7 +26,7 @@ enum JSONValue: Equatable, Sendable {
     }
 }
 
-/// JSON has no notation for them, so they travel as strings.
+/// JSON has no notation for non-finite numbers, so they are strings.
 enum NonFinite {
     static let notANumber = "NaN"
     static let infinity = "Infinity"

@@ -1,10 +1,11 @@
-/// A number of a vector as programs write it: up to 19 digits, perhaps a point and an exponent.
+/// The fast path for numbers: up to 19 digits, optionally with a point and an exponent, as programs
+/// write the numbers of a vector.
 ///
-/// Nearly all that is read is this, so it is read without looking at each digit twice. Whatever
-/// else stands there, malformed or only unusual, is left to the parser, which knows what to say.
+/// It reads each digit once. All else, malformed or only unusual, is left to the parser, which
+/// reports errors.
 struct PlainNumber {
     let value: Double
-    /// Behind its last character.
+    /// The offset after its last character.
     let end: Int
 
     init?(in text: Span<UInt8>, at start: Int) {
@@ -30,7 +31,7 @@ struct PlainNumber {
             isInteger = false
         }
         if digitCount > 19 {
-            // Zeros at the beginning count for nothing.
+            // Leading zeros are not significant.
             var place = first
             while place < index {
                 if text[place] == UInt8(ascii: "0") {
@@ -54,7 +55,7 @@ struct PlainNumber {
             exponent += isSmall ? -Int(magnitude) : Int(magnitude)
             isInteger = false
         }
-        // An integer that no Float64 is exactly isn't taken for a number of a vector.
+        // An integer that isn't exact in Float64 is not read as a number of a vector.
         if isInteger, digits > 1 << 53 { return nil }
         let decimal = Decimal(digits: digits, exponent: exponent, isNegative: isNegative)
         guard let value = decimal.float64 else { return nil }
@@ -64,7 +65,7 @@ struct PlainNumber {
 
     private static func read(_ text: Span<UInt8>, _ index: inout Int, _ digits: inout UInt64) {
         while index + 8 <= text.count {
-            // Sound: eight bytes stand there, and any bytes are a number.
+            // Sound: eight bytes are available, and any bytes are an integer.
             let bytes = unsafe text.bytes.unsafeLoadUnaligned(
                 fromByteOffset: index, as: UInt64.self)
             guard let eight = PlainNumber.eightDigits(UInt64(littleEndian: bytes)) else { break }
@@ -79,8 +80,8 @@ struct PlainNumber {
         }
     }
 
-    /// The number that eight characters are if all are digits, found in three multiplications: the
-    /// digits' pairs, then fours, then all, side by side (D. Lemire, "Quickly parsing eight
+    /// The value of eight characters if all are digits, by three multiplications that combine pairs,
+    /// then fours, then all digits in parallel (D. Lemire, "Quickly parsing eight
     /// digits", 2018, after J. Muła).
     private static func eightDigits(_ characters: UInt64) -> UInt64? {
         let high = characters & 0xF0F0_F0F0_F0F0_F0F0
