@@ -1,7 +1,14 @@
-/* What Swift cannot import of and for libmicrohttpd: variadic functions, macros with casts, epoll.
- * Nothing else belongs here; every decision is made in Swift. */
+/* Wraps the parts of libmicrohttpd and epoll that Swift cannot import: variadic functions, macros
+ * with casts, and unions. Nothing else belongs here; all decisions are made in Swift. */
 #ifndef CMICROHTTPD_SHIM_H
 #define CMICROHTTPD_SHIM_H
+
+#ifdef __swift__
+/* Both this module and Swift's Glibc module include the system's headers. Importing Glibc first
+ * makes it the owner of their declarations; else the owner would depend on which module the compiler
+ * happens to load first, and files that import only Glibc would not always compile. */
+#pragma clang module import SwiftGlibc
+#endif
 
 #include <microhttpd.h>
 #include <stdint.h>
@@ -19,8 +26,8 @@ static const uint64_t cmhd_size_unknown = MHD_SIZE_UNKNOWN;
 static const ssize_t cmhd_end_of_stream = MHD_CONTENT_READER_END_OF_STREAM;
 static const ssize_t cmhd_end_with_error = MHD_CONTENT_READER_END_WITH_ERROR;
 
-/* Without a thread and without a listening socket: whoever calls MHD_run serves, and connections
- * arrive by MHD_add_connection. */
+/* Starts a daemon without a thread and without a listening socket: the caller of MHD_run serves the
+ * connections that were added with MHD_add_connection. */
 static inline struct MHD_Daemon *
 cmhd_start(MHD_AccessHandlerCallback access, cmhd_request_line_callback request_line,
            MHD_RequestCompletedCallback completed, MHD_NotifyConnectionCallback connection,
@@ -39,7 +46,7 @@ cmhd_start(MHD_AccessHandlerCallback access, cmhd_request_line_callback request_
         MHD_OPTION_END);
 }
 
-/* The epoll set that the daemon looks at, or -1. */
+/* Returns the daemon's epoll set, or -1. */
 static inline int
 cmhd_epoll_descriptor(struct MHD_Daemon *daemon)
 {
@@ -47,8 +54,8 @@ cmhd_epoll_descriptor(struct MHD_Daemon *daemon)
     return info == NULL ? -1 : info->epoll_fd;
 }
 
-/* An event in that set, whose owner the daemon passes over since there is none; or -1.
- * Edge-triggered: each write is an event, and nobody has to read. */
+/* Adds an eventfd to that set and returns it, or -1. The daemon ignores its events, because their
+ * data pointer is NULL. It is edge-triggered: each write makes one event, and no reads are needed. */
 static inline int
 cmhd_add_event(int epoll_descriptor)
 {
@@ -62,19 +69,19 @@ cmhd_add_event(int epoll_descriptor)
 }
 
 static inline void
-cmhd_make_event(int descriptor)
+cmhd_signal_event(int descriptor)
 {
     (void)eventfd_write(descriptor, 1);
 }
 
-/* Sends no chunks, and closes the connection after the response. */
+/* Disables chunked coding for the response, and closes the connection after it. */
 static inline enum MHD_Result
 cmhd_close_after(struct MHD_Response *response)
 {
     return MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
 }
 
-/* The connection's socket, or -1. */
+/* Returns the connection's socket, or -1. */
 static inline int
 cmhd_socket(struct MHD_Connection *connection)
 {
@@ -83,7 +90,7 @@ cmhd_socket(struct MHD_Connection *connection)
     return info == NULL ? -1 : info->connect_fd;
 }
 
-/* The length of the request line and the header fields, as they were sent. */
+/* Returns the length of the request line and header fields as they were sent, or 0. */
 static inline size_t
 cmhd_header_size(struct MHD_Connection *connection)
 {
@@ -92,7 +99,7 @@ cmhd_header_size(struct MHD_Connection *connection)
     return info == NULL ? 0 : info->header_size;
 }
 
-/* What the connection callback stored when the connection began. */
+/* Returns the pointer that the connection callback stored when the connection began. */
 static inline void *
 cmhd_socket_context(struct MHD_Connection *connection)
 {

@@ -1,81 +1,75 @@
 /// An HTTP/1.1 server.
 ///
-/// It owns sockets, limits and deadlines; what is served is the router's affair, who may come in is
-/// `admit`'s, what an error looks like is `refuse`'s. Handlers run as Swift tasks, on the thread
-/// that read the request, while their connection sleeps: a long-poll costs no thread. What takes
-/// longer than a millisecond they must do elsewhere.
+/// It owns sockets, limits and deadlines. Its caller supplies the routes, and the functions that
+/// authorize requests and render rejections. Handlers are Swift tasks that run on the event loop
+/// that read the request. While a handler awaits something its connection is suspended, so a
+/// long-poll occupies no thread. Work of more than about a millisecond must be done on another
+/// executor.
 ///
-/// A server is started once and must be stopped before it is let go of: its thread keeps it alive.
+/// A server can be started once. It must be stopped: its threads keep it alive.
 public final class HTTPServer: Sendable {
-    /// Called when only the header of a request is known, with the route if one matches. Returns
-    /// the response that ends the request there (401, 403, 429), or `nil` to let it pass. Runs on
-    /// the thread that serves all connections: it must not wait for anything.
-    public typealias Admit = @Sendable (RequestHead, Route?) -> Response?
-    /// Words a refusal. Called with the head if it could be read. Must not wait for anything.
-    public typealias Refuse = @Sendable (Refusal, RequestHead?) -> Response
-    /// Told of every exchange when it is over: the route's pattern, the status that was sent (499
-    /// when the client left before there was one), the seconds from header to the last byte.
-    public typealias Observe = @Sendable (RequestHead, _ route: String?, Int, Double) -> Void
+    /// Authorizes a request by its header and the route that matched, if any. Returns the response
+    /// that ends the request (401, 403, 429), or nil to accept it. Called on an event loop: it must
+    /// not block.
+    public typealias Authorize = @Sendable (RequestHead, Route?) -> Response?
+    /// Renders a rejection as a response. The head is nil if no request was read. Must not block.
+    public typealias RenderRejection = @Sendable (RequestRejection, RequestHead?) -> Response
+    /// Called at the end of each exchange with the route's pattern, the status sent, and the
+    /// seconds from the header to the last byte of the response. The status is 499 if the client
+    /// disconnected before a response, and 408 if it missed a deadline.
+    public typealias ObserveExchange =
+        @Sendable (RequestHead, _ route: String?, _ status: Int, _ seconds: Double) -> Void
 
     private let core: ServerCore
 
     public init(
         configuration: ServerConfiguration, router: Router,
-        admit: @escaping Admit = { _, _ in nil },
-        refuse: @escaping Refuse = { refusal, _ in Response(status: refusal.status) },
-        observe: @escaping Observe = { _, _, _, _ in }, attendant: Attendant = Attendant()
+        authorize: @escaping Authorize = { _, _ in nil },
+        renderRejection: @escaping RenderRejection = { rejection, _ in
+            Response(status: rejection.status)
+        },
+        observe: @escaping ObserveExchange = { _, _, _, _ in },
+        hooks: EventLoopHooks = EventLoopHooks()
     ) {
         core = ServerCore(
             configuration: configuration,
-            gate: Gate(router: router, admit: admit, refuse: refuse), observe: observe,
-            attendant: attendant)
+            dispatcher: RequestDispatcher(
+                router: router, authorize: authorize, renderRejection: renderRejection),
+            observe: observe, hooks: hooks)
     }
 
-    /// Opens the socket and serves. Returns when connections are taken.
+    /// Binds the socket and begins to serve.
     public func start() throws(ServerError) {
         try core.start()
     }
 
-    /// The port that is listened on; 0 before the start and for a Unix socket.
+    /// The bound port; 0 before the start and for a Unix socket.
     public var port: Int { core.port }
 
-    /// What goes on right now, for metrics.
+    /// The current counters, for metrics.
     public var activity: ServerActivity { core.activity }
 
-    /// A connection from within the process: a connected stream socket whose other end is served
-    /// like any client's, by the same threads and under the same limits. It needs no network and no
-    /// address. The caller owns it and closes it.
+    /// Connects to the server from within the process: returns a connected stream socket whose
+    /// other end is served like any client's, with the same threads and limits. It needs neither
+    /// network nor address. The caller owns and closes it.
     public func connect() throws(ServerError) -> Int32 {
         try core.connect()
     }
 
-    /// Takes no new connections. Those that are open go on, and new requests on them are served.
-    /// May be called from anywhere, more than once.
+    /// Stops accepting connections. Open connections and new requests on them are served. May be
+    /// called from any thread, and repeatedly.
     public func quiesce() {
-        core.leave(.serving, for: .quiesced)
+        core.advance(from: .serving, to: .quiesced)
     }
 
-    /// Ends the server, after exchanges in flight have ended. Returns when the last socket is
+    /// Stops the server. Returns when the exchanges in flight have ended and the last socket is
     /// closed.
     ///
-    /// No new connections or requests; streams are finished at once; `GET` handlers are cancelled
-    /// after a moment, for these are the long-polls; other handlers have `stopGraceSeconds`, then
-    /// their clients are told `Refusal.shuttingDown`. May be called more than once, and without a
-    /// start.
+    /// New connections and requests are rejected, and streams end at once. `GET` handlers, most of
+    /// which are long-polls, are cancelled after at most half a second. Other handlers have
+    /// `stopGraceSeconds`; then their clients receive `RequestRejection.shuttingDown`. May be
+    /// called repeatedly, and without `start`.
     public func stop() async {
         await core.stop()
     }
-}
-
-/// Counters of a server at one moment.
-public struct ServerActivity: Sendable, Equatable {
-    public var connectionsOpen: Int
-    /// Requests whose header has come and whose response is not yet sent, streams included.
-    public var exchangesInFlight: Int
-    /// Of those, the ones waiting for a handler or for the next piece of a stream.
-    public var exchangesWaiting: Int
-    /// Since the start: connections turned away for a limit, and connections cut at a deadline.
-    public var connectionsRefused: Int
-    public var connectionsCut: Int
-    public var bodyBytesInFlight: Int
 }

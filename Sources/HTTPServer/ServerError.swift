@@ -1,22 +1,22 @@
-/// Why a server did not start, or could not be connected to.
+/// Why a server could not be started or connected to.
 public enum ServerError: Error, Equatable, CustomStringConvertible {
-    /// `start()` was called a second time. A server is started once.
-    case startedBefore
-    /// The host has no address, or the port is not one.
+    /// `start()` was called a second time. A server can be started once.
+    case alreadyStarted
+    /// The host name does not resolve, or the port is out of range.
     case addressUnknown(host: String, port: Int)
-    /// The address is taken, or is not this machine's, or may not be bound to.
+    /// The address is in use, belongs to another machine, or may not be bound by this user.
     case addressUnavailable(host: String, port: Int, reason: String)
     /// The descriptor is not a listening socket.
     case listenerUnusable(fileDescriptor: Int32, reason: String)
     /// The server has not started, or is stopping.
     case notServing
-    /// The system refused a thread, a pipe or memory.
+    /// The system could not provide a thread, pipe, file descriptor or memory.
     case resourcesExhausted(String)
 
     public var description: String {
         switch self {
-        case .startedBefore:
-            "the server was started before; make a new one"
+        case .alreadyStarted:
+            "the server was started before; create a new one"
         case .addressUnknown(let host, let port):
             "cannot listen on \(host):\(port): no such address; give a numeric one or a local name"
         case .addressUnavailable(let host, let port, let reason):
@@ -25,8 +25,8 @@ public enum ServerError: Error, Equatable, CustomStringConvertible {
             "cannot use descriptor \(fileDescriptor) as a listening socket: \(reason)"
         case .notServing:
             "the server is not serving"
-        case .resourcesExhausted(let what):
-            "the HTTP server cannot go on: the system gave no \(what)"
+        case .resourcesExhausted(let resource):
+            "the HTTP server cannot start: the system has no free \(resource)"
         }
     }
 }

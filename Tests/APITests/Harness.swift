@@ -12,7 +12,7 @@ struct Harness {
     let store = MemoryStore()
     let metrics = MetricsRegistry()
     let service: SessionService
-    let gate: Gate
+    let dispatcher: RequestDispatcher
 
     init(
         limits: Limits = Limits(), tokens: [String]? = nil,
@@ -20,14 +20,14 @@ struct Harness {
     ) {
         service = SessionService(store: store, limits: limits, metrics: metrics)
         let known = tokens.map { BearerTokens(tokens: $0) }
-        gate = Gate(
+        dispatcher = RequestDispatcher(
             router: makeRouter(service: service, metrics: metrics, probe: probe),
-            admit: makeAdmit(tokens: { known }), refuse: refuse)
+            authorize: makeAdmit(tokens: { known }), renderRejection: renderRejection)
     }
 
     func call(
         _ method: HTTPRequest.Method, _ target: String, _ body: String = "",
-        headers: [String: String] = [:], framing: Framing? = nil
+        headers: [String: String] = [:], framing: BodyFraming? = nil
     ) async throws -> Answer {
         try await call(method, target, Array(body.utf8), headers: headers, framing: framing)
     }
@@ -36,7 +36,7 @@ struct Harness {
     ///   is about a long one.
     func call(
         _ method: HTTPRequest.Method, _ target: String, _ body: [UInt8],
-        headers: [String: String] = [:], framing: Framing? = nil, cutAt cuts: [Int]? = nil
+        headers: [String: String] = [:], framing: BodyFraming? = nil, cutAt cuts: [Int]? = nil
     ) async throws -> Answer {
         let parsed = try RequestTarget(target)
         var fields = HeaderFields()
@@ -46,20 +46,20 @@ struct Harness {
         let head = RequestHead(
             method: method, target: target, path: parsed.path, query: parsed.query,
             headerFields: fields)
-        switch gate.decide(head, framing ?? .sized(body.count)) {
-        case .answer(let response, _):
+        switch dispatcher.decide(head, framing ?? .sized(body.count)) {
+        case .respond(let response, _):
             return Answer(response)
-        case .serve(let route, let parameters):
+        case .dispatch(let route, let parameters):
             var request = Request(head: head, pathParameters: parameters, route: route.pattern)
             let plan =
-                if cuts != nil, let preview = route.preview {
-                    await preview(head, parameters, body.count)
+                if cuts != nil, let planBody = route.planBody {
+                    await planBody(head, parameters, body.count)
                 } else {
                     BodyPlan.collect
                 }
             switch plan {
             case .collect: request.body = body
-            case .refuse(let response): return Answer(response)
+            case .reject(let response): return Answer(response)
             case .stream(let sink):
                 var start = 0
                 for end in (cuts ?? []) + [body.count] {

@@ -29,16 +29,16 @@ struct ProblemTests {
     }
 
     @Test(
-        "Every refusal has the status that it stands for",
+        "Every rejection has the status that it stands for",
         arguments: [
-            .malformed("x"), .notFound, .methodNotAllowed(allow: [.get]), .timedOut,
+            .malformed("x"), .notFound, .methodNotAllowed(allow: [.get]), .requestTimedOut,
             .lengthRequired, .contentTooLarge(limit: 1), .unsupportedMediaType(accepted: []),
             .headersTooLarge, .overloaded(.connections, maximum: 9, retryAfterSeconds: 3),
-            .shuttingDown, .unanswered(afterSeconds: 120),
-        ] as [Refusal])
-    func everyRefusal(refusal: Refusal) {
-        let answer = Answer(refuse(refusal, nil))
-        #expect(answer.response.status == refusal.status)
+            .shuttingDown, .handlerTimedOut(afterSeconds: 120),
+        ] as [RequestRejection])
+    func everyRejection(rejection: RequestRejection) {
+        let answer = Answer(renderRejection(rejection, nil))
+        #expect(answer.response.status == rejection.status)
         #expect(answer.problem != nil)
         #expect((answer.status == 503) == (answer["Retry-After"] != nil))
     }

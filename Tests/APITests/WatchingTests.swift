@@ -54,7 +54,7 @@ struct WatchingTests {
             return []
         }
         var frames: [String] = []
-        for await frame in stream.pieces {
+        for await frame in stream.chunks {
             frames.append(String(decoding: frame, as: UTF8.self))
             if frames.count == count { break }
         }

@@ -96,7 +96,7 @@ struct ArrowTests {
             for word in cases where file.text.contains("status: .\(word)") {
                 Issue.record("\(file) answers .\(word)")
             }
-            for error in ["SessionError", "WireError", "Refusal"]
+            for error in ["SessionError", "WireError", "RequestRejection"]
             where file.text.contains("case let error as \(error)")
                 || file.text.contains("catch let error as \(error)")
             {

@@ -39,8 +39,8 @@ public struct BearerTokens: Sendable {
 /// description, which says how to send one. None of them shows anything of a session.
 let openOperations: Set = ["getLiveness", "getReadiness", "getMetrics", "getOpenAPIDocument"]
 
-/// For `HTTPServer(admit:)`. Each request calls `tokens`, so that they can change while the server
-/// runs; nil admits every client.
+/// For `HTTPServer(authorize:)`. Each request calls `tokens`, so that they can change while the
+/// server runs; nil admits every client.
 public func makeAdmit(
     tokens: @escaping @Sendable () -> BearerTokens?
 ) -> @Sendable (RequestHead, Route?) -> Response? {

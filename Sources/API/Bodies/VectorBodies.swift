@@ -39,7 +39,7 @@ extension Operations {
     ) throws -> BodyPlan {
         let form = call.bodyRepresentation
         if form == .json, length > bodies.json {
-            throw Problem(Refusal.contentTooLarge(limit: bodies.json))
+            throw Problem(RequestRejection.contentTooLarge(limit: bodies.json))
         }
         if let reader = VectorHeaderReader(form, bodyBytes: length) {
             let service = service

@@ -15,7 +15,7 @@ extension Operations {
     @Sendable private func streamEvents(_ call: Call) async throws -> Response {
         let id = try call.session()
         let events = try await service.events(id, after: try call.lastEvent())
-        let frames = PieceStream(frames(of: events, from: id))
+        let frames = ChunkStream(frames(of: events, from: id))
         var response = Response(status: .ok, body: .stream(frames))
         response.headerFields[.contentType] = Representation.eventStream.contentType
         // nginx buffers a response unless this field disables that.

@@ -78,7 +78,7 @@ struct Operations: Sendable {
                 return refusal(error)
             }
         }
-        var planned: Route.Preview?
+        var planned: Route.BodyPlanner?
         if let preview {
             planned = { head, pathParameters, length in
                 let request = Request(head: head, pathParameters: pathParameters)
@@ -86,13 +86,13 @@ struct Operations: Sendable {
                     return try await preview(
                         try Call(request, query: query, produces: produces), length)
                 } catch {
-                    return .refuse(refusal(error))
+                    return .reject(refusal(error))
                 }
             }
         }
         return Route(
             method: method, pattern: pattern, operationID: id, mediaTypes: body.mediaTypes,
-            bodyBytesMax: body.bytesMax, preview: planned, handler: handle)
+            bodyBytesMax: body.bytesMax, planBody: planned, handler: handle)
     }
 
     /// Renders a response with so many numbers; a long one on a background executor.

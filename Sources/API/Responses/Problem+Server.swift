@@ -1,6 +1,6 @@
 public import HTTPServer
 
-/// Renders the server's own errors as problems, for `HTTPServer(refuse:)`.
-public func refuse(_ refusal: Refusal, _ head: RequestHead?) -> Response {
-    Problem(refusal).response
+/// Renders the server's own rejections as problems, for `HTTPServer(renderRejection:)`.
+public func renderRejection(_ rejection: RequestRejection, _ head: RequestHead?) -> Response {
+    Problem(rejection).response
 }

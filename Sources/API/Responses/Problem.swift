@@ -320,8 +320,8 @@ extension Problem {
 }
 
 extension Problem {
-    init(_ refusal: Refusal) {
-        switch refusal {
+    init(_ rejection: RequestRejection) {
+        switch rejection {
         case .malformed(let reason): self.init(.malformed, "The request is not HTTP: \(reason).")
         case .notFound: self.init(.notFound, "There is nothing at this path.")
         case .methodNotAllowed(let allow):
@@ -329,7 +329,7 @@ extension Problem {
             self.init(
                 .methodNotAllowed, "This path allows \(methods.joined(separator: ", ")).",
                 members: [("allow", .strings(methods))])
-        case .timedOut: self.init(.requestTimeout, "The request did not arrive in time.")
+        case .requestTimedOut: self.init(.requestTimeout, "The request did not arrive in time.")
         case .lengthRequired:
             self.init(
                 .lengthRequired, "Send the body with Content-Length: its size is checked first.")
@@ -352,7 +352,7 @@ extension Problem {
         case .overloaded(let limit, let maximum, let seconds):
             self.init(limit: limit.rawValue, maximum, retryAfterSeconds: seconds)
         case .shuttingDown: self = Problem.shuttingDown
-        case .unanswered(let seconds):
+        case .handlerTimedOut(let seconds):
             self.init(
                 .unanswered,
                 "There was no answer within \(seconds) s, and it is unknown whether the request "

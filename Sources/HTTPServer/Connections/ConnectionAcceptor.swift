@@ -1,246 +1,192 @@
 import Glibc
 import Synchronization
 
-/// The server's own thread: it accepts connections, keeps deadlines, and ends the server.
+/// The thread that accepts connections and distributes them to the event loops. It also runs the
+/// deadline monitor and the server's shutdown: everything that needs a clock, so that event loops
+/// need no timers.
 ///
-/// It does everything that takes a clock, so that those that serve need none and never wait.
-final class Keeper: Sendable {
+/// libmicrohttpd could accept connections itself, but `MHD_quiesce_daemon` races with its thread
+/// and may abort the process.
+final class ConnectionAcceptor: Sendable {
     let core: ServerCore
-    let port: Int
-    private let listening: ListeningSocket
-    private let threads: [ServingThread]
+    let eventLoops: [EventLoop]
+    private let listeningSocket: ListeningSocket
     private let connectionsMax: Int
-    private let lingering = LingeringSockets()
-    /// Connections from within the process that are not yet taken in.
-    private let visitors = Mutex<[Int32]>([])
-    private let bell: Bell
-    private let tickNanoseconds: Int64
+    private let lingeringCloses = LingeringCloses()
+    /// Connections from within the process that have not been distributed yet.
+    private let inProcessConnections = Mutex<[Int32]>([])
+    private let connectionsDistributed = Atomic<Int>(0)
+    private let wakeupPipe = WakeupPipe()
+    private let deadlineMonitor: DeadlineMonitor
+    private let monitorInterval: Int64
 
+    /// The most connections accepted before the thread attends to its other work.
+    private static let acceptsPerWakeupMax = 64
+    /// The pause in accepting after the system ran out of descriptors.
+    private static let exhaustedPauseNanoseconds: Int64 = 100_000_000
+
+    /// The bound port, or 0 for a Unix socket.
+    var port: Int { listeningSocket.port }
+
+    /// Binds the listening socket and starts the event loops.
     init(core: ServerCore) throws(ServerError) {
-        let configuration = core.configuration
         self.core = core
-        listening = try ListeningSocket(configuration.listen)
-        port = listening.port
-        connectionsMax = min(configuration.connectionsMax, Self.connectionsPossible())
-        let shortest = min(
-            configuration.headerDeadlineSeconds, configuration.bodyDeadlineSeconds,
-            configuration.responseDeadlineSeconds, configuration.streamStallSeconds)
-        // Coarse: a deadline is kept to a quarter of itself, and nothing is looked at more than 20
-        // times a second.
-        tickNanoseconds = Int64(min(1, max(0.05, shortest / 4)) * 1e9)
-        bell = Bell()
-        let count = configuration.threadCount
-        var threads: [ServingThread] = []
+        listeningSocket = try ListeningSocket(core.configuration.listen)
+        connectionsMax = min(core.configuration.connectionsMax, Self.connectionsPossible())
+        deadlineMonitor = DeadlineMonitor(core: core)
+        monitorInterval = DeadlineMonitor.intervalNanoseconds(core.configuration)
+        let count = core.configuration.threadCount
+        var loops: [EventLoop] = []
         for _ in 0..<count {
-            let thread = ServingThread(core: core)
-            guard thread.start() else { break }
-            threads.append(thread)
+            let loop = EventLoop(core: core)
+            guard loop.start() else { break }
+            loops.append(loop)
         }
-        self.threads = threads
-        guard bell.isSound, threads.count == count else {
-            let what = bell.isSound ? "thread" : "pipe"
-            release()
-            throw .resourcesExhausted(what)
+        eventLoops = loops
+        guard wakeupPipe.isOpen, loops.count == count else {
+            let missing = wakeupPipe.isOpen ? "thread" : "pipe"
+            abandonStart()
+            throw .resourcesExhausted(missing)
         }
     }
 
-    /// Starts the thread. It holds on to the keeper, and so to the core, until the server has
+    /// Starts the thread. It retains the acceptor, and thereby the core, until the server has
     /// stopped.
     func run() throws(ServerError) {
-        var thread = pthread_t()
-        let context = unsafe Unmanaged.passRetained(self)
-        // The thread takes over the reference; without a thread it is taken back.
-        let result = unsafe pthread_create(&thread, nil, keeperMain, context.toOpaque())
-        guard result == 0 else {
-            unsafe context.release()
-            release()
+        guard let thread = ServerThread.start({ self.main() }) else {
+            abandonStart()
             throw .resourcesExhausted("thread")
         }
         pthread_detach(thread)
     }
 
-    /// May be called from any thread.
+    // MARK: From any thread
+
     func wake() {
-        bell.ring()
+        wakeupPipe.wake()
     }
 
-    /// May be called from any thread, for a descriptor that is open during the call.
-    func linger(copyOf descriptor: Int32) {
-        lingering.add(fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
+    /// Discards what the client sends for a while, although the library is about to close the
+    /// connection. The descriptor must be open during the call; it is duplicated.
+    func lingerOnClose(of descriptor: Int32) {
+        lingeringCloses.add(fcntl(descriptor, F_DUPFD_CLOEXEC, 0))
         wake()
     }
 
-    /// Serves a connected socket, and owns it from here on. May be called from any thread.
-    func adopt(_ descriptor: Int32) {
-        visitors.withLock { $0.append(descriptor) }
+    /// Serves a connected socket and takes ownership of it.
+    func serveInProcess(_ descriptor: Int32) {
+        inProcessConnections.withLock { $0.append(descriptor) }
         wake()
     }
 
     // MARK: The thread
 
-    fileprivate func main() {
-        var nextTick = Monotonic.nanoseconds() + tickNanoseconds
-        var acceptsAgain: Int64 = 0
-        var turn = 0
+    private func main() {
+        var nextScan = MonotonicClock.nanoseconds() + monitorInterval
+        var acceptingResumesAt: Int64 = 0
         while core.phase < .draining {
-            let now = Monotonic.nanoseconds()
-            let mayAccept = core.phase == .serving && now >= acceptsAgain
-            if core.phase == .quiesced { listening.refuseConnections() }
-            if wait(until: nextTick, accepting: mayAccept), !accept(&turn) {
-                acceptsAgain = Monotonic.nanoseconds() + 100_000_000
+            let isAccepting =
+                core.phase == .serving && MonotonicClock.nanoseconds() >= acceptingResumesAt
+            if core.phase == .quiesced { listeningSocket.refuseConnections() }
+            if waitForEvents(until: nextScan, accepting: isAccepting), !acceptConnections() {
+                acceptingResumesAt =
+                    MonotonicClock.nanoseconds() + Self.exhaustedPauseNanoseconds
             }
-            for visitor in takenVisitors() {
-                takeIn(
-                    visitor, sockaddr_storage(), socklen_t(MemoryLayout<sa_family_t>.size), &turn)
+            for descriptor in takeInProcessConnections() {
+                distribute(descriptor, from: SocketAddress())
             }
-            if Monotonic.nanoseconds() >= nextTick {
-                tick()
-                nextTick = Monotonic.nanoseconds() + tickNanoseconds
+            if MonotonicClock.nanoseconds() >= nextScan {
+                deadlineMonitor.enforceDeadlines()
+                nextScan = MonotonicClock.nanoseconds() + monitorInterval
             }
         }
-        listening.refuseConnections()
-        for visitor in takenVisitors() { close(visitor) }
-        drain()
-        release()
+        listeningSocket.refuseConnections()
+        for descriptor in takeInProcessConnections() { close(descriptor) }
+        drainExchanges()
+        closeDescriptors()
         core.didStop()
     }
 
-    /// Sleeps until the time, the bell or a socket. Returns whether there is something to accept.
-    private func wait(until time: Int64, accepting: Bool) -> Bool {
-        var watched = [pollfd(fd: bell.listeningEnd, events: Int16(POLLIN), revents: 0)]
-        let listener = accepting ? listening.fileDescriptor : -1
-        // A negative descriptor is passed over by poll.
-        watched.append(pollfd(fd: listener, events: Int16(POLLIN), revents: 0))
-        watched += lingering.watched()
-        let milliseconds = max(0, (time - Monotonic.nanoseconds()) / 1_000_000 + 1)
-        SocketPoll.wait(&watched, milliseconds: Int32(clamping: milliseconds))
-        if watched[0].revents != 0 { bell.silence() }
-        lingering.drain(watched.dropFirst(2))
-        return watched[1].revents != 0
+    /// Blocks until the time, a wakeup, or a socket event. Returns whether there are connections to
+    /// accept.
+    func waitForEvents(until time: Int64, accepting: Bool) -> Bool {
+        // poll ignores a negative descriptor.
+        let listener = accepting ? listeningSocket.fileDescriptor : -1
+        var entries = [
+            pollfd(fd: wakeupPipe.readEnd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: listener, events: Int16(POLLIN), revents: 0),
+        ]
+        entries += lingeringCloses.pollEntries()
+        let milliseconds = max(0, (time - MonotonicClock.nanoseconds()) / 1_000_000 + 1)
+        SocketPoll.wait(&entries, milliseconds: Int32(clamping: milliseconds))
+        if entries[0].revents != 0 { wakeupPipe.drain() }
+        lingeringCloses.discardInput(entries.dropFirst(2))
+        return entries[1].revents != 0
     }
 
-    /// Takes in what has arrived. Returns false when the system has no descriptors left.
-    /// Connections go to the serving threads in turn.
-    private func accept(_ turn: inout Int) -> Bool {
-        for _ in 0..<64 {
-            switch listening.accept() {
+    /// Accepts waiting connections. Returns false if the system has no descriptors left.
+    private func acceptConnections() -> Bool {
+        for _ in 0..<Self.acceptsPerWakeupMax {
+            switch listeningSocket.accept() {
             case .none: return true
             case .exhausted: return false
-            case .connection(let descriptor, let address, let length):
-                takeIn(descriptor, address, length, &turn)
+            case .connection(let descriptor, let address):
+                distribute(descriptor, from: address)
             }
         }
         return true
     }
 
-    private func takenVisitors() -> [Int32] {
-        visitors.withLock { visitors in
-            defer { visitors = [] }
-            return visitors
+    private func takeInProcessConnections() -> [Int32] {
+        inProcessConnections.withLock { connections in
+            defer { connections = [] }
+            return connections
         }
     }
 
-    private func takeIn(
-        _ descriptor: Int32, _ address: sockaddr_storage, _ length: socklen_t, _ turn: inout Int
-    ) {
-        let perAddressMax = core.configuration.connectionsPerAddressMax
-        let limit = core.connections.admit(
-            descriptor, from: PeerAddress.text(address), max: connectionsMax,
-            maxPerAddress: perAddressMax)
-        if let limit {
-            turnAway(descriptor, limit, limit == .connections ? connectionsMax : perAddressMax)
+    /// Passes a connection to the next event loop in turn, or turns it away if it exceeds a limit.
+    private func distribute(_ descriptor: Int32, from address: SocketAddress) {
+        let maxPerAddress = core.configuration.connectionsPerAddressMax
+        let exceededLimit = core.connections.admit(
+            descriptor, from: address.host, max: connectionsMax, maxPerAddress: maxPerAddress)
+        if let exceededLimit {
+            turnAway(
+                descriptor, exceededLimit,
+                maximum: exceededLimit == .connections ? connectionsMax : maxPerAddress)
             return
         }
-        turn = (turn + 1) % threads.count
-        threads[turn].add(descriptor, address, length)
+        let number = connectionsDistributed.add(1, ordering: .relaxed).newValue
+        eventLoops[number % eventLoops.count].add(descriptor, from: address)
     }
 
-    private func turnAway(_ descriptor: Int32, _ limit: Refusal.Limit, _ maximum: Int) {
-        core.connectionsRefused.add(1, ordering: .relaxed)
-        let response = core.gate.response(
+    private func turnAway(_ descriptor: Int32, _ limit: RequestRejection.Limit, maximum: Int) {
+        core.counters.connectionsRejected.add(1, ordering: .relaxed)
+        let response = core.dispatcher.response(
             to: .overloaded(limit, maximum: maximum, retryAfterSeconds: 1), nil)
-        RawReply.send(RawReply.bytes(response), to: descriptor)
-        lingering.add(descriptor)
+        RawResponse.send(RawResponse.serialized(response), to: descriptor)
+        lingeringCloses.add(descriptor)
     }
 
-    /// Looks at every connection, and does to it what its deadline demands.
-    private func tick() {
-        let verdicts = Overseer.look(core)
-        for exchange in verdicts.vanished { exchange.cancel() }
-        let seconds = core.configuration.responseDeadlineSeconds
-        for exchange in verdicts.unanswered {
-            exchange.answer(
-                core.gate.response(to: .unanswered(afterSeconds: seconds), exchange.head))
-            exchange.cancel()
-        }
-        for connection in verdicts.late where connection.cut() {
-            core.connectionsCut.add(1, ordering: .relaxed)
-            Overseer.cut(connection)
-        }
+    /// Undoes `init` if the server could not start. The event loops have no connections.
+    private func abandonStart() {
+        for loop in eventLoops { loop.stop() }
+        closeDescriptors()
     }
 
-    /// Lets exchanges end, then ends them.
-    private func drain() {
-        let began = Monotonic.nanoseconds()
-        let grace = core.configuration.stopGraceSeconds
-        var shutdown = Shutdown(graceSeconds: grace)
-        while true {
-            let elapsed = Double(Monotonic.nanoseconds() - began) / 1e9
-            let inFlight = core.exchangesInFlight.load(ordering: .sequentiallyConsistent)
-            let waiting = core.exchangesWaiting.load(ordering: .sequentiallyConsistent)
-            switch shutdown.next(elapsedSeconds: elapsed, inFlight: inFlight, waiting: waiting) {
-            case .wait: break
-            case .cancelSafe:
-                for exchange in Overseer.exchanges(core) where exchange.head.method.isSafe {
-                    exchange.cancel()
-                }
-            case .cancelAll:
-                for exchange in Overseer.exchanges(core) { exchange.cancel() }
-            case .answerAll:
-                core.leave(.draining, for: .closing)
-                for exchange in Overseer.exchanges(core) {
-                    exchange.answer(core.gate.response(to: .shuttingDown, exchange.head))
-                }
-            case .cutAll:
-                Overseer.cutAll(core)
-            case .stop:
-                for thread in threads { thread.stop() }
-                return
-            }
-            for exchange in Overseer.exchanges(core) { exchange.finishStream() }
-            for thread in threads { thread.wake() }
-            _ = wait(until: Monotonic.nanoseconds() + 5_000_000, accepting: false)
-        }
+    private func closeDescriptors() {
+        lingeringCloses.closeAll()
+        close(listeningSocket.fileDescriptor)
+        wakeupPipe.close()
     }
 
-    /// Closes what the keeper owns. The serving threads, if any run, have no connections when it is
-    /// called in `init` or `run`, and are stopped when it is called in `main`.
-    private func release() {
-        if core.phase < .draining { for thread in threads { thread.stop() } }
-        lingering.closeAll()
-        close(listening.fileDescriptor)
-        bell.close()
-    }
-
-    /// What the limit on open files leaves for connections, after a share for everything else.
+    /// The number of connections that the limit on open files allows, with 128 descriptors reserved
+    /// for everything else.
     private static func connectionsPossible() -> Int {
         var limit = rlimit()
-        // `limit` has the type that the call fills in.
+        // Sound: getrlimit fills in one rlimit.
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
             return 512
         }
         return max(16, Int(clamping: limit.rlim_cur) - 128)
     }
-}
-
-/// The thread's function, at file scope because it must not take on anybody's isolation.
-private func keeperMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    var signals = sigset_t()
-    // Signals are for the threads that wait for them. Both calls fill or read `signals` only.
-    _ = unsafe sigfillset(&signals)
-    _ = unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
-    guard let context = unsafe context else { return nil }
-    // The reference that `run` gave away.
-    unsafe Unmanaged<Keeper>.fromOpaque(context).takeRetainedValue().main()
-    return nil
 }

@@ -1,85 +1,105 @@
+import Glibc
 import Synchronization
 
 /// The open connections, counted in total and by remote address.
 ///
-/// A connection is taken out before its descriptor is closed, under the same lock that readers of
-/// the table hold: whoever uses a descriptor inside `withOpen` uses the right one.
+/// A connection is removed before its descriptor is closed, under the table's lock. While a caller
+/// holds that lock (in `withOpenConnections` and `ifOpen`), the descriptors therefore belong to
+/// their connections.
 final class ConnectionTable: Sendable {
     fileprivate struct State {
         var count = 0
-        var byAddress: [String: Int] = [:]
-        /// Accepted, not yet begun by the thread that will serve them. Key: the descriptor.
-        var arriving: [Int32: String] = [:]
+        var countByAddress: [String: Int] = [:]
+        /// The addresses of accepted connections that their event loop has not begun to serve, by
+        /// descriptor.
+        var admitted: [Int32: String] = [:]
         var open: [Int32: Connection] = [:]
     }
 
     private let state = Mutex(State())
 
+    /// Admitted and open connections.
     var count: Int { state.withLock { $0.count } }
 
-    /// Counts a connection that was accepted, unless that would pass the limit that it returns.
+    /// Counts an accepted connection. Returns the limit that it would exceed, if any; it is then
+    /// not counted.
     func admit(
         _ descriptor: Int32, from address: String, max: Int, maxPerAddress: Int
-    ) -> Refusal.Limit? {
+    ) -> RequestRejection.Limit? {
         state.withLock { state in
-            let fromThere = state.byAddress[address] ?? 0
+            let countFromAddress = state.countByAddress[address] ?? 0
             if state.count >= max { return .connections }
-            if maxPerAddress > 0, address != "unix", fromThere >= maxPerAddress {
+            if maxPerAddress > 0, address != "unix", countFromAddress >= maxPerAddress {
                 return .connectionsPerAddress
             }
             state.count += 1
-            state.byAddress[address] = fromThere + 1
-            state.arriving[descriptor] = address
+            state.countByAddress[address] = countFromAddress + 1
+            state.admitted[descriptor] = address
             return nil
         }
     }
 
-    /// The connection begins. Returns the address it was admitted from.
+    /// Makes an admitted connection an open one. `make` receives the address that it was admitted
+    /// from.
     func open(_ descriptor: Int32, _ make: (String) -> Connection) -> Connection {
         state.withLock { state in
-            let connection = make(state.arriving.removeValue(forKey: descriptor) ?? "unknown")
+            let connection = make(state.admitted.removeValue(forKey: descriptor) ?? "unknown")
             state.open[descriptor] = connection
             return connection
         }
     }
 
-    /// The connection is about to be closed.
-    func close(_ connection: Connection) {
+    /// Removes an open connection, whose descriptor is about to be closed.
+    func remove(_ connection: Connection) {
         state.withLock { state in
             state.open[connection.fileDescriptor] = nil
-            state.forget(connection.remoteAddress)
+            state.discount(connection.remoteAddress)
         }
     }
 
-    /// The connection was admitted but never began.
-    func drop(_ descriptor: Int32) {
+    /// Removes an admitted connection that will not be served.
+    func cancelAdmission(of descriptor: Int32) {
         state.withLock { state in
-            if let address = state.arriving.removeValue(forKey: descriptor) {
-                state.forget(address)
+            if let address = state.admitted.removeValue(forKey: descriptor) {
+                state.discount(address)
             }
         }
     }
 
-    /// Calls `body` if the connection is still open, under the same conditions as `withOpen`.
+    /// Calls `body` if the connection is open. The restrictions of `withOpenConnections` apply.
     func ifOpen(_ connection: Connection, _ body: () -> Void) {
         state.withLock { state in
             if state.open[connection.fileDescriptor] === connection { body() }
         }
     }
 
-    /// Calls `body` with every open connection. None of them is closed while it runs; it must not
-    /// wait, nor run foreign code.
-    func withOpen<Result: Sendable>(_ body: (Dictionary<Int32, Connection>.Values) -> Result)
-        -> Result
-    {
+    /// Calls `body` with all open connections. None is closed meanwhile. `body` runs under the
+    /// table's lock: it must not block, nor call code outside the server.
+    func withOpenConnections<Result: Sendable>(
+        _ body: (Dictionary<Int32, Connection>.Values) -> Result
+    ) -> Result {
         state.withLock { body($0.open.values) }
+    }
+
+    /// The exchanges in progress.
+    var exchanges: [Exchange] {
+        withOpenConnections { $0.compactMap(\.exchange) }
+    }
+
+    /// Shuts down the sockets of all open connections.
+    func disconnectAll() {
+        withOpenConnections { connections in
+            for connection in connections {
+                shutdown(connection.fileDescriptor, Int32(SHUT_RDWR))
+            }
+        }
     }
 }
 
 extension ConnectionTable.State {
-    fileprivate mutating func forget(_ address: String) {
+    fileprivate mutating func discount(_ address: String) {
         count -= 1
-        let left = (byAddress[address] ?? 0) - 1
-        byAddress[address] = left > 0 ? left : nil
+        let remaining = (countByAddress[address] ?? 0) - 1
+        countByAddress[address] = remaining > 0 ? remaining : nil
     }
 }

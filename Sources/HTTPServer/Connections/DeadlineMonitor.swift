@@ -1,91 +1,99 @@
 import Glibc
+import Synchronization
 
-/// Judges all open connections at once: for the keeper, at each tick and when the server stops.
-enum Overseer {
-    struct Verdicts: Sendable {
-        /// Past a deadline; to be cut.
-        var late: [Connection] = []
-        /// Their handlers took too long.
-        var unanswered: [Exchange] = []
-        /// Their clients have left, which the library does not notice while they are suspended.
-        var vanished: [Exchange] = []
+/// Enforces the deadlines of all connections. The acceptor thread calls it at intervals.
+///
+/// libmicrohttpd's own timeout measures inactivity only, so a client that sends a byte now and then
+/// would never time out. Nor does the library notice that a client disconnected while its
+/// connection is suspended. The monitor handles both.
+struct DeadlineMonitor: Sendable {
+    private let core: ServerCore
+
+    init(core: ServerCore) { self.core = core }
+
+    /// The time between two scans: a quarter of the shortest deadline, from 50 ms to 1 s.
+    static func intervalNanoseconds(_ configuration: ServerConfiguration) -> Int64 {
+        let shortest = min(
+            configuration.headerDeadlineSeconds, configuration.bodyDeadlineSeconds,
+            configuration.responseDeadlineSeconds, configuration.streamStallSeconds)
+        return Int64(min(1, max(0.05, shortest / 4)) * 1e9)
     }
 
-    static func look(_ core: ServerCore) -> Verdicts {
-        let now = Monotonic.nanoseconds()
-        let stallLimit = now - Monotonic.nanoseconds(core.configuration.streamStallSeconds)
-        return core.connections.withOpen { connections in
-            var verdicts = Verdicts()
-            var watched: [pollfd] = []
-            var waiting: [Exchange] = []
+    /// Scans all connections and acts on what was found.
+    func enforceDeadlines() {
+        let findings = scan()
+        for exchange in findings.abandoned { exchange.cancel() }
+        let timeout = RequestRejection.handlerTimedOut(
+            afterSeconds: core.configuration.responseDeadlineSeconds)
+        for exchange in findings.unanswered {
+            exchange.respond(core.dispatcher.response(to: timeout, exchange.head))
+            exchange.cancel()
+        }
+        for connection in findings.overdue where connection.markTimedOut() {
+            core.counters.connectionsTimedOut.add(1, ordering: .relaxed)
+            disconnect(connection)
+        }
+    }
+
+    private struct Findings: Sendable {
+        /// Connections whose client missed a deadline.
+        var overdue: [Connection] = []
+        /// Exchanges whose handler missed the response deadline.
+        var unanswered: [Exchange] = []
+        /// Exchanges whose client has disconnected while the connection is suspended.
+        var abandoned: [Exchange] = []
+    }
+
+    private func scan() -> Findings {
+        let now = MonotonicClock.nanoseconds()
+        let stallLimit = now - MonotonicClock.nanoseconds(core.configuration.streamStallSeconds)
+        return core.connections.withOpenConnections { connections in
+            var findings = Findings()
+            var pollEntries: [pollfd] = []
+            var polledExchanges: [Exchange] = []
             for connection in connections {
-                let (stage, exchange, isOverdue) = connection.look(at: now)
+                let (stage, exchange, isOverdue) = connection.status(at: now)
                 switch stage {
-                case .waiting:
-                    if isOverdue, let exchange { verdicts.unanswered.append(exchange) }
-                case .idle, .sendingHeader, .sendingBody, .takingResponse:
-                    if isOverdue { verdicts.late.append(connection) }
+                case .awaitingHandler:
+                    if isOverdue, let exchange { findings.unanswered.append(exchange) }
+                case .idle, .sendingHeader, .sendingBody, .receivingResponse:
+                    if isOverdue { findings.overdue.append(connection) }
                 }
                 guard let exchange else { continue }
-                if exchange.isStalled(since: stallLimit) { verdicts.late.append(connection) }
-                if exchange.waitsUnwatched {
-                    let events = SocketPoll.peerHasClosed
-                    watched.append(
-                        pollfd(fd: connection.fileDescriptor, events: events, revents: 0))
-                    waiting.append(exchange)
+                if exchange.isStalled(since: stallLimit) { findings.overdue.append(connection) }
+                if exchange.needsDisconnectCheck {
+                    pollEntries.append(
+                        pollfd(
+                            fd: connection.fileDescriptor, events: SocketPoll.peerClosed,
+                            revents: 0))
+                    polledExchanges.append(exchange)
                 }
             }
-            SocketPoll.wait(&watched, milliseconds: 0)
-            for (entry, exchange) in zip(watched, waiting) where entry.revents != 0 {
-                verdicts.vanished.append(exchange)
+            SocketPoll.wait(&pollEntries, milliseconds: 0)
+            for (entry, exchange) in zip(pollEntries, polledExchanges) where entry.revents != 0 {
+                findings.abandoned.append(exchange)
             }
-            return verdicts
+            return findings
         }
     }
 
-    static func exchanges(_ core: ServerCore) -> [Exchange] {
-        core.connections.withOpen { $0.compactMap(\.exchange) }
-    }
-
-    /// Ends the connection, telling a client that is still sending why. The library sees the end of
-    /// the stream and cleans up.
-    static func cut(_ connection: Connection) {
-        let (stage, exchange, _) = connection.look(at: 0)
-        let core = connection.core
-        var farewell: [UInt8]?
+    /// Shuts down the socket, after a 408 response if the request is incomplete. The library then
+    /// sees the end of the stream and closes the connection.
+    private func disconnect(_ connection: Connection) {
+        let (stage, exchange, _) = connection.status(at: 0)
+        var timeoutResponse: [UInt8]?
         switch stage {
         case .sendingHeader, .sendingBody:
-            farewell = RawReply.bytes(core.gate.response(to: .timedOut, exchange?.head))
-        case .idle, .waiting, .takingResponse:
-            farewell = nil
+            timeoutResponse = RawResponse.serialized(
+                core.dispatcher.response(to: .requestTimedOut, exchange?.head))
+        case .idle, .awaitingHandler, .receivingResponse:
+            timeoutResponse = nil
         }
         core.connections.ifOpen(connection) {
-            if let farewell { RawReply.send(farewell, to: connection.fileDescriptor) }
+            if let timeoutResponse {
+                RawResponse.send(timeoutResponse, to: connection.fileDescriptor)
+            }
             shutdown(connection.fileDescriptor, Int32(SHUT_RDWR))
         }
-    }
-
-    static func cutAll(_ core: ServerCore) {
-        core.connections.withOpen { connections in
-            for connection in connections {
-                shutdown(connection.fileDescriptor, Int32(SHUT_RDWR))
-            }
-        }
-    }
-}
-
-/// `poll`, for an array.
-enum SocketPoll {
-    /// POLLRDHUP of Linux, which the C library hides behind _GNU_SOURCE.
-    static let peerHasClosed: Int16 = 0x2000
-
-    static func wait(_ watched: inout [pollfd], milliseconds: Int32) {
-        if watched.isEmpty, milliseconds == 0 { return }
-        // The count is that of the array, and the call writes only `revents`.
-        let result = unsafe watched.withUnsafeMutableBufferPointer {
-            unsafe poll($0.baseAddress, nfds_t($0.count), milliseconds)
-        }
-        // Interrupted or out of memory: nothing is known, so nothing is reported.
-        if result < 0 { for index in watched.indices { watched[index].revents = 0 } }
     }
 }

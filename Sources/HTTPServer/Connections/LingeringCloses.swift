@@ -1,12 +1,12 @@
 import Glibc
 import Synchronization
 
-/// Sockets whose response is on its way while their client may still be sending.
+/// Sockets to which a last response was sent while their clients may still be sending.
 ///
-/// Closing a socket on which bytes lie unread resets the connection, and a reset may overtake the
-/// response: the client would see a broken pipe instead of, say, 413. So what it sends is read and
-/// thrown away for a moment. (nginx calls this a lingering close.)
-final class LingeringSockets: Sendable {
+/// Closing a socket that has unread data resets the connection, and the reset may overtake the
+/// response: the client would report a broken pipe instead of, say, 413. So incoming data is
+/// discarded for a short time before the socket is closed. (nginx calls this a lingering close.)
+final class LingeringCloses: Sendable {
     private struct Socket {
         var descriptor: Int32
         var deadline: Int64
@@ -15,46 +15,53 @@ final class LingeringSockets: Sendable {
 
     private static let socketsMax = 128
     private static let seconds = 2.0
+    /// The most bytes discarded for one socket.
     private static let bytesMax = 64 << 20
+    /// The most bytes discarded by one call.
+    private static let bytesPerReadMax = 256 * 1024
 
     private let sockets = Mutex<[Socket]>([])
 
-    /// Owns the descriptor from here on. A negative one is no socket.
+    /// Takes ownership of the descriptor. A negative one is ignored.
     func add(_ descriptor: Int32) {
         guard descriptor >= 0 else { return }
-        let isTaken = sockets.withLock { sockets in
+        let isAdded = sockets.withLock { sockets in
             guard sockets.count < Self.socketsMax else { return false }
-            let deadline = Monotonic.after(seconds: Self.seconds)
             sockets.append(
-                Socket(descriptor: descriptor, deadline: deadline, bytesLeft: Self.bytesMax))
+                Socket(
+                    descriptor: descriptor,
+                    deadline: MonotonicClock.deadline(inSeconds: Self.seconds),
+                    bytesLeft: Self.bytesMax))
             return true
         }
-        if !isTaken { close(descriptor) }
+        if !isAdded { close(descriptor) }
     }
 
-    func watched() -> [pollfd] {
+    /// The entries to pass to `poll`.
+    func pollEntries() -> [pollfd] {
         sockets.withLock { sockets in
             sockets.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
         }
     }
 
-    /// Reads from those that are readable, and closes those that have ended or had their time.
-    func drain(_ watched: ArraySlice<pollfd>) {
-        if watched.isEmpty { return }
-        let readable = Set(watched.filter { $0.revents != 0 }.map(\.fd))
-        let now = Monotonic.nanoseconds()
+    /// Discards input of the sockets that `poll` reported readable, and closes those that are at
+    /// end of stream, past their deadline or over the limit.
+    func discardInput(_ polled: ArraySlice<pollfd>) {
+        if polled.isEmpty { return }
+        let readable = Set(polled.filter { $0.revents != 0 }.map(\.fd))
+        let now = MonotonicClock.nanoseconds()
         sockets.withLock { sockets in
             sockets.removeAll { socket in
-                var isOver = now >= socket.deadline
+                var isDone = now >= socket.deadline
                 if readable.contains(socket.descriptor) {
                     let count = Self.discard(socket.descriptor)
-                    isOver = isOver || count == 0 || count > socket.bytesLeft
+                    isDone = isDone || count == 0 || count > socket.bytesLeft
                 }
-                if isOver { close(socket.descriptor) }
-                return isOver
+                if isDone { close(socket.descriptor) }
+                return isDone
             }
             for index in sockets.indices where readable.contains(sockets[index].descriptor) {
-                sockets[index].bytesLeft -= Self.pieceBytes
+                sockets[index].bytesLeft -= Self.bytesPerReadMax
             }
         }
     }
@@ -66,14 +73,12 @@ final class LingeringSockets: Sendable {
         }
     }
 
-    private static let pieceBytes = 256 * 1024
-
-    /// Returns the number of bytes thrown away; 0 at the end of the stream or after an error.
+    /// Returns the number of discarded bytes; 0 at the end of the stream or after an error.
     private static func discard(_ descriptor: Int32) -> Int {
-        // With MSG_TRUNC a TCP socket throws the bytes away without copying them anywhere, so the
-        // buffer may be none.
+        // With MSG_TRUNC a TCP socket discards the bytes without copying them, so the buffer may be
+        // nil.
         let flags = Int32(MSG_TRUNC) | Int32(MSG_DONTWAIT)
-        let count = recv(descriptor, nil, pieceBytes, flags)
+        let count = recv(descriptor, nil, bytesPerReadMax, flags)
         return count < 0 && errno == EAGAIN ? 1 : max(0, count)
     }
 }

@@ -1,28 +1,32 @@
-import CMicrohttpd
 import Glibc
 import Synchronization
 
-/// A thread that serves: the library runs on it, and so do the tasks that answer what it has read.
+/// A thread that serves connections: it runs libmicrohttpd, and it is the task executor of the
+/// handlers of the requests that it reads.
 ///
-///     run       the library reads, writes and calls back; complete requests become tasks
-///     work      tasks run, until none is left that can
-///     caughtUp  what is better done for many at once is done: a group commit
-///     sleep     until a socket has something, or another thread brings something
+/// Each iteration:
 ///
-/// So a small request wakes nobody on its way, where it went through three threads before, and the
-/// more wait the more share a round. What takes long must be done elsewhere, as work on Swift's own
-/// threads must.
+///     run        the library reads, writes and calls back; complete requests become tasks
+///     run tasks  until none is ready
+///     didDrain   the hook for work done for many requests at once, such as group commit
+///     run tasks  that the hook made ready
+///     wait       until a socket is ready or another thread submits something
 ///
-/// Threads are never let go of: tasks that outlive their server go on on Swift's threads, and know
-/// the thread that they preferred.
-final class ServingThread: TaskExecutor {
+/// A small request is therefore read, handled and answered by one thread; passing it between
+/// threads would cost three context switches. The more requests are ready, the more share an
+/// iteration. Handlers must not block or compute for long here, just as on Swift's cooperative
+/// threads.
+///
+/// Event loops are never deallocated: a task may outlive its server, and then still refers to the
+/// executor that it prefers. Once the loop has stopped, such tasks run on Swift's global executor.
+final class EventLoop: TaskExecutor {
     fileprivate struct Queue {
         var jobs: [UnownedJob] = []
         var calls: [@Sendable (Daemon) -> Void] = []
-        /// Whether the library must look at connections that go on.
-        var hasResumed = false
-        /// Whether whoever brings something must wake the thread.
-        var isAsleep = false
+        /// Whether a connection was resumed since the library last ran, so that it must run again.
+        var hasResumedConnection = false
+        /// Whether the thread is blocked, or about to be, and must be woken for new work.
+        var isBlocked = false
         var isStopping = false
         var isStopped = false
     }
@@ -32,104 +36,118 @@ final class ServingThread: TaskExecutor {
     private let thread = Mutex<pthread_t?>(nil)
     private let daemon = Mutex<Daemon?>(nil)
 
-    /// Tasks that make tasks must not keep the library waiting for ever.
-    private static let roundsMax = 64
+    /// Limits the rounds of tasks per iteration, so that tasks that keep creating tasks cannot keep
+    /// the library from running.
+    private static let taskRoundsMax = 64
 
     init(core: ServerCore) { self.core = core }
 
-    /// Returns false when the system has no thread, or the library no memory.
+    /// Returns false if the system cannot create a thread, or the library has no memory.
     func start() -> Bool {
-        guard let daemon = Daemon(thread: self) else { return false }
+        guard let daemon = Daemon(eventLoop: self) else { return false }
         self.daemon.withLock { $0 = daemon }
-        var thread = pthread_t()
-        // Never released: see above.
-        let context = unsafe Unmanaged.passRetained(self).toOpaque()
-        guard unsafe pthread_create(&thread, nil, servingMain, context) == 0 else {
+        guard let thread = ServerThread.start({ self.main() }) else {
             self.daemon.withLock { $0 = nil }
             daemon.stop()
             return false
         }
+        // Never balanced: see the type's description.
+        _ = unsafe Unmanaged.passRetained(self)
         self.thread.withLock { $0 = thread }
         return true
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        let isAsleep: Bool? = queue.withLock { queue -> Bool? in
+        let mustWake: Bool? = queue.withLock { queue -> Bool? in
             if queue.isStopped { return nil }
             queue.jobs.append(job)
-            return queue.wake()
+            return queue.unblock()
         }
-        guard let isAsleep else { return globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
-        if isAsleep { wake() }
+        guard let mustWake else { return globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
+        if mustWake { wake() }
     }
 
-    /// Serves the connection, and owns its socket from here on. From any thread, before `stop`.
-    func add(_ socket: Int32, _ address: sockaddr_storage, _ length: socklen_t) {
-        let isAsleep = queue.withLock { queue in
+    /// Serves the connected socket and takes ownership of it. May be called from any thread before
+    /// `stop`.
+    func add(_ socket: Int32, from address: SocketAddress) {
+        let mustWake = queue.withLock { queue in
             queue.calls.append { [core] daemon in
-                if !daemon.add(socket, address, length) { core.connections.drop(socket) }
+                if !daemon.add(socket, from: address) {
+                    core.connections.cancelAdmission(of: socket)
+                }
             }
-            return queue.wake()
+            return queue.unblock()
         }
-        if isAsleep { wake() }
+        if mustWake { wake() }
     }
 
-    /// A connection was resumed: the library, which has no thread, is called soon. From any thread.
-    func resumed() {
-        let isAsleep = queue.withLock { queue in
-            queue.hasResumed = true
-            return queue.wake()
+    /// Makes the library run soon, because a suspended connection was resumed. May be called from
+    /// any thread.
+    func connectionResumed() {
+        let mustWake = queue.withLock { queue in
+            queue.hasResumedConnection = true
+            return queue.unblock()
         }
-        if isAsleep { wake() }
+        if mustWake { wake() }
     }
 
-    /// Ends a sleep.
+    /// Ends the thread's wait for events, or prevents the next one.
     func wake() { daemon.withLock { $0?.wake() } }
 
-    /// Returns when the library has closed what was open. No connection may be suspended.
+    /// Stops the thread and closes the connections that are still open. No connection may be
+    /// suspended.
     func stop() {
         guard let thread = thread.withLock({ $0.take() }) else { return }
         queue.withLock { $0.isStopping = true }
         wake()
-        // The thread was made joinable, and is joined once.
+        // The thread is joinable, and `take` ensures that it is joined once.
         pthread_join(thread, nil)
     }
 
     // MARK: The thread
 
-    fileprivate func main() {
+    private func main() {
+        Self.raisePriority()
         guard let daemon = daemon.withLock({ $0 }) else { return }
-        let attendant = core.attendant
-        attendant.wakes()
-        while !queue.withLock({ $0.beginRound() }) {
+        let hooks = core.hooks
+        hooks.didWake()
+        while !queue.withLock({ $0.beginIteration() }) {
             daemon.run()
-            work(daemon)
-            attendant.caughtUp()
-            work(daemon)
-            guard queue.withLock({ $0.fallAsleep() }) else { continue }
-            attendant.sleeps()
-            daemon.sleep()
-            queue.withLock { $0.isAsleep = false }
-            attendant.wakes()
+            runTasks(daemon)
+            hooks.didDrain()
+            runTasks(daemon)
+            guard queue.withLock({ $0.prepareToBlock() }) else { continue }
+            hooks.willBlock()
+            daemon.waitForEvents()
+            queue.withLock { $0.isBlocked = false }
+            hooks.didWake()
         }
-        work(daemon)
-        attendant.sleeps()
+        runTasks(daemon)
+        hooks.willBlock()
         self.daemon.withLock { $0 = nil }
         daemon.stop()
-        let left = queue.withLock { queue in
+        let remaining = queue.withLock { queue in
             queue.isStopped = true
             defer { queue.jobs = [] }
             return queue.jobs
         }
-        for job in left { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
+        for job in remaining { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
     }
 
-    private func work(_ daemon: Daemon) {
-        // Sound: threads live for ever, and a job is run once.
+    /// Raises the priority of the calling thread (on Linux, setpriority affects one thread): it
+    /// works microseconds per request, and should not wait for threads that compute. Without the
+    /// permission to do so nothing changes.
+    private static func raisePriority() {
+        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -5)
+    }
+
+    /// Runs submitted calls and ready tasks until there are none.
+    private func runTasks(_ daemon: Daemon) {
+        // Sound: event loops are never deallocated, and each job is run once.
         let executor = unsafe asUnownedTaskExecutor()
         var jobs: [UnownedJob] = []
-        for _ in 0..<Self.roundsMax {
+        for _ in 0..<Self.taskRoundsMax {
             jobs.removeAll(keepingCapacity: true)
             let calls = queue.withLock { queue in
                 swap(&jobs, &queue.jobs)
@@ -143,38 +161,24 @@ final class ServingThread: TaskExecutor {
     }
 }
 
-extension ServingThread.Queue {
-    /// Something was brought. Returns whether the thread must be woken.
-    fileprivate mutating func wake() -> Bool {
-        defer { isAsleep = false }
-        return isAsleep
+extension EventLoop.Queue {
+    /// Called after something was queued. Returns whether the thread must be woken.
+    fileprivate mutating func unblock() -> Bool {
+        defer { isBlocked = false }
+        return isBlocked
     }
 
-    /// What is resumed from here on is another round's. Returns whether there shall be none.
-    fileprivate mutating func beginRound() -> Bool {
-        hasResumed = false
+    /// Returns true if the thread shall end. Connections resumed from here on need another
+    /// iteration.
+    fileprivate mutating func beginIteration() -> Bool {
+        hasResumedConnection = false
         return isStopping
     }
 
-    /// Returns false when there is something to do.
-    fileprivate mutating func fallAsleep() -> Bool {
-        guard jobs.isEmpty, calls.isEmpty, !hasResumed, !isStopping else { return false }
-        isAsleep = true
+    /// Returns false if there is something to do, so that the thread must not block.
+    fileprivate mutating func prepareToBlock() -> Bool {
+        guard jobs.isEmpty, calls.isEmpty, !hasResumedConnection, !isStopping else { return false }
+        isBlocked = true
         return true
     }
-}
-
-/// The thread's function, at file scope because it must not take on anybody's isolation.
-private func servingMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    var signals = sigset_t()
-    // Signals are for the threads that wait for them. Both calls fill or read `signals` only.
-    _ = unsafe sigfillset(&signals)
-    _ = unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
-    // Of this thread alone, on Linux: what it does for a request takes microseconds, and shouldn't
-    // wait for who computes. Where that isn't allowed it competes like others.
-    _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -5)
-    guard let context = unsafe context else { return nil }
-    // The reference that `start` gave away for ever.
-    unsafe Unmanaged<ServingThread>.fromOpaque(context).takeUnretainedValue().main()
-    return nil
 }

@@ -1,20 +1,21 @@
-/// What is called by the threads that serve, so that work for many requests can be done at once by
-/// whoever has just taken them in.
+/// Callbacks of an event loop, for work that is cheaper if done for many requests at once.
 ///
-/// Each thread calls `wakes` and `sleeps` by turns, and `caughtUp` in between, when every request
-/// that was there has gone as far as it can. None may take longer than a request does.
-public struct Attendant: Sendable {
-    var wakes: @Sendable () -> Void
-    var caughtUp: @Sendable () -> Void
-    var sleeps: @Sendable () -> Void
+/// Each event loop thread calls `didWake` and `willBlock` alternately, and `didDrain` in between,
+/// whenever every ready request has advanced as far as it can. A callback delays all connections of
+/// its loop, so it must not take longer than a small request does. The store uses `didDrain` for
+/// group commit.
+public struct EventLoopHooks: Sendable {
+    var didWake: @Sendable () -> Void
+    var didDrain: @Sendable () -> Void
+    var willBlock: @Sendable () -> Void
 
     public init(
-        wakes: @escaping @Sendable () -> Void = {},
-        caughtUp: @escaping @Sendable () -> Void = {},
-        sleeps: @escaping @Sendable () -> Void = {}
+        didWake: @escaping @Sendable () -> Void = {},
+        didDrain: @escaping @Sendable () -> Void = {},
+        willBlock: @escaping @Sendable () -> Void = {}
     ) {
-        self.wakes = wakes
-        self.caughtUp = caughtUp
-        self.sleeps = sleeps
+        self.didWake = didWake
+        self.didDrain = didDrain
+        self.willBlock = willBlock
     }
 }

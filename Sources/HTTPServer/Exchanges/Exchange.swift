@@ -1,134 +1,125 @@
 import HTTPTypes
 import Synchronization
 
-/// One request and its response.
+/// One request and its response: an exchange, as RFC 9110 calls it.
 ///
-///     previewing --> expecting --body--> running --answer--> answered --> sending --> over
-///               \--> dropping ------------------body-------> answered
+///     header ─┬─► planning ─► planned ─┬─► receivingBody ─► awaitingHandler ─► responded
+///             ├────────────────────────┘                                          │
+///             └─► discardingBody ─────────────────────────────────────────────────┤
+///                                                                                 ▼
+///                                                            finished ◄──────── sending
 ///
-/// The serving thread moves it along; the handler's task, the keeper at a deadline, or a stopping
-/// server may answer it while it runs, and the first answer wins.
+/// The event loop advances the exchange. While it awaits the body plan or the handler, the
+/// connection is suspended, and the response may come from the handler's task, the deadline monitor
+/// or the server's shutdown: the first response counts.
 final class Exchange: Sendable {
     private enum Phase {
-        case begun
-        /// The connection is suspended, with the body unread; its route looks at the header.
-        case previewing(ConnectionHandle, Announced)
-        case previewed(Announced, BodyPlan)
-        /// The body is arriving for a route.
-        case expecting(Route, parameters: PathParameters)
-        /// The body is arriving for nobody; the response is known.
-        case dropping(Response)
-        /// The connection is suspended; its handler is at work.
-        case running(ConnectionHandle)
-        case answered(Response)
-        case sending(StreamBody?)
-        case over
-    }
-
-    /// A body that is to come.
-    struct Announced: Sendable {
-        var route: Route
-        var parameters: PathParameters
-        var length: Int
-        /// Whether the client waits for leave to send it.
-        var expectsContinue: Bool
+        /// The header was read.
+        case header
+        /// The connection is suspended with the body unread, while the route's body planner runs.
+        case planning(ConnectionHandle, AnnouncedBody)
+        case planned(AnnouncedBody, BodyPlan)
+        case receivingBody(Route, parameters: PathParameters)
+        /// The body is read and discarded; the response is sent at its end.
+        case discardingBody(Response)
+        /// The connection is suspended while the handler runs.
+        case awaitingHandler(ConnectionHandle)
+        case responded(Response)
+        case sending(StreamBuffer?)
+        case finished
     }
 
     private struct State {
-        var phase = Phase.begun
+        var phase = Phase.header
         var sink: (any BodySink)?
-        /// Beside the phase, not in it, so that appending to it never copies it.
+        /// Not a payload of the phase, so that appending never copies it.
         var body: [UInt8] = []
         var bodyBytesReserved = 0
+        /// The task of the body planner or the handler.
         var task: Task<Void, Never>?
         var route: Route?
         var status: Int?
     }
 
-    /// What the serving thread does next.
+    /// What the event loop does next.
     enum Step {
-        /// Nothing before the handler has answered: the connection is suspended.
-        case run(Route, Request)
+        /// Call the handler. The connection is suspended.
+        case callHandler(Route, Request)
         case send(Response)
-        /// The route has seen the header.
-        case proceedToBody(Announced, BodyPlan)
-        case refuse(Refusal)
+        /// The body was planned: begin to receive it.
+        case receiveBody(AnnouncedBody, BodyPlan)
+        case reject(RequestRejection)
     }
 
-    /// Where it came in, and where its handler runs.
-    private let thread: ServingThread
     let head: RequestHead
-    private let began = Monotonic.nanoseconds()
+    private let eventLoop: EventLoop
+    private let startTime = MonotonicClock.nanoseconds()
     private let state = Mutex(State())
 
-    init(thread: ServingThread, head: RequestHead) {
-        self.thread = thread
+    init(eventLoop: EventLoop, head: RequestHead) {
+        self.eventLoop = eventLoop
         self.head = head
     }
 
-    private var core: ServerCore { thread.core }
+    private var core: ServerCore { eventLoop.core }
 
-    // MARK: On the serving thread
+    // MARK: On the event loop
 
-    func matched(_ route: Route?) {
+    func recordRoute(_ route: Route?) {
         state.withLock { $0.route = route }
     }
 
-    /// Suspends the connection until the route has looked at the header. Returns false when the
-    /// server is closing.
-    func preview(
-        _ announced: Announced, _ preview: @escaping Route.Preview, _ handle: ConnectionHandle
-    )
-        -> Bool
-    {
+    /// Suspends the connection while the route plans the body. Returns false if the server is
+    /// closing.
+    func planBody(
+        _ body: AnnouncedBody, _ planner: @escaping Route.BodyPlanner, _ handle: ConnectionHandle
+    ) -> Bool {
         let isSuspended = state.withLock { state in
-            state.route = announced.route
+            state.route = body.route
             guard handle.suspend() else { return false }
-            state.phase = .previewing(handle, announced)
+            state.phase = .planning(handle, body)
             return true
         }
         guard isSuspended else { return false }
-        let task = Task(executorPreference: thread) {
-            self.planned(await preview(self.head, announced.parameters, announced.length))
+        let task = Task(executorPreference: eventLoop) {
+            self.setPlan(await planner(self.head, body.parameters, body.length))
         }
-        state.withLock { if case .previewing = $0.phase { $0.task = task } }
+        state.withLock { if case .planning = $0.phase { $0.task = task } }
         return true
     }
 
-    private func planned(_ plan: BodyPlan) {
+    private func setPlan(_ plan: BodyPlan) {
         state.withLock { state in
-            guard case .previewing(let handle, let announced) = state.phase else { return }
-            state.phase = .previewed(announced, plan)
+            guard case .planning(let handle, let body) = state.phase else { return }
+            state.phase = .planned(body, plan)
             handle.resume()
         }
     }
 
-    /// Makes room for a body. Returns false when all bodies together take too much.
-    func expect(
-        _ route: Route, _ parameters: PathParameters, _ length: Int,
-        sink: (any BodySink)? = nil
-    ) -> Bool {
-        guard length == 0 || core.reserveBody(bytes: length) else {
-            matched(route)
+    /// Prepares to receive the body, into the sink or an array. Returns false if the bodies of all
+    /// requests together would take too much memory.
+    func receiveBody(_ body: AnnouncedBody, into sink: (any BodySink)?) -> Bool {
+        guard body.length == 0 || core.reserveBody(bytes: body.length) else {
+            recordRoute(body.route)
             return false
         }
         state.withLock { state in
-            state.route = route
-            state.phase = .expecting(route, parameters: parameters)
-            state.bodyBytesReserved = length
+            state.route = body.route
+            state.phase = .receivingBody(body.route, parameters: body.parameters)
+            state.bodyBytesReserved = body.length
             state.sink = sink
-            if sink == nil { state.body.reserveCapacity(length) }
+            if sink == nil { state.body.reserveCapacity(body.length) }
         }
         return true
     }
 
-    func dropBody(andAnswer response: Response) {
-        state.withLock { $0.phase = .dropping(response) }
+    func discardBody(thenSend response: Response) {
+        state.withLock { $0.phase = .discardingBody(response) }
     }
 
-    func bodyContinues(_ piece: UnsafeRawBufferPointer) {
+    func appendToBody(_ piece: UnsafeRawBufferPointer) {
         state.withLock { state in
-            guard case .expecting = state.phase else { return }
+            guard case .receivingBody = state.phase else { return }
             if let sink = state.sink {
                 unsafe sink.append(piece)
             } else {
@@ -137,56 +128,58 @@ final class Exchange: Sendable {
         }
     }
 
-    func proceed(_ handle: ConnectionHandle) -> Step {
+    /// Called when the body is complete, and after each resumption of the connection.
+    func nextStep(_ handle: ConnectionHandle) -> Step {
         state.withLock { state in
             switch state.phase {
-            case .expecting(let route, let parameters):
+            case .receivingBody(let route, let parameters):
                 var body: [UInt8] = []
                 swap(&body, &state.body)
                 let request = Request(
                     head: head, pathParameters: parameters, route: route.pattern, body: body,
                     sink: state.sink.take())
-                // Under the lock: an answer that comes before the suspension would be lost.
-                guard handle.suspend() else { return .refuse(.shuttingDown) }
-                state.phase = .running(handle)
-                return .run(route, request)
-            case .dropping(let response), .answered(let response):
-                state.phase = .answered(response)
+                // Under the lock: a response before the suspension would be lost.
+                guard handle.suspend() else { return .reject(.shuttingDown) }
+                state.phase = .awaitingHandler(handle)
+                return .callHandler(route, request)
+            case .discardingBody(let response), .responded(let response):
+                state.phase = .responded(response)
                 return .send(response)
-            case .previewed(let announced, let plan):
-                return .proceedToBody(announced, plan)
-            case .begun, .previewing, .running, .sending, .over:
-                preconditionFailure("the library asked for an answer in \(state.phase)")
+            case .planned(let body, let plan):
+                return .receiveBody(body, plan)
+            case .header, .planning, .awaitingHandler, .sending, .finished:
+                preconditionFailure("libmicrohttpd asked for a response in \(state.phase)")
             }
         }
     }
 
-    /// Starts the handler, after the connection was suspended.
-    func run(_ route: Route, _ request: Request) {
-        let task = Task(executorPreference: thread) { self.answer(await route.handler(request)) }
-        let isOver = state.withLock { state in
-            if case .running = state.phase {
-                state.task = task
-                return false
-            }
+    /// Starts the handler's task. `nextStep` has suspended the connection.
+    func callHandler(_ route: Route, _ request: Request) {
+        let task = Task(executorPreference: eventLoop) {
+            self.respond(await route.handler(request))
+        }
+        let isRunning = state.withLock { state in
+            guard case .awaitingHandler = state.phase else { return false }
+            state.task = task
             return true
         }
-        // Answered meanwhile, by the task itself or by a stopping server.
-        if isOver { task.cancel() }
+        // The task itself may have responded already, or the shutdown.
+        if !isRunning { task.cancel() }
     }
 
-    func sends(_ status: Int, _ stream: StreamBody?) {
+    func beginSending(status: Int, _ stream: StreamBuffer?) {
         state.withLock { state in
             state.status = status
             state.phase = .sending(stream)
         }
     }
 
-    func end(isCut: Bool) {
+    /// Releases everything and reports the exchange to the observer.
+    func end(hasTimedOut: Bool) {
         let (stream, task, reserved, status, route) = state.withLock { state in
-            var stream: StreamBody?
+            var stream: StreamBuffer?
             if case .sending(let sent) = state.phase { stream = sent }
-            state.phase = .over
+            state.phase = .finished
             state.body = []
             state.sink = nil
             return (stream, state.task.take(), state.bodyBytesReserved, state.status, state.route)
@@ -194,58 +187,64 @@ final class Exchange: Sendable {
         stream?.close()
         task?.cancel()
         if reserved > 0 { core.releaseBody(bytes: reserved) }
-        // 499 is what proxies write for a client that left; no client ever sees it.
-        let seconds = Double(Monotonic.nanoseconds() - began) / 1e9
-        core.observe(head, route?.pattern, status ?? (isCut ? 408 : 499), seconds)
+        // 499 is nginx's code for a client that disconnected before the response. It is never sent.
+        let seconds = Double(MonotonicClock.nanoseconds() - startTime) / 1e9
+        core.observe(head, route?.pattern, status ?? (hasTimedOut ? 408 : 499), seconds)
     }
 
     // MARK: From any thread
 
-    /// The first answer counts. A later one is let go of, and a stream in it with it.
-    func answer(_ response: Response) {
+    /// Responds and resumes the connection, if nobody has responded yet. A later response is
+    /// dropped, and its stream, if it has one, with it.
+    func respond(_ response: Response) {
         let suspended: ConnectionHandle? = state.withLock { state in
             switch state.phase {
-            case .running(let handle):
-                state.phase = .answered(response)
+            case .awaitingHandler(let handle):
+                state.phase = .responded(response)
                 return handle
-            case .previewing(let handle, let announced):
-                state.phase = .previewed(announced, .refuse(response))
+            case .planning(let handle, let body):
+                state.phase = .planned(body, .reject(response))
                 return handle
-            case .begun, .previewed, .expecting, .dropping, .answered, .sending, .over:
+            case .header, .planned, .receivingBody, .discardingBody, .responded, .sending,
+                .finished:
                 return nil
             }
         }
-        // Who took it out of that phase resumes it, and nobody else. Not under the lock, which the
-        // serving thread wants next.
+        // Only the caller that ended the suspended phase resumes. Outside the lock, because the
+        // event loop takes it next.
         suspended?.resume()
     }
 
-    /// Whether nobody would notice, by the library, that the client has left.
-    var waitsUnwatched: Bool {
+    /// Whether the monitor must check if the client has disconnected: the library does not notice
+    /// it while the connection is suspended. A write is completed although its client is gone.
+    var needsDisconnectCheck: Bool {
         state.withLock { state in
             switch state.phase {
-            case .running: head.method.isSafe
+            case .awaitingHandler: head.method.isSafe
             case .sending(let stream): stream != nil
-            case .begun, .previewing, .previewed, .expecting, .dropping, .answered, .over: false
+            case .header, .planning, .planned, .receivingBody, .discardingBody, .responded,
+                .finished:
+                false
             }
         }
     }
 
-    /// Whether its stream has waited since before `time` for the client to take something.
+    /// Whether its stream has waited since before `time` for the client to read.
     func isStalled(since time: Int64) -> Bool {
-        sentStream?.isStalled(since: time) ?? false
+        activeStream?.isStalled(since: time) ?? false
     }
 
-    private var sentStream: StreamBody? {
+    private var activeStream: StreamBuffer? {
         state.withLock { state in
             if case .sending(let stream) = state.phase { return stream }
             return nil
         }
     }
 
-    /// Asks the handler to come to an end. A handler that answers all the same is heard.
+    /// Cancels the handler's task, or closes the stream. A response that the cancelled handler
+    /// still returns is sent.
     func cancel() {
-        let (task, stream) = state.withLock { state -> (Task<Void, Never>?, StreamBody?) in
+        let (task, stream) = state.withLock { state -> (Task<Void, Never>?, StreamBuffer?) in
             if case .sending(let stream) = state.phase { return (nil, stream) }
             return (state.task, nil)
         }
@@ -253,14 +252,14 @@ final class Exchange: Sendable {
         stream?.close()
     }
 
-    /// Ends a stream as if it had no more to say. Other exchanges go on.
+    /// Ends the stream normally, if the response is one. Other exchanges are not affected.
     func finishStream() {
-        sentStream?.finish()
+        activeStream?.finish()
     }
 }
 
 extension HTTPRequest.Method {
-    /// Whether nothing is lost when its handler is cancelled. A write is carried out although
-    /// nobody waits for it any more: its client may well ask, on a new connection, how it went.
+    /// Whether a request is safe to cancel: it changes nothing. A write is carried out even if its
+    /// client is gone, because the client may reconnect and ask for the outcome.
     var isSafe: Bool { self == .get || self == .head }
 }

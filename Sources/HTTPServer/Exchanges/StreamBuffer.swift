@@ -1,22 +1,30 @@
-import CMicrohttpd
 import Synchronization
 
-/// The body of a streamed response: a bounded buffer between a task that writes and the library's
-/// thread that reads.
+/// The body of a streamed response: a bounded buffer between the task that pumps chunks into it and
+/// the event loop that reads from it.
 ///
-/// When there is nothing to read the connection sleeps; when the buffer is full the writer does.
-/// Both are woken under the lock that put them to sleep, so no waking is lost.
-final class StreamBody: Sendable {
+/// If the buffer is empty, the reader suspends the connection; if it is full, the writer suspends
+/// its task. Each is resumed under the lock under which it suspended, so no wakeup is lost.
+final class StreamBuffer: Sendable {
+    /// The outcome of one read.
+    enum ReadResult {
+        case bytes(Int)
+        /// The connection was suspended and is resumed when there are bytes.
+        case suspended
+        case endOfStream
+        case failed
+    }
+
     fileprivate struct State {
         var buffer: [UInt8] = []
-        /// How much of the buffer is read.
+        /// How much of the buffer has been read.
         var readCount = 0
-        var isReaderAsleep = false
+        var isReaderSuspended = false
         var writer: CheckedContinuation<Bool, Never>?
-        var writerSleepsSince: Int64?
-        /// No more will be written; what is there will be read.
+        var writerBlockedSince: Int64?
+        /// Nothing more is written; the rest is still read.
         var isFinished = false
-        /// No more will be read.
+        /// Nothing more is read.
         var isClosed = false
         var pump: Task<Void, Never>?
     }
@@ -30,91 +38,91 @@ final class StreamBody: Sendable {
         self.handle = handle
     }
 
-    /// Starts carrying pieces over. When the body is closed the stream is let go of.
-    func pump(_ stream: AsyncStream<[UInt8]>) {
-        let pump = Task(executorPreference: handle.thread) {
-            for await piece in stream {
-                guard await self.write(piece) else { break }
+    /// Starts the task that copies the chunks into the buffer. It drops the stream when the buffer
+    /// is closed.
+    func pump(_ chunks: AsyncStream<[UInt8]>) {
+        let pump = Task(executorPreference: handle.eventLoop) {
+            for await chunk in chunks {
+                guard await self.write(chunk) else { break }
             }
             self.finish()
         }
-        let isOver = state.withLock { state in
+        let isClosed = state.withLock { state in
             if !state.isClosed, !state.isFinished { state.pump = pump }
             return state.isClosed
         }
-        if isOver { pump.cancel() }
+        if isClosed { pump.cancel() }
     }
 
     // MARK: The reader
 
-    /// `MHD_ContentReaderCallback`. Returns the number of bytes, or the library's signs for the end
-    /// and for failure, or 0 after it has suspended the connection.
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let (count, writer) = state.withLock { state in
-            if state.isClosed { return (cmhd_end_with_error, state.takeWriter()) }
-            let count = min(state.waitingCount, buffer.count)
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> ReadResult {
+        let (result, writer) = state.withLock { state in
+            if state.isClosed { return (ReadResult.failed, state.takeWriter()) }
+            let count = min(state.unreadCount, buffer.count)
             if count > 0 {
-                // `count` bytes stand in both: it is the smaller of what they hold.
+                // Sound: `count` exceeds neither the unread bytes nor the buffer.
                 unsafe state.buffer.withUnsafeBytes { bytes in
                     unsafe buffer.copyMemory(
                         from: UnsafeRawBufferPointer(
                             rebasing: bytes[state.readCount..<state.readCount + count]))
                 }
                 state.didRead(count)
-                let hasRoom = state.waitingCount < core.configuration.streamBufferBytesMax
-                return (count, hasRoom ? state.takeWriter() : nil)
+                let hasSpace = state.unreadCount < core.configuration.streamBufferBytesMax
+                return (.bytes(count), hasSpace ? state.takeWriter() : nil)
             }
-            if state.isFinished { return (cmhd_end_of_stream, nil) }
-            guard handle.suspend() else { return (cmhd_end_of_stream, nil) }
-            state.isReaderAsleep = true
-            return (0, nil)
+            if state.isFinished { return (.endOfStream, nil) }
+            guard handle.suspend() else { return (.endOfStream, nil) }
+            state.isReaderSuspended = true
+            return (.suspended, nil)
         }
         writer?.resume(returning: true)
-        return count
+        return result
     }
 
     // MARK: The writer
 
-    /// Waits for room, then adds the piece. Returns false when nobody reads any more.
-    private func write(_ piece: [UInt8]) async -> Bool {
-        if piece.isEmpty { return true }
+    /// Waits for space, then appends the chunk. Returns false if the stream has ended.
+    private func write(_ chunk: [UInt8]) async -> Bool {
+        if chunk.isEmpty { return true }
         let isOpen = await withCheckedContinuation { (writer: CheckedContinuation<Bool, Never>) in
-            let answer: Bool? = state.withLock { state in
+            let isOpen: Bool? = state.withLock { state in
                 if state.isClosed || state.isFinished { return false }
-                if state.waitingCount < core.configuration.streamBufferBytesMax { return true }
+                if state.unreadCount < core.configuration.streamBufferBytesMax { return true }
                 state.writer = writer
-                state.writerSleepsSince = Monotonic.nanoseconds()
+                state.writerBlockedSince = MonotonicClock.nanoseconds()
                 return nil
             }
-            if let answer { writer.resume(returning: answer) }
+            if let isOpen { writer.resume(returning: isOpen) }
         }
         guard isOpen else { return false }
         return state.withLock { state in
             if state.isClosed || state.isFinished { return false }
-            state.buffer.append(contentsOf: piece)
-            wakeReader(&state)
+            state.buffer.append(contentsOf: chunk)
+            resumeReader(&state)
             return true
         }
     }
 
-    /// Nothing more comes; the client gets what is there and the end.
+    /// Ends the stream normally: the client receives what is buffered and the end of the body.
     func finish() {
         let (writer, pump) = state.withLock { state in
             state.isFinished = true
-            wakeReader(&state)
+            resumeReader(&state)
             return (state.takeWriter(), state.pump.take())
         }
         writer?.resume(returning: false)
         pump?.cancel()
     }
 
-    /// Nobody reads any more, or shall. The client, if it is there, sees the response break off.
+    /// Ends the stream abnormally: buffered bytes are dropped, and the client, if still connected,
+    /// sees a truncated response.
     func close() {
         let (writer, pump) = state.withLock { state in
             state.isClosed = true
             state.buffer = []
             state.readCount = 0
-            wakeReader(&state)
+            resumeReader(&state)
             return (state.takeWriter(), state.pump.take())
         }
         writer?.resume(returning: false)
@@ -123,30 +131,30 @@ final class StreamBody: Sendable {
 
     func isStalled(since time: Int64) -> Bool {
         state.withLock { state in
-            guard let since = state.writerSleepsSince else { return false }
-            return since < time
+            guard let blockedSince = state.writerBlockedSince else { return false }
+            return blockedSince < time
         }
     }
 
-    private func wakeReader(_ state: inout State) {
-        guard state.isReaderAsleep else { return }
-        state.isReaderAsleep = false
+    private func resumeReader(_ state: inout State) {
+        guard state.isReaderSuspended else { return }
+        state.isReaderSuspended = false
         handle.resume()
     }
 }
 
-extension StreamBody.State {
-    fileprivate var waitingCount: Int { buffer.count - readCount }
+extension StreamBuffer.State {
+    fileprivate var unreadCount: Int { buffer.count - readCount }
 
     fileprivate mutating func takeWriter() -> CheckedContinuation<Bool, Never>? {
-        writerSleepsSince = nil
+        writerBlockedSince = nil
         return writer.take()
     }
 
     fileprivate mutating func didRead(_ count: Int) {
         readCount += count
-        // The client moves: the stall begins anew.
-        if writerSleepsSince != nil { writerSleepsSince = Monotonic.nanoseconds() }
+        // The client is reading, so the stall time starts again.
+        if writerBlockedSince != nil { writerBlockedSince = MonotonicClock.nanoseconds() }
         if readCount == buffer.count {
             buffer.removeAll(keepingCapacity: buffer.capacity <= 64 * 1024)
             readCount = 0

@@ -1,142 +1,136 @@
 import HTTPTypes
 import Synchronization
 
-/// What the parts of a running server share. Its life goes one way through `Phase`.
+/// State shared by the public `HTTPServer`, the acceptor thread and the event loops.
+///
+/// `HTTPServer` moves the phase forward; the acceptor's thread carries out what the phase demands.
 final class ServerCore: Sendable {
-    /// Each phase does less than the one before.
-    enum Phase: UInt8, AtomicRepresentable, Comparable {
-        case new, serving
-        /// No new connections.
-        case quiesced
-        /// No new requests; those in flight may end.
-        case draining
-        /// Every exchange is being answered, whatever its handler does.
-        case closing
-        case stopped
-
-        static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
-    }
-
     let configuration: ServerConfiguration
-    let gate: Gate
-    let observe: HTTPServer.Observe
-    let attendant: Attendant
+    let dispatcher: RequestDispatcher
+    let observe: HTTPServer.ObserveExchange
+    let hooks: EventLoopHooks
     let connections = ConnectionTable()
-    let exchangesInFlight = Atomic<Int>(0)
-    let exchangesWaiting = Atomic<Int>(0)
-    let bodyBytesInFlight = Atomic<Int>(0)
-    let connectionsCut = Atomic<Int>(0)
-    let connectionsRefused = Atomic<Int>(0)
-    private let currentPhase = Atomic<Phase>(.new)
-    private let keeper = Mutex<Keeper?>(nil)
-    private let waiters = Mutex<[CheckedContinuation<Void, Never>]>([])
+    let counters = ServerCounters()
+    private let currentPhase = Atomic<ServerPhase>(.new)
+    /// Present while the server runs.
+    private let acceptor = Mutex<ConnectionAcceptor?>(nil)
+    private let stopWaiters = Mutex<[CheckedContinuation<Void, Never>]>([])
 
     init(
-        configuration: ServerConfiguration, gate: Gate, observe: @escaping HTTPServer.Observe,
-        attendant: Attendant
+        configuration: ServerConfiguration, dispatcher: RequestDispatcher,
+        observe: @escaping HTTPServer.ObserveExchange, hooks: EventLoopHooks
     ) {
         self.configuration = configuration
-        self.gate = gate
+        self.dispatcher = dispatcher
         self.observe = observe
-        self.attendant = attendant
+        self.hooks = hooks
     }
 
-    var phase: Phase { currentPhase.load(ordering: .sequentiallyConsistent) }
+    var phase: ServerPhase { currentPhase.load(ordering: .sequentiallyConsistent) }
 
-    /// Of a request whose body has no room.
-    var bodiesOverloaded: Refusal {
-        .overloaded(
-            .bodyBytesInFlight, maximum: configuration.bodyBytesInFlightMax, retryAfterSeconds: 1)
-    }
-
-    var port: Int { keeper.withLock { $0?.port ?? 0 } }
+    var port: Int { acceptor.withLock { $0?.port ?? 0 } }
 
     var activity: ServerActivity {
         ServerActivity(
             connectionsOpen: connections.count,
-            exchangesInFlight: exchangesInFlight.load(ordering: .relaxed),
-            exchangesWaiting: exchangesWaiting.load(ordering: .relaxed),
-            connectionsRefused: connectionsRefused.load(ordering: .relaxed),
-            connectionsCut: connectionsCut.load(ordering: .relaxed),
-            bodyBytesInFlight: bodyBytesInFlight.load(ordering: .relaxed))
+            exchangesInFlight: counters.exchangesInFlight.load(ordering: .relaxed),
+            exchangesSuspended: counters.exchangesSuspended.load(ordering: .relaxed),
+            connectionsRejected: counters.connectionsRejected.load(ordering: .relaxed),
+            connectionsTimedOut: counters.connectionsTimedOut.load(ordering: .relaxed),
+            bodyBytesInFlight: counters.bodyBytesInFlight.load(ordering: .relaxed))
     }
 
+    // MARK: Phases
+
     func start() throws(ServerError) {
-        let (begun, _) = currentPhase.compareExchange(
+        let (isFirst, _) = currentPhase.compareExchange(
             expected: .new, desired: .serving, ordering: .sequentiallyConsistent)
-        guard begun else { throw .startedBefore }
+        guard isFirst else { throw .alreadyStarted }
         do {
-            let keeper = try Keeper(core: self)
-            self.keeper.withLock { $0 = keeper }
-            try keeper.run()
+            let acceptor = try ConnectionAcceptor(core: self)
+            self.acceptor.withLock { $0 = acceptor }
+            try acceptor.run()
         } catch {
-            keeper.withLock { $0 = nil }
+            acceptor.withLock { $0 = nil }
             currentPhase.store(.stopped, ordering: .sequentiallyConsistent)
             throw error
         }
     }
 
-    /// One end of a pair of sockets whose other end is served.
-    func connect() throws(ServerError) -> Int32 {
-        guard let keeper = keeper.withLock({ $0 }), phase < .draining else { throw .notServing }
-        let (ours, theirs) = try SocketPair.make()
-        keeper.adopt(ours)
-        return theirs
-    }
-
-    /// Moves on to `next` if the phase is still `phase` or an earlier one.
-    func leave(_ phase: Phase, for next: Phase) {
+    /// Sets the phase to `next` if it is `latest` or earlier, but not `.new`.
+    func advance(from latest: ServerPhase, to next: ServerPhase) {
         var seen = currentPhase.load(ordering: .sequentiallyConsistent)
-        while seen != .new, seen <= phase {
-            let (moved, now) = currentPhase.compareExchange(
+        while seen != .new, seen <= latest {
+            let (isExchanged, now) = currentPhase.compareExchange(
                 expected: seen, desired: next, ordering: .sequentiallyConsistent)
-            if moved { break }
+            if isExchanged { break }
             seen = now
         }
-        keeper.withLock { $0 }?.wake()
+        acceptor.withLock { $0 }?.wake()
     }
 
     func stop() async {
-        let (unborn, _) = currentPhase.compareExchange(
+        let (wasNew, _) = currentPhase.compareExchange(
             expected: .new, desired: .stopped, ordering: .sequentiallyConsistent)
-        if unborn { return }
-        leave(.quiesced, for: .draining)
+        if wasNew { return }
+        advance(from: .quiesced, to: .draining)
         await withCheckedContinuation { continuation in
-            // The keeper stores `.stopped` before it takes the waiters, so none is left behind.
-            let isOver = waiters.withLock { waiters in
+            // `didStop` stores `.stopped` under the same lock, so no continuation is left behind.
+            let isStopped = stopWaiters.withLock { waiters in
                 if phase == .stopped { return true }
                 waiters.append(continuation)
                 return false
             }
-            if isOver { continuation.resume() }
+            if isStopped { continuation.resume() }
         }
     }
 
-    /// Called by the keeper when the last socket is closed.
+    /// Called by the acceptor's thread after the last socket was closed.
     func didStop() {
-        let waiting = waiters.withLock { waiters in
+        let waiters = stopWaiters.withLock { waiters in
             currentPhase.store(.stopped, ordering: .sequentiallyConsistent)
             defer { waiters = [] }
             return waiters
         }
-        keeper.withLock { $0 = nil }
-        for continuation in waiting { continuation.resume() }
+        acceptor.withLock { $0 = nil }
+        for continuation in waiters { continuation.resume() }
     }
 
-    /// Goes on reading what a client sends although its connection is about to be closed.
-    func linger(copyOf descriptor: Int32) {
-        keeper.withLock { $0 }?.linger(copyOf: descriptor)
+    // MARK: Connections
+
+    /// Returns one end of a socket pair whose other end is served.
+    func connect() throws(ServerError) -> Int32 {
+        guard let acceptor = acceptor.withLock({ $0 }), phase < .draining else {
+            throw .notServing
+        }
+        let (served, returned) = try SocketPair.make()
+        acceptor.serveInProcess(served)
+        return returned
     }
 
-    /// Takes `count` bytes of the budget for bodies, or refuses to.
+    /// Discards what the client sends for a while, although the library is about to close the
+    /// connection.
+    func lingerOnClose(of descriptor: Int32) {
+        acceptor.withLock { $0 }?.lingerOnClose(of: descriptor)
+    }
+
+    // MARK: The budget for request bodies
+
+    /// Reserves memory for a body. Returns false if the limit would be exceeded.
     func reserveBody(bytes count: Int) -> Bool {
-        let (_, total) = bodyBytesInFlight.add(count, ordering: .relaxed)
+        let (_, total) = counters.bodyBytesInFlight.add(count, ordering: .relaxed)
         if total <= configuration.bodyBytesInFlightMax { return true }
         releaseBody(bytes: count)
         return false
     }
 
     func releaseBody(bytes count: Int) {
-        bodyBytesInFlight.subtract(count, ordering: .relaxed)
+        counters.bodyBytesInFlight.subtract(count, ordering: .relaxed)
+    }
+
+    /// The rejection of a request after `reserveBody` returned false.
+    var bodyBudgetExceeded: RequestRejection {
+        .overloaded(
+            .bodyBytesInFlight, maximum: configuration.bodyBytesInFlightMax, retryAfterSeconds: 1)
     }
 }

@@ -1,44 +1,57 @@
-/// The order in which a stopping server becomes less patient. No clock inside: time is an argument.
-package struct Shutdown {
+/// Decides how a stopping server treats the exchanges in flight, more strictly as time passes.
+///
+/// The time is an argument, so the sequence is tested without a clock.
+package struct ShutdownSequence {
     package enum Step: Equatable {
         case wait
-        /// Cancel what only reads, the long-polls above all: asking again costs their clients
-        /// nothing.
-        case cancelSafe
+        /// Cancel the handlers of safe methods, most of which are long-polls: their clients can
+        /// repeat the request without loss.
+        case cancelReads
         case cancelAll
-        /// Answer for the handlers that are still silent. From here on nothing may suspend.
-        case answerAll
-        /// Shut the sockets of clients that do not take their responses.
-        case cutAll
+        /// Respond on behalf of the handlers that have not responded. From here on no connection
+        /// may be suspended.
+        case respondToAll
+        /// Shut down the sockets of clients that do not read their responses.
+        case disconnectAll
         case stop
     }
 
-    private let safeSeconds: Double
+    private let readGraceSeconds: Double
     private let graceSeconds: Double
-    /// What a cancelled handler has to come to an end, and a client to take its response.
-    private let courtesySeconds = 0.5
-    private var hasAnsweredAll = false
+    /// The time for a cancelled handler to return, and for a client to read its response.
+    private let reactionSeconds = 0.5
+    private var hasRespondedToAll = false
 
     package init(graceSeconds: Double) {
         self.graceSeconds = max(0, graceSeconds)
-        safeSeconds = min(0.5, max(0, graceSeconds) / 4)
+        readGraceSeconds = min(0.5, max(0, graceSeconds) / 4)
     }
 
-    /// Called every few milliseconds. Steps repeat, since new exchanges may be in flight each time.
-    package mutating func next(elapsedSeconds: Double, inFlight: Int, waiting: Int) -> Step {
-        if hasAnsweredAll, waiting == 0 {
-            let isPatienceOver = elapsedSeconds > graceSeconds + 4 * courtesySeconds
-            if inFlight == 0 || isPatienceOver { return .stop }
+    /// Called every few milliseconds until it returns `.stop`. Steps are repeated, because further
+    /// exchanges may have begun.
+    ///
+    /// - Parameters:
+    ///   - elapsedSeconds: The time since the shutdown began.
+    ///   - inFlight: The number of exchanges in flight.
+    ///   - suspended: The number of suspended connections. `.stop` is never returned while there
+    ///     are any, because stopping libmicrohttpd would then abort the process.
+    package mutating func next(elapsedSeconds: Double, inFlight: Int, suspended: Int) -> Step {
+        if hasRespondedToAll, suspended == 0 {
+            let isOverdue = elapsedSeconds > graceSeconds + 4 * reactionSeconds
+            if inFlight == 0 || isOverdue { return .stop }
         }
-        // Also with nothing in flight: only after this step can nothing suspend any more.
-        if inFlight == 0 || elapsedSeconds > graceSeconds + courtesySeconds {
-            if hasAnsweredAll, elapsedSeconds > graceSeconds + 3 * courtesySeconds, waiting == 0 {
-                return .cutAll
+        // Also required with no exchanges in flight: only then can no connection be suspended any
+        // more.
+        if inFlight == 0 || elapsedSeconds > graceSeconds + reactionSeconds {
+            if hasRespondedToAll, elapsedSeconds > graceSeconds + 3 * reactionSeconds,
+                suspended == 0
+            {
+                return .disconnectAll
             }
-            hasAnsweredAll = true
-            return .answerAll
+            hasRespondedToAll = true
+            return .respondToAll
         }
         if elapsedSeconds > graceSeconds { return .cancelAll }
-        return elapsedSeconds > safeSeconds ? .cancelSafe : .wait
+        return elapsedSeconds > readGraceSeconds ? .cancelReads : .wait
     }
 }

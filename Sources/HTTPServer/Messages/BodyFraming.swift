@@ -1,23 +1,28 @@
 import HTTPTypes
 
-/// How long a request says its body is: RFC 9112 section 6.
-package enum Framing: Equatable {
+/// How a request's header delimits its body: RFC 9112, section 6.
+package enum BodyFraming: Equatable {
+    /// `Content-Length`, or no body.
     case sized(Int)
+    /// `Transfer-Encoding: chunked`.
     case chunked
 
-    package static let none = Framing.sized(0)
+    package static let none = BodyFraming.sized(0)
 
-    /// Reads the framing of a header as strictly as the RFC allows a server to.
+    /// Reads the framing as strictly as the RFC allows a server to.
     ///
-    /// Two messages hidden in one (request smuggling) live on headers that two parsers read
-    /// differently. So whatever could be read in two ways is refused, also where the RFC would
-    /// let a server choose: several equal lengths, a length beside a transfer coding.
+    /// Request smuggling hides a second request in the first by means of header fields that two
+    /// parsers read differently. So everything ambiguous is rejected, including what the RFC lets a
+    /// server resolve: repeated equal lengths, and a length together with a transfer coding.
     ///
-    /// - Throws: `Refusal.malformed`. The connection must then be closed: where the next request
-    ///   begins is unknown.
+    /// - Parameters:
+    ///   - lengths: The values of all `Content-Length` fields.
+    ///   - codings: The values of all `Transfer-Encoding` fields.
+    /// - Throws: `RequestRejection.malformed`. The connection must then be closed, because it is
+    ///   unknown where the next request begins.
     package init(
         lengths: [String], codings: [String], isHTTP11: Bool
-    ) throws(Refusal) {
+    ) throws(RequestRejection) {
         switch (lengths.count, codings.count) {
         case (0, 0):
             self = .none
@@ -30,7 +35,7 @@ package enum Framing: Equatable {
         case (0, 1):
             guard isHTTP11 else { throw .malformed("Transfer-Encoding in an HTTP/1.0 request") }
             guard codings[0].lowercased() == "chunked" else {
-                throw .malformed("the only transfer coding known here is chunked")
+                throw .malformed("the only supported transfer coding is chunked")
             }
             self = .chunked
         case (_, 0): throw .malformed("several Content-Length fields")
@@ -40,4 +45,12 @@ package enum Framing: Equatable {
     }
 
     package var isEmpty: Bool { self == .none }
+
+    /// The announced length; 0 for a chunked body.
+    package var length: Int {
+        switch self {
+        case .sized(let length): length
+        case .chunked: 0
+        }
+    }
 }

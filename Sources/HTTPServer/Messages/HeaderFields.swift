@@ -1,9 +1,9 @@
 public import HTTPTypes
 
-/// The header fields of a message, in their order.
+/// The header fields of a message, in the order in which they were sent or added.
 ///
-/// A message has a handful, and each is looked for once: going through an array takes less than
-/// anything that has to be made first.
+/// An array, searched linearly: a message has about ten fields and each is looked up about once,
+/// so building an index would cost more than it saves.
 public struct HeaderFields: Sendable, Equatable {
     public struct Field: Sendable, Equatable {
         public var name: HTTPField.Name
@@ -14,8 +14,9 @@ public struct HeaderFields: Sendable, Equatable {
 
     public init() {}
 
-    /// Several values of one name are one list (RFC 9110, section 5.3). Setting leaves one field of
-    /// that name, or none.
+    /// The value of the fields with this name. Several fields are joined with commas (RFC 9110,
+    /// section 5.3). Setting a value leaves one field with this name, in the place of the first;
+    /// setting nil removes all of them.
     public subscript(name: HTTPField.Name) -> String? {
         get {
             guard let first = fields.firstIndex(where: { $0.name == name }) else { return nil }
@@ -37,7 +38,7 @@ public struct HeaderFields: Sendable, Equatable {
         }
     }
 
-    /// Adds a field behind those of the same name.
+    /// Adds a field after all others; fields that have the same name are kept.
     public mutating func append(_ name: HTTPField.Name, _ value: String) {
         if fields.isEmpty { fields.reserveCapacity(8) }
         fields.append(Field(name: name, value: value))

@@ -1,53 +1,53 @@
 public import HTTPTypes
 
-/// Why the server turned a request away before, or instead of, its handler.
+/// Why the server answered a request itself, without its handler or before the handler was done.
 ///
-/// The server decides that a request is refused; how that looks is decided by the `refuse` function
-/// it was given, so that an API's errors have one form.
-public enum Refusal: Error, Equatable {
-    /// 400. The request is not HTTP, or is framed ambiguously. The text says which rule it broke.
+/// The server decides that a request is rejected. The function passed to `HTTPServer` as
+/// `renderRejection` decides how the response looks, so that all errors of an API have one form.
+public enum RequestRejection: Error, Equatable {
+    /// 400. The request is not HTTP, or its framing is ambiguous. The text names the broken rule.
     case malformed(String)
     /// 404. No route has this path.
     case notFound
-    /// 405. The path is known, the method is not one of its own. The server adds `Allow`.
+    /// 405. The path exists but does not support the method. The server adds `Allow`.
     case methodNotAllowed(allow: [HTTPRequest.Method])
-    /// 408. The request, or its body, did not arrive within its deadline.
-    case timedOut
-    /// 411. A chunked upload: bodies need a length.
+    /// 408. The request's header or body did not arrive before its deadline.
+    case requestTimedOut
+    /// 411. A chunked upload: bodies need a `Content-Length`.
     case lengthRequired
-    /// 413. `Content-Length` is over the route's limit.
+    /// 413. `Content-Length` exceeds the route's limit.
     case contentTooLarge(limit: Int)
-    /// 415. The body's media type is not one that the route reads.
+    /// 415. The route does not read bodies of this media type.
     case unsupportedMediaType(accepted: [String])
-    /// 431. The header fields do not fit.
+    /// 431. The header fields do not fit in the connection's buffer.
     case headersTooLarge
-    /// 503. A limit of the server is reached; worth trying again.
+    /// 503. The server reached one of its limits. Retrying later may succeed.
     case overloaded(Limit, maximum: Int, retryAfterSeconds: Int)
-    /// 503. The server is stopping.
+    /// 503. The server is shutting down.
     case shuttingDown
-    /// 504. The handler did not answer within the response deadline.
-    case unanswered(afterSeconds: Double)
+    /// 504. The handler did not respond before the response deadline.
+    case handlerTimedOut(afterSeconds: Double)
 
-    /// What there is too much of.
+    /// The limit that was reached.
     public enum Limit: String, Sendable, Equatable {
         case connections
         case connectionsPerAddress = "connections_per_address"
         case bodyBytesInFlight = "body_bytes_in_flight"
     }
 
-    /// The status that says this in HTTP.
+    /// The HTTP status for this rejection.
     public var status: HTTPResponse.Status {
         switch self {
         case .malformed: .badRequest
         case .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
-        case .timedOut: .requestTimeout
+        case .requestTimedOut: .requestTimeout
         case .lengthRequired: .lengthRequired
         case .contentTooLarge: .contentTooLarge
         case .unsupportedMediaType: .unsupportedMediaType
         case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .overloaded, .shuttingDown: .serviceUnavailable
-        case .unanswered: .gatewayTimeout
+        case .handlerTimedOut: .gatewayTimeout
         }
     }
 }

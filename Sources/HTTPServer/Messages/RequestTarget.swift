@@ -1,15 +1,15 @@
-/// A request target taken apart: RFC 9112 section 3.2, RFC 3986 section 2.1.
+/// The decoded path and query of a request target: RFC 9112, section 3.2; RFC 3986, section 2.1.
 ///
-/// Strict where leniency has been used against servers: an escape must be two hexadecimal digits,
-/// and what it yields must be UTF-8 without control characters, NUL above all, at which a C string
-/// would end. Segments are split before they are decoded. Dot segments mean nothing here: there are
-/// no files behind paths, so `..` is a name that no route has.
+/// The parser is strict where lenient parsers have been attacked: an escape must have two
+/// hexadecimal digits, and the decoded text must be UTF-8 without control characters. (A NUL would
+/// end a C string early.) Segments are split before they are decoded. Dot segments are not
+/// resolved: paths do not name files, so `..` is a segment that no route has.
 package struct RequestTarget: Equatable {
     package var path: [String]
     package var query: [QueryItem]
 
-    /// - Throws: `Refusal.malformed`, saying what is wrong.
-    package init(_ target: String) throws(Refusal) {
+    /// - Throws: `RequestRejection.malformed` with the reason.
+    package init(_ target: String) throws(RequestRejection) {
         let bytes = Array(target.utf8)
         guard bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
             throw .malformed("the request target has a character that must be percent-encoded")
@@ -19,12 +19,12 @@ package struct RequestTarget: Equatable {
         let question = rest.firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
         path = []
         path.reserveCapacity(8)
-        var segments = Parts(rest[..<question].dropFirst(), separator: UInt8(ascii: "/"))
+        var segments = SeparatedFields(rest[..<question].dropFirst(), separator: UInt8(ascii: "/"))
         while let segment = segments.next() {
             path.append(try Self.decode(segment, plusIsSpace: false))
         }
         query = []
-        var items = Parts(rest[question...].dropFirst(), separator: UInt8(ascii: "&"))
+        var items = SeparatedFields(rest[question...].dropFirst(), separator: UInt8(ascii: "&"))
         while let item = items.next() {
             if item.isEmpty { continue }
             let equals = item.firstIndex(of: UInt8(ascii: "="))
@@ -37,8 +37,8 @@ package struct RequestTarget: Equatable {
         }
     }
 
-    /// What stands between separators, one after the other, empty ones included.
-    private struct Parts {
+    /// Iterates over the fields between separators, including empty ones, without allocating.
+    private struct SeparatedFields {
         private var rest: ArraySlice<UInt8>?
         private let separator: UInt8
 
@@ -58,11 +58,11 @@ package struct RequestTarget: Equatable {
         }
     }
 
-    /// The path and query of an absolute form, which a server must take as well:
-    /// `http://host/path`.
+    /// Strips scheme and authority from the absolute form, `http://host/path`, which a server must
+    /// accept too.
     private static func originForm(
         _ target: ArraySlice<UInt8>
-    ) throws(Refusal) -> ArraySlice<UInt8> {
+    ) throws(RequestRejection) -> ArraySlice<UInt8> {
         for scheme in ["http://", "https://"] where target.starts(with: scheme.utf8) {
             let authority = target.dropFirst(scheme.utf8.count)
             if let slash = authority.firstIndex(of: UInt8(ascii: "/")) {
@@ -74,11 +74,11 @@ package struct RequestTarget: Equatable {
 
     private static func decode(
         _ text: ArraySlice<UInt8>, plusIsSpace: Bool
-    ) throws(Refusal) -> String {
+    ) throws(RequestRejection) -> String {
         let isPlain = text.allSatisfy {
             $0 != UInt8(ascii: "%") && !(plusIsSpace && $0 == UInt8(ascii: "+"))
         }
-        // Of ASCII alone, as was found before.
+        // `init` has checked that the target is ASCII.
         if isPlain { return String(decoding: text, as: UTF8.self) }
         var decoded: [UInt8] = []
         decoded.reserveCapacity(text.count)
@@ -88,7 +88,9 @@ package struct RequestTarget: Equatable {
             case UInt8(ascii: "%"):
                 guard let high = bytes.next().flatMap(hexadecimal),
                     let low = bytes.next().flatMap(hexadecimal)
-                else { throw .malformed("a percent sign is not followed by two digits") }
+                else {
+                    throw .malformed("a percent sign is not followed by two hexadecimal digits")
+                }
                 let value = high << 4 | low
                 guard value >= 0x20, value != 0x7F else {
                     throw .malformed("the request target encodes a control character")

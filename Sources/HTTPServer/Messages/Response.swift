@@ -1,9 +1,9 @@
 public import HTTPTypes
 
-/// What a handler answers.
+/// A handler's response.
 ///
-/// `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` belong to the server: setting
-/// them has no effect.
+/// The server sets `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` itself and
+/// ignores these fields in `headerFields`.
 public struct Response: Sendable {
     public var status: HTTPResponse.Status
     public var headerFields: HeaderFields
@@ -11,21 +11,23 @@ public struct Response: Sendable {
 
     public enum Body: Sendable {
         case none
-        /// A body of known length.
+        /// A body of known length, in memory.
         case bytes([UInt8])
-        /// A body of known length that is read while it is sent.
+        /// A body of known length, copied out of the source while it is sent.
         case source(any BodySource)
-        /// Pieces sent as they come, chunked (until the connection closes, for an HTTP/1.0 client).
+        /// A body of unknown length, sent with chunked transfer coding; to an HTTP/1.0 client,
+        /// until the connection closes.
         ///
-        /// The server takes pieces only while less than `streamBufferBytesMax` wait for the client,
-        /// so a stream that is pulled (`AsyncStream(unfolding:)`) never runs ahead. One that is
-        /// pushed through a continuation should have a bounded buffering policy and finish when a
-        /// `yield` reports `.dropped`. A client that takes nothing for `streamStallSeconds` is cut;
-        /// when it vanishes the stream's `onTermination` is called.
-        case stream(PieceStream)
+        /// The server takes the next element only while fewer than `streamBufferBytesMax` bytes
+        /// wait to be sent. A pulled stream (`AsyncStream(unfolding:)`) therefore never runs
+        /// ahead. A stream pushed through a continuation should have a bounded buffering policy,
+        /// and finish when `yield` reports `.dropped`. A client that reads nothing for
+        /// `streamStallSeconds` is disconnected. When the client is gone, the stream's
+        /// `onTermination` is called.
+        case stream(ChunkStream)
     }
 
-    /// Bytes of the body; nil when that isn't known before it ends.
+    /// The length of the body in bytes, or nil if it is a stream.
     public var bodyByteCount: Int? {
         switch body {
         case .none: 0
@@ -44,11 +46,12 @@ public struct Response: Sendable {
     }
 }
 
-/// A stream of pieces, behind a reference: the standard library says only at run time how large an
-/// `AsyncStream` is, and whatever holds one in itself is then copied by the runtime, every answer
-/// included.
-public final class PieceStream: Sendable {
-    public let pieces: AsyncStream<[UInt8]>
+/// The chunks of a streamed body, behind a reference.
+///
+/// The size of an `AsyncStream` is only known at run time. A `Response` that held one directly
+/// would have to be copied through runtime calls, even if its body is not a stream.
+public final class ChunkStream: Sendable {
+    public let chunks: AsyncStream<[UInt8]>
 
-    public init(_ pieces: AsyncStream<[UInt8]>) { self.pieces = pieces }
+    public init(_ chunks: AsyncStream<[UInt8]>) { self.chunks = chunks }
 }

@@ -1,51 +1,51 @@
 import CMicrohttpd
 
-// The functions that the library calls, each on the thread that serves the connection.
-// They stand at file scope, because a closure passed to C takes on the isolation of the place where
-// it is written, and then traps on a foreign thread.
+// The functions that libmicrohttpd calls, each on the thread of the connection's event loop. They
+// are at file scope, because a closure passed to C would inherit the isolation of the place where
+// it is written, and would trap on another thread.
 
-/// `MHD_NotifyConnectionCallback`: a socket was taken in, or is about to be closed.
-func whenConnectionChanged(
+/// `MHD_NotifyConnectionCallback`: a connection was opened or is about to be closed.
+func connectionChangedCallback(
     context: UnsafeMutableRawPointer?, handle: OpaquePointer?,
     slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, change: MHD_ConnectionNotificationCode
 ) {
     guard let context = unsafe context, let handle = unsafe handle, let slot = unsafe slot else {
         return
     }
-    // The context is the thread that started the daemon; it outlives it.
-    let thread = unsafe Unmanaged<ServingThread>.fromOpaque(context).takeUnretainedValue()
-    let core = thread.core
+    // Sound: the context is the event loop that started the daemon, and outlives it.
+    let eventLoop = unsafe Unmanaged<EventLoop>.fromOpaque(context).takeUnretainedValue()
+    let connections = eventLoop.core.connections
     if change == .CONNECTION_NOTIFY_STARTED {
         let descriptor = unsafe cmhd_socket(handle)
-        let connection = core.connections.open(descriptor) {
-            Connection(thread: thread, fileDescriptor: descriptor, remoteAddress: $0)
+        let connection = connections.open(descriptor) {
+            Connection(eventLoop: eventLoop, fileDescriptor: descriptor, remoteAddress: $0)
         }
-        // Balanced below: the library calls CLOSED once for each STARTED.
+        // Balanced below: the library calls back with CLOSED once for each STARTED.
         unsafe slot.pointee = Unmanaged.passRetained(connection).toOpaque()
     } else if let opaque = unsafe slot.pointee {
         let connection = unsafe Unmanaged<Connection>.fromOpaque(opaque).takeRetainedValue()
-        core.connections.close(connection)
+        connections.remove(connection)
         unsafe slot.pointee = nil
     }
 }
 
-/// The callback of `MHD_OPTION_URI_LOG_CALLBACK`: the only one that sees the target as it was sent.
-/// What it returns comes back as the request's own pointer in the two callbacks below.
-func whenRequestLineIsRead(
+/// The callback of `MHD_OPTION_URI_LOG_CALLBACK`, the only one that receives the request target as
+/// it was sent. The pointer that it returns is passed to the two callbacks below in `slot`.
+func requestLineCallback(
     context: UnsafeMutableRawPointer?, target: UnsafePointer<CChar>?, handle: OpaquePointer?
 ) -> UnsafeMutableRawPointer? {
     guard let handle = unsafe handle, let opaque = unsafe cmhd_socket_context(handle) else {
         return nil
     }
-    // The slot was filled by STARTED and is emptied by CLOSED, after the last request.
+    // Sound: STARTED stored the connection there, and CLOSED comes after the last request.
     let connection = unsafe Unmanaged<Connection>.fromOpaque(opaque).takeUnretainedValue()
-    connection.requestBegins(target: unsafe target.map { unsafe String(cString: $0) } ?? "")
+    connection.requestLineReceived(target: unsafe target.map { unsafe String(cString: $0) } ?? "")
     return unsafe opaque
 }
 
-/// `MHD_AccessHandlerCallback`: called with the header, with pieces of the body, and at its end,
-/// and again after each resumption.
-func whenAccessed(
+/// `MHD_AccessHandlerCallback`: called with the header, with each piece of the body, at its end,
+/// and after each resumption of the connection.
+func accessCallback(
     context: UnsafeMutableRawPointer?, handle: OpaquePointer?, url: UnsafePointer<CChar>?,
     method: UnsafePointer<CChar>?, version: UnsafePointer<CChar>?,
     piece: UnsafePointer<CChar>?, pieceCount: UnsafeMutablePointer<Int>?,
@@ -55,33 +55,34 @@ func whenAccessed(
         let pieceCount = unsafe pieceCount, let method = unsafe method,
         let version = unsafe version
     else { return .NO }
-    // What whenRequestLineIsRead returned for this request.
+    // Sound: this is the pointer that requestLineCallback returned for the request.
     let connection = unsafe Unmanaged<Connection>.fromOpaque(opaque).takeUnretainedValue()
+    let connectionHandle = unsafe ConnectionHandle(handle, on: connection.eventLoop)
     guard let exchange = connection.exchange else {
-        // The library's strings are valid until the request is completed.
-        return connection.headIsRead(
+        // Sound: the library's strings are valid until the request is completed.
+        let isAccepted = connection.headerReceived(
             unsafe RequestReader(handle: handle, method: method, version: version),
-            unsafe ConnectionHandle(handle, on: connection.thread))
+            connectionHandle)
+        return isAccepted ? .YES : .NO
     }
     if let piece = unsafe piece, unsafe pieceCount.pointee > 0 {
-        // The library says how many bytes stand at `piece`; all of them are taken.
-        unsafe exchange.bodyContinues(
+        // Sound: the library passes the number of bytes at `piece`. All of them are consumed.
+        unsafe exchange.appendToBody(
             UnsafeRawBufferPointer(start: piece, count: pieceCount.pointee))
         unsafe pieceCount.pointee = 0
         return .YES
     }
-    return connection.requestIsReady(
-        exchange, unsafe ConnectionHandle(handle, on: connection.thread))
+    return connection.requestReady(exchange, connectionHandle) ? .YES : .NO
 }
 
-/// `MHD_RequestCompletedCallback`: the response is sent, or never will be.
-func whenCompleted(
+/// `MHD_RequestCompletedCallback`: the response was sent, or the connection failed.
+func requestCompletedCallback(
     context: UnsafeMutableRawPointer?, handle: OpaquePointer?,
     slot: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, reason: MHD_RequestTerminationCode
 ) {
     guard let opaque = unsafe slot?.pointee else { return }
-    // As in whenAccessed.
+    // Sound: as in accessCallback.
     let connection = unsafe Unmanaged<Connection>.fromOpaque(opaque).takeUnretainedValue()
-    connection.requestEnds()
+    connection.requestCompleted()
     unsafe slot?.pointee = nil
 }

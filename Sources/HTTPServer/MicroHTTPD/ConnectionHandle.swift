@@ -1,44 +1,44 @@
 import CMicrohttpd
 import Synchronization
 
-/// The library's connection, for the two calls that may come from another thread.
+/// A `struct MHD_Connection *`, for suspending and resuming the connection.
 ///
-/// The library frees a connection only on the thread that serves it, and never while it is
-/// suspended. So the pointer is good inside a callback, and from a suspension until the resumption
-/// that ends it; each owner keeps, under a lock, the state that says which of the two holds.
+/// The library frees a connection only on its event loop's thread, and never while the connection
+/// is suspended. So the pointer is valid inside a callback, and from a suspension until its
+/// resumption. Each owner of a handle keeps, under a lock, the state that tells which of the two
+/// applies.
 @safe
 struct ConnectionHandle: @unchecked Sendable {
     let pointer: OpaquePointer
-    let thread: ServingThread
+    let eventLoop: EventLoop
 
-    init(_ pointer: OpaquePointer, on thread: ServingThread) {
+    init(_ pointer: OpaquePointer, on eventLoop: EventLoop) {
         unsafe self.pointer = unsafe pointer
-        self.thread = thread
+        self.eventLoop = eventLoop
     }
 
-    /// `MHD_suspend_connection`. Only inside a callback, and never twice. Returns false, and does
-    /// nothing, when the server is closing: stopping it with a suspended connection aborts the
-    /// process.
+    /// `MHD_suspend_connection`. Must be called inside a callback, and not while suspended. Returns
+    /// false, without suspending, if the server is closing: stopping the daemon with a suspended
+    /// connection aborts the process.
     ///
-    /// The count goes up before the phase is read, and the keeper reads the count after it has set
-    /// the phase. So either the one sees that the server is closing, or the other that somebody
-    /// waits.
+    /// The count is incremented before the phase is read, and the shutdown reads the count after it
+    /// has set the phase. So either this method sees the phase, or the shutdown sees the count.
     func suspend() -> Bool {
-        let core = thread.core
-        core.exchangesWaiting.add(1, ordering: .sequentiallyConsistent)
+        let core = eventLoop.core
+        core.counters.exchangesSuspended.add(1, ordering: .sequentiallyConsistent)
         guard core.phase < .closing else {
-            core.exchangesWaiting.subtract(1, ordering: .sequentiallyConsistent)
+            core.counters.exchangesSuspended.subtract(1, ordering: .sequentiallyConsistent)
             return false
         }
         unsafe MHD_suspend_connection(pointer)
         return true
     }
 
-    /// `MHD_resume_connection`. Only while suspended; afterwards the pointer is the library's
-    /// again. The library looks at it when it runs next.
+    /// `MHD_resume_connection`. Must be called while suspended, from any thread. The pointer is
+    /// invalid afterwards. The library continues with the connection when it runs next.
     func resume() {
         unsafe MHD_resume_connection(pointer)
-        thread.resumed()
-        thread.core.exchangesWaiting.subtract(1, ordering: .sequentiallyConsistent)
+        eventLoop.connectionResumed()
+        eventLoop.core.counters.exchangesSuspended.subtract(1, ordering: .sequentiallyConsistent)
     }
 }

@@ -1,78 +1,76 @@
 import CMicrohttpd
 import Glibc
 
-/// The library, without a thread of its own: it serves the connections it is given, and owns their
-/// sockets, whenever `run` is called. All calls but `wake` are the serving thread's.
-///
-/// It has no listening socket either: `MHD_quiesce_daemon` races with the library's thread for the
-/// socket's place in the epoll set, and the loser aborts the process. So the keeper accepts.
+/// A `struct MHD_Daemon *` without a thread and without a listening socket. It owns the sockets of
+/// the connections that are added to it, and serves them whenever `run` is called. All methods
+/// except `wake` must be called on the event loop's thread.
 @safe
 struct Daemon: @unchecked Sendable {
     private let pointer: OpaquePointer
     private let epollDescriptor: Int32
-    private let event: Int32
+    private let wakeupEvent: Int32
 
-    /// `MHD_start_daemon`. The thread must outlive the daemon: callbacks are handed it unretained.
-    init?(thread: ServingThread) {
-        let configuration = thread.core.configuration
-        // The callbacks expect a ServingThread as their context, and that is what they get.
+    /// `MHD_OPTION_CONNECTION_MEMORY_LIMIT`. The library receives into half of it and clears all of
+    /// it after each request. 64 KiB took a tenth of a small request's time and did not make
+    /// uploads faster.
+    private static let connectionMemoryBytes = 32 * 1024
+
+    /// `MHD_start_daemon`. The callbacks receive the event loop unretained, so it must outlive the
+    /// daemon.
+    init?(eventLoop: EventLoop) {
+        let configuration = eventLoop.core.configuration
+        // Sound: the callbacks expect an EventLoop as their context.
         guard
             let pointer = unsafe cmhd_start(
-                whenAccessed, whenRequestLineIsRead, whenCompleted, whenConnectionChanged,
-                Unmanaged.passUnretained(thread).toOpaque(),
-                // The real limit is the connection table's; this one must never be met.
+                accessCallback, requestLineCallback, requestCompletedCallback,
+                connectionChangedCallback, Unmanaged.passUnretained(eventLoop).toOpaque(),
+                // The connection table enforces the limit; the library's must never be reached.
                 UInt32(clamping: configuration.connectionsMax + 64),
                 UInt32(clamping: max(1, configuration.idleTimeoutSeconds)),
-                // Half of it receives, and all of it is zeroed after each request: 64 KiB took a
-                // tenth of a small one's time, and uploads were no faster by it.
-                32 * 1024)
+                Self.connectionMemoryBytes)
         else { return nil }
         unsafe self.pointer = unsafe pointer
         epollDescriptor = unsafe cmhd_epoll_descriptor(pointer)
-        event = cmhd_add_event(epollDescriptor)
-        if event < 0 {
+        wakeupEvent = cmhd_add_event(epollDescriptor)
+        if wakeupEvent < 0 {
             unsafe MHD_stop_daemon(pointer)
             return nil
         }
     }
 
-    /// `MHD_run`: reads, writes and calls back, without waiting.
+    /// `MHD_run`: reads, writes and calls back, without blocking.
     func run() {
         _ = unsafe MHD_run(pointer)
     }
 
-    /// Sleeps until a socket has something, `wake` is called, or a connection has been silent for
-    /// too long. Returns at once when a connection can go on.
+    /// Blocks until a socket is ready, `wake` is called, or a connection's idle timeout expires.
+    /// Returns at once if a connection can proceed.
     ///
-    /// Not in the library: 0.9.75 takes 128 events at a time, and when it got as many it would
-    /// sleep again before it looks at them.
-    func sleep() {
+    /// The library is not used for waiting: version 0.9.75 takes 128 events at a time, and after it
+    /// got that many it would block before it handles them.
+    func waitForEvents() {
         var milliseconds: UInt64 = 0
-        // The call fills the one number.
+        // Sound: MHD_get_timeout fills in one number.
         let isLimited = unsafe MHD_get_timeout(pointer, &milliseconds) == .YES
         if isLimited && milliseconds == 0 { return }
-        var watched = [pollfd(fd: epollDescriptor, events: Int16(POLLIN), revents: 0)]
+        var entries = [pollfd(fd: epollDescriptor, events: Int16(POLLIN), revents: 0)]
         SocketPoll.wait(
-            &watched, milliseconds: isLimited ? Int32(clamping: milliseconds) : -1)
+            &entries, milliseconds: isLimited ? Int32(clamping: milliseconds) : -1)
     }
 
-    /// Ends a sleep, also one that hasn't begun. From any thread.
-    func wake() { cmhd_make_event(event) }
+    /// Ends `waitForEvents`, or makes its next call return at once. May be called from any thread.
+    func wake() { cmhd_signal_event(wakeupEvent) }
 
-    /// `MHD_add_connection`. The daemon owns the socket from here on, also when it returns false.
-    func add(_ socket: Int32, _ address: sockaddr_storage, _ length: socklen_t) -> Bool {
-        // The library copies `length` bytes of the address, which is that of a sockaddr_storage.
-        unsafe withUnsafePointer(to: address) { storage in
-            unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe MHD_add_connection(pointer, socket, $0, length) == .YES
-            }
-        }
+    /// `MHD_add_connection`. The daemon takes ownership of the socket, even if it returns false.
+    func add(_ socket: Int32, from address: SocketAddress) -> Bool {
+        // Sound: the library copies the address.
+        unsafe address.withPointer { unsafe MHD_add_connection(pointer, socket, $0, $1) == .YES }
     }
 
-    /// `MHD_stop_daemon`: closes what is still open. Must be called once, when no connection is
-    /// suspended: one that were would abort the process.
+    /// `MHD_stop_daemon`: closes the open connections. Must be called once. If a connection were
+    /// suspended, it would abort the process.
     func stop() {
         unsafe MHD_stop_daemon(pointer)
-        close(event)
+        close(wakeupEvent)
     }
 }

@@ -1,34 +1,34 @@
-/// What stood in the place of each `{name}` of a route's pattern.
+/// The values of a pattern's `{name}` parameters in one path.
 public struct PathParameters: Sendable {
-    /// The pattern's, made once with the router.
-    struct Place: Sendable {
+    /// Which segment of the path a parameter takes. Computed once per pattern.
+    struct Capture: Sendable {
         var name: String
-        /// Of the segment.
-        var index: Int
+        var segmentIndex: Int
     }
 
-    private let places: [Place]
+    private let captures: [Capture]
     private let path: [String]
 
-    /// - Precondition: the path has every place.
-    init(_ places: [Place], in path: [String]) {
-        self.places = places
+    /// - Precondition: The path has a segment for each capture.
+    init(_ captures: [Capture], in path: [String]) {
+        self.captures = captures
         self.path = path
     }
 
     public subscript(name: String) -> String? {
-        places.first { $0.name == name }.map { path[$0.index] }
+        captures.first { $0.name == name }.map { path[$0.segmentIndex] }
     }
 
-    /// In the order of the pattern.
+    /// All parameters, in the order of the pattern.
     public var pairs: [(name: String, value: String)] {
-        places.map { ($0.name, path[$0.index]) }
+        captures.map { ($0.name, path[$0.segmentIndex]) }
     }
 }
 
 extension PathParameters: ExpressibleByDictionaryLiteral {
     public init(dictionaryLiteral elements: (String, String)...) {
         self.init(
-            elements.enumerated().map { Place(name: $1.0, index: $0) }, in: elements.map(\.1))
+            elements.enumerated().map { Capture(name: $1.0, segmentIndex: $0) },
+            in: elements.map(\.1))
     }
 }

@@ -1,32 +1,33 @@
 public import HTTPTypes
 
-/// One operation: a method on a path, what it accepts, and the function that answers it.
+/// One operation of an API: a method and path, the bodies it accepts, and its handler.
 ///
-/// An object, which every request on its way refers to.
+/// A class, because each request in flight refers to its route.
 public final class Route: Sendable {
     public typealias Handler = @Sendable (Request) async -> Response
-    /// Looks at a header whose body, of `length` bytes, hasn't been read.
-    public typealias Preview =
+    /// Decides, from the header alone, what happens to a body of `length` bytes.
+    public typealias BodyPlanner =
         @Sendable (_ head: RequestHead, _ pathParameters: PathParameters, _ length: Int)
         async -> BodyPlan
 
     public let method: HTTPRequest.Method
-    /// `"/v1/sessions/{s}/steps/{n}"`: literal segments, and parameters that take a whole segment.
+    /// Literal segments, and parameters that each take a whole segment:
+    /// `"/v1/sessions/{s}/steps/{n}"`.
     public let pattern: String
     public let operationID: String
-    /// The media types of the bodies it reads, in lower case without parameters. Empty: it takes no
-    /// body.
+    /// The accepted media types of the body, in lower case and without parameters. Empty if the
+    /// route takes no body.
     public let mediaTypes: [String]
-    /// The largest `Content-Length` it reads. Ignored by a route that takes no body.
+    /// The largest accepted `Content-Length`. Ignored by a route that takes no body.
     public let bodyBytesMax: Int
-    /// Asked about bodies that are large, or that the client waits for leave to send. nil: they
-    /// are collected.
-    public let preview: Preview?
+    /// Called before the body is read if the body is longer than 64 KiB or the client sent
+    /// `Expect: 100-continue`. If nil, bodies are always collected.
+    public let planBody: BodyPlanner?
     public let handler: Handler
 
     public init(
         method: HTTPRequest.Method, pattern: String, operationID: String,
-        mediaTypes: [String] = [], bodyBytesMax: Int = 0, preview: Preview? = nil,
+        mediaTypes: [String] = [], bodyBytesMax: Int = 0, planBody: BodyPlanner? = nil,
         handler: @escaping Handler
     ) {
         self.method = method
@@ -34,7 +35,7 @@ public final class Route: Sendable {
         self.operationID = operationID
         self.mediaTypes = mediaTypes
         self.bodyBytesMax = bodyBytesMax
-        self.preview = preview
+        self.planBody = planBody
         self.handler = handler
     }
 }

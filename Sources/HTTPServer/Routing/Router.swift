@@ -1,126 +1,89 @@
 public import HTTPTypes
 
-/// What a method and a path come to.
-public enum Resolution: Sendable {
-    case matched(Route, parameters: PathParameters)
-    /// The path exists; `allow` is what may be done with it, `HEAD` and `OPTIONS` included.
-    case methodNotAllowed(allow: [HTTPRequest.Method])
-    case notFound
-}
-
-/// Finds the route for a path. A value: built once, never changed, shared by every thread.
+/// Finds the route for a method and path. Immutable after `init`, and shared by all threads.
 ///
-/// Paths are grouped by their number of segments, and within a group the more literal pattern is
-/// tried first, so `/v1/sessions/default` wins over `/v1/sessions/{s}` whatever the order of the
-/// routes. A trailing slash makes a different path: two names for one resource would have two
-/// ETags.
+/// Patterns are grouped by their number of segments. In a group the more literal pattern is tried
+/// first, so `/v1/sessions/default` takes precedence over `/v1/sessions/{s}` in whatever order the
+/// routes were given. A path with a trailing slash is a different path: two names of one resource
+/// would have two ETags.
 public struct Router: Sendable {
+    public enum Resolution: Sendable {
+        case matched(Route, parameters: PathParameters)
+        /// The path exists but has no route for the method. `allow` lists the supported methods,
+        /// including `HEAD` and `OPTIONS`.
+        case methodNotAllowed(allow: [HTTPRequest.Method])
+        case notFound
+    }
+
     public let routes: [Route]
-    /// Index: the number of segments.
-    private let paths: [[Path]]
+    /// The index is the number of segments.
+    private let pathsBySegmentCount: [[Path]]
 
-    private enum Segment: Equatable {
-        case literal(String)
-        case parameter(String)
-    }
-
+    /// One pattern with its routes, which differ in their methods.
     private struct Path: Sendable {
-        var segments: [Segment]
-        var places: [PathParameters.Place]
-        var routes: [Route]
-        var allow: [HTTPRequest.Method]
+        let pattern: RoutePattern
+        private(set) var routes: [Route]
+        private(set) var allow: [HTTPRequest.Method]
+
+        init(pattern: RoutePattern, route: Route) {
+            self.pattern = pattern
+            routes = [route]
+            allow = Router.allowedMethods([route.method])
+        }
+
+        mutating func add(_ route: Route) {
+            routes.append(route)
+            allow = Router.allowedMethods(routes.map(\.method))
+        }
+
+        /// `HEAD` is answered by the route of `GET`.
+        func route(for method: HTTPRequest.Method) -> Route? {
+            routes.first { $0.method == method }
+                ?? (method == .head ? routes.first { $0.method == .get } : nil)
+        }
     }
 
-    /// Traps when a pattern is malformed or two routes have the same method and path: both are
-    /// mistakes of the program, not of a client.
+    /// - Precondition: Every pattern is well-formed, no two routes have the same method and path,
+    ///   and routes with the same path name its parameters identically.
     public init(_ routes: [Route]) {
         self.routes = routes
-        var paths: [[Path]] = []
+        var groups: [[Path]] = []
         for route in routes {
-            let segments = Self.parse(route.pattern)
-            while paths.count <= segments.count { paths.append([]) }
-            let shape = Self.shape(segments)
-            if let index = paths[segments.count].firstIndex(where: {
-                Self.shape($0.segments) == shape
-            }) {
-                let known = paths[segments.count][index]
-                precondition(
-                    !known.routes.contains { $0.method == route.method },
-                    "two routes for \(route.method) \(route.pattern)")
-                precondition(
-                    known.segments == segments,
-                    "\(route.pattern) names the parameters of another route differently")
-                paths[segments.count][index].routes.append(route)
-            } else {
-                paths[segments.count].append(
-                    Path(
-                        segments: segments, places: Self.places(segments), routes: [route],
-                        allow: []))
-            }
+            let pattern = RoutePattern(route.pattern)
+            while groups.count <= pattern.segmentCount { groups.append([]) }
+            Self.insert(route, pattern, into: &groups[pattern.segmentCount])
         }
-        self.paths = paths.map { group in
-            group.map { path in
-                var path = path
-                path.allow = Self.allow(path.routes.map(\.method))
-                return path
-            }
-            .sorted { Self.shape($0.segments).lexicographicallyPrecedes(Self.shape($1.segments)) }
+        pathsBySegmentCount = groups.map { group in
+            group.sorted { $0.pattern.sortKey.lexicographicallyPrecedes($1.pattern.sortKey) }
         }
     }
 
-    /// Cost: O(patterns of that length). `HEAD` is answered by the route of `GET`.
+    private static func insert(_ route: Route, _ pattern: RoutePattern, into group: inout [Path]) {
+        guard let index = group.firstIndex(where: { $0.pattern.sortKey == pattern.sortKey }) else {
+            group.append(Path(pattern: pattern, route: route))
+            return
+        }
+        precondition(
+            !group[index].routes.contains { $0.method == route.method },
+            "two routes for \(route.method) \(route.pattern)")
+        precondition(
+            group[index].pattern.isIdentical(to: pattern),
+            "\(route.pattern) names its parameters differently from another route")
+        group[index].add(route)
+    }
+
+    /// Cost: O(patterns with that number of segments).
     public func resolve(_ method: HTTPRequest.Method, _ path: [String]) -> Resolution {
-        guard path.count < paths.count,
-            let match = paths[path.count].first(where: { Self.matches($0.segments, path) })
+        guard path.count < pathsBySegmentCount.count,
+            let match = pathsBySegmentCount[path.count].first(where: { $0.pattern.matches(path) })
         else { return .notFound }
-        let route =
-            match.routes.first { $0.method == method }
-            ?? (method == .head ? match.routes.first { $0.method == .get } : nil)
-        guard let route else { return .methodNotAllowed(allow: match.allow) }
-        return .matched(route, parameters: PathParameters(match.places, in: path))
-    }
-
-    /// An empty segment fills no parameter: `/v1/sessions//steps` is nobody's path.
-    private static func matches(_ segments: [Segment], _ path: [String]) -> Bool {
-        for index in segments.indices {
-            switch segments[index] {
-            case .literal(let text): if text != path[index] { return false }
-            case .parameter: if path[index].isEmpty { return false }
-            }
+        guard let route = match.route(for: method) else {
+            return .methodNotAllowed(allow: match.allow)
         }
-        return true
+        return .matched(route, parameters: PathParameters(match.pattern.captures, in: path))
     }
 
-    private static func parse(_ pattern: String) -> [Segment] {
-        precondition(pattern.utf8.first == UInt8(ascii: "/"), "\(pattern) must begin with a slash")
-        let segments = pattern.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
-        let parsed = segments.map { text -> Segment in
-            guard text.hasPrefix("{"), text.hasSuffix("}") else {
-                precondition(
-                    !text.contains("{") && !text.contains("}"),
-                    "\(pattern): a parameter takes a whole segment")
-                return .literal(String(text))
-            }
-            return .parameter(String(text.dropFirst().dropLast()))
-        }
-        let names = parsed.compactMap { if case .parameter(let name) = $0 { name } else { nil } }
-        precondition(Set(names).count == names.count, "\(pattern) names a parameter twice")
-        return parsed
-    }
-
-    private static func places(_ segments: [Segment]) -> [PathParameters.Place] {
-        segments.enumerated().compactMap { index, segment in
-            guard case .parameter(let name) = segment else { return nil }
-            return PathParameters.Place(name: name, index: index)
-        }
-    }
-
-    /// Literals as themselves and parameters as a character that sorts after every literal's.
-    private static func shape(_ segments: [Segment]) -> [String] {
-        segments.map { if case .literal(let text) = $0 { text } else { "\u{10FFFF}" } }
-    }
-
-    private static func allow(_ methods: [HTTPRequest.Method]) -> [HTTPRequest.Method] {
+    private static func allowedMethods(_ methods: [HTTPRequest.Method]) -> [HTTPRequest.Method] {
         var allow = methods
         if allow.contains(.get), !allow.contains(.head) { allow.append(.head) }
         if !allow.contains(.options) { allow.append(.options) }

@@ -1,11 +1,11 @@
 import Glibc
 
-/// A socket that connections come out of. Owned by the keeper, closed by it.
+/// The listening socket. The acceptor owns and closes it.
 struct ListeningSocket: Sendable {
     let fileDescriptor: Int32
-    /// 0 for a Unix socket.
+    /// The bound port, or 0 for a Unix socket.
     let port: Int
-    /// Whether somebody else goes on listening when we stop.
+    /// Whether another process may go on listening on the same socket after we stop.
     private let isInherited: Bool
 
     init(_ listener: ServerConfiguration.Listener) throws(ServerError) {
@@ -14,46 +14,39 @@ struct ListeningSocket: Sendable {
             fileDescriptor = try Self.bind(host: host, port: port)
             isInherited = false
         case .inherited(let original):
-            // A copy, so that closing ours leaves the caller's open.
+            // A duplicate, so that closing ours leaves the caller's open.
             fileDescriptor = fcntl(original, F_DUPFD_CLOEXEC, 0)
             isInherited = true
             guard fileDescriptor >= 0, Self.isListening(fileDescriptor) else {
-                let reason = fileDescriptor < 0 ? Self.reason(errno) : "it does not listen"
+                let reason = fileDescriptor < 0 ? Self.errorText(errno) : "it does not listen"
                 if fileDescriptor >= 0 { close(fileDescriptor) }
                 throw .listenerUnusable(fileDescriptor: original, reason: reason)
             }
         }
-        // A client that leaves between poll and accept must not make accept wait.
+        // Non-blocking, because a client may disconnect between poll and accept.
         _ = fcntl(fileDescriptor, F_SETFL, fcntl(fileDescriptor, F_GETFL) | O_NONBLOCK)
         self.port = Self.port(of: fileDescriptor)
     }
 
-    /// Refuses new connections, unless others go on listening on the same socket. The descriptor
-    /// stays valid, so a thread about to use it finds no stranger behind the number.
+    /// Refuses new connections, unless the socket is inherited: then others go on listening on it.
+    /// The descriptor stays open, so that its number is not reused while another thread has it.
     func refuseConnections() {
         if !isInherited { shutdown(fileDescriptor, Int32(SHUT_RDWR)) }
     }
 
-    /// How `accept` went.
-    enum Arrival {
-        case connection(Int32, sockaddr_storage, socklen_t)
+    enum AcceptResult {
+        case connection(Int32, SocketAddress)
         case none
-        /// No descriptor or memory is left; trying again at once would spin.
+        /// The system has no descriptor or memory left. Retrying at once would loop.
         case exhausted
     }
 
-    func accept() -> Arrival {
-        var address = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        // `length` is the size of `address`, and accept writes no more than that.
-        let accepted = unsafe withUnsafeMutablePointer(to: &address) { storage in
-            unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.accept(fileDescriptor, $0, &length)
-            }
-        }
+    func accept() -> AcceptResult {
+        var address = SocketAddress()
+        let accepted = unsafe address.fill { unsafe Glibc.accept(fileDescriptor, $0, $1) }
         if accepted >= 0 {
             _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
-            return .connection(accepted, address, length)
+            return .connection(accepted, address)
         }
         switch errno {
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
@@ -70,44 +63,38 @@ struct ListeningSocket: Sendable {
             unsafe getaddrinfo(host, String(port), &hints, &list) == 0, let first = unsafe list
         else { throw .addressUnknown(host: host, port: port) }
         defer { unsafe freeaddrinfo(first) }
-        // getaddrinfo succeeded: `first` and its address are valid until they are freed above.
+        // Sound: getaddrinfo succeeded, so `first` and its address are valid until they are freed.
         let descriptor = unsafe socket(
             first.pointee.ai_family, first.pointee.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), 0)
         var one: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
-        // A restarted server must not wait until the connections of the old one are forgotten.
+        // With SO_REUSEADDR a restarted server can bind while old connections are in TIME_WAIT.
         let isBound =
             unsafe descriptor >= 0
             && setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size) == 0
             && Glibc.bind(descriptor, first.pointee.ai_addr, first.pointee.ai_addrlen) == 0
         if isBound, listen(descriptor, SOMAXCONN) == 0 { return descriptor }
-        let reason = Self.reason(errno)
+        let reason = Self.errorText(errno)
         if descriptor >= 0 { close(descriptor) }
         throw .addressUnavailable(host: host, port: port, reason: reason)
     }
 
     private static func isListening(_ descriptor: Int32) -> Bool {
-        var answer: Int32 = 0
+        var isListening: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        // `answer` has the size that is passed with it.
-        return unsafe getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &answer, &size) == 0
-            && answer != 0
+        // Sound: `size` is the size of the variable that getsockopt fills in.
+        return unsafe getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size) == 0
+            && isListening != 0
     }
 
     private static func port(of descriptor: Int32) -> Int {
-        var address = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        // As in accept: the length bounds what is written.
-        let result = unsafe withUnsafeMutablePointer(to: &address) { storage in
-            unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe getsockname(descriptor, $0, &length)
-            }
-        }
-        return result == 0 ? PeerAddress.port(address) : 0
+        var address = SocketAddress()
+        let result = unsafe address.fill { unsafe getsockname(descriptor, $0, $1) }
+        return result == 0 ? address.port : 0
     }
 
-    private static func reason(_ code: Int32) -> String {
-        // strerror answers every number with a string that ends.
+    private static func errorText(_ code: Int32) -> String {
+        // Sound: strerror returns a NUL-terminated string for every number.
         unsafe String(cString: strerror(code))
     }
 }

@@ -1,40 +1,31 @@
 import Glibc
 import HTTPTypes
 
-/// A response written straight to a socket, for clients that never became, or no longer are, a
-/// request the library could answer.
-enum RawReply {
-    static func bytes(_ response: Response) -> [UInt8] {
-        var head = "HTTP/1.1 \(response.status.code) \(response.status.reasonPhrase)\r\n"
-        for field in response.headerFields where !ResponseFields.areServers(field.name) {
-            head += "\(field.name): \(field.value)\r\n"
+/// A response written directly to a socket, for connections that libmicrohttpd cannot answer: those
+/// turned away before it sees them, and those whose request is incomplete at its deadline.
+enum RawResponse {
+    /// The response as HTTP/1.1 bytes, with `Connection: close`. Only `.bytes` bodies are sent.
+    static func serialized(_ response: Response) -> [UInt8] {
+        var header = "HTTP/1.1 \(response.status.code) \(response.status.reasonPhrase)\r\n"
+        for field in response.headerFields where !ServerManagedFields.contains(field.name) {
+            header += "\(field.name): \(field.value)\r\n"
         }
         var body: [UInt8] = []
         if case .bytes(let bytes) = response.body { body = bytes }
-        head += "Content-Length: \(body.count)\r\nConnection: close\r\n\r\n"
-        return Array(head.utf8) + body
+        header += "Content-Length: \(body.count)\r\nConnection: close\r\n\r\n"
+        return Array(header.utf8) + body
     }
 
-    /// Sends what the socket takes at once and then the end of the stream. A client that has left
-    /// is no matter.
+    /// Sends as many bytes as the socket accepts without blocking, then shuts down its sending
+    /// side. Errors are ignored: a client that is gone needs no response.
     static func send(_ bytes: [UInt8], to socket: Int32) {
-        // The buffer lives for the call; MSG_NOSIGNAL, because a vanished client must not kill us.
+        // Sound: the buffer lives during the call. Without MSG_NOSIGNAL a disconnected client would
+        // raise SIGPIPE.
         _ = unsafe bytes.withUnsafeBytes { buffer in
             unsafe Glibc.send(
                 socket, buffer.baseAddress, buffer.count,
                 Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
         }
         shutdown(socket, Int32(SHUT_WR))
-    }
-}
-
-/// Header fields that a handler does not set.
-enum ResponseFields {
-    /// Framing, and what the library writes itself.
-    static func areServers(_ name: HTTPField.Name) -> Bool {
-        switch name.canonicalName {
-        case "content-length", "transfer-encoding", "connection", "date", "keep-alive": true
-        default: false
-        }
     }
 }

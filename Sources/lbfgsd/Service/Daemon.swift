@@ -14,7 +14,7 @@ struct Daemon {
     private let registry = MetricsRegistry()
     private let access: AccessControl
     private let store: any Store
-    private let attendant: Attendant
+    private let eventLoopHooks: EventLoopHooks
     private let service: SessionService
     private let hooks: HookSetup
 
@@ -45,7 +45,7 @@ struct Daemon {
         self.log = log
         self.access = access
         self.store = store
-        attendant = (store as? SQLiteStore).map(Attendant.init) ?? Attendant()
+        eventLoopHooks = (store as? SQLiteStore).map(EventLoopHooks.init) ?? EventLoopHooks()
         self.hooks = hooks
         service = SessionService(
             store: store, limits: settings.limits, metrics: registry, hooking: hooks.hooking)
@@ -95,9 +95,9 @@ struct Daemon {
     private func makeServer(_ router: Router, at endpoint: Endpoint) -> HTTPServer {
         let server = HTTPServer(
             configuration: settings.serverConfiguration(listen: endpoint.listener), router: router,
-            admit: makeAdmit(tokens: { [access] in access.tokens }), refuse: API.refuse,
-            observe: makeObserve(metrics: registry),
-            attendant: attendant)
+            authorize: makeAdmit(tokens: { [access] in access.tokens }),
+            renderRejection: API.renderRejection, observe: makeObserve(metrics: registry),
+            hooks: eventLoopHooks)
         ServerMetrics.register(server, in: registry)
         return server
     }
@@ -156,11 +156,11 @@ struct Daemon {
     }
 }
 
-extension Attendant {
-    /// The threads that serve commit what they have brought.
+extension EventLoopHooks {
+    /// Each event loop commits the entries of its requests as a group.
     init(_ store: SQLiteStore) {
         self.init(
-            wakes: { store.attend() }, caughtUp: { store.commitWhatWaits() },
-            sleeps: { store.leave() })
+            didWake: { store.attend() }, didDrain: { store.commitWhatWaits() },
+            willBlock: { store.leave() })
     }
 }

@@ -14,15 +14,15 @@ enum ServerMetrics {
         registry.gauge(
             "lbfgsd_http_exchanges_waiting",
             help: "Of the exchanges in flight, those that wait for their handler or their stream.",
-            reading: { [weak server] in server.map { Double($0.activity.exchangesWaiting) } })
+            reading: { [weak server] in server.map { Double($0.activity.exchangesSuspended) } })
         registry.gauge(
             "lbfgsd_http_body_bytes_in_flight", help: "Request bodies held in memory, in bytes.",
             reading: { [weak server] in server.map { Double($0.activity.bodyBytesInFlight) } })
         registry.counter(
             "lbfgsd_http_connections_refused_total", help: "Connections turned away for a limit.",
-            reading: { [weak server] in server.map { Double($0.activity.connectionsRefused) } })
+            reading: { [weak server] in server.map { Double($0.activity.connectionsRejected) } })
         registry.counter(
             "lbfgsd_http_connections_cut_total", help: "Connections closed at a deadline.",
-            reading: { [weak server] in server.map { Double($0.activity.connectionsCut) } })
+            reading: { [weak server] in server.map { Double($0.activity.connectionsTimedOut) } })
     }
 }

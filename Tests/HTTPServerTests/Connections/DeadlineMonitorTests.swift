@@ -3,10 +3,11 @@ import HTTPServer
 import HTTPTypes
 import Testing
 
-@Suite("Deadlines and limits")
-struct DeadlineTests {
-    /// Sends a byte now and then, until the server closes or the time is over.
-    private static func drip(_ client: Client, _ text: String, forSeconds seconds: Double)
+@Suite("Deadline monitor")
+struct DeadlineMonitorTests {
+    /// Sends the text slowly, byte by byte. Returns the seconds until the server closed the
+    /// connection, or nil if it did not.
+    private static func sendSlowly(_ client: Client, _ text: String, forSeconds seconds: Double)
         -> Double?
     {
         let began = Date()
@@ -19,19 +20,19 @@ struct DeadlineTests {
         return nil
     }
 
-    @Test("a header that drips is cut at its deadline")
+    @Test("a connection whose header arrives too slowly is closed at the header deadline")
     func slowHeader() async throws {
         try await serving(configure: { $0.headerDeadlineSeconds = 0.6 }) { harness in
             let client = try harness.client()
             let header =
                 "GET /hello HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: 500)
-            let seconds = try #require(Self.drip(client, header, forSeconds: 5))
+            let seconds = try #require(Self.sendSlowly(client, header, forSeconds: 5))
             #expect(seconds > 0.5 && seconds < 4)
-            #expect(harness.eventually { harness.server.activity.connectionsCut == 1 })
+            #expect(harness.eventually { harness.server.activity.connectionsTimedOut == 1 })
         }
     }
 
-    @Test("a connection that says nothing at all is cut at the header's deadline")
+    @Test("a silent connection is closed at the header deadline")
     func silence() async throws {
         try await serving(configure: { $0.headerDeadlineSeconds = 0.5 }) { harness in
             let client = try harness.client()
@@ -40,7 +41,7 @@ struct DeadlineTests {
         }
     }
 
-    @Test("a second request that drips is cut, and one in time is not")
+    @Test("the header deadline applies to each request of a connection")
     func slowSecondHeader() async throws {
         let configure: (inout ServerConfiguration) -> Void = {
             $0.headerDeadlineSeconds = 1
@@ -54,11 +55,11 @@ struct DeadlineTests {
             }
             let header =
                 "GET /hello HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: 500)
-            #expect(Self.drip(client, header, forSeconds: 5) != nil)
+            #expect(Self.sendSlowly(client, header, forSeconds: 5) != nil)
         }
     }
 
-    @Test("a body that drips is cut at its deadline, with 408")
+    @Test("a request whose body arrives too slowly gets 408 at the body deadline")
     func slowBody() async throws {
         let log = Log()
         try await serving(log: log, configure: { $0.bodyDeadlineSeconds = 0.6 }) { harness in
@@ -66,7 +67,7 @@ struct DeadlineTests {
             client.send("PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n")
             let began = Date()
             for _ in 0..<60 {
-                if !client.send("x") || harness.server.activity.connectionsCut > 0 { break }
+                if !client.send("x") || harness.server.activity.connectionsTimedOut > 0 { break }
                 usleep(50_000)
             }
             #expect(Date().timeIntervalSince(began) < 4)
@@ -75,7 +76,7 @@ struct DeadlineTests {
         }
     }
 
-    @Test("a long body has the longer for it")
+    @Test("the body deadline grows with Content-Length")
     func longBody() async throws {
         let configure: (inout ServerConfiguration) -> Void = {
             $0.bodyDeadlineSeconds = 0.2
@@ -92,7 +93,7 @@ struct DeadlineTests {
         }
     }
 
-    @Test("an idle connection is closed after the idle time")
+    @Test("an idle connection is closed after the idle timeout")
     func idle() async throws {
         try await serving(configure: { $0.idleTimeoutSeconds = 1 }) { harness in
             let client = try harness.client()
@@ -101,7 +102,7 @@ struct DeadlineTests {
         }
     }
 
-    @Test("a response that nobody takes is cut")
+    @Test("a connection whose client does not read the response is closed")
     func slowReader() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "big") { _ in
             Response(status: .ok, body: .bytes([UInt8](repeating: 1, count: 64 << 20)))
@@ -113,37 +114,8 @@ struct DeadlineTests {
         try await serving([route], configure: configure) { harness in
             let client = try harness.client()
             client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(harness.eventually { harness.server.activity.connectionsCut == 1 })
+            #expect(harness.eventually { harness.server.activity.connectionsTimedOut == 1 })
             #expect(harness.eventually { harness.server.activity.connectionsOpen == 0 })
-        }
-    }
-
-    @Test("over the limit of connections a client is told so, and under it again it is served")
-    func connectionLimit() async throws {
-        try await serving(configure: { $0.connectionsMax = 10 }) { harness in
-            var clients = try (0..<10).map { _ in try harness.client() }
-            for client in clients { #expect(try client.ask("GET", "/hello").status == 200) }
-            for _ in 0..<20 {
-                let refused = try harness.client()
-                #expect(try refused.ask("GET", "/hello").status == 503)
-                #expect(refused.isClosed())
-            }
-            #expect(harness.server.activity.connectionsRefused == 20)
-            #expect(try clients[0].ask("GET", "/hello").status == 200)
-            clients.removeLast(5)
-            #expect(harness.eventually { harness.server.activity.connectionsOpen == 5 })
-            #expect(try harness.client().ask("GET", "/hello").status == 200)
-        }
-    }
-
-    @Test("one address has a limit of its own")
-    func addressLimit() async throws {
-        try await serving(configure: { $0.connectionsPerAddressMax = 3 }) { harness in
-            let clients = try (0..<3).map { _ in try harness.client() }
-            for client in clients { #expect(try client.ask("GET", "/hello").status == 200) }
-            #expect(try harness.client().ask("GET", "/hello").status == 503)
-            // Their connections stay open until here.
-            withExtendedLifetime(clients) {}
         }
     }
 }

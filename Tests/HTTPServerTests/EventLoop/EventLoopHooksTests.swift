@@ -4,37 +4,36 @@ import HTTPTypes
 import Synchronization
 import Testing
 
-/// What is called by the threads that serve.
-@Suite("Attendants")
-struct AttendantTests {
+@Suite("Event loop hooks")
+struct EventLoopHooksTests {
     private struct State {
         var awake = 0
-        var turns = 0
+        var wakeups = 0
         var waiting: [CheckedContinuation<Void, Never>] = []
         var groups: [Int] = []
     }
 
-    /// A handler that waits until whoever serves has caught up.
-    private final class Gathering: Sendable {
+    /// A handler whose requests are released together by the hooks.
+    private final class GroupRelease: Sendable {
         let state = Mutex(State())
 
-        var attendant: Attendant {
-            Attendant(
-                wakes: { [self] in
+        var hooks: EventLoopHooks {
+            EventLoopHooks(
+                didWake: { [self] in
                     state.withLock { state in
                         state.awake += 1
-                        state.turns += 1
+                        state.wakeups += 1
                     }
                 },
-                caughtUp: { [self] in release() },
-                sleeps: { [self] in
+                didDrain: { [self] in release() },
+                willBlock: { [self] in
                     release()
                     state.withLock { $0.awake -= 1 }
                 })
         }
 
         var route: Route {
-            Route(method: .get, pattern: "/gather", operationID: "gather") { [self] _ in
+            Route(method: .get, pattern: "/release", operationID: "release") { [self] _ in
                 await withCheckedContinuation { continuation in
                     state.withLock { $0.waiting.append(continuation) }
                 }
@@ -52,25 +51,25 @@ struct AttendantTests {
         }
     }
 
-    @Test("What waits for a thread to catch up goes on, in groups", arguments: [1, 2, 4])
+    @Test("requests that wait for didDrain are released in groups", arguments: [1, 2, 4])
     func groups(threads: Int) async throws {
-        let gathering = Gathering()
+        let release = GroupRelease()
         try await serving(
-            [gathering.route], configure: { $0.threads = threads },
-            attendant: gathering.attendant
+            [release.route], configure: { $0.threads = threads },
+            hooks: release.hooks
         ) { harness in
             let clients = try (0..<64).map { _ in try harness.client() }
             for _ in 1...10 {
-                for client in clients { client.send("GET /gather HTTP/1.1\r\nHost: a\r\n\r\n") }
+                for client in clients { client.send("GET /release HTTP/1.1\r\nHost: a\r\n\r\n") }
                 for client in clients {
                     client.setTimeout(seconds: 10)
                     #expect(try client.reply().text == "released")
                 }
             }
         }
-        let (groups, awake, turns) = gathering.state.withLock { ($0.groups, $0.awake, $0.turns) }
+        let (groups, awake, wakeups) = release.state.withLock { ($0.groups, $0.awake, $0.wakeups) }
         #expect(groups.reduce(0, +) == 640)
         #expect(groups.contains { $0 > 1 })
-        #expect(awake == 0 && turns >= threads, "each thread that woke has gone to sleep")
+        #expect(awake == 0 && wakeups >= threads, "didWake and willBlock are called equally often")
     }
 }

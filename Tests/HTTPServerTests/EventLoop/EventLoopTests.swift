@@ -2,10 +2,12 @@ import Foundation
 import HTTPServer
 import Testing
 
-/// As many connections at once as the library takes events at a time.
-@Suite("Crowds")
-struct CrowdTests {
-    @Test("All of a crowd are answered at once, however many they are", arguments: [128, 256])
+/// libmicrohttpd takes 128 events at a time, so exactly 128 ready connections are a special case.
+@Suite("Event loop")
+struct EventLoopTests {
+    @Test(
+        "requests on as many connections as the library takes events are all answered",
+        arguments: [128, 256])
     func all(count: Int) async throws {
         try await serving { harness in
             let clients = try (0..<count).map { _ in try harness.client() }

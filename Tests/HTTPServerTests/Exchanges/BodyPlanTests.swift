@@ -4,11 +4,11 @@ import HTTPTypes
 import Synchronization
 import Testing
 
-/// Bodies that a route looks at before they are sent.
-@Suite("Previews")
-struct PreviewTests {
-    /// Keeps pieces together.
-    private final class Pieces: BodySink {
+/// Routes that decide on a body before it is received.
+@Suite("Body plans")
+struct BodyPlanTests {
+    /// A sink that collects the body.
+    private final class CollectingSink: BodySink {
         let bytes = Mutex<[UInt8]>([])
 
         func append(_ piece: UnsafeRawBufferPointer) {
@@ -21,33 +21,33 @@ struct PreviewTests {
         let byte: UInt8
         let count: Int
 
-        func copy(from offset: Int, to room: UnsafeMutableRawBufferPointer) -> Int {
-            let count = min(room.count, count - offset)
-            // Sound: no more than there is room for.
-            for index in 0..<count { unsafe room[index] = byte }
+        func copy(from offset: Int, to buffer: UnsafeMutableRawBufferPointer) -> Int {
+            let count = min(buffer.count, count - offset)
+            // Sound: `count` does not exceed the buffer.
+            for index in 0..<count { unsafe buffer[index] = byte }
             return count
         }
     }
 
-    /// `PUT /vectors/{length}` takes bodies of that length, and answers with as many bytes.
+    /// `PUT /vectors/{length}` accepts bodies of that length and responds with as many bytes.
     private func route(noting log: Log, after delay: Duration = .zero) -> Route {
         Route(
             method: .put, pattern: "/vectors/{length}", operationID: "put",
             mediaTypes: ["application/json"], bodyBytesMax: 1 << 30,
-            preview: { head, parameters, length in
-                log.note("preview of \(length)")
+            planBody: { head, parameters, length in
+                log.note("plan for \(length)")
                 try? await Task.sleep(for: delay)
                 guard parameters["length"] == "\(length)" else {
-                    return .refuse(
+                    return .reject(
                         Response(status: .unprocessableContent, body: .bytes(Array("no".utf8))))
                 }
-                return .stream(Pieces())
+                return .stream(CollectingSink())
             }
         ) { request in
-            guard let pieces = request.sink as? Pieces else {
+            guard let collected = request.sink as? CollectingSink else {
                 return Response(status: .ok, body: .bytes(request.body))
             }
-            let bytes = pieces.bytes.withLock { $0 }
+            let bytes = collected.bytes.withLock { $0 }
             return Response(
                 status: .ok, body: .source(Repeated(byte: bytes[0], count: bytes.count)))
         }
@@ -72,11 +72,11 @@ struct PreviewTests {
             }
             #expect(harness.eventually { harness.server.activity.bodyBytesInFlight == 0 })
         }
-        #expect(log.notes == Array(repeating: "preview of \(body.count)", count: 3))
+        #expect(log.notes == Array(repeating: "plan for \(body.count)", count: 3))
     }
 
-    @Test("who waits for leave is refused before anything is sent")
-    func refusedBefore() async throws {
+    @Test("a client that waits for 100 Continue is rejected before it sends the body")
+    func rejectedBeforeBody() async throws {
         try await serving([route(noting: Log())]) { harness in
             for length in [5, 500_000_000] {
                 let client = try harness.client()
@@ -88,20 +88,20 @@ struct PreviewTests {
         }
     }
 
-    @Test("who doesn't wait is refused too, and hears of it")
-    func refusedWhileSending() async throws {
+    @Test("a client that sends the body at once reads the rejection")
+    func rejectedDuringBody() async throws {
         try await serving([route(noting: Log())]) { harness in
             let client = try harness.client()
             client.send(head(4, 100_000))
             client.send([UInt8](repeating: 1, count: 100_000))
             #expect(try client.reply().status == 422)
-            // A body within the cap is read over, and the connection goes on.
+            // A short rejected body is discarded, and the connection is reused.
             client.send(head(4, 4, waits: false) + "body")
             #expect(try client.reply().text == "body")
         }
     }
 
-    @Test("a small body isn't looked at, unless it is waited with")
+    @Test("a small body is collected without a plan")
     func small() async throws {
         let log = Log()
         try await serving([route(noting: log)]) { harness in
@@ -112,7 +112,7 @@ struct PreviewTests {
         #expect(log.notes.isEmpty)
     }
 
-    @Test("a client that leaves during a preview leaves nothing behind")
+    @Test("disconnecting while the body is planned releases everything")
     func vanished() async throws {
         try await serving([route(noting: Log(), after: .milliseconds(200))]) { harness in
             for _ in 0..<20 {
@@ -122,16 +122,16 @@ struct PreviewTests {
             }
             #expect(harness.eventually { harness.server.activity.exchangesInFlight == 0 })
             #expect(harness.server.activity.bodyBytesInFlight == 0)
-            #expect(harness.server.activity.exchangesWaiting == 0)
+            #expect(harness.server.activity.exchangesSuspended == 0)
         }
     }
 
-    @Test("a server stops while previews are under way")
+    @Test("the server stops while bodies are planned")
     func stopping() async throws {
         try await serving([route(noting: Log(), after: .seconds(30))]) { harness in
             let client = try harness.client()
             client.send(head(100_000, 100_000, waits: true))
-            #expect(harness.eventually { harness.server.activity.exchangesWaiting == 1 })
+            #expect(harness.eventually { harness.server.activity.exchangesSuspended == 1 })
         }
     }
 }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Requests and responses")
 struct ExchangeTests {
-    @Test("one connection serves request after request, refused ones among them")
+    @Test("one connection serves many requests, including rejected ones")
     func keepAlive() async throws {
         let log = Log()
         try await serving(log: log) { harness in
@@ -36,7 +36,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("405 and OPTIONS name the methods")
+    @Test("405 and OPTIONS list the methods")
     func allow() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -50,7 +50,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("HEAD has the header of GET, its length too, and no body")
+    @Test("HEAD has the header of GET, including Content-Length, and no body")
     func head() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -60,13 +60,13 @@ struct ExchangeTests {
         }
     }
 
-    @Test("the admission answers before anything else is looked at")
-    func admission() async throws {
-        let deny: HTTPServer.Admit = { head, route in
+    @Test("authorization precedes all other checks")
+    func authorization() async throws {
+        let deny: HTTPServer.Authorize = { head, route in
             head.headerFields[.authorization] == nil
                 ? Response(status: .unauthorized, headerFields: [.wwwAuthenticate: "Bearer"]) : nil
         }
-        try await serving(admit: deny) { harness in
+        try await serving(authorize: deny) { harness in
             let client = try harness.client()
             let refused = try client.ask("GET", "/nowhere")
             #expect(refused.status == 401 && refused.fields["www-authenticate"] == "Bearer")
@@ -75,7 +75,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("fields of the server's own are not the handler's to set")
+    @Test("handlers cannot set the fields that the server manages")
     func serverFields() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "root") { _ in
             var response = text("abc")
@@ -94,7 +94,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("an HTTP/1.0 client gets its answer and the end")
+    @Test("the connection of an HTTP/1.0 client is closed after the response")
     func http10() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -104,7 +104,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("a handler that takes too long is cancelled, and its client told")
+    @Test("a handler that misses the response deadline is cancelled, and its client gets 504")
     func responseDeadline() async throws {
         let log = Log()
         try await serving(
@@ -117,7 +117,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("sixty-four clients at once each get their own answers")
+    @Test("sixty-four concurrent clients get their own responses")
     func manyClients() async throws {
         let log = Log()
         try await serving(log: log, configure: { $0.threads = 2 }) { harness in

@@ -2,11 +2,11 @@ import Foundation
 import HTTPServer
 import Testing
 
-@Suite("Bodies")
-struct BodyTests {
+@Suite("Request bodies")
+struct RequestBodyTests {
     private let octets = ["Content-Type: application/octet-stream"]
 
-    @Test("a request that comes byte by byte is the same request")
+    @Test("a request may arrive byte by byte")
     func byteByByte() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -24,7 +24,7 @@ struct BodyTests {
         }
     }
 
-    @Test("twenty megabytes arrive and come back bit for bit")
+    @Test("twenty megabytes are received and returned unchanged")
     func big() async throws {
         var random = SystemRandomNumberGenerator()
         let body = (0..<(20 << 20) / 8).flatMap { _ in
@@ -42,7 +42,7 @@ struct BodyTests {
         }
     }
 
-    @Test("a client that waits for leave to send its body gets it")
+    @Test("a client that waits for 100 Continue gets it")
     func continueGranted() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -57,7 +57,7 @@ struct BodyTests {
         }
     }
 
-    @Test("a client that waits for leave is refused without it, for whatever reason")
+    @Test("a rejected client gets no 100 Continue")
     func continueRefused() async throws {
         try await serving { harness in
             let cases: [(String, Int)] = [
@@ -77,7 +77,7 @@ struct BodyTests {
         }
     }
 
-    @Test("a small refused body is read over, and the connection goes on")
+    @Test("a small rejected body is discarded, and the connection is reused")
     func smallRefusedBody() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -88,7 +88,7 @@ struct BodyTests {
         }
     }
 
-    @Test("a client that sends a body too large gets to read 413, not a reset")
+    @Test("a client that sends too large a body reads 413, not a reset")
     func tooLarge() async throws {
         try await serving { harness in
             for _ in 0..<5 {
@@ -104,7 +104,7 @@ struct BodyTests {
         }
     }
 
-    @Test("a chunked upload gets 411 and the connection ends")
+    @Test("a chunked upload gets 411, and the connection is closed")
     func chunked() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -118,7 +118,7 @@ struct BodyTests {
         }
     }
 
-    @Test("bodies that together take too much are refused, and room comes back")
+    @Test("bodies that together exceed the budget are rejected until memory is released")
     func budget() async throws {
         try await serving(configure: { $0.bodyBytesInFlightMax = 1000 }) { harness in
             let (first, second) = (try harness.client(), try harness.client())
@@ -133,7 +133,7 @@ struct BodyTests {
         }
     }
 
-    @Test("a client that leaves in the middle of its body leaves nothing behind")
+    @Test("disconnecting in the middle of a body releases its memory")
     func vanishesInBody() async throws {
         let log = Log()
         try await serving(standardRoutes(log), log: log) { harness in

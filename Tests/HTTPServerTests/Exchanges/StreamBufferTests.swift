@@ -4,8 +4,8 @@ import HTTPTypes
 import Synchronization
 import Testing
 
-@Suite("Streams")
-struct StreamTests {
+@Suite("Stream buffer")
+struct StreamBufferTests {
     /// A stream that the test pushes into, on `/events`.
     private final class Source: Sendable {
         private let continuations = Mutex<[AsyncStream<[UInt8]>.Continuation]>([])
@@ -30,20 +30,20 @@ struct StreamTests {
                 self.continuations.withLock { $0.append(continuation) }
                 return Response(
                     status: .ok, headerFields: [.contentType: "text/event-stream"],
-                    body: .stream(PieceStream(stream)))
+                    body: .stream(ChunkStream(stream)))
             }
         }
     }
 
     private static let get = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    @Test("pieces arrive one by one, when they are sent")
+    @Test("each chunk arrives when it is sent")
     func oneByOne() async throws {
         let source = Source()
         try await serving([source.route]) { harness in
             let client = try harness.client()
             client.send(Self.get)
-            let head = try client.headLines()
+            let head = try client.headerLines()
             #expect(head[0].hasSuffix("200 OK"))
             for index in 0..<5 {
                 client.setTimeout(seconds: 0.05)
@@ -54,16 +54,16 @@ struct StreamTests {
             }
             source.finish()
             #expect(try client.chunk() == nil)
-            // The connection is as good as new.
+            // The connection can be reused.
             client.send(Self.get)
-            #expect(try client.headLines()[0].hasSuffix("200 OK"))
+            #expect(try client.headerLines()[0].hasSuffix("200 OK"))
         }
     }
 
     @Test("a stream of nothing is an empty body")
     func empty() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "empty") { _ in
-            Response(status: .ok, body: .stream(PieceStream(AsyncStream { $0.finish() })))
+            Response(status: .ok, body: .stream(ChunkStream(AsyncStream { $0.finish() })))
         }
         try await serving([route]) { harness in
             let client = try harness.client()
@@ -72,14 +72,14 @@ struct StreamTests {
     }
 
     @Test(
-        "when the client leaves, the stream ends though nothing is sent", arguments: [true, false])
+        "an idle stream ends when its client disconnects", arguments: [true, false])
     func vanishes(byReset: Bool) async throws {
         let source = Source()
         try await serving([source.route]) { harness in
             var client: Client? = try harness.client()
             client?.send(Self.get)
-            _ = try client?.headLines()
-            #expect(harness.eventually { harness.server.activity.exchangesWaiting == 1 })
+            _ = try client?.headerLines()
+            #expect(harness.eventually { harness.server.activity.exchangesSuspended == 1 })
             if byReset { client?.resetOnClose() }
             client = nil
             #expect(harness.eventually { source.ended.load(ordering: .relaxed) == 1 })
@@ -87,7 +87,7 @@ struct StreamTests {
         }
     }
 
-    @Test("HEAD on a stream has a header only, and lets the stream go")
+    @Test("HEAD on a stream sends the header and drops the stream")
     func head() async throws {
         let source = Source()
         try await serving([source.route]) { harness in
@@ -98,7 +98,7 @@ struct StreamTests {
         }
     }
 
-    @Test("an HTTP/1.0 client gets a stream without chunks, until the end")
+    @Test("an HTTP/1.0 client gets the stream without chunked coding")
     func http10() async throws {
         let source = Source()
         try await serving([source.route]) { harness in
@@ -111,14 +111,14 @@ struct StreamTests {
         }
     }
 
-    @Test("a long listing that is pulled never runs far ahead of its client, and arrives whole")
+    @Test("a pulled stream does not run ahead of its client")
     func pulled() async throws {
         let (counter, total) = (Counter(), 800)
         let route = Route(method: .get, pattern: "/events", operationID: "list") { _ in
             Response(
                 status: .ok,
                 body: .stream(
-                    PieceStream(
+                    ChunkStream(
                         AsyncStream(unfolding: {
                             await counter.next(below: total)
                                 ? [UInt8](repeating: 1, count: 65_536) : nil
@@ -127,9 +127,9 @@ struct StreamTests {
         try await serving([route]) { harness in
             let client = try harness.client()
             client.send(Self.get)
-            _ = try client.headLines()
+            _ = try client.headerLines()
             usleep(300_000)
-            // What the server may hold, what the sockets may hold, and not much more.
+            // The stream buffer and the socket buffers hold this many chunks at most.
             #expect(counter.count < 300)
             var count = 0
             while let chunk = try client.chunk() { count += chunk.count }
@@ -145,7 +145,7 @@ struct StreamTests {
         }
     }
 
-    @Test("a client that takes nothing is cut, and its stream ends")
+    @Test("a client that does not read is disconnected, and its stream ends")
     func stalled() async throws {
         let source = Source()
         let configure: (inout ServerConfiguration) -> Void = {
@@ -155,12 +155,12 @@ struct StreamTests {
         try await serving([source.route], configure: configure) { harness in
             let client = try harness.client()
             client.send(Self.get)
-            _ = try client.headLines()
+            _ = try client.headerLines()
             let piece = String(repeating: "x", count: 65_536)
             for _ in 0..<400 { source.send(piece) }
             #expect(harness.eventually { source.ended.load(ordering: .relaxed) == 1 })
             #expect(harness.eventually { harness.server.activity.connectionsOpen == 0 })
-            #expect(harness.server.activity.connectionsCut == 1)
+            #expect(harness.server.activity.connectionsTimedOut == 1)
         }
     }
 }

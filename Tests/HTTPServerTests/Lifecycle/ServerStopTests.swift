@@ -4,8 +4,8 @@ import HTTPTypes
 import TestKit
 import Testing
 
-@Suite("Leaving")
-struct StopTests {
+@Suite("Stopping the server")
+struct ServerStopTests {
     private func secondsToStop(_ server: HTTPServer) async -> Double {
         await onThread {
             let began = ContinuousClock.now
@@ -14,7 +14,7 @@ struct StopTests {
         }
     }
 
-    @Test("two hundred long-polls do not keep a server from stopping")
+    @Test("two hundred long-polls do not delay the stop")
     func longPolls() async throws {
         let log = Log()
         let (server, clients) = try await serving(standardRoutes(log), stopsAtEnd: false) {
@@ -24,7 +24,7 @@ struct StopTests {
                 client.send("GET /forever HTTP/1.1\r\nHost: a\r\n\r\n")
                 return client
             }
-            #expect(harness.eventually { harness.server.activity.exchangesWaiting == 200 })
+            #expect(harness.eventually { harness.server.activity.exchangesSuspended == 200 })
             return Unchecked((harness.server, clients))
         }.value
         #expect(await secondsToStop(server) < 4)
@@ -37,18 +37,18 @@ struct StopTests {
             }
         }
         #expect(log.notes.filter { $0 == "woken" }.count == 200)
-        #expect(server.activity.exchangesWaiting == 0 && server.activity.connectionsOpen == 0)
+        #expect(server.activity.exchangesSuspended == 0 && server.activity.connectionsOpen == 0)
     }
 
-    @Test("a handler that does not listen is spoken for")
-    func deaf() async throws {
+    @Test("the client of a handler that ignores cancellation gets 503")
+    func uncancellable() async throws {
         let log = Log()
         let (server, client) = try await serving(
             standardRoutes(log), configure: { $0.stopGraceSeconds = 0.4 }, stopsAtEnd: false
         ) { harness in
             let client = try harness.client()
-            client.send("GET /deaf HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(harness.eventually { log.notes == ["deaf"] })
+            client.send("GET /uncancellable HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(harness.eventually { log.notes == ["uncancellable"] })
             return Unchecked((harness.server, client))
         }.value
         #expect(await secondsToStop(server) < 5)
@@ -57,7 +57,7 @@ struct StopTests {
         #expect(reply.text == "shuttingDown")
     }
 
-    @Test("a write in flight is finished before the server leaves")
+    @Test("a write in flight is completed before the server stops")
     func write() async throws {
         let log = Log()
         let (server, client) = try await serving(
@@ -73,7 +73,7 @@ struct StopTests {
         #expect(log.notes == ["writing", "written"])
     }
 
-    @Test("streams come to a clean end")
+    @Test("streams end with a complete chunked body")
     func streams() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "events") { _ in
             let (stream, continuation) = AsyncStream<[UInt8]>.makeStream()
@@ -83,12 +83,12 @@ struct StopTests {
                 try? await Task.sleep(for: .seconds(20))
                 continuation.finish()
             }
-            return Response(status: .ok, body: .stream(PieceStream(stream)))
+            return Response(status: .ok, body: .stream(ChunkStream(stream)))
         }
         let (server, client) = try await serving([route], stopsAtEnd: false) { harness in
             let client = try harness.client()
             client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            _ = try client.headLines()
+            _ = try client.headerLines()
             #expect(try client.chunk() == Array("first".utf8))
             return Unchecked((harness.server, client))
         }.value
@@ -96,7 +96,7 @@ struct StopTests {
         #expect(try client.chunk() == nil)
     }
 
-    @Test("stopping twice, at once, before a start and after, does nothing worse than once")
+    @Test("stop may be called repeatedly, concurrently, and before the start")
     func twice() async throws {
         try await serving { harness in
             let reply = try harness.client().ask("GET", "/hello")
@@ -106,7 +106,7 @@ struct StopTests {
             configuration: ServerConfiguration(listen: .address(host: "127.0.0.1", port: 0)),
             router: Router([]))
         await server.stop()
-        #expect(throws: ServerError.startedBefore) { try server.start() }
+        #expect(throws: ServerError.alreadyStarted) { try server.start() }
         let other = HTTPServer(
             configuration: ServerConfiguration(listen: .address(host: "127.0.0.1", port: 0)),
             router: Router([]))
@@ -118,7 +118,7 @@ struct StopTests {
         other.quiesce()
     }
 
-    @Test("after quiesce open connections are served and new ones refused")
+    @Test("after quiesce, open connections are served and new ones refused")
     func quiesce() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -130,7 +130,7 @@ struct StopTests {
         }
     }
 
-    @Test("servers start and stop under load, again and again, and never abort")
+    @Test("starting and stopping under load never aborts the process")
     func underLoad() async throws {
         let log = Log()
         for round in 0..<10 {
@@ -149,7 +149,7 @@ struct StopTests {
                 return harness.server
             }
             await server.stop()
-            #expect(server.activity.exchangesWaiting == 0)
+            #expect(server.activity.exchangesSuspended == 0)
         }
     }
 }

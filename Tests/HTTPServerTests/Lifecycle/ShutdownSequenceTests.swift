@@ -1,32 +1,35 @@
 import HTTPServer
 import Testing
 
-@Suite("The order of stopping")
-struct ShutdownTests {
-    @Test("with nothing in flight it closes, and stops when nothing is suspended")
+@Suite("Shutdown sequence")
+struct ShutdownSequenceTests {
+    @Test("without exchanges it stops as soon as no connection is suspended")
     func idle() {
-        var shutdown = Shutdown(graceSeconds: 10)
-        #expect(shutdown.next(elapsedSeconds: 0, inFlight: 0, waiting: 1) == .answerAll)
-        #expect(shutdown.next(elapsedSeconds: 0, inFlight: 0, waiting: 1) == .answerAll)
-        #expect(shutdown.next(elapsedSeconds: 0, inFlight: 0, waiting: 0) == .stop)
+        var shutdown = ShutdownSequence(graceSeconds: 10)
+        #expect(shutdown.next(elapsedSeconds: 0, inFlight: 0, suspended: 1) == .respondToAll)
+        #expect(shutdown.next(elapsedSeconds: 0, inFlight: 0, suspended: 1) == .respondToAll)
+        #expect(shutdown.next(elapsedSeconds: 0, inFlight: 0, suspended: 0) == .stop)
     }
 
-    @Test("patience runs out in steps")
+    @Test("steps become stricter as time passes")
     func steps() {
-        var shutdown = Shutdown(graceSeconds: 4)
+        var shutdown = ShutdownSequence(graceSeconds: 4)
         let steps = [0.1, 0.6, 3.9, 4.1, 4.6, 5.0].map {
-            shutdown.next(elapsedSeconds: $0, inFlight: 1, waiting: 1)
+            shutdown.next(elapsedSeconds: $0, inFlight: 1, suspended: 1)
         }
-        #expect(steps == [.wait, .cancelSafe, .cancelSafe, .cancelAll, .answerAll, .answerAll])
-        #expect(shutdown.next(elapsedSeconds: 5.6, inFlight: 1, waiting: 0) == .cutAll)
-        #expect(shutdown.next(elapsedSeconds: 6.1, inFlight: 1, waiting: 0) == .stop)
+        #expect(
+            steps == [
+                .wait, .cancelReads, .cancelReads, .cancelAll, .respondToAll, .respondToAll,
+            ])
+        #expect(shutdown.next(elapsedSeconds: 5.6, inFlight: 1, suspended: 0) == .disconnectAll)
+        #expect(shutdown.next(elapsedSeconds: 6.1, inFlight: 1, suspended: 0) == .stop)
     }
 
-    @Test("while a connection is suspended it never stops, however late it is")
+    @Test("it never stops while a connection is suspended")
     func neverWhileSuspended() {
-        var shutdown = Shutdown(graceSeconds: 0)
+        var shutdown = ShutdownSequence(graceSeconds: 0)
         for second in 0..<100 {
-            let step = shutdown.next(elapsedSeconds: Double(second), inFlight: 1, waiting: 1)
+            let step = shutdown.next(elapsedSeconds: Double(second), inFlight: 1, suspended: 1)
             #expect(step != .stop)
         }
     }

@@ -4,14 +4,14 @@ import Testing
 
 @Suite("Header fields")
 struct HeaderFieldsTests {
-    @Test("are found whatever the case of their names")
+    @Test("names are compared without regard to case")
     func names() throws {
         let fields: HeaderFields = [.contentType: "text/csv"]
         #expect(fields[try #require(HTTPField.Name("CONTENT-type"))] == "text/csv")
         #expect(fields[.accept] == nil)
     }
 
-    @Test("of one name are one list, in their order")
+    @Test("fields with one name are one list, in their order")
     func lists() {
         var fields = HeaderFields()
         fields.append(.accept, "text/csv")
@@ -21,7 +21,7 @@ struct HeaderFieldsTests {
         #expect(fields.map(\.value) == ["text/csv", "application/json", "*/*;q=0.1"])
     }
 
-    @Test("setting one leaves one of its name, where the first stood, or none")
+    @Test("setting a field leaves one with its name, in the place of the first")
     func setting() {
         var fields: HeaderFields = [.accept: "a", .eTag: "\"1\"", .accept: "b"]
         fields[.accept] = "c"

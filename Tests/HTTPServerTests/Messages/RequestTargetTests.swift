@@ -18,23 +18,23 @@ struct RequestTargetTests {
         #expect(query == items.map { QueryItem(name: $0, value: $1) })
     }
 
-    @Test("the absolute form is the same as the path in it")
+    @Test("the absolute form is reduced to its path")
     func absoluteForm() throws {
         #expect(
             try RequestTarget("http://host:1/a?b=c") == RequestTarget("/a?b=c"))
     }
 
     @Test(
-        "what could be read in two ways is refused",
+        "ambiguous targets are rejected",
         arguments: [
             "", "*", "a", "http://host", "/%", "/%4", "/%zz", "/a%00b", "/%0a", "/%7F", "/%1f",
             "/%ff", "/%C3", "/a b", "/é", "/a#b", "/a\u{1}", "/?a=%00", "/?%", "/?a=%E9",
         ])
-    func refused(target: String) {
-        #expect(throws: Refusal.self) { try RequestTarget(target) }
+    func rejected(target: String) {
+        #expect(throws: RequestRejection.self) { try RequestTarget(target) }
     }
 
-    @Test("every target gives a result or a refusal, truncated anywhere")
+    @Test("a target truncated anywhere is parsed or rejected")
     func truncations() {
         let whole = Array("/v1/s%2F%C3%A9/x?label=k%3Av&q=%41+b".utf8)
         for count in whole.indices {

@@ -2,9 +2,9 @@ import Foundation
 import HTTPServer
 import Testing
 
-@Suite("What smugglers send")
-struct GuardTests {
-    /// Requests that must end with 400 and a closed connection, each with what is wrong with it.
+@Suite("Request reader: request smuggling")
+struct RequestReaderTests {
+    /// Requests that must get 400 and a closed connection, each with its flaw.
     static let malformed: [(flaw: String, request: String)] = [
         (
             "length and coding",
@@ -50,7 +50,7 @@ struct GuardTests {
     ]
 
     @Test("a malformed request gets 400, and nothing after it is served", arguments: malformed)
-    func refused(flaw: String, request: String) async throws {
+    func rejected(flaw: String, request: String) async throws {
         let log = Log()
         try await serving(standardRoutes(log), log: log) { harness in
             let client = try harness.client()
@@ -58,16 +58,16 @@ struct GuardTests {
             client.send((request + smuggled).replacingOccurrences(of: "\n", with: "\r\n"))
             let reply = try client.reply()
             #expect(reply.status == 400, "\(flaw): \(reply.text)")
-            // A second answer would be one to the smuggled request.
+            // A second response would answer the smuggled request.
             let rest = String(decoding: try client.rest(), as: UTF8.self)
             #expect(!rest.contains("200"), "\(flaw)")
-            // A server that still serves others.
+            // The server still serves other clients.
             #expect(try harness.client().ask("GET", "/hello").status == 200)
         }
         #expect(log.notes.isEmpty)
     }
 
-    @Test("junk instead of HTTP closes the connection and nothing else")
+    @Test("junk instead of HTTP closes only its own connection")
     func junk() async throws {
         try await serving(configure: { $0.headerDeadlineSeconds = 1 }) { harness in
             for junk in [
@@ -83,7 +83,7 @@ struct GuardTests {
         }
     }
 
-    @Test("a header that is too large is refused and the server goes on")
+    @Test("a header that is too large is rejected")
     func headersTooLarge() async throws {
         try await serving { harness in
             let client = try harness.client()
@@ -95,7 +95,7 @@ struct GuardTests {
         }
     }
 
-    @Test("what is unusual but clear is served")
+    @Test("unusual but unambiguous requests are served")
     func unusual() async throws {
         try await serving { harness in
             let requests = [

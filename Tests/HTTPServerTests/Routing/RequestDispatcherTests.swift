@@ -2,28 +2,28 @@ import HTTPServer
 import HTTPTypes
 import Testing
 
-@Suite("Gate and framing")
-struct GateTests {
+@Suite("Request dispatcher")
+struct RequestDispatcherTests {
     private func decide(
-        _ method: HTTPRequest.Method, _ path: String, _ framing: Framing,
-        contentType: String? = nil, admit: @escaping Gate.Admit = { _, _ in nil }
+        _ method: HTTPRequest.Method, _ path: String, _ framing: BodyFraming,
+        contentType: String? = nil, authorize: @escaping HTTPServer.Authorize = { _, _ in nil }
     ) -> (status: Int, allow: String?) {
-        let gate = Gate(router: Router(standardRoutes(Log())), admit: admit) { refusal, _ in
-            Response(status: refusal.status)
-        }
+        let dispatcher = RequestDispatcher(
+            router: Router(standardRoutes(Log())), authorize: authorize,
+            renderRejection: { rejection, _ in Response(status: rejection.status) })
         var fields = HeaderFields()
         fields[.contentType] = contentType
         let head = RequestHead(
             method: method, target: "/" + path, path: path.split(separator: "/").map(String.init),
             headerFields: fields)
-        switch gate.decide(head, framing) {
-        case .serve: return (200, nil)
-        case .answer(let response, _):
+        switch dispatcher.decide(head, framing) {
+        case .dispatch: return (200, nil)
+        case .respond(let response, _):
             return (response.status.code, response.headerFields[.allow])
         }
     }
 
-    @Test("a body must be of a type that the route reads")
+    @Test("a body must have a media type that the route accepts")
     func mediaTypes() {
         let json = [
             "application/json", "Application/JSON; charset=utf-8", "application/json ;x=y", nil,
@@ -37,54 +37,33 @@ struct GateTests {
         #expect(decide(.put, "items/1", .none, contentType: "text/plain").status == 200)
     }
 
-    @Test("a route without media types takes the empty body of any type, and no other")
+    @Test("a route without media types accepts only an empty body, of any type")
     func noBody() {
         #expect(decide(.post, "touch", .none, contentType: "text/plain").status == 200)
         #expect(decide(.post, "touch", .sized(1)).status == 415)
     }
 
-    @Test("a body needs a length, and not too large a one")
+    @Test("a body needs a length within the route's limit")
     func lengths() {
         #expect(decide(.put, "items/1", .chunked).status == 411)
         #expect(decide(.put, "items/1", .sized(32 << 20)).status == 200)
         #expect(decide(.put, "items/1", .sized(32 << 20 + 1)).status == 413)
     }
 
-    @Test("who is not admitted learns nothing of the paths")
-    func admission() {
-        let deny: Gate.Admit = { _, _ in Response(status: .unauthorized) }
+    @Test("an unauthorized client does not learn which paths exist")
+    func authorization() {
+        let deny: HTTPServer.Authorize = { _, _ in Response(status: .unauthorized) }
         for path in ["hello", "nowhere"] {
-            #expect(decide(.get, path, .none, admit: deny).status == 401)
-            #expect(decide(.options, path, .none, admit: deny).status == 401)
-            #expect(decide(.delete, path, .none, admit: deny).status == 401)
+            #expect(decide(.get, path, .none, authorize: deny).status == 401)
+            #expect(decide(.options, path, .none, authorize: deny).status == 401)
+            #expect(decide(.delete, path, .none, authorize: deny).status == 401)
         }
     }
 
-    @Test("OPTIONS and 405 say what is allowed")
+    @Test("OPTIONS and 405 list the allowed methods")
     func allow() {
         #expect(decide(.options, "hello", .none) == (204, "GET, HEAD, OPTIONS"))
         #expect(decide(.delete, "hello", .none) == (405, "GET, HEAD, OPTIONS"))
         #expect(decide(.options, "nowhere", .none).status == 404)
-    }
-
-    @Test("framing that two parsers may read differently is refused")
-    func framing() throws {
-        #expect(try Framing(lengths: [], codings: [], isHTTP11: true) == .none)
-        #expect(try Framing(lengths: ["0"], codings: [], isHTTP11: true) == .none)
-        #expect(try Framing(lengths: ["12"], codings: [], isHTTP11: false) == .sized(12))
-        #expect(try Framing(lengths: [], codings: ["Chunked"], isHTTP11: true) == .chunked)
-        let refused: [([String], [String], Bool)] = [
-            (["1"], ["chunked"], true), (["1", "1"], [], true), (["1", "2"], [], true),
-            ([""], [], true), (["+1"], [], true), (["-1"], [], true), (["0x1"], [], true),
-            (["1,1"], [], true), (["99999999999999999999"], [], true), (["١"], [], true),
-            ([], ["gzip, chunked"], true), ([], ["identity"], true),
-            ([], ["chunked", "chunked"], true),
-            ([], ["chunked"], false),
-        ]
-        for (lengths, codings, isHTTP11) in refused {
-            #expect(throws: Refusal.self) {
-                try Framing(lengths: lengths, codings: codings, isHTTP11: isHTTP11)
-            }
-        }
     }
 }

@@ -13,7 +13,7 @@ struct RouterTests {
             })
     }
 
-    private func describe(_ resolution: Resolution) -> String {
+    private func describe(_ resolution: Router.Resolution) -> String {
         switch resolution {
         case .matched(let route, let parameters):
             let pairs = parameters.pairs.map { "\($0.name)=\($0.value)" }
@@ -23,14 +23,14 @@ struct RouterTests {
         }
     }
 
-    @Test("a parameter takes one segment, whatever is in it")
+    @Test("a parameter takes one segment, whatever it contains")
     func parameters() {
         let router = make((.get, "/v1/sessions/{s}/steps/{n}"))
         let found = router.resolve(.get, ["v1", "sessions", "a/b c", "steps", "12"])
         #expect(describe(found) == "GET /v1/sessions/{s}/steps/{n} s=a/b c n=12")
     }
 
-    @Test("an empty segment fills no parameter, and a trailing slash is another path")
+    @Test("an empty segment matches no parameter, and a trailing slash makes a different path")
     func emptySegments() {
         let router = make((.get, "/v1/sessions/{s}"))
         #expect(describe(router.resolve(.get, ["v1", "sessions", ""])) == "nothing")
@@ -39,7 +39,7 @@ struct RouterTests {
         #expect(describe(router.resolve(.get, [""])) == "nothing")
     }
 
-    @Test("the literal pattern wins over the parameter, in whatever order they come")
+    @Test("a literal takes precedence over a parameter, in any order of routes")
     func precedence() {
         for router in [
             make((.get, "/a/{x}"), (.get, "/a/b")), make((.get, "/a/b"), (.get, "/a/{x}")),
@@ -49,7 +49,7 @@ struct RouterTests {
         }
     }
 
-    @Test("a colon is a character like any other")
+    @Test("a colon has no special meaning")
     func colon() {
         let router = make((.post, "/s/evaluations:batch"), (.get, "/s/{e}"))
         #expect(
@@ -57,7 +57,7 @@ struct RouterTests {
                 == "POST /s/evaluations:batch")
     }
 
-    @Test("a known path with another method says what it allows")
+    @Test("a path without a route for the method lists the allowed methods")
     func methods() {
         let router = make((.get, "/a"), (.put, "/a"), (.delete, "/b"))
         let allow = #"allow ["GET", "HEAD", "OPTIONS", "PUT"]"#

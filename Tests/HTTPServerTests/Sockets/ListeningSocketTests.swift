@@ -4,7 +4,7 @@ import HTTPTypes
 import Testing
 
 @Suite("Listening sockets")
-struct ListenerTests {
+struct ListeningSocketTests {
     /// A socket as a service manager hands it over: bound and listening.
     private func unixListener(_ path: String) -> Int32 {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -18,7 +18,7 @@ struct ListenerTests {
         return descriptor
     }
 
-    @Test("a Unix socket is inherited, and the next server takes over its queue")
+    @Test("connections that arrive between two servers wait in the inherited socket")
     func inheritedUnixSocket() async throws {
         let path = "/tmp/http-\(UUID().uuidString.prefix(8)).sock"
         let listener = unixListener(path)
@@ -36,7 +36,7 @@ struct ListenerTests {
         }
         first.quiesce()
         await first.stop()
-        // Nobody serves, yet the connection is made and waits.
+        // No server runs, but the connection is established and waits.
         let waiting = Unchecked(try Client(path: path))
         waiting.value.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
         try await serving(configure: { $0.listen = .inherited(fileDescriptor: listener) }) { _ in
@@ -45,21 +45,7 @@ struct ListenerTests {
         }
     }
 
-    @Test("the process itself connects without a network, while the server serves")
-    func connectionFromWithin() async throws {
-        let server = try await serving { harness in
-            for _ in 0..<3 {
-                let client = Client(connected: try harness.server.connect())
-                #expect(try client.ask("GET", "/hello").text == "hello")
-                #expect(try client.ask("GET", "/hello").text == "hello")
-            }
-            #expect(harness.eventually { harness.server.activity.connectionsOpen == 0 })
-            return harness.server
-        }
-        #expect(throws: ServerError.notServing) { try server.connect() }
-    }
-
-    @Test("IPv6 is served, and the peer is named")
+    @Test("an IPv6 socket serves IPv4 clients, and reports their IPv4 address")
     func ipv6() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "peer") { request in
             text(request.head.remoteAddress)
@@ -70,7 +56,7 @@ struct ListenerTests {
         }
     }
 
-    @Test("a server that cannot listen says why")
+    @Test("a server that cannot listen reports the reason")
     func failures() async throws {
         @Sendable func start(_ listener: ServerConfiguration.Listener) -> ServerError? {
             let server = HTTPServer(

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A client made of one socket, which sends exactly the bytes it is told to: a real client library
-/// would not send what these tests are about. It blocks, so it belongs on a thread of its own.
+/// A client on one socket that sends exactly the given bytes: a real client library would not send
+/// the malformed requests of these tests. It blocks, so it needs its own thread.
 final class Client {
     struct Reply: Equatable {
         var status: Int
@@ -82,10 +82,10 @@ final class Client {
     @discardableResult
     func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
-    /// Says that nothing more will be sent, and goes on listening.
+    /// Shuts down the sending side.
     func finishSending() { shutdown(socket, Int32(SHUT_WR)) }
 
-    /// Makes the close that follows a reset, as when a machine goes away.
+    /// Makes the next close send a reset, as when the client crashes.
     func resetOnClose() {
         var option = linger(l_onoff: 1, l_linger: 0)
         let size = socklen_t(MemoryLayout<linger>.size)
@@ -107,13 +107,13 @@ final class Client {
 
     /// The next response, whole. Informational ones are returned like any other.
     func reply(hasBody: Bool = true) throws -> Reply {
-        let head = try headLines()
-        let words = head[0].split(separator: " ")
+        let header = try headerLines()
+        let words = header[0].split(separator: " ")
         guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]) else {
-            throw Failure.notHTTP(head[0])
+            throw Failure.notHTTP(header[0])
         }
         var fields: [String: String] = [:]
-        for line in head.dropFirst() {
+        for line in header.dropFirst() {
             let colon = line.firstIndex(of: ":") ?? line.endIndex
             fields[line[..<colon].lowercased()] = line[colon...].dropFirst()
                 .trimmingCharacters(in: .whitespaces)
@@ -131,7 +131,7 @@ final class Client {
     }
 
     /// The status line and the header lines, without the empty one.
-    func headLines() throws -> [String] {
+    func headerLines() throws -> [String] {
         var lines: [String] = []
         while true {
             let line = try line()

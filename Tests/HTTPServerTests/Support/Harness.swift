@@ -13,7 +13,7 @@ struct Harness: Sendable {
 
     func client() throws -> Client { try Client(port: port) }
 
-    /// Waits until the condition holds; false when it does not come true in time.
+    /// Waits until the condition holds. Returns false if it does not within the time.
     func eventually(
         withinSeconds seconds: Double = 10, _ condition: () -> Bool
     ) -> Bool {
@@ -26,7 +26,7 @@ struct Harness: Sendable {
     }
 }
 
-/// What the server observed, and what handlers want remembered.
+/// Records the exchanges that the server observed, and notes of handlers.
 final class Log: Sendable {
     struct Entry: Equatable {
         var method: String
@@ -44,34 +44,34 @@ final class Log: Sendable {
     func note(_ text: String) { state.withLock { $0.notes.append(text) } }
 }
 
-/// Starts a server, runs `body` on a thread of its own, and stops the server.
+/// Starts a server, runs `body` on its own thread, and stops the server.
 ///
-/// The thread matters: clients block, and as many blocked tests as there are cores would leave no
-/// thread to the handlers they wait for.
+/// `body` needs its own thread because clients block: a blocked test per core would occupy all
+/// threads of the cooperative pool, on which the server's handlers may depend.
 @discardableResult
 func serving<Result: Sendable>(
     _ routes: [Route] = standardRoutes(Log()), log: Log = Log(),
     configure: (inout ServerConfiguration) -> Void = { _ in },
-    admit: @escaping HTTPServer.Admit = { _, _ in nil },
-    stopsAtEnd: Bool = true, attendant: Attendant = Attendant(),
+    authorize: @escaping HTTPServer.Authorize = { _, _ in nil },
+    stopsAtEnd: Bool = true, hooks: EventLoopHooks = EventLoopHooks(),
     _ body: @escaping @Sendable (Harness) throws -> Result
 ) async throws -> Result {
     var configuration = ServerConfiguration(listen: .address(host: "127.0.0.1", port: 0))
     configuration.stopGraceSeconds = 1
     configure(&configuration)
     let server = HTTPServer(
-        configuration: configuration, router: Router(routes), admit: admit,
-        refuse: { refusal, _ in
+        configuration: configuration, router: Router(routes), authorize: authorize,
+        renderRejection: { rejection, _ in
             Response(
-                status: refusal.status, headerFields: [.contentType: "application/problem+json"],
-                body: .bytes(Array("\(refusal)".utf8)))
+                status: rejection.status, headerFields: [.contentType: "application/problem+json"],
+                body: .bytes(Array("\(rejection)".utf8)))
         },
         observe: { head, route, status, seconds in
             log.append(
                 Log.Entry(
                     method: head.method.rawValue, target: head.target, route: route, status: status)
             )
-        }, attendant: attendant)
+        }, hooks: hooks)
     try server.start()
     let harness = Harness(server: server, log: log)
     do {
@@ -84,7 +84,7 @@ func serving<Result: Sendable>(
     }
 }
 
-/// Runs `body` on so many threads at once, and waits for all.
+/// Runs `body` on that many threads concurrently, and waits for all.
 func inParallel(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
     let failures = Mutex<[any Error]>([])
     let group = DispatchGroup()
@@ -104,7 +104,7 @@ func text(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
         status: status, headerFields: [.contentType: "text/plain"], body: .bytes(Array(text.utf8)))
 }
 
-/// Routes that most tests do with. The log is told what handlers go through.
+/// The routes of most tests. Handlers write notes to the log.
 func standardRoutes(_ log: Log) -> [Route] {
     [
         Route(method: .get, pattern: "/hello", operationID: "hello") { _ in text("hello") },
@@ -133,8 +133,8 @@ func standardRoutes(_ log: Log) -> [Route] {
             log.note(Task.isCancelled ? "write cancelled" : "written")
             return text("written")
         },
-        Route(method: .get, pattern: "/deaf", operationID: "deaf") { _ in
-            log.note("deaf")
+        Route(method: .get, pattern: "/uncancellable", operationID: "uncancellable") { _ in
+            log.note("uncancellable")
             await withCheckedContinuation { continuation in
                 DispatchQueue.global().asyncAfter(deadline: .now() + 90) { continuation.resume() }
             }
