@@ -59,11 +59,10 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "LBFGSHooks", dependencies: ["LBFGS"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["SessionModel"], swiftSettings: strict),
-        .target(name: "DiskLog", dependencies: ["CLinux"], swiftSettings: strict),
         .target(
             name: "SQLiteStore",
             dependencies: [
-                "DiskLog", "SessionModel", .product(name: "GRDB", package: "GRDB.swift"),
+                "CLinux", "SessionModel", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
@@ -126,13 +125,11 @@ let package = Package(
             name: "WireTests", dependencies: ["SessionModel", "Sessions", "Wire"],
             swiftSettings: strict),
         .testTarget(
-            name: "DiskLogTests", dependencies: ["DiskLog"], swiftSettings: strict),
-        .testTarget(
             name: "StoreContractTests",
-            dependencies: ["DiskLog", "Sessions", "SQLiteStore", "TestKit"],
+            dependencies: ["Sessions", "SQLiteStore", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "SimulationTests", dependencies: ["DiskLog", "Sessions", "SQLiteStore", "TestKit"],
+            name: "SimulationTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "HTTPServerTests", dependencies: ["HTTPServer", "TestKit", httpTypes],

@@ -1,23 +1,21 @@
 import CLinux
 
 /// CRC-32C (Castagnoli et al. 1993; polynomial 0x1EDC6F41, reflected), the checksum of iSCSI and
-/// ext4. It detects every burst of up to 32 wrong bits.
+/// ext4: it finds every burst of up to 32 wrong bits.
 ///
-/// Where the processor has a CRC-32C instruction, three stretches of the input are processed in
-/// parallel, because each instruction's result is available only after three cycles, and combined
-/// by tables (Gopal et al. 2011). Elsewhere tables process eight bytes a turn ("slicing by 8",
-/// Kounavis and Berry 2008). Both give the same result.
+/// By the processor's instruction where it has one: three stretches at once, since each result is
+/// waited for, and joined by tables (Gopal et al. 2011). Elsewhere by tables, eight bytes a turn
+/// ("slicing by 8", Kounavis and Berry 2008). Both give the same.
 package enum CRC32C {
     private static let polynomial: UInt32 = 0x82F6_3B78
     private static let hasInstruction = clinux_can_crc32c() != 0
 
-    package static func checksum(_ bytes: [UInt8]) -> UInt32 {
+    static func checksum(_ bytes: [UInt8]) -> UInt32 {
         // Sound: the buffer is used within the call.
         unsafe bytes.withUnsafeBytes { unsafe checksum($0) }
     }
 
-    /// Checksum of `buffer`, continued from `before`, the checksum of the bytes that precede it. The
-    /// checksum of no bytes is 0.
+    /// Checksum of `buffer` after bytes whose checksum is `before`; that of nothing is 0.
     package static func checksum(
         _ buffer: UnsafeRawBufferPointer, after before: UInt32 = 0
     ) -> UInt32 {
@@ -28,7 +26,7 @@ package enum CRC32C {
         }
     }
 
-    /// The same, always by tables.
+    /// The same without the instruction.
     package static func tabledChecksum(_ buffer: UnsafeRawBufferPointer) -> UInt32 {
         ~(unsafe byTable(buffer, from: ~0))
     }
@@ -37,8 +35,8 @@ package enum CRC32C {
 // MARK: - By instruction
 
 extension CRC32C {
-    /// The length of each of the three stretches: long enough that combining them costs nothing
-    /// noticeable, short enough that all three fit into the first-level cache.
+    /// Of each of three; long enough that joining them doesn't matter, short enough that all three
+    /// are in the nearest cache.
     package static let stretchBytes = 4096
 
     private static func byInstruction(
@@ -51,10 +49,10 @@ extension CRC32C {
         var rest = buffer.count
         while rest >= 3 * stretchBytes {
             var sums: (UInt32, UInt32, UInt32) = (crc, 0, 0)
-            // Sound: three stretches are left, and the tuple holds three sums.
-            unsafe withUnsafeMutableBytes(of: &sums) { sums in
+            // Sound: three stretches are left, and the tuple has room for three sums.
+            unsafe withUnsafeMutableBytes(of: &sums) { room in
                 unsafe clinux_crc32c_three(
-                    sums.assumingMemoryBound(to: UInt32.self).baseAddress, bytes, stretchBytes)
+                    room.assumingMemoryBound(to: UInt32.self).baseAddress, bytes, stretchBytes)
             }
             crc = skipping(skipping(sums.0) ^ sums.1) ^ sums.2
             unsafe bytes += 3 * stretchBytes
@@ -64,7 +62,7 @@ extension CRC32C {
         return unsafe clinux_crc32c(crc, bytes, rest)
     }
 
-    /// The sum continued over `stretchBytes` zero bytes.
+    /// The sum after as many zeros as a stretch has bytes.
     private static func skipping(_ crc: UInt32) -> UInt32 {
         // Sound: each index is a byte plus the start of one of four tables.
         unsafe skips.withUnsafeBufferPointer { table in
@@ -73,8 +71,8 @@ extension CRC32C {
         }
     }
 
-    /// Four tables of 256 entries, one for each byte of a sum. Sums without inversion are linear, so
-    /// each entry is the exclusive or of the entries of its bits.
+    /// Four tables of 256 entries, one for each byte of a sum. Sums without inversion are linear:
+    /// each entry is joined from those of its bits.
     private static let skips: [UInt32] = {
         let zeros = [UInt8](repeating: 0, count: stretchBytes)
         var table = [UInt32](repeating: 0, count: 4 * 256)
