@@ -103,10 +103,10 @@ private struct SourcePart: BodySource {
     var count: Int { range.count }
 
     func copy(from offset: Int, to buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let size = min(room.count, range.count - offset)
+        let size = min(buffer.count, range.count - offset)
         // Sound: the buffer is valid during the call, and no more than its count is written.
         return unsafe whole.copy(
             from: range.lowerBound + offset,
-            to: UnsafeMutableRawBufferPointer(rebasing: room[..<size]))
+            to: UnsafeMutableRawBufferPointer(rebasing: buffer[..<size]))
     }
 }
