@@ -3,6 +3,7 @@ daemon says of the same data directory after its next start."""
 
 from __future__ import annotations
 
+import io
 import json
 import plistlib
 import re
@@ -330,7 +331,94 @@ def test_after_a_kill_the_reader_knows_a_point_or_where_the_replay_begins(daemon
     assert not [session.id for session in store_reader.read(daemon.data) if session.replay_from]
 
 
-def test_a_torn_frame_was_never_there_and_a_wrong_one_before_others_is_damage(
+def unfolded(stream: io.BytesIO) -> Any:
+    """The next value of a packed row, as the page has it."""
+    (tag,) = stream.read(1)
+    if tag == 0:
+        return None
+    if tag == 2:
+        return int.from_bytes(stream.read(8), "little", signed=True)
+    number, shift = 0, 0
+    while (byte := stream.read(1)[0]) >= 0x80:
+        number, shift = number | (byte & 0x7F) << shift, shift + 7
+    number |= byte << shift
+    if tag == 1:
+        return number >> 1 ^ -(number & 1)
+    return stream.read(number).decode() if tag == 3 else stream.read(number)
+
+
+def test_trace_batches_have_the_trace_that_the_daemon_shows(tmp_path: Path) -> None:
+    endless = {"lr": 1e-3, "max_iter": 10**9, "max_eval": 10**9, "tolerance_change": 0}
+    daemon = Daemon(tmp_path / "data", tmp_path / "log", ("--snapshot-interval", "40"))
+    try:
+        client = Client(daemon.start().url)
+        session = client.create(options=endless)
+        tell(client, session, 200)
+        shown = {point["evaluation"]: point for point in client.trace(session)}
+        assert daemon.stop() == 0
+    finally:
+        daemon.close()
+    seen = []
+    with closing(sqlite3.connect(daemon.data / "lbfgsd.sqlite")) as database:
+        for row in database.execute("SELECT * FROM chapter ORDER BY id").fetchall():
+            _, last, count, body = store_reader.checked(row[1:], "chapter")
+            stream = io.BytesIO(body)
+            names = store_reader.EVENT.split(", ")
+            entries = [{name: unfolded(stream) for name in names} for _ in range(count)]
+            assert not stream.read() and entries[-1]["k"] == last
+            seen += entries
+    assert len(seen) > 100
+    for entry in seen:
+        point = shown[entry["k"]]
+        assert (entry["session"], entry["payload"], entry["kind"]) == (0, None, 3)
+        assert (entry["step"], entry["iteration"]) == (point["step"], point["iteration"])
+        for name, key in (
+            ("loss", "loss"),
+            ("gradient_norm", "gradient_norm_inf"),
+            ("step_length", "step_length"),
+        ):
+            assert struct.unpack("<d", struct.pack("<q", entry[name])) == (point[key],)
+
+
+def test_rows_blobs_and_segments_are_as_the_page_says(daemon: Daemon) -> None:
+    client = Client(daemon.url)
+    kinds(client)
+    segments(client)
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(daemon.data / "lbfgsd.sqlite")) as database:
+        store = store_reader.Store(daemon.data, database)
+        rows = store.rows
+        for (table,) in rows("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+            columns = [row[1] for row in rows(f"PRAGMA table_info({table})")]
+            if columns[-1] == "crc":
+                for row in rows(f"SELECT * FROM {table}"):
+                    store_reader.checked(row[columns[0] == "id" :], table)
+        named: Counter[int] = Counter()
+        lengths = dict(rows("SELECT id, length FROM blob"))
+        for session, vectors in rows("SELECT session, vectors FROM snapshot"):
+            ((dtype,),) = rows("SELECT dtype FROM session WHERE id = ?", session)
+            blobs = store_reader.vector_list(vectors)
+            named.update(blobs.values())
+            size = 8 if dtype == "float64" else 4
+            for name, blob in blobs.items():
+                numbers, length = lengths[blobs["x"]] // size, lengths[blob]
+                if name.startswith("pair/"):
+                    assert length > 2 * numbers * size and (length - 2 * numbers * size) % 16 == 0
+                elif name.startswith("shard/"):
+                    assert length == 1 + 8 + 8 * numbers and store.blob(blob)[0] == 0
+                else:
+                    assert name == "hooked_dict" or length == numbers * size
+                if length < LONG * size:
+                    assert len(store.blob(blob)) == length
+        assert dict(rows("SELECT id, names FROM vector")) == named
+        for segment, size, live in rows("SELECT id, size, live FROM segment"):
+            used = "SELECT total(length) FROM blob WHERE segment = ?"
+            dead = "SELECT total(stop - start) FROM hole WHERE segment = ?"
+            ((used_bytes,),), ((dead_bytes,),) = rows(used, segment), rows(dead, segment)
+            assert (live, size) == (used_bytes, used_bytes + dead_bytes)
+
+
+def test_a_torn_record_was_never_there_and_a_wrong_one_before_others_is_damage(
     daemon: Daemon,
 ) -> None:
     client = Client(daemon.url)
@@ -426,13 +514,13 @@ def test_the_pages_example_is_as_it_says() -> None:
     log, listed, x, d, point = (
         bytes.fromhex("".join(line[4:] for line in block.splitlines())) for block in blocks
     )
-    first = store_reader.frame_at(log, 0)
+    first = store_reader.record_at(log, 0)
     assert first and first[:3] == (1, 0, 0)
     at = store_reader.HEADER + len(first[3])
-    second = store_reader.frame_at(log, at)
+    second = store_reader.record_at(log, at)
     assert second and second[:3] == (1, 1, 0)
     assert at + store_reader.HEADER + len(second[3]) == len(log)
-    ((owner, entry),) = store_reader.records(second[3])
+    ((owner, entry),) = store_reader.entries_of(second[3])
     assert owner in example and entry["point_digest"] == store_reader.digest(x)
     assert entry["payload"] == packed(
         [-value for value in store_reader.unpacked(d, "float64")], "float64"
