@@ -114,15 +114,15 @@ def checked(row: Sequence[Any], table: str) -> list[Any]:
     return list(row[:-1])
 
 
-def frame_at(data: bytes, at: int) -> tuple[int, int, int, bytes] | None:
-    """Generation, number, former frames and records of the frame at `at`, if a whole one is."""
+def record_at(data: bytes, at: int) -> tuple[int, int, int, bytes] | None:
+    """Epoch, number, former records and entries of the record at `at`, if a whole one is."""
     if data[at : at + 8] != MAGIC or at + HEADER > len(data):
         return None
-    crc, size, generation, number, former = struct.unpack_from("<IIQQQ", data, at + 8)
+    crc, size, epoch, number, former = struct.unpack_from("<IIQQQ", data, at + 8)
     end = at + HEADER + size
     if end > len(data) or crc32c(data[at + 12 : end]) != crc:
         return None
-    return generation, number, former, data[at + HEADER : end]
+    return epoch, number, former, data[at + HEADER : end]
 
 
 def taken(stream: io.BytesIO) -> bytes:
@@ -131,37 +131,37 @@ def taken(stream: io.BytesIO) -> bytes:
     return stream.read(size)
 
 
-def records(data: bytes) -> Iterator[tuple[str, Entry]]:
+def entries_of(data: bytes) -> Iterator[tuple[str, Entry]]:
     stream = io.BytesIO(data)
     while stream.tell() < len(data):
-        record = io.BytesIO(taken(stream))
-        session = taken(record).decode()
-        entry = dict(zip(EVENT.split(", "), unsealed(taken(record)), strict=True))
-        yield session, {**entry, "payload": record.read()}
+        written = io.BytesIO(taken(stream))
+        session = taken(written).decode()
+        entry = dict(zip(EVENT.split(", "), unsealed(taken(written)), strict=True))
+        yield session, {**entry, "payload": written.read()}
 
 
 def logged(journal: Path, moved: int) -> list[tuple[str, Entry]]:
     """The entries of both files, each with its session's identifier, in their order."""
     found: list[tuple[int, int, int, list[tuple[str, Entry]]]] = []
     for path in sorted(journal.glob("*.log")):
-        data, at, count, generation, former = path.read_bytes(), 0, 0, 0, 0
+        data, at, count, epoch, former = path.read_bytes(), 0, 0, 0, 0
         entries: list[tuple[str, Entry]] = []
-        while frame := frame_at(data, at):
-            if frame[0] <= moved or frame[1] != count or (count and frame[0] != generation):
+        while record := record_at(data, at):
+            if record[0] <= moved or record[1] != count or (count and record[0] != epoch):
                 break
-            generation, former, count = frame[0], frame[2], count + 1
-            entries += records(frame[3])
-            at += HEADER + len(frame[3])
+            epoch, former, count = record[0], record[2], count + 1
+            entries += entries_of(record[3])
+            at += HEADER + len(record[3])
         end = at
         while (at := data.find(MAGIC, at)) >= 0:
-            if (frame := frame_at(data, at)) and frame[0] > moved:
+            if (record := record_at(data, at)) and record[0] > moved:
                 raise Damaged(f"{path} is wrong at byte {end}, and goes on after it")
             at += 1
         if count:
-            found.append((generation, count, former, entries))
+            found.append((epoch, count, former, entries))
     found.sort(key=lambda item: item[0])
     if len(found) == 2 and (found[0][0] + 1, found[0][1]) != (found[1][0], found[1][2]):
-        raise Damaged("frames of the entry log are missing")
+        raise Damaged("records of the write-ahead log are missing")
     return [pair for *_, entries in found for pair in entries]
 
 
