@@ -1,9 +1,9 @@
-"""Adds up what the parts of Tests/run.sh counted, and prints "N passed, N failed".
+"""Adds up the counts of the parts of Tests/run.sh, and prints "N passed, N failed".
 
 usage: summary.py DIRECTORY BITS_PASSED BITS_FAILED PARTS_BROKEN
 
-DIRECTORY holds the reports of swift test and pytest (JUnit's XML). Ends with status 1 when
-a test failed, a part broke down without a failed test to show for it, or no test ran.
+DIRECTORY has the reports of swift test and pytest (JUnit's XML). Exits with status 1 if a test
+failed, if a part failed without a failed test, or if no test ran.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ElementTree
 
 
 def count_report(path: pathlib.Path) -> tuple[int, int, int]:
-    """Passed, failed and skipped test cases of a JUnit report; zeros when there is none."""
+    """The numbers of passed, failed and skipped test cases in a JUnit report; zeros without one."""
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError):
@@ -30,7 +30,7 @@ def count_report(path: pathlib.Path) -> tuple[int, int, int]:
 
 
 def count_swift_log(path: pathlib.Path) -> tuple[int, int, int]:
-    """The same from Swift Testing's lines, for when its report is missing (a crash)."""
+    """The same numbers from Swift Testing's log, in case a crash left no report."""
     try:
         text = path.read_text(errors="replace")
     except OSError:
@@ -52,7 +52,7 @@ def main() -> int:
     print(f"pytest: {python[0]} passed, {python[1]} failed, {python[2]} skipped")
     passed = swift[0] + python[0] + bits_passed
     failed = swift[1] + python[1] + bits_failed
-    # A part that ended badly without a failed test (it crashed, or didn't build) counts as one.
+    # A part that failed without a failed test (it crashed, or did not build) counts as one.
     if broken and not failed:
         failed = broken
     if passed and not (swift[0] and python[0]):

@@ -1,4 +1,4 @@
-"""Starts, kills and stops the demo's daemon; it goes on running when the demo has ended."""
+"""Starts, kills and stops the demo's daemon, which goes on running when the demo has ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PORTS_TRIED = 100
 
 
 class DemoDaemon:
-    def __init__(self, binary: Path, data: Path):
+    def __init__(self, binary: Path, data: Path) -> None:
         self.binary, self.data = binary, data
         self.pid_file, self.log = data / "demo.pid", data / "demo.log"
         self.port = 0
@@ -45,13 +45,14 @@ class DemoDaemon:
         return process.pid
 
     def kill(self) -> None:
-        """SIGKILL: the daemon gets no chance to tidy up."""
+        """Kills the daemon with SIGKILL, so that it cannot clean up."""
         pid = int(self.pid_file.read_text())
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
     def stop_left_over(self) -> int | None:
-        """Stops the daemon that an earlier demo left; a process that isn't that one is let be."""
+        """Stops the daemon that an earlier demo left, but no other process with its identifier.
+        Returns the identifier if it was running."""
         try:
             pid = int(self.pid_file.read_text())
         except (FileNotFoundError, ValueError):
@@ -68,7 +69,7 @@ class DemoDaemon:
         return pid if stopped else None
 
     def choose_port(self, wanted: int) -> None:
-        """The wanted port or the next free one."""
+        """Chooses the wanted port or the next free one."""
         for port in range(wanted, wanted + PORTS_TRIED):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -87,7 +88,7 @@ class DemoDaemon:
             return False
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether the process is a daemon on our data directory (pids are reused)."""
+        """Whether the process is a daemon on our data directory; identifiers are reused."""
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except FileNotFoundError:

@@ -1,8 +1,7 @@
 """Fits handwritten digits through the daemon over HTTP, and kills the daemon half-way.
 
 The client is the loop in `fit`: it asks for a point, computes loss and gradient here, and tells
-them. `Http.call` retries whatever fails, so that a daemon that dies and comes back costs it
-nothing but the wait.
+them. `Http.call` retries whatever fails, so that a restart of the daemon costs it nothing but time.
 """
 
 from __future__ import annotations
@@ -12,9 +11,11 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import requests
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daemon import DemoDaemon
@@ -28,12 +29,12 @@ RETRIES_MAX = 600
 
 
 class Http:
-    """Requests that are repeated until they are answered: every one of them may be."""
+    """Repeats requests until they are answered, which is safe for every request."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str) -> None:
         self.url, self.session, self.retries = url, requests.Session(), 0
 
-    def call(self, method: str, path: str, body=None) -> dict:
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
         for _ in range(RETRIES_MAX):
             try:
@@ -53,8 +54,8 @@ class Http:
         return response.json()
 
 
-def split(x) -> tuple[np.ndarray, np.ndarray]:
-    """The flat point as the two parameters it consists of."""
+def split(x: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Splits a flat point into its two parameters."""
     x = np.array(x)
     return x[: PIXELS * CLASSES].reshape(PIXELS, CLASSES), x[PIXELS * CLASSES :]
 
@@ -82,22 +83,24 @@ def create(http: Http) -> str:
     )["id"]
 
 
-def fit(http: Http, session: str, digits: Digits, at_evaluation) -> dict:
-    """Steps until one converges; returns its turn. `at_evaluation` sees each turn before it is
-    answered."""
+def fit(http: Http, session: str, digits: Digits, at_evaluation: Any) -> dict[str, Any]:
+    """Runs steps until one converges, and returns its turn. `at_evaluation` is called with each
+    turn before its evaluation."""
     with tqdm(unit=" evaluations", mininterval=0.5, dynamic_ncols=True) as bar:
         for _ in range(ITERATIONS_MAX // ITERATIONS_PER_STEP):
             turn = http.call("POST", f"/v1/sessions/{session}/steps")
             while turn["state"] == "evaluating":
                 at_evaluation(turn)
                 number = turn["evaluation"]["number"]
-                loss, dW, db = digits.loss_and_gradients(*split(turn["evaluation"]["x"]))
+                weights, biases = split(turn["evaluation"]["x"])
+                loss, by_weight, by_bias = digits.loss_and_gradients(weights, biases)
+                gradients = {"W": by_weight.ravel().tolist(), "b": by_bias.tolist()}
                 turn = http.call(
                     "PUT",
                     f"/v1/sessions/{session}/evaluations/{number}/result",
-                    {"loss": loss, "gradients": {"W": dW.ravel().tolist(), "b": db.tolist()}},
+                    {"loss": loss, "gradients": gradients},
                 )
-                slope = max(abs(dW).max(), abs(db).max())
+                slope = max(abs(by_weight).max(), abs(by_bias).max())
                 bar.set_postfix_str(
                     f"step {turn['step']}, loss {loss:.9f}, |g|inf {slope:.1e}", refresh=False
                 )
@@ -110,10 +113,10 @@ def fit(http: Http, session: str, digits: Digits, at_evaluation) -> dict:
 class Crash:
     """Kills the daemon once, while an evaluation is pending, and starts it on the same data."""
 
-    def __init__(self, daemon: DemoDaemon, http: Http, session: str):
+    def __init__(self, daemon: DemoDaemon, http: Http, session: str) -> None:
         self.daemon, self.http, self.session, self.done = daemon, http, session, False
 
-    def __call__(self, turn: dict) -> None:
+    def __call__(self, turn: dict[str, Any]) -> None:
         number = turn["evaluation"]["number"]
         if self.done or number < KILL_AT_EVALUATION:
             return
@@ -134,7 +137,7 @@ class Crash:
         tqdm.write(f"    evaluation {number} came back with bit-identical x ({len(before)} bytes)")
 
 
-def report(digits: Digits, turn: dict) -> None:
+def report(digits: Digits, turn: dict[str, Any]) -> None:
     rows = [("lbfgsd, over HTTP", *split(turn["x"]), turn["evaluation_count"])]
     rows.append(("scikit-learn lbfgs", *digits.by_scikit_learn(), "-"))
     try:

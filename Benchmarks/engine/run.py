@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""The engine beside its peers, per iteration with a full history: Markdown on standard output.
+"""Compares the engine with its peers, by the time of an iteration with a full history.
 
-One process runs everything, in turns: lbfgsd's engine as a shared library, torch.optim.LBFGS,
-SciPy's L-BFGS-B and libLBFGS, round by round, and the machine's dot-product bandwidth in each
-round. See README.md.
+One process measures, round by round, lbfgsd's engine as a shared library, torch.optim.LBFGS,
+SciPy's L-BFGS-B, libLBFGS, and the machine's dot-product bandwidth. Prints Markdown. See README.md.
 """
 
+from __future__ import annotations
+
 import argparse
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -15,16 +17,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-# NumPy's threads spin beside everything else that is measured; the peers here bring their own.
+# NumPy's threads would spin during the other measurements; the peers have their own threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 FLOAT64, FLOAT32, BFLOAT16 = 0, 1, 2
 
+Runner = Callable[[int, int, int], Sequence[float]]
+"""(n, history, count) -> the nanoseconds of so many iterations with a full history."""
 
-def arguments():
+
+def arguments() -> Any:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--library", help="libEngineBenchmark.so; built when left out")
     parser.add_argument("--sizes", default="100,10000,1000000,10000000")
@@ -35,50 +42,86 @@ def arguments():
     return parser.parse_args()
 
 
-def build_engine():
-    """For this machine, as `make build` does; LBFGSD_CPU= (empty) makes it one for any."""
+def build_engine() -> Any:
+    """Builds the engine for this machine, as `make build` does; with LBFGSD_CPU= (empty), for
+    any."""
     cpu = subprocess.run(
-        [ROOT / "deploy/setup.sh", "cpu"], check=True, capture_output=True, text=True)
+        [ROOT / "deploy/setup.sh", "cpu"], check=True, capture_output=True, text=True
+    )
     subprocess.run(
         ["swift", "build", "-c", "release", "--product", "EngineBenchmark"],
-        cwd=ROOT, check=True, stdout=sys.stderr,
-        env={"LBFGSD_CPU": cpu.stdout.strip(), **os.environ})
+        cwd=ROOT,
+        check=True,
+        stdout=sys.stderr,
+        env={"LBFGSD_CPU": cpu.stdout.strip(), **os.environ},
+    )
     return ROOT / ".build/release/libEngineBenchmark.so"
 
 
-def load_engine(path):
+def load_engine(path: str) -> Any:
     function = ctypes.CDLL(str(path)).lbfgsd_engine_times
     function.restype = ctypes.c_long
     function.argtypes = [
-        ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_int, ctypes.c_int,
-        ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_long,
+        ctypes.c_long,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_long,
+        ctypes.c_void_p,
+        ctypes.c_long,
+    ]
     return function
 
 
-def load_peers(folder):
-    """libLBFGS and the bandwidth; without lbfgs.h (Debian's liblbfgs-dev) it says so and ends."""
+def load_peers(folder: Any) -> Any:
+    """Builds and loads peers.c: libLBFGS and the bandwidth. Needs Debian's liblbfgs-dev."""
     path = pathlib.Path(folder) / "peers.so"
     subprocess.run(
-        ["cc", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC",
-         str(HERE / "peers.c"), "-o", str(path), "-llbfgs"], check=True)
+        [
+            "cc",
+            "-O3",
+            "-march=native",
+            "-ffast-math",
+            "-fopenmp",
+            "-shared",
+            "-fPIC",
+            str(HERE / "peers.c"),
+            "-o",
+            str(path),
+            "-llbfgs",
+        ],
+        check=True,
+    )
     peers = ctypes.CDLL(str(path))
     peers.dot_bandwidths.restype = None
-    peers.dot_bandwidths.argtypes = [
-        ctypes.c_long, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+    peers.dot_bandwidths.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
     peers.liblbfgs_times.restype = ctypes.c_long
     peers.liblbfgs_times.argtypes = [
-        ctypes.c_long, ctypes.c_int, ctypes.c_long, ctypes.c_void_p, ctypes.c_long]
+        ctypes.c_long,
+        ctypes.c_int,
+        ctypes.c_long,
+        ctypes.c_void_p,
+        ctypes.c_long,
+    ]
     return peers
 
 
 class Enough(Exception):
-    """Raised out of a peer that has no other way to be stopped."""
+    """Stops a peer that offers no other way."""
 
 
-def engine_runner(engine, dtype=FLOAT64, history_dtype=None, threads=1, searches=0):
+def engine_runner(
+    engine: Any,
+    dtype: int = FLOAT64,
+    history_dtype: int | None = None,
+    threads: int = 1,
+    searches: int = 0,
+) -> Runner:
     stored = dtype if history_dtype is None else history_dtype
 
-    def run(n, m, count):
+    def run(n: int, m: int, count: int) -> Sequence[float]:
         times = (ctypes.c_double * count)()
         written = engine(dtype, stored, n, m, threads, searches, m + 2, times, count)
         return times[:written]
@@ -86,34 +129,40 @@ def engine_runner(engine, dtype=FLOAT64, history_dtype=None, threads=1, searches
     return run
 
 
-def liblbfgs_runner(peers):
-    def run(n, m, count):
+def liblbfgs_runner(peers: ctypes.CDLL) -> Runner:
+    def run(n: int, m: int, count: int) -> Sequence[float]:
         times = (ctypes.c_double * count)()
-        return times[:peers.liblbfgs_times(n, m, m + 2, times, count)]
+        return times[: peers.liblbfgs_times(n, m, m + 2, times, count)]
 
     return run
 
 
-def eigenvalues(n):
+def eigenvalues(n: int) -> Any:
     import numpy
 
     return 1e3 * (1 + 9999 * numpy.arange(n) / n)
 
 
-def torch_runner(threads, dtype="float64"):
+def torch_runner(threads: int, dtype: str = "float64") -> Runner:
     import torch
 
-    def run(n, m, count):
+    def run(n: int, m: int, count: int) -> Sequence[float]:
         torch.set_num_threads(threads)
         scale = torch.from_numpy(eigenvalues(n)).to(getattr(torch, dtype))
         x = torch.ones(n, dtype=scale.dtype, requires_grad=True)
         x.grad = torch.zeros_like(x)
         optimizer = torch.optim.LBFGS(
-            [x], history_size=m, max_iter=m + 3 + count, max_eval=10**9, tolerance_grad=0,
-            tolerance_change=0)
-        times, ended = [], None
+            [x],
+            history_size=m,
+            max_iter=m + 3 + count,
+            max_eval=10**9,
+            tolerance_grad=0,
+            tolerance_change=0,
+        )
+        times: list[int] = []
+        ended: int | None = None
 
-        def closure():
+        def closure() -> Any:
             nonlocal ended
             now = time.perf_counter_ns()
             if ended is not None:
@@ -125,20 +174,21 @@ def torch_runner(threads, dtype="float64"):
             return loss
 
         optimizer.step(closure)
-        return times[m + 2:]
+        return times[m + 2 :]
 
     return run
 
 
-def scipy_runner():
+def scipy_runner() -> Runner:
     import numpy
     from scipy.optimize import minimize
 
-    def run(n, m, count):
+    def run(n: int, m: int, count: int) -> Sequence[float]:
         scale = eigenvalues(n)
-        times, ended = [], None
+        times: list[int] = []
+        ended: int | None = None
 
-        def evaluate(x):
+        def evaluate(x: Any) -> tuple[Any, Any]:
             nonlocal ended
             now = time.perf_counter_ns()
             if ended is not None:
@@ -150,61 +200,65 @@ def scipy_runner():
             ended = time.perf_counter_ns()
             return loss, gradient
 
-        try:
+        with contextlib.suppress(Enough):
             minimize(
-                evaluate, numpy.ones(n), jac=True, method="L-BFGS-B",
-                options={"maxcor": m, "maxiter": 10**6, "maxfun": 10**6, "ftol": 0, "gtol": 0})
-        except Enough:
-            pass
-        return times[2 * m:]
+                evaluate,
+                numpy.ones(n),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxcor": m, "maxiter": 10**6, "maxfun": 10**6, "ftol": 0, "gtol": 0},
+            )
+        return times[2 * m :]
 
     return run
 
 
-def contestants(engine, peers):
+def contestants(engine: Any, peers: ctypes.CDLL) -> Iterator[tuple[str, Runner]]:
     cores = len(os.sched_getaffinity(0))
     threads = [1, 2] if cores > 1 else [1]
     for count in threads:
-        yield f"lbfgsd, {count} thread{'s'[:count - 1]}", engine_runner(engine, threads=count)
+        yield f"lbfgsd, {count} thread{'s'[: count - 1]}", engine_runner(engine, threads=count)
     yield "lbfgsd, strong Wolfe", engine_runner(engine, searches=1)
     for count in threads:
-        yield (f"lbfgsd float32, {count} thread{'s'[:count - 1]}",
-               engine_runner(engine, FLOAT32, threads=count))
+        yield (
+            f"lbfgsd float32, {count} thread{'s'[: count - 1]}",
+            engine_runner(engine, FLOAT32, threads=count),
+        )
     yield "lbfgsd, float32 history", engine_runner(engine, history_dtype=FLOAT32)
     yield "lbfgsd, bfloat16 history", engine_runner(engine, history_dtype=BFLOAT16)
     for count in threads:
-        yield f"torch, {count} thread{'s'[:count - 1]}", torch_runner(count)
+        yield f"torch, {count} thread{'s'[: count - 1]}", torch_runner(count)
     yield "libLBFGS", liblbfgs_runner(peers)
     yield "SciPy L-BFGS-B", scipy_runner()
 
 
-def iterations(n, m):
-    """How many to time in a run: enough for a median, few enough for a run of seconds."""
+def iterations(n: int, m: int) -> int:
+    """The number of iterations in a run: enough for a median, and few enough for seconds."""
     return max(3, min(60, int(4e8 / (n * m))))
 
 
-def shown(nanoseconds):
+def shown(nanoseconds: float | None) -> str:
     if nanoseconds is None:
         return ""
     value = nanoseconds / 1e6
     return f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 
-def main():
+def main() -> None:
     options = arguments()
     engine = load_engine(options.library or build_engine())
     sizes = [int(n) for n in options.sizes.split(",")]
     histories = [int(m) for m in options.histories.split(",")]
-    cases = [
-        (n, m) for m in histories for n in sizes if 16 * n * m <= options.bytes_max]
+    cases = [(n, m) for m in histories for n in sizes if 16 * n * m <= options.bytes_max]
     with tempfile.TemporaryDirectory() as folder:
         peers = load_peers(folder)
         runners = [
-            (label, run) for label, run in contestants(engine, peers) if options.only in label]
-        bandwidths = {1: [], 2: []}
-        medians = {}
+            (label, run) for label, run in contestants(engine, peers) if options.only in label
+        ]
+        bandwidths: dict[int, list[float]] = {1: [], 2: []}
+        medians: dict[Any, Any] = {}
         for n, m in cases:
-            # A run of seconds is median enough; short ones are repeated in turns.
+            # Long runs have many iterations of their own; short ones are repeated in more rounds.
             rounds = options.rounds if n * m <= 2e7 else min(options.rounds, 3)
             for _ in range(rounds):
                 for threads, values in bandwidths.items():
@@ -212,7 +266,7 @@ def main():
                     peers.dot_bandwidths(10**7, threads, len(measured), measured)
                     values.extend(measured)
                 for label, run in runners:
-                    # SciPy's compact matrices cost it O(m^3) in Python's company: minutes.
+                    # SciPy's compact representation costs O(m^3): minutes, for large m.
                     times = run(n, m, iterations(n, m))
                     if times:
                         medians.setdefault((label, n, m), []).append(statistics.median(times))
@@ -220,14 +274,18 @@ def main():
     report(options, cases, [label for label, _ in runners], medians, bandwidths)
 
 
-def report(options, cases, labels, medians, bandwidths):
+def report(options: Any, cases: Any, labels: Any, medians: Any, bandwidths: Any) -> None:
     load = os.getloadavg()
     print("## Engine: milliseconds an iteration, with a full history\n")
-    print(f"Median of {options.rounds} runs' medians, the best run in brackets; "
-          f"load average {load[0]:.1f} at the end.")
+    print(
+        f"Median of {options.rounds} runs' medians, the best run in brackets; "
+        f"load average {load[0]:.1f} at the end."
+    )
     for threads, values in bandwidths.items():
-        print(f"{len(values)} dot products, {threads} thread{'s'[:threads - 1]}: median "
-              f"{statistics.median(values) / 1e9:.1f} GB/s, best {max(values) / 1e9:.1f}.")
+        print(
+            f"{len(values)} dot products, {threads} thread{'s'[: threads - 1]}: median "
+            f"{statistics.median(values) / 1e9:.1f} GB/s, best {max(values) / 1e9:.1f}."
+        )
     print()
     print("| | " + " | ".join(f"n = {n:.0e}, m = {m}" for n, m in cases) + " |")
     print("|---|" + "---|" * len(cases))
@@ -236,12 +294,13 @@ def report(options, cases, labels, medians, bandwidths):
         for n, m in cases:
             values = medians.get((label, n, m))
             cells.append(
-                f"{shown(statistics.median(values))} ({shown(min(values))})" if values else "")
+                f"{shown(statistics.median(values))} ({shown(min(values))})" if values else ""
+            )
         print(f"| {label} | " + " | ".join(cells) + " |")
     floors = {}
     for threads, values in bandwidths.items():
         for name, bandwidth in (("median", statistics.median(values)), ("best", max(values))):
-            label = f"floor of the {name} dot, {threads} thread{'s'[:threads - 1]}"
+            label = f"floor of the {name} dot, {threads} thread{'s'[: threads - 1]}"
             cells = []
             for n, m in cases:
                 if 16 * n * m > 1e8:
@@ -251,8 +310,9 @@ def report(options, cases, labels, medians, bandwidths):
     report_ratios(cases, medians, floors)
 
 
-def report_ratios(cases, medians, floors):
-    """Where vectors aren't in the caches: an iteration's median in floors of its threads."""
+def report_ratios(cases: Any, medians: Any, floors: Any) -> None:
+    """Prints, for vectors beyond the caches, the ratio of an iteration's median to the floor for
+    its number of threads."""
     outside = [(n, m) for n, m in cases if (1, "median", n, m) in floors]
     if not outside:
         return
@@ -261,13 +321,18 @@ def report_ratios(cases, medians, floors):
     print("|---|" + "---|" * len(outside))
     for threads in (1, 2):
         for who in ("lbfgsd", "torch"):
-            label = f"{who}, {threads} thread{'s'[:threads - 1]}"
+            label = f"{who}, {threads} thread{'s'[: threads - 1]}"
             cells = []
             for n, m in outside:
                 times = medians.get((label, n, m))
-                ratios = [
-                    statistics.median(times) / floors[threads, name, n, m]
-                    for name in ("median", "best")] if times else []
+                ratios = (
+                    [
+                        statistics.median(times) / floors[threads, name, n, m]
+                        for name in ("median", "best")
+                    ]
+                    if times
+                    else []
+                )
                 cells.append("{:.2f} ({:.2f})".format(*ratios) if ratios else "")
             print(f"| {label} | " + " | ".join(cells) + " |")
 

@@ -1,5 +1,5 @@
-"""Which problems are solved, and in how many evaluations: the daemon over HTTP next to SciPy,
-libLBFGS, NLopt and torch, in one run.
+"""Measures which problems are solved, and in how many evaluations, by the daemon over HTTP, SciPy,
+libLBFGS, NLopt and torch.
 
     python Benchmarks/robustness/run.py [--suite DIR] [--problems NAME ...] [--sizes MIN MAX]
         [--solvers NAME ...] [--output DIR]
@@ -22,12 +22,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "clients" / "python" / "src"), str(ROOT / "Tests" / "integration")]
 
 import numpy as np  # noqa: E402
+
 from daemon import Daemon  # noqa: E402
 from lbfgsd import Client  # noqa: E402
 from solvers import (  # noqa: E402
@@ -70,7 +72,7 @@ def load_suite(directory: Path) -> ModuleType:
     return module
 
 
-def solve(setting: Setting, problem: tuple, name: str, solver: Solver) -> Run:
+def solve(setting: Setting, problem: tuple[Any, ...], name: str, solver: Solver) -> Run:
     label, n, x0, function = problem
     counted = Counted(function, setting)
     limit = setting.limit(counted.measure(x0)[1])
@@ -79,7 +81,7 @@ def solve(setting: Setting, problem: tuple, name: str, solver: Solver) -> Run:
         x, reason = solver(counted, x0.copy(), limit)
     except BudgetSpent:
         reason = "budget spent"
-    except Exception as error:  # A peer that crashes on a problem hasn't solved it.
+    except Exception as error:  # A peer that crashes on a problem has not solved it.
         reason = f"{type(error).__name__}: {error}"[:200]
     loss, gradient = counted.measure(x)
     norm = float(np.max(np.abs(gradient)))
@@ -99,17 +101,20 @@ def solve(setting: Setting, problem: tuple, name: str, solver: Solver) -> Run:
 
 
 def table(runs: list[Run], reference: str) -> str:
-    """One row a solver. Evaluations are compared where a solver and the reference both solve; the
-    mean of their ratios is the geometric one."""
-    by_solver = {run.solver: {} for run in runs}
+    """A table with one row per solver. Evaluations are compared on the problems that both the
+    solver and the reference solve; the mean of the ratios is geometric."""
+    by_solver: dict[str, dict[str, Run]] = {run.solver: {} for run in runs}
     for run in runs:
         by_solver[run.solver][run.problem] = run
     everywhere = set.intersection(
         *({name for name, run in of.items() if run.solved} for of in by_solver.values())
     )
+    heading = (
+        f"| solver | solved | evaluations, median where all solve | median where {reference} "
+        f"solves too | {reference}'s there | mean ratio of the two |"
+    )
     lines = [
-        "| solver | solved | evaluations, median where all solve "
-        f"| median where {reference} solves too | {reference}'s there | mean ratio of the two |",
+        heading,
         "|---|---:|---:|---:|---:|---:|",
     ]
     for solver, own in by_solver.items():
@@ -118,7 +123,9 @@ def table(runs: list[Run], reference: str) -> str:
         ours = [own[p].evaluations for p in common]
         theirs = [other[p].evaluations for p in common]
         ratio = math.exp(
-            statistics.fmean(math.log(a / b) for a, b in zip(ours, theirs)) if common else math.nan
+            statistics.fmean(math.log(a / b) for a, b in zip(ours, theirs, strict=True))
+            if common
+            else math.nan
         )
         cells = [
             solver,
@@ -133,7 +140,7 @@ def table(runs: list[Run], reference: str) -> str:
 
 
 def table_of_torch(runs: list[Run], rows: Iterable[str]) -> str:
-    """Mode torch next to torch itself; "alone" is what one of the two solves and the other not."""
+    """Compares mode torch with torch itself; "alone" counts what only one of the two solves."""
     by_solver: dict[str, dict[str, Run]] = {name: {} for name in rows}
     for run in runs:
         if run.solver in by_solver:
@@ -170,8 +177,8 @@ def _median(numbers: list[int]) -> str:
 
 
 def draw_profile(runs: list[Run], path: Path) -> None:
-    """The share of problems that a solver solves within a multiple of the fewest evaluations that
-    any took (Dolan & More 2002)."""
+    """Draws the performance profile (Dolan and Moré, 2002): the fraction of problems that a solver
+    solves within a multiple of the fewest evaluations that any solver took."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -181,7 +188,7 @@ def draw_profile(runs: list[Run], path: Path) -> None:
     figure, axes = pyplot.subplots(
         1, len(settings), figsize=(6.5 * len(settings), 4.5), squeeze=False, sharey=True
     )
-    for axis, setting in zip(axes[0], settings):
+    for axis, setting in zip(axes[0], settings, strict=True):
         here = [run for run in runs if run.setting == setting]
         problems = {run.problem for run in here}
         fewest = {
@@ -212,7 +219,7 @@ def draw_profile(runs: list[Run], path: Path) -> None:
 
 
 def wanted(solvers: dict[str, Solver], beginnings: list[str] | None) -> dict[str, Solver]:
-    """SciPy's, with which all are compared, in any case."""
+    """The chosen solvers, and always SciPy's, with which all are compared."""
     if beginnings is None:
         return solvers
     starts = (SCIPY, *beginnings)

@@ -1,4 +1,5 @@
-"""The solvers that are compared: each drives `Counted` from x0 and returns where it ended."""
+"""The solvers that are compared. Each minimizes a `Counted` function from x0 and returns the point
+where it ended."""
 
 from __future__ import annotations
 
@@ -10,48 +11,50 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from lbfgsd import Client
 
 SCIPY = "SciPy L-BFGS-B"
 HISTORY = 10
-"""Pairs, for each solver that is told how many: what SciPy has as its default."""
+"""The curvature pairs of each solver that has such an option: SciPy's default."""
 
 CHANGE = 1e-15
-"""torch's tolerance_change beside its default, 1e-9, with which it ends before max|g| is small."""
+"""torch's tolerance_change besides its default, 1e-9, which ends a run before max|g| is small."""
 
 
 class BudgetSpent(Exception):
-    """A solver asked for more evaluations than it may have."""
+    """A solver asked for more evaluations than the budget has."""
 
 
 @dataclass(frozen=True)
 class Setting:
     name: str
     tolerance: float
-    """Solved is max|g| <= tolerance max(1, max|g| at the start)."""
+    """A problem is solved where max|g| <= tolerance max(1, max|g| at the start)."""
     noise: str
     evaluations_max: int
 
-    def limit(self, gradient: np.ndarray) -> float:
+    def limit(self, gradient: NDArray[Any]) -> float:
         return self.tolerance * max(1.0, float(np.max(np.abs(gradient))))
 
 
 class Counted:
-    """Loss and gradient of a problem as a setting sees them, counted."""
+    """Loss and gradient of a problem in the precision of a setting. Counts evaluations."""
 
-    def __init__(self, function: Callable[..., Any], setting: Setting):
+    def __init__(self, function: Callable[..., Any], setting: Setting) -> None:
         self._function, self.setting, self.evaluations = function, setting, 0
 
-    def measure(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Not counted."""
+    def measure(self, x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """Evaluates without counting."""
         loss, gradient = self._function(x)
         if self.setting.noise == "float64":
             return loss, gradient
         with np.errstate(over="ignore"):
             return float(np.float32(loss)), gradient.astype(np.float32).astype(np.float64)
 
-    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        # One more than the limit: a solver may ask once to find that it may not.
+    def __call__(self, x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        # One more than the limit, so that a solver can notice that the budget is used up.
         if self.evaluations > self.setting.evaluations_max:
             raise BudgetSpent
         self.evaluations += 1
@@ -63,13 +66,13 @@ Solver = Callable[[Counted, np.ndarray, float], tuple[np.ndarray, str]]
 
 
 def lbfgsd(client: Client, options: dict[str, Any]) -> Solver:
-    """One step of a session, over HTTP."""
+    """Runs one step of a session, over HTTP."""
 
-    def solve(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+    def solve(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDArray[Any], str]:
         budget = function.setting.evaluations_max
         given = {"max_iter": budget, "max_eval": budget, "tolerance_grad": limit, **options}
         if options.get("mode") == "robust":
-            # The service works the limit out itself: max(tolerance, tolerance max|g0|).
+            # The service computes the limit itself: max(tolerance, tolerance max|g0|).
             given["tolerance_grad"] = function.setting.tolerance
             given["tolerance_grad_relative"] = function.setting.tolerance
             given["noise"] = function.setting.noise
@@ -81,6 +84,7 @@ def lbfgsd(client: Client, options: dict[str, Any]) -> Solver:
                 x = turn.evaluation.x
                 loss, gradient = function(x)
                 turn = client.tell(session, turn.evaluation.number, loss, gradient)
+            assert turn.x is not None and turn.result is not None
             return turn.x, turn.result.reason
         finally:
             client.delete_session(session)
@@ -88,7 +92,7 @@ def lbfgsd(client: Client, options: dict[str, Any]) -> Solver:
     return solve
 
 
-def scipy_lbfgsb(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+def scipy_lbfgsb(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDArray[Any], str]:
     from scipy.optimize import minimize
 
     budget = function.setting.evaluations_max
@@ -98,10 +102,10 @@ def scipy_lbfgsb(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.nd
 
 
 def torch_lbfgs(tolerance_change: float, *, backwards: bool = False) -> Solver:
-    """Strong Wolfe, one step; of the parameters in their order, or from the last to the first."""
+    """Runs one step with strong Wolfe, on the parameters in their order or in reverse order."""
     import torch
 
-    def solve(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+    def solve(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDArray[Any], str]:
         budget = function.setting.evaluations_max
         order = slice(None, None, -1 if backwards else 1)
         x = torch.tensor(x0[order].copy(), dtype=torch.float64, requires_grad=True)
@@ -127,7 +131,8 @@ def torch_lbfgs(tolerance_change: float, *, backwards: bool = False) -> Solver:
 
 
 def liblbfgs() -> Solver:
-    """Its defaults besides the history, and the limit of max|g| for its own test of ||g||_2."""
+    """libLBFGS with its defaults besides the history. Its test of ||g||_2 gets the limit of
+    max|g|."""
     library = ctypes.CDLL("liblbfgs.so.0")
     number, pointer = ctypes.c_double, ctypes.POINTER(ctypes.c_double)
     fields = {
@@ -155,10 +160,12 @@ def liblbfgs() -> Solver:
     library.lbfgs_malloc.restype = pointer
     library.lbfgs_free.argtypes = [pointer]
 
-    def solve(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+    def solve(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDArray[Any], str]:
         n, last, spent = x0.size, (0.0, np.zeros_like(x0)), False
 
-        def evaluate(_, x, gradient, size, step):  # size may be n rounded up
+        def evaluate(
+            _: Any, x: Any, gradient: Any, size: int, step: Any
+        ) -> Any:  # size may be n rounded up
             nonlocal last, spent
             try:
                 last = function(np.ctypeslib.as_array(x, (n,)).copy())
@@ -168,7 +175,7 @@ def liblbfgs() -> Solver:
             told[:n], told[n:] = last[1], 0
             return last[0]
 
-        def progress(_, x, gradient, *more):
+        def progress(_: Any, x: Any, gradient: Any, *more: Any) -> Any:
             return int(spent or np.max(np.abs(np.ctypeslib.as_array(gradient, (n,)))) <= limit)
 
         parameters = parameters_type()
@@ -196,16 +203,16 @@ def liblbfgs() -> Solver:
 
 
 def nlopt_lbfgs() -> Solver:
-    """LD_LBFGS, stopped at the first point within the limit: it has no test of max|g| itself."""
+    """LD_LBFGS, which has no test of max|g|, and is stopped at the first point within the limit."""
     import nlopt
 
-    def solve(function: Counted, x0: np.ndarray, limit: float) -> tuple[np.ndarray, str]:
+    def solve(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDArray[Any], str]:
         best_loss, best, spent, found = math.inf, x0, False, False
         optimizer = nlopt.opt(nlopt.LD_LBFGS, x0.size)
 
-        def objective(x: np.ndarray, gradient: np.ndarray) -> float:
+        def objective(x: NDArray[Any], gradient: NDArray[Any]) -> float:
             nonlocal best_loss, best, spent, found
-            if spent or found:  # It asks a few times more after force_stop.
+            if spent or found:  # It evaluates a few more times after force_stop.
                 gradient[:] = 0
                 return best_loss
             try:
@@ -228,7 +235,7 @@ def nlopt_lbfgs() -> Solver:
         try:
             optimizer.optimize(x0)
             reason = "found" if found else f"status {optimizer.last_optimize_result()}"
-        except Exception as error:  # Its own classes; a stop is one of them.
+        except Exception as error:  # A stop is one of its exceptions.
             reason = "found" if found else type(error).__name__
         if spent:
             raise BudgetSpent
@@ -238,7 +245,7 @@ def nlopt_lbfgs() -> Solver:
 
 
 def solvers(client: Client) -> dict[str, Solver]:
-    """By name, ours first; of the others those that are installed."""
+    """The solvers by name: ours first, then those of the others that are installed."""
     chosen: dict[str, Solver] = {
         "lbfgsd robust": lbfgsd(client, {"mode": "robust"}),
         f"lbfgsd robust, history {HISTORY}": lbfgsd(
@@ -259,8 +266,8 @@ OURS, THEIRS, BACKWARDS = "lbfgsd torch", "torch", "torch, parameters reversed"
 
 
 def torch_solvers(client: Client) -> dict[str, Solver]:
-    """Mode torch, torch itself, and, to see what rounding does, torch with its parameters in the
-    other order: the same but for the order in which dot products are summed."""
+    """Mode torch, torch itself, and torch with its parameters in reverse order, which differs only
+    in the order in which dot products are summed and so shows the effect of rounding."""
     mode = {"mode": "torch", "line_search_fn": "strong_wolfe", "history_size": HISTORY}
     chosen: dict[str, Solver] = {}
     for note, change in (("", 1e-9), (f", tolerance_change {CHANGE:g}", CHANGE)):

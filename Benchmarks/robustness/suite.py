@@ -1,6 +1,6 @@
 """CUTEst problems without constraints, from the package sif2jax, as plain functions in float64.
 
-    for name, n, x0, loss_and_gradient in problems(): ...
+for name, n, x0, loss_and_gradient in problems(): ...
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import sys
 import types
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-from jax.flatten_util import ravel_pytree  # noqa: E402
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
 
 jax.config.update("jax_enable_x64", True)
 
@@ -30,10 +33,12 @@ PARAMETERS_MAX = 1000
 LossAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
-def _classes() -> list:
-    """Only the subpackage that is needed: importing all of sif2jax builds every problem."""
+def _classes() -> list[Any]:
+    """Imports only the subpackage that is needed; importing all of sif2jax builds every problem."""
     if "sif2jax" not in sys.modules:
-        root = Path(importlib.util.find_spec("sif2jax").origin).parent
+        found = importlib.util.find_spec("sif2jax")
+        assert found is not None and found.origin is not None, "sif2jax is not installed"
+        root = Path(found.origin).parent
         for name, path in (("sif2jax", root), ("sif2jax.cutest", root / "cutest")):
             module = types.ModuleType(name)
             module.__path__, module.__package__ = [str(path)], name
@@ -44,11 +49,11 @@ def _classes() -> list:
     return package.unconstrained_minimisation_problems
 
 
-def _function(problem) -> LossAndGradient:
+def _function(problem: Any) -> LossAndGradient:
     _, unravel = ravel_pytree(problem.y0)
     compiled = jax.jit(jax.value_and_grad(lambda v: problem.objective(unravel(v), problem.args)))
 
-    def loss_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss_and_gradient(x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         loss, gradient = compiled(np.asarray(x, np.float64))
         return float(loss), np.array(gradient, np.float64)
 
@@ -57,8 +62,8 @@ def _function(problem) -> LossAndGradient:
 
 def problems(
     names: Collection[str] | None = None, sizes: range = range(1, PARAMETERS_MAX + 1)
-) -> Iterator[tuple[str, int, np.ndarray, LossAndGradient]]:
-    """Those named, or all whose number of parameters is one of the sizes."""
+) -> Iterator[tuple[str, int, NDArray[Any], LossAndGradient]]:
+    """Yields the named problems, or all whose number of parameters is within the sizes."""
     seen = set()
     for problem in _classes():
         name = type(problem).__name__

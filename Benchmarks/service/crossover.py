@@ -1,5 +1,6 @@
-"""From how many numbers on octets cost a client less than JSON: the round trip of a tell, both
-forms by turns on one session, through the Python client. Sets `OCTETS_FROM` in it."""
+"""Measures the vector size from which on octets cost a client less than JSON, by the round trip of
+a tell through the Python client, with both formats in turn on one session. The client's
+`OCTETS_FROM` follows from it."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import statistics
 import time
 
 import numpy as np
+
 from lbfgsd import Client
 from lbfgsd._wire import octets as wire_octets
 from parts import SESSION_OPTIONS, Setting, table
@@ -37,6 +39,7 @@ def tells(client: Client, n: int, rounds: int) -> dict[bool, list[float]]:
             wire_octets.OCTETS_FROM = 0 if in_octets else 1 << 62
             gradient = generator.uniform(-1, 1, n)
             began = time.perf_counter()
+            assert turn.evaluation is not None
             turn = client.tell(session, turn.evaluation.number, 1.0, gradient)
             times[in_octets].append(time.perf_counter() - began)
     finally:

@@ -1,4 +1,5 @@
-"""Environments for the peers from PyPI, which go together neither with each other nor with ours."""
+"""Virtual environments for the peers from PyPI, whose requirements conflict with each other and
+with ours."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ PROOFS = {
 
 
 def environments(directory: Path) -> dict[str, Path | str]:
-    """The interpreter of each, made when it is missing; or why there is none."""
+    """The interpreter of each environment, which is created if it is missing; or why there is
+    none."""
     return {name: environment(directory / name, name) for name in NAMES}
 
 

@@ -1,11 +1,12 @@
-"""Large problems end to end, through the Python client: from create to converged, with kill -9 in
-the middle of an upload and once more between two tells, on cold caches.
+"""Runs large problems through the Python client to convergence, with kill -9 on the way.
+
+The daemon is killed in the middle of an upload, and again between two tells with cold caches.
 
     python3 Benchmarks/service/large.py [--quick] [--case float64:10000000] [--case ...]
 
-The problem is separable, with a known minimum: half the sum of c (x - t)^2, c from 1 to 10. Fails
-unless the run ends there, resumes with the same bits after each kill, and took every evaluation
-once. Prints Markdown. Data are in $LBFGSD_BENCH_DIR or else out/service.
+The problem is separable with a known minimum: half the sum of c (x - t)^2, c from 1 to 10. Fails
+unless the run ends there, resumes with the same bits after each kill, and counts every evaluation
+once. Prints Markdown. The data are in $LBFGSD_BENCH_DIR, or else in out/service.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from parts import MIB, Daemon, Setting, status_bytes, table, written_bytes  # isort: skip
 from lbfgsd import Client, Retry, Turn
 
@@ -28,14 +32,14 @@ HISTORY = 5
 CASES = ("float64:10000000", "float32:100000000")
 QUICK_CASES = ("float64:1000000", "float32:1000000")
 TOLERANCES = {"float64": 1e-7, "float32": 1e-4}
-"""Of the gradient, relative to the first."""
+"""The final gradient's norm, relative to the first."""
 KILLED_IN, KILLED_AFTER = 6, 11
 """The tells whose upload is cut off, and after which the daemon is killed with cold caches."""
 BLOCK = 1 << 20
 
 
 class Problem:
-    """A block at a time, so that evaluating takes no memory worth speaking of."""
+    """Evaluates one block at a time, and so needs little memory."""
 
     def __init__(self, n: int, dtype: str) -> None:
         self.gradient = np.empty(n, dtype)
@@ -43,13 +47,13 @@ class Problem:
         self.curvature = 1 + 9 * (at % 97) / 96
         self.target = np.sin(at % 1009)
 
-    def blocks(self, x: np.ndarray) -> list[tuple[slice, int]]:
+    def blocks(self, x: NDArray[Any]) -> list[tuple[slice, int]]:
         return [
             (slice(start, min(start + BLOCK, x.size)), min(BLOCK, x.size - start))
             for start in range(0, x.size, BLOCK)
         ]
 
-    def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+    def evaluate(self, x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         loss = 0.0
         for part, count in self.blocks(x):
             away = x[part] - self.target[:count]
@@ -58,7 +62,7 @@ class Problem:
             self.gradient[part] = slope
         return loss, self.gradient
 
-    def error(self, x: np.ndarray) -> float:
+    def error(self, x: NDArray[Any]) -> float:
         return max(
             float(np.abs(x[part] - self.target[:count]).max()) for part, count in self.blocks(x)
         )
@@ -80,7 +84,7 @@ def data_files(daemon: Daemon) -> list[Path]:
 
 
 def forget(files: list[Path]) -> None:
-    """The kernel's copies of these files."""
+    """Drops these files from the page cache."""
     for path in files:
         descriptor = os.open(path, os.O_RDONLY)
         os.fdatasync(descriptor)
@@ -89,7 +93,7 @@ def forget(files: list[Path]) -> None:
 
 
 def sequential_rate(files: list[Path], most: int) -> float:
-    """Bytes a second, of as many as recovery reads, one file after the other."""
+    """The rate, in bytes per second, of reading as much as recovery does, file by file."""
     forget(files)
     left, buffer = most, bytearray(MIB)
     began = time.perf_counter()
@@ -123,13 +127,14 @@ class Check:
         self.create_seconds = time.perf_counter() - began
 
     def note(self) -> None:
-        """What this life of the daemon has written since the mark, and its most memory."""
+        """Records what this process of the daemon has written since the mark, and its peak
+        memory."""
         self.run.written += written_bytes(self.daemon.pid) - self.run.mark
         self.run.mark = written_bytes(self.daemon.pid)
         self.run.peak = max(self.run.peak, status_bytes(self.daemon.pid, "VmHWM"))
 
     def whole(self) -> Turn:
-        """From the first step to the end; returns the idle turn."""
+        """Runs from the first step to the end. Returns the idle turn."""
         turn = self.client.begin_step(self.session)
         self.run.mark = written_bytes(self.daemon.pid)
         while turn.evaluation is not None:
@@ -146,8 +151,8 @@ class Check:
         self.note()
         return turn
 
-    def tell_through_a_kill(self, number: int, loss: float, gradient: np.ndarray) -> Turn:
-        """The daemon dies while the gradient is under way; the client tells it again by itself."""
+    def tell_through_a_kill(self, number: int, loss: float, gradient: NDArray[Any]) -> Turn:
+        """Kills the daemon during the upload of a gradient; the client repeats it by itself."""
         self.note()
 
         def kill_soon() -> None:
@@ -162,7 +167,7 @@ class Check:
         return turn
 
     def recover(self, turn: Turn) -> Turn:
-        """Kills, and measures the time from the start to the same trial point."""
+        """Kills the daemon, and measures the time from its start to the same trial point."""
         self.note()
         self.daemon.kill()
         forget(data_files(self.daemon))
@@ -200,6 +205,7 @@ def check(setting: Setting, n: int, dtype: str) -> list[tuple[str, str]]:
         began = time.perf_counter()
         turn = one.whole()
         seconds = time.perf_counter() - began
+        assert turn.result is not None
         error, run = one.verify(turn), one.run
         payload = n * np.dtype(dtype).itemsize
         tells = len(run.tell_seconds)

@@ -1,4 +1,5 @@
-"""How long a tell takes: alone, at half of what the daemon can do, and beside a heavy session."""
+"""Measures the latency of a tell: alone, at half the daemon's throughput, and beside a session with
+large vectors."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def beside_heavy(setting: Setting) -> str:
     with setting.daemon(n=n) as daemon:
         case = Case(setting, daemon, N, OCTETS, CONNECTIONS)
         most = median_rate([case.ours(setting.seconds) for _ in range(setting.runs)])
-        # Little enough that the heavy session has a processor to itself.
+        # Low enough that the large session has a processor to itself.
         rate = most / 8
         seconds = max(setting.seconds, 3 if setting.quick else 10)
         without, beside, told = [], [], []
@@ -98,8 +99,9 @@ def beside_heavy(setting: Setting) -> str:
 
 @contextmanager
 def heavy(daemon: Daemon, n: int) -> Iterator[list[int]]:
-    """Tells a large session all the time; yields how often so far."""
+    """Tells a large session continuously. Yields the number of tells so far."""
     import numpy as np
+
     from lbfgsd import Client
 
     done, count, failures = threading.Event(), [0], []
@@ -115,6 +117,7 @@ def heavy(daemon: Daemon, n: int) -> Iterator[list[int]]:
             try:
                 while not done.is_set():
                     gradient = gradients[count[0] % 2]
+                    assert turn.evaluation is not None
                     turn = client.tell(session, turn.evaluation.number, 1.0, gradient)
                     count[0] += 1
             except Exception as error:

@@ -1,4 +1,4 @@
-"""What the sections of the service benchmark share: programs, daemons, bodies, load, tables."""
+"""Shared by the sections of the service benchmark: programs, daemons, bodies, load, tables."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "clients" / "python" / "src"), str(ROOT / "Tests" / "integration")]
 
 import requests  # noqa: E402
-from daemon import Client, Daemon, encode, free_port  # noqa: E402
+
+# The sections take the client and the daemon from here, which has set the path to them.
+from daemon import Client as Client  # noqa: E402
+from daemon import Daemon as Daemon  # noqa: E402
+from daemon import encode, free_port  # noqa: E402
 
 JSON, OCTETS = "application/json", "application/octet-stream"
 NAMES = {JSON: "JSON", OCTETS: "octets"}
 POOL = 64
 BODIES_BYTES_MAX = 256 << 20
 ENDLESS = 1_000_000_000
-# A step without a line search that goes on for ever: gradients come from a pool of random ones, so
-# that the client costs little and the history fills with pairs.
+# A step without a line search that never ends. The gradients come from a pool of random ones, so
+# that the client costs little and the history fills up.
 SESSION_OPTIONS = {
     "lr": 1e-3,
     "max_iter": ENDLESS,
@@ -44,7 +51,7 @@ MIB = 1 << 20
 
 @dataclass
 class Setting:
-    """A run: where it works, how thorough it is, and what peers there are."""
+    """A run of the benchmark: its directory, its extent, and the available peers."""
 
     directory: Path
     quick: bool
@@ -53,7 +60,7 @@ class Setting:
     peers: dict[str, Path | str]
     """Python interpreters of the peers from PyPI, or the reason why there is none."""
     results: dict[str, object] = field(default_factory=dict)
-    """What pictures are drawn from."""
+    """The figures that pictures are drawn from."""
     _programs: dict[str, Path] = field(default_factory=dict)
     _count: int = 0
 
@@ -78,7 +85,7 @@ class Setting:
 
     @contextmanager
     def daemon(self, *arguments: str, n: int = 0) -> Iterator[Daemon]:
-        """A daemon that takes sessions of n parameters, on a data directory of its own."""
+        """A daemon for sessions of up to n parameters, with a data directory of its own."""
         limits = []
         if n > 1_000_000:
             limits += ["--max-parameters", str(max(n, 10_000_000))]
@@ -110,41 +117,44 @@ def syncs(daemon: Daemon) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the process has used of the processors so far, user and system."""
+    """The processor time that the process has used so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def status_bytes(pid: int, name: str) -> int:
-    """A line of /proc/PID/status, such as VmHWM, the most memory so far."""
+    """A figure from /proc/PID/status, such as VmHWM, the peak memory so far."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(rf"^{name}:\s+(\d+) kB", status, re.M)[1]) * 1024
+    return int(re.findall(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)[0]) * 1024
 
 
 def forget_peak(pid: int) -> None:
-    """VmHWM counts from here."""
+    """Resets VmHWM."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def written_bytes(pid: int) -> int:
-    """What the process has caused to be written to the disk."""
-    return int(re.search(r"^write_bytes: (\d+)", Path(f"/proc/{pid}/io").read_text(), re.M)[1])
+    """The bytes that the process has caused to be written to the disk."""
+    return int(
+        re.findall(r"^write_bytes: (\d+)", Path(f"/proc/{pid}/io").read_text(), re.MULTILINE)[0]
+    )
 
 
 def random_octets(n: int, dtype: str, seed: int) -> bytes:
-    """n numbers, evenly from -1 to 1."""
+    """n numbers, uniform in [-1, 1)."""
     if n > 10_000:
         import numpy as np
 
-        kind = {"float64": "<f8", "float32": "<f4"}[dtype]
-        return (2 * np.random.default_rng(seed).random(n, kind) - 1).tobytes()
+        kind: Any = {"float64": "<f8", "float32": "<f4"}[dtype]
+        values: NDArray[Any] = np.random.default_rng(seed).random(n, kind)
+        return (2 * values - 1).tobytes()
     generator = random.Random(seed)
     letter = {"float64": "d", "float32": "f"}[dtype]
     return struct.pack(f"<{n}{letter}", *(generator.uniform(-1, 1) for _ in range(n)))
 
 
 def write_bodies(path: Path, form: str, n: int, dtype: str = "float64") -> None:
-    """A pool of tells, as load.c reads it."""
+    """Writes a pool of tells, in the format of load.c."""
     size = {"float64": 8, "float32": 4}[dtype]
     generator = random.Random(1)
     with path.open("wb") as file:
@@ -166,7 +176,7 @@ def first_body(path: Path) -> tuple[bytes, str]:
 
 
 def write_answer(path: Path, response: requests.Response) -> None:
-    """An answer of the daemon's, as bare.c reads it."""
+    """Writes a response of the daemon, in the format of bare.c."""
     skipped = ("connection", "content-length", "date", "keep-alive")
     with path.open("wb") as file:
         for name, value in response.headers.items():
@@ -176,7 +186,7 @@ def write_answer(path: Path, response: requests.Response) -> None:
 
 
 def tell_once(client: Client, session: str, bodies: Path, form: str) -> requests.Response:
-    """Tells the pending evaluation as load.c would."""
+    """Tells the pending evaluation as load.c does."""
     body, query = first_body(bodies)
     number = client.get(session)["evaluation"]
     path = f"/v1/sessions/{session}/evaluations/{number}/result{query}"
@@ -192,8 +202,14 @@ def load(
     sessions: Iterable[tuple[str, int]],
     seconds: float,
     rate: float = 0,
-) -> dict:
-    command = [setting.program("load"), str(port), bodies, str(seconds / 5), str(seconds)]
+) -> dict[str, Any]:
+    command: list[str | Path] = [
+        setting.program("load"),
+        str(port),
+        bodies,
+        str(seconds / 5),
+        str(seconds),
+    ]
     done = subprocess.run(
         [*command, *([str(rate)] if rate else [])],
         text=True,
@@ -206,7 +222,7 @@ def load(
 
 @contextmanager
 def bare(setting: Setting, answer: Path, *arguments: Path | int) -> Iterator[int]:
-    """The port of a bare server."""
+    """Runs bare.c, and yields its port."""
     port = free_port()
     process = subprocess.Popen([setting.program("bare"), str(port), answer, *map(str, arguments)])
     try:
@@ -223,15 +239,15 @@ def bare(setting: Setting, answer: Path, *arguments: Path | int) -> Iterator[int
         process.wait()
 
 
-def rate_of(run: dict) -> float:
+def rate_of(run: dict[str, Any]) -> float:
     return run["tells"] / run["seconds"]
 
 
-def median(runs: list[dict], name: str) -> float:
+def median(runs: list[dict[str, Any]], name: str) -> float:
     return statistics.median(run[name] for run in runs)
 
 
-def median_rate(runs: list[dict]) -> float:
+def median_rate(runs: list[dict[str, Any]]) -> float:
     return statistics.median(rate_of(run) for run in runs)
 
 
@@ -241,7 +257,7 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def sync_seconds(directory: Path, size: int, count: int = 300) -> float:
-    """The median of appending so many bytes and making them durable."""
+    """The median time of appending so many bytes and making them durable."""
     times = []
     path = directory / "probe"
     with path.open("wb", buffering=0) as file:

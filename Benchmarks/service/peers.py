@@ -1,9 +1,9 @@
-"""Ask and tell with other services that keep their trials: run by the interpreter of an environment
-that has them.
+"""Asks and tells with other services that store their trials. Run by the interpreter of a virtual
+environment that has them.
 
     python peers.py optuna|vizier N SECONDS DIRECTORY
 
-Each trial proposes N numbers, at random, which is the least that either can do, and gets a value.
+Each trial proposes N random numbers, the cheapest proposal of both services, and gets a value.
 Prints a line of JSON as load.c does.
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
     name, n, seconds, directory = sys.argv[1:]
     once = {"optuna": optuna_trial, "vizier": vizier_trial}[name](int(n), directory)
     once()
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + float(seconds)
     while not times or time.perf_counter() < end:
         began = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 
 def axes(title: str, x: str, y: str) -> tuple[Any, Any]:
@@ -23,7 +23,7 @@ def axes(title: str, x: str, y: str) -> tuple[Any, Any]:
     return figure, axis
 
 
-def throughput(rows: list[list], path: Path) -> None:
+def throughput(rows: list[list[Any]], path: Path) -> None:
     figure, axis = axes("Durable tells, n = 100", "connections", "tells a second")
     for form, colour in (("JSON", "C0"), ("octets", "C1")):
         own = [row for row in rows if row[0] == 100 and row[1] == form]
@@ -43,7 +43,7 @@ def throughput(rows: list[list], path: Path) -> None:
     finish(figure, axis, path, loc="upper left", bbox_to_anchor=(1, 1))
 
 
-def upload(rows: list[list], path: Path) -> None:
+def upload(rows: list[list[Any]], path: Path) -> None:
     figure, axis = axes("A gradient to the disk", "numbers", "MB/s")
     own = [row for row in rows if row[1] == "float64"]
     for at, name, style in ((2, "lbfgsd", "o-"), (3, "bare libmicrohttpd, synced", "^:")):
@@ -56,7 +56,7 @@ def upload(rows: list[list], path: Path) -> None:
     finish(figure, axis, path)
 
 
-def written(rows: list[list], path: Path) -> None:
+def written(rows: list[list[Any]], path: Path) -> None:
     figure, axis = axes("Written to the disk", "numbers", "bytes a byte of gradient")
     axis.plot([row[0] for row in rows], [row[1] for row in rows], "o-", label="lbfgsd")
     axis.axhline(2.5, color="grey", linestyle=":", label="2.5")

@@ -1,12 +1,12 @@
-"""The service beside bare peers: what it costs to be asked, told and remembered over HTTP.
+"""Compares the service with bare peers: the cost of asking, telling and storing over HTTP.
 
     python3 Benchmarks/service/run.py [throughput] [latency] [upload] [written] [crossover]
         [--full] [--runs 3] [--seconds 1] [--peers DIRECTORY] [--output DIRECTORY]
 
 Without names all sections run. Prints Markdown, and writes it with results.json and a picture each
 of throughput, upload and written to the output directory. The daemon is $LBFGSD_BIN or
-.build/release/lbfgsd; its data are in $LBFGSD_BENCH_DIR or else the output directory, so that they
-are on a disk that counts. What is measured, and how: README.md.
+.build/release/lbfgsd. Its data are in $LBFGSD_BENCH_DIR, or else in the output directory, which has
+to be on the disk that is to be measured. README.md says what is measured, and how.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def draw(results: Path, output: Path, peers: dict[str, Path | str]) -> None:
-    """With the matplotlib of this Python, or that of a peer's."""
+    """Draws the pictures, with the matplotlib of this Python or of a peer's environment."""
     script = Path(__file__).with_name("pictures.py")
     found = [
         sys.executable,

@@ -1,10 +1,10 @@
-"""Many sessions on one disk: memory, start-up, listing, and long-polling clients that vanish.
+"""Measures many sessions on one disk: memory, start-up, listing, vanishing long polls.
 
     python Benchmarks/service/scale.py [--sessions 100000] [--touched 10000] [--polls 1000]
 
-Makes the sessions over HTTP, then touches some of them in turn, each of which loads it and begins
-a step, holds long-polls on others, and lists them. The daemon has a memory budget, given by
---budget, and reports against it. Prints Markdown; latencies are medians and 99th percentiles.
+Creates the sessions over HTTP. Then it begins a step of some, which loads them into memory, holds
+long polls on others, and lists all. --budget is the daemon's memory budget. Prints Markdown;
+latencies are medians and 99th percentiles.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Tests" / "integration"))
 
-from daemon import Client, Daemon, encode  # noqa: E402
+from daemon import Client, Daemon, encode
 
 CONNECTIONS = 64
 STARTS = 5
@@ -40,9 +42,9 @@ SETTLE_SECONDS = 30
 
 
 class Connection:
-    """HTTP/1.1 with keep-alive, as little of it as the daemon's answers need."""
+    """HTTP/1.1 with keep-alive, as far as the daemon's responses need it."""
 
-    def __init__(self, reader, writer, host: str):
+    def __init__(self, reader: Any, writer: Any, host: str) -> None:
         self.reader, self.writer, self.host = reader, writer, host
 
     @classmethod
@@ -69,12 +71,15 @@ class Connection:
         return answer
 
 
-async def spread(port: int, items: list, work, connections: int = CONNECTIONS) -> list[float]:
-    """Does `work(connection, item)` for each, on some connections at once; seconds of each."""
+async def spread(
+    port: int, items: list[Any], work: Any, connections: int = CONNECTIONS
+) -> list[float]:
+    """Runs `work(connection, item)` for each item, over several connections. Returns the seconds
+    that each took."""
     queue = iter(items)
     seconds: list[float] = []
 
-    async def serve():
+    async def serve() -> None:
         connection = await Connection.open(port)
         for item in queue:
             start = time.perf_counter()
@@ -86,7 +91,7 @@ async def spread(port: int, items: list, work, connections: int = CONNECTIONS) -
     return seconds
 
 
-# MARK: What is looked at
+# MARK: Measurements
 
 
 @dataclass
@@ -106,13 +111,12 @@ def process(daemon: Daemon) -> Process:
 
 
 def sockets(daemon: Daemon) -> int:
-    """Descriptors of sockets; the store's files come and go on their own."""
+    """The number of open sockets, without the store's files."""
     count = 0
     for entry in os.scandir(f"/proc/{daemon.pid}/fd"):
-        try:
-            count += os.readlink(entry.path).startswith("socket:")
-        except FileNotFoundError:
-            pass  # closed while we looked
+        # A descriptor may be closed since it was listed.
+        with suppress(FileNotFoundError):
+            count += os.readlink(entry.path).startswith("socket:")  # noqa: PTH115 (not a path)
     return count
 
 
@@ -125,8 +129,8 @@ def disk_bytes(directory: Path) -> int:
     return sum(512 * path.stat().st_blocks for path in directory.rglob("*") if path.is_file())
 
 
-def wait_until(condition, seconds: float = SETTLE_SECONDS) -> float:
-    """Seconds until it was true."""
+def wait_until(condition: Any, seconds: float = SETTLE_SECONDS) -> float:
+    """The seconds until the condition was true."""
     start = time.perf_counter()
     while not condition():
         if time.perf_counter() - start > seconds:
@@ -148,11 +152,11 @@ def percentiles(seconds: list[float]) -> tuple[float, float]:
 
 
 def create(daemon: Daemon, count: int) -> list[str]:
-    """Sessions, oldest first."""
+    """Creates the sessions. Returns their identifiers, oldest first."""
     options = {"history_size": HISTORY, "line_search_fn": "strong_wolfe"}
     made: list[tuple[int, str]] = []
 
-    async def make(connection: Connection, number: int):
+    async def make(connection: Connection, number: int) -> None:
         body = {
             "name": f"session {number}",
             "labels": {"group": str(number % LABEL_VALUES), "all": "yes"},
@@ -167,12 +171,12 @@ def create(daemon: Daemon, count: int) -> list[str]:
 
 
 def touch(daemon: Daemon, sessions: list[str]) -> tuple[list[float], int]:
-    """Begins a step of each, in turn; the seconds that each took, and the most memory that the
-    daemon accounted for at any look."""
+    """Begins a step of each session in turn. Returns the seconds that each took, and the most
+    memory that the daemon accounted for at any time it was asked."""
     client = Client(daemon.url)
     most = 0
 
-    async def begin(connection: Connection, item: tuple[int, str]):
+    async def begin(connection: Connection, item: tuple[int, str]) -> None:
         nonlocal most
         number, session = item
         await connection.ask("POST", f"/v1/sessions/{session}/steps")
@@ -183,14 +187,15 @@ def touch(daemon: Daemon, sessions: list[str]) -> tuple[list[float], int]:
     return seconds, most
 
 
-def long_poll(daemon: Daemon, sessions: list[str], meanwhile) -> tuple[int, int, int, float]:
-    """Holds a long-poll on each session, calls `meanwhile` with a client, and lets all clients vanish at once.
-    Sockets before, while they wait and afterwards, and the seconds until none was left."""
+def long_poll(daemon: Daemon, sessions: list[str], meanwhile: Any) -> tuple[int, int, int, float]:
+    """Holds a long poll on each session, calls `meanwhile` with a client, and drops all clients at
+    once. Returns the number of sockets before, during and after, and the seconds until none was
+    left."""
     client = Client(daemon.url)
     client.ok("GET", "/livez")
     before = sockets(daemon)
 
-    async def hold():
+    async def hold() -> Any:
         polls = []
         for session in sessions:
             connection = await Connection.open(daemon.port)
@@ -208,7 +213,7 @@ def long_poll(daemon: Daemon, sessions: list[str], meanwhile) -> tuple[int, int,
 
     during = asyncio.run(hold())
 
-    def are_gone():
+    def are_gone() -> Any:
         return gauges(client)["lbfgsd_waiters"] == 0 and sockets(daemon) <= before
 
     seconds = wait_until(are_gone)
@@ -216,7 +221,7 @@ def long_poll(daemon: Daemon, sessions: list[str], meanwhile) -> tuple[int, int,
 
 
 def list_all(client: Client, query: str = "", size: int = 1000) -> tuple[list[str], str]:
-    """All identifiers, newest first, and the query of a page near the end."""
+    """Lists all sessions. Returns their identifiers, newest first, and the query of a late page."""
     found: list[str] = []
     deep = query
     token = None
@@ -241,7 +246,7 @@ def list_times(client: Client, query: str) -> tuple[float, float]:
 
 
 def start_seconds(daemon: Daemon, cleanly: bool) -> list[float]:
-    """From exec to the first 200 of /readyz."""
+    """The seconds from exec to the first 200 of /readyz."""
     seconds = []
     for _ in range(STARTS):
         daemon.stop() if cleanly else daemon.kill()
@@ -280,21 +285,27 @@ def run(home: Path, count: int, touched: int, polls: int, budget: int) -> None:
         row("bytes on disk a session", f"{disk_bytes(home / 'data') / count:,.0f}")
         now = process(daemon)
         row("resident memory, empty daemon", megabytes(empty))
-        row("resident memory, all created (peak)",
-            f"{megabytes(now.resident_bytes)} ({megabytes(now.peak_bytes)})")
+        row(
+            "resident memory, all created (peak)",
+            f"{megabytes(now.resident_bytes)} ({megabytes(now.peak_bytes)})",
+        )
         for cleanly in (True, False):
             seconds = start_seconds(daemon, cleanly)
-            row(f"start after {'a stop' if cleanly else 'kill -9'}, exec to /readyz",
-                f"{1e3 * statistics.median(seconds):,.0f} ms")
+            row(
+                f"start after {'a stop' if cleanly else 'kill -9'}, exec to /readyz",
+                f"{1e3 * statistics.median(seconds):,.0f} ms",
+            )
         seconds, most = touch(daemon, sessions[:: max(1, count // touched)][:touched])
         now = process(daemon)
         middle, tail = percentiles(seconds)
         row(f"touched in turn: {len(seconds):,}; p50, p99", f"{middle:.2f} ms, {tail:.2f} ms")
         row("accounted memory, at most", megabytes(most))
-        row("resident memory then (peak)",
-            f"{megabytes(now.resident_bytes)} ({megabytes(now.peak_bytes)})")
+        row(
+            "resident memory then (peak)",
+            f"{megabytes(now.resident_bytes)} ({megabytes(now.peak_bytes)})",
+        )
         waiting = sessions[1 :: max(1, count // polls)][:polls]
-        during = []
+        during: list[Any] = []
         held = long_poll(
             daemon, waiting, lambda idle: during.extend([process(daemon), list_times(idle, "")])
         )

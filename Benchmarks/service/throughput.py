@@ -1,4 +1,5 @@
-"""Tells a second, every one durable, on one session a connection; by turns with the bare peers."""
+"""Measures durable tells per second, with one session per connection, in turn with the bare
+peers."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from parts import (
     JSON,
@@ -30,11 +32,11 @@ from parts import (
 )
 
 SIZE = 100
-# Not 256: where 128 connections, or a multiple, have something to read at the same moment and no
-# other ever has, libmicrohttpd 0.9.75 by itself goes to sleep over them (MHD_epoll reads 128 events
-# at a time, and again when there were as many).
+# Not 256: when exactly 128 connections, or a multiple, become readable at the same time and no
+# other ever does, libmicrohttpd 0.9.75 goes to sleep without serving them (MHD_epoll reads 128
+# events at a time, and reads again if there were as many).
 CONNECTIONS = (1, 4, 16, 64, 250)
-# For the bare server that logs, which has no way around that: a group may be of 128.
+# The bare server that logs has no way around this, as a group may have 128 members.
 BOTH_CONNECTIONS_MAX = 127
 OTHER_SIZES, OTHER_CONNECTIONS = (10, 1000), (1, 64)
 HEADS = [
@@ -56,9 +58,11 @@ HEADS = [
 
 
 class Case:
-    """One size in one form on so many connections, each with a session of its own."""
+    """One vector size in one format, on so many connections with a session each."""
 
-    def __init__(self, setting: Setting, daemon: Daemon, n: int, form: str, connections: int):
+    def __init__(
+        self, setting: Setting, daemon: Daemon, n: int, form: str, connections: int
+    ) -> None:
         self.setting, self.daemon, self.n, self.connections = setting, daemon, n, connections
         self.client = Client(daemon.url)
         self.sessions = [
@@ -68,14 +72,13 @@ class Case:
             self.client.begin(session)
         self.bodies, self.answer = setting.file("bodies"), setting.file("answer")
         write_bodies(self.bodies, form, n)
-        # The first point is all zeros, which is short in JSON; the second has as many digits as
-        # any.
+        # The first point is all zeros, which is short in JSON; the second has full precision.
         write_answer(self.answer, tell_once(self.client, self.sessions[0], self.bodies, form))
 
     def evaluations(self) -> list[int]:
         return [self.client.get(session)["evaluation"] for session in self.sessions]
 
-    def ours(self, seconds: float, rate: float = 0) -> dict:
+    def ours(self, seconds: float, rate: float = 0) -> dict[str, Any]:
         before = self.evaluations()
         synced, cpu = syncs(self.daemon), cpu_seconds(self.daemon.pid)
         pairs = zip(self.sessions, before, strict=True)
@@ -84,7 +87,9 @@ class Case:
         told = sum(self.evaluations()) - sum(before)
         return {**figures, "syncs_per_tell": synced / told, "cpu_us_per_tell": cpu / told * 1e6}
 
-    def bare_server(self, seconds: float, rate: float = 0, *arguments: Path | int) -> dict:
+    def bare_server(
+        self, seconds: float, rate: float = 0, *arguments: Path | int
+    ) -> dict[str, Any]:
         with bare(self.setting, self.answer, *arguments) as port:
             pairs = [(session, 1) for session in self.sessions]
             return load(self.setting, port, self.bodies, pairs, seconds, rate)
@@ -93,14 +98,14 @@ class Case:
     def record_bytes(self) -> int:
         return 8 * self.n + RECORD_OVERHEAD_BYTES
 
-    def bare_both(self, seconds: float) -> dict:
-        """The bare server that answers when the bare log has the record."""
+    def bare_both(self, seconds: float) -> dict[str, Any]:
+        """The bare server, which answers when the bare log has stored the record."""
         path = self.setting.file("bare-both")
         figures = self.bare_server(seconds, 0, path, self.record_bytes)
         path.unlink()
         return figures
 
-    def bare_log(self, seconds: float) -> dict:
+    def bare_log(self, seconds: float) -> dict[str, Any]:
         path = self.setting.file("bare-log")
         words = [self.setting.program("log"), path, self.record_bytes, self.connections, seconds]
         done = subprocess.run(
@@ -129,7 +134,9 @@ def section(setting: Setting) -> str:
                 log.append(case.bare_log(setting.seconds))
                 if connections <= BOTH_CONNECTIONS_MAX:
                     both.append(case.bare_both(setting.seconds))
-            rates = [median_rate(runs) if runs else None for runs in (ours, floor, log, both)]
+            rates: list[Any] = [
+                median_rate(runs) if runs else None for runs in (ours, floor, log, both)
+            ]
             rows.append(
                 [
                     str(n),
@@ -154,8 +161,9 @@ def section(setting: Setting) -> str:
     return f"{text}\n\n{others(setting, drawn)}"
 
 
-def others(setting: Setting, drawn: list[list]) -> str:
-    """Services that keep trials, with one client; they propose a point and take its value."""
+def others(setting: Setting, drawn: list[list[Any]]) -> str:
+    """Compares services that store trials, with one client that asks for a point and tells a
+    value."""
     rows, notes = [], []
     for n in (SIZE,) if setting.quick else (10, SIZE, 1000):
         alone = {row[1]: row[3] for row in drawn if row[0] == n and row[2] == 1}
@@ -178,7 +186,7 @@ def others(setting: Setting, drawn: list[list]) -> str:
     return "\n\n".join([table(heads, rows)] * bool(rows) + notes)
 
 
-def other(setting: Setting, python: Path, name: str, n: int) -> dict | None:
+def other(setting: Setting, python: Path, name: str, n: int) -> dict[str, Any] | None:
     directory = setting.file(name)
     directory.mkdir()
     command = [python, Path(__file__).with_name("peers.py"), name, n, setting.seconds, directory]

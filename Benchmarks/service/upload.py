@@ -1,11 +1,13 @@
-"""How fast a gradient gets into the daemon and onto the disk, next to a bare libmicrohttpd that
-appends the same bytes to a file and syncs it before it answers."""
+"""Measures how fast a gradient is received and stored, and compares it with a bare libmicrohttpd
+that appends the same bytes to a file and syncs it before it answers."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
+
 from lbfgsd import Client
 from parts import (
     OCTETS,
@@ -34,8 +36,8 @@ def section(setting: Setting) -> str:
         print(f"upload {n} {dtype}", file=sys.stderr, flush=True)
         ours, floor, peak, estimate = measure(setting, n, dtype)
         size = n * np.dtype(dtype).itemsize
-        # Until the answer begins, which is when the bytes are on disk; the point that comes back
-        # takes its own time.
+        # Until the response begins, when the bytes are on disk; the point in it takes time of its
+        # own.
         rates = [size / median(runs, "head_p50_us") for runs in (ours, floor)]
         whole = [median(runs, "p50_us") / 1000 for runs in (ours, floor)]
         cells = [f"{n:,}", dtype, f"{size / 1e6:,.1f}", *(f"{rate:,.0f}" for rate in rates)]
@@ -55,7 +57,7 @@ def section(setting: Setting) -> str:
 
 
 def begin(daemon: Daemon, n: int, dtype: str) -> tuple[str, int]:
-    """A large session in the middle of a step; and its estimate of the memory that it needs."""
+    """A large session in the middle of a step, and its memory estimate."""
     with Client(daemon.url) as client:
         options = {**SESSION_OPTIONS, "history_size": HISTORY}
         session = client.create_session(np.zeros(n, dtype), options=options, dtype=dtype)
@@ -68,15 +70,17 @@ def pending(daemon: Daemon, session: str) -> int:
         return client.get_session(session).evaluation
 
 
-def measure(setting: Setting, n: int, dtype: str) -> tuple[list[dict], list[dict], int, int]:
+def measure(
+    setting: Setting, n: int, dtype: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int, int]:
     size = n * np.dtype(dtype).itemsize
     bodies, answer, written = (setting.file(name) for name in ("bodies", "answer", "written"))
     write_bodies(bodies, OCTETS, n, dtype)
     with answer.open("wb") as file:
-        # As long as the point that the daemon answers.
+        # As long as the point in the daemon's response.
         file.write(b"Content-Type: application/octet-stream\n\n")
         file.truncate(file.tell() + size)
-    # So long that every run has some tells, and a full history at the end.
+    # Long enough that every run has several tells, and a full history at its end.
     seconds = max(setting.seconds, 12 * size / 200e6)
     ours, floor = [], []
     with setting.daemon(n=n) as daemon:

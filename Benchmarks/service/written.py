@@ -1,11 +1,12 @@
-"""Bytes that get to the disk for each byte of gradient, snapshots included: /proc/PID/io over more
-tells than there are between two snapshots."""
+"""Measures the bytes written to disk per byte of gradient, including snapshots: /proc/PID/io over
+more tells than there are between two snapshots."""
 
 from __future__ import annotations
 
 import sys
 
 import numpy as np
+
 from lbfgsd import Client
 from parts import SESSION_OPTIONS, Setting, table, written_bytes
 
@@ -36,10 +37,12 @@ def measure(setting: Setting, n: int) -> int:
         options = {**SESSION_OPTIONS, "history_size": HISTORY}
         session = client.create_session(np.zeros(n), options=options).id
         turn = client.begin_step(session)
-        # The history is full from here on.
+        # The history is full from now on.
         for i in range(HISTORY + 2):
+            assert turn.evaluation is not None
             turn = client.tell(session, turn.evaluation.number, 1.0, gradients[i % len(gradients)])
         before = written_bytes(daemon.pid)
         for i in range(TELLS):
+            assert turn.evaluation is not None
             turn = client.tell(session, turn.evaluation.number, 1.0, gradients[i % len(gradients)])
         return written_bytes(daemon.pid) - before

@@ -1,6 +1,6 @@
-"""The command as an operator meets it: run to its end, or serving on a free port.
+"""Runs the command as an operator does: to its end, or serving on a free port.
 
-Used by test_command.py and test_deploy.py; knows no pytest.
+Used by test_command.py and test_deploy.py; does not import pytest.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -20,7 +22,7 @@ from daemon import binary
 START_SECONDS = 30
 STOP_SECONDS = 30
 
-# What a test sets for the daemon comes from the test alone.
+# Variables that configure the daemon are not inherited; a test sets those it needs.
 OURS = re.compile(r"^(LBFGSD_|NOTIFY_|WATCHDOG_|LISTEN_|JOURNAL_|STATE_|CREDENTIALS_|NO_COLOR)")
 
 
@@ -29,8 +31,8 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-def run(*arguments, cwd=None, **variables) -> subprocess.CompletedProcess:
-    """`lbfgsd ARGUMENTS...`, run to its end."""
+def run(*arguments: Any, cwd: Any = None, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Runs `lbfgsd ARGUMENTS...` to its end."""
     return subprocess.run(
         [str(binary()), *(str(argument) for argument in arguments)],
         capture_output=True,
@@ -44,7 +46,9 @@ def run(*arguments, cwd=None, **variables) -> subprocess.CompletedProcess:
 class Serving:
     """`lbfgsd serve ARGUMENTS...` as a process, with its log in a file."""
 
-    def __init__(self, log: Path, *arguments, command: tuple = (), **variables):
+    def __init__(
+        self, log: Path, *arguments: Any, command: tuple[Any, ...] = (), **variables: Any
+    ) -> None:
         self.log = log
         line = [*command, binary(), "serve", *arguments]
         with log.open("wb") as stream:
@@ -60,7 +64,7 @@ class Serving:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> re.Match:
+    def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> re.Match[str]:
         """Waits until the log has a match."""
         deadline = time.monotonic() + seconds
         while True:
@@ -76,7 +80,7 @@ class Serving:
     def url(self) -> str:
         return self.wait_for(r"\bready .*\burl=\"?(http://[^\s\"]+)")[1]
 
-    def get(self, path: str, token: str | None = None, **more) -> requests.Response:
+    def get(self, path: str, token: str | None = None, **more: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         more.setdefault("timeout", 60)
         return requests.get(self.url + path, headers={**headers, **more.pop("headers", {})}, **more)
@@ -87,7 +91,9 @@ class Serving:
 
 
 @contextmanager
-def serving(home: Path, *arguments, listen: str = "127.0.0.1:0", data=None, **more):
+def serving(
+    home: Path, *arguments: Any, listen: str = "127.0.0.1:0", data: Any = None, **more: Any
+) -> Iterator[Any]:
     """A daemon of the test's own, killed at the end if the test didn't stop it."""
     where = data or home / "data"
     daemon = Serving(home / "log", "--listen", listen, "--data", where, *arguments, **more)
@@ -100,7 +106,7 @@ def serving(home: Path, *arguments, listen: str = "127.0.0.1:0", data=None, **mo
 
 
 def settings(text: str) -> dict[str, tuple[str, str]]:
-    """What check-config printed: setting -> (value, origin); unset ones have no value."""
+    """Parses what check-config printed: setting -> (value, origin). An unset one has no value."""
     found = {}
     for line in text.splitlines():
         if match := re.match(r"(?:# )?([a-z-]+):\s*(.*?)\s+# (.+)$", line):

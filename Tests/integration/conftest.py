@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,15 +11,15 @@ import pytest
 
 from daemon import ROOT, Client, Daemon
 
-# The tests are of the client beside them, whether or not one is installed.
+# The tests test the client of this checkout, even if another one is installed.
 sys.path.insert(0, str(ROOT / "clients" / "python" / "src"))
 
 LIVE: list[Daemon] = []
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Puts the end of each running daemon's log into the report of a test that failed."""
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds the end of each running daemon's log to the report of a failed test."""
     report = yield
     if report.failed:
         for daemon in LIVE:
@@ -27,7 +28,7 @@ def pytest_runtest_makereport(item, call):
 
 
 @contextmanager
-def running(home: Path):
+def running(home: Path) -> Iterator[Daemon]:
     daemon = Daemon(home / "data", home / "log")
     LIVE.append(daemon)
     try:
@@ -38,28 +39,28 @@ def running(home: Path):
 
 
 @pytest.fixture(scope="module")
-def shared_daemon(tmp_path_factory):
-    """One daemon for a module's tests that neither stop it nor count what it holds."""
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One daemon for those tests of a module that neither stop it nor depend on what it holds."""
     with running(tmp_path_factory.mktemp("daemon")) as daemon:
         yield daemon
 
 
 @pytest.fixture
-def daemon(tmp_path):
-    """A daemon of the test's own, to be stopped, killed and restarted at will."""
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon of the test's own, which the test may stop, kill and restart."""
     with running(tmp_path) as daemon:
         yield daemon
 
 
 @pytest.fixture
-def client(shared_daemon) -> Client:
-    """A client of the shared daemon; the test fails if the daemon doesn't survive it."""
+def client(shared_daemon: Daemon) -> Iterator[Client]:
+    """A client of the shared daemon. The test fails if the daemon does not survive it."""
     pid = shared_daemon.pid
     yield Client(shared_daemon.url)
     assert shared_daemon.alive and shared_daemon.pid == pid, "the daemon died"
 
 
 @pytest.fixture
-def own_client(daemon) -> Client:
+def own_client(daemon: Daemon) -> Client:
     """A client of the test's own daemon."""
     return Client(daemon.url)

@@ -6,10 +6,10 @@
 
     python Tests/integration/crash.py --kills 2000 --seed 7
 
-Each worker runs one script after the other (scripts.py): first in a daemon that nobody kills, then
-in the one that is being killed, with a client that repeats blindly what it got no answer to. Every
-number that the second shows must be one that the first showed. The seed decides the scripts and the
-moments of the kills; which instruction a kill hits is chance.
+Each worker runs one script after the other (scripts.py): first in a daemon that is not killed, then
+in the one that is, with a client that repeats every request without an answer. The second must show
+exactly the numbers that the first showed. The seed determines the scripts and the times of the
+kills, but not which instruction a kill hits.
 """
 
 from __future__ import annotations
@@ -27,37 +27,39 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-# The closures must give the same bits each time they are computed, and leave room for the daemon.
+# One thread: closures then give the same bits each time, and leave a processor for the daemon.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import requests  # noqa: E402
-from daemon import Daemon, trace_points  # noqa: E402
-from expectations import replayed  # noqa: E402
-from patient import GIVE_UP_SECONDS, REQUEST_SECONDS, Broken, PatientApi  # noqa: E402
-from scripts import Life, Script, normal_trace  # noqa: E402
+import requests
+
+from daemon import Daemon, trace_points
+from expectations import replayed
+from patient import GIVE_UP_SECONDS, REQUEST_SECONDS, Broken, PatientApi
+from scripts import Life, Script, normal_trace
 
 WORKERS = 6
 BUSY_SECONDS = (0.0, 0.7)
 EARLY_SECONDS = (0.0, 0.15)
 EARLY_SHARE, IDLE_SHARE = 0.15, 0.07
-CHECKED = 24  # sessions looked at after a kill, the newest
+CHECKED = 24  # sessions that are checked after a kill, the newest
 
 
 @dataclass
 class Ledger:
-    """What a client knows of one session in the daemon that is being killed."""
+    """What a client knows of its session in the daemon that is killed."""
 
     role: str
-    expected_trace: list[tuple]
+    expected_trace: list[tuple[Any, ...]]
     acknowledged: list[tuple[int, str, bytes]] = field(default_factory=list)
 
 
 class VictimApi(PatientApi):
-    """The client of one script in the daemon that is being killed."""
+    """The client of one script in the daemon that is killed."""
 
-    def __init__(self, chaos: Chaos, traces: dict[str, list[tuple]]):
+    def __init__(self, chaos: Chaos, traces: dict[str, list[tuple[Any, ...]]]) -> None:
         super().__init__(chaos.victim.url)
         self.chaos, self.traces = chaos, traces
 
@@ -83,9 +85,9 @@ class VictimApi(PatientApi):
 
 
 class Chaos:
-    """The daemon that is being killed, the one that isn't, and the clients of both."""
+    """The daemon that is killed, the one that is not, and the clients of both."""
 
-    def __init__(self, home: Path, seed: int, kills: int):
+    def __init__(self, home: Path, seed: int, kills: int) -> None:
         self.seed, self.kills_wanted = seed, kills
         self.victim = Daemon(home / "victim", home / "victim.log")
         self.calm = Daemon(home / "calm", home / "calm.log")
@@ -138,7 +140,7 @@ class Chaos:
             index += WORKERS
 
     def _run_script(self, index: int) -> None:
-        expected: list[tuple] = []
+        expected: list[tuple[Any, ...]] = []
         Life(
             Script(self.seed, index),
             PatientApi(self.calm.url),
@@ -147,7 +149,7 @@ class Chaos:
         traces = {role: value for role, what, value in expected if what == "trace"}
         position = 0
 
-        def compare(*observation) -> None:
+        def compare(*observation: Any) -> None:
             nonlocal position
             if observation != expected[position]:
                 raise Broken(
@@ -208,15 +210,16 @@ class Chaos:
         self.counts[f"kills {when}"] += 1
 
     def _check(self, known: dict[str, list[tuple[int, str, bytes]]]) -> None:
-        """All that was acknowledged before the kill is there, once, in order, as it was told."""
+        """Checks that every result acknowledged before the kill is stored once, in order, as
+        told."""
         client = requests.Session()
         newest = list(known)[-CHECKED:]
         for session in newest:
             acknowledged, ledger = known[session], self.ledgers.get(session)
             url = f"{self.victim.url}/v1/sessions/{session}"
             response = client.get(f"{url}/trace", timeout=REQUEST_SECONDS)
-            if session not in self.ledgers:
-                continue  # Its client deletes it.
+            if ledger is None or session not in self.ledgers:
+                continue  # Its client is deleting it.
             if response.status_code != 200:
                 raise Broken(
                     f"the trace of {session}: {response.status_code} {response.text[:300]}"
@@ -247,7 +250,8 @@ class Chaos:
             self.counts["traces checked"] += 1
 
     def _check_that_every_post_counted_once(self) -> None:
-        listed, path = Counter(), "/v1/sessions?page_size=100"
+        listed: Counter[str] = Counter()
+        path: str | None = "/v1/sessions?page_size=100"
         while path:
             page = requests.get(self.victim.url + path, timeout=REQUEST_SECONDS).json()
             listed.update(item["labels"]["script"] for item in page["sessions"])
@@ -261,7 +265,7 @@ class Chaos:
 class Report:
     seed: int
     seconds: float
-    counts: Counter
+    counts: Counter[str]
     slowest_start: float
     failures: list[str]
 
@@ -291,7 +295,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments = parser.parse_args()
-    # Whoever ends this ends the daemons too.
+    # An interrupt of this program ends the daemons too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {arguments.seed}", flush=True)
     home = Path(tempfile.mkdtemp(prefix="lbfgsd-crash-"))

@@ -1,17 +1,23 @@
-"""What answers have in common, as assertions."""
+"""Assertions on responses that many tests share."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import requests
 
 PROBLEM = "application/problem+json"
 
 
 def assert_problem(
-    response, status: int | tuple, slug: str | None = None, field: str | None = None
-):
-    """An RFC 9457 problem of this status; `field` must be named among its errors. A slug is
-    compared only where the contract fixes it."""
+    response: requests.Response,
+    status: int | tuple[Any, ...],
+    slug: str | None = None,
+    field: str | None = None,
+) -> Any:
+    """Asserts that the response is an RFC 9457 problem of this status, with `field` among its
+    errors if one is given. `slug` is compared only where the contract fixes it."""
     statuses = status if isinstance(status, tuple) else (status,)
     assert response.status_code in statuses, (
         f"{response.status_code} instead of {status}: {response.text[:1000]}"
@@ -31,8 +37,8 @@ def assert_problem(
     return problem
 
 
-def assert_turn(turn: dict, session: str) -> dict:
-    """A turn is complete, whichever way it goes."""
+def assert_turn(turn: dict[str, Any], session: str) -> dict[str, Any]:
+    """Asserts that a turn has all fields of its state."""
     assert turn["session"] == session
     assert isinstance(turn["step"], int) and turn["step"] >= 0
     if turn["state"] == "evaluating":
@@ -56,10 +62,10 @@ def assert_turn(turn: dict, session: str) -> dict:
     return turn
 
 
-def replayed(response) -> bool:
+def replayed(response: requests.Response) -> bool:
     return response.headers.get("Idempotent-Replayed") == "true"
 
 
-def same_bits(a, b) -> bool:
-    """Whether two JSON lists of numbers say exactly the same, signs of zero included."""
+def same_bits(a: Any, b: Any) -> bool:
+    """Whether two JSON lists have the same numbers bit for bit, so that -0.0 differs from 0.0."""
     return json.dumps(list(map(float, a))) == json.dumps(list(map(float, b)))

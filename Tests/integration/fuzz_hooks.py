@@ -1,9 +1,10 @@
-"""Hooks for Schemathesis: leads generated requests to sessions that exist.
+"""Hooks for Schemathesis that direct generated requests to sessions that exist.
 
-Loaded by its command line through SCHEMATHESIS_HOOKS. $LBFGSD_FUZZ_TARGETS names a file of JSON:
+Schemathesis loads this file through SCHEMATHESIS_HOOKS. $LBFGSD_FUZZ_TARGETS names a JSON file:
 `{"sessions": {id: [numbers of evaluations, pending last]}, "doomed": [ids that may be deleted]}`.
-Only values that fit the schema are replaced, by others that fit it, so that what was made wrong on
-purpose stays wrong. The choice is a function of the value: a seed replays the same requests.
+Only values that fit the schema are replaced, with others that fit it, so that requests that are
+invalid on purpose stay invalid. The replacement is a function of the value, so that a seed replays
+the same requests.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import schemathesis
 
@@ -24,21 +26,21 @@ EXAMPLE = "s6c1k2m9zq4w8x0v3b7n1"
 PARAMETERS = 2
 
 
-def chosen(items, value):
+def chosen(items: Any, value: Any) -> Any:
     return items[zlib.crc32(repr(value).encode()) % len(items)]
 
 
-def is_number(value) -> bool:
+def is_number(value: Any) -> bool:
     return str(value).isdecimal() and 1 <= int(value) < 10**15
 
 
-def is_duration(value) -> bool:
+def is_duration(value: Any) -> bool:
     return type(value) in (int, float) and 0 < value <= 604800
 
 
 @schemathesis.hook
-def map_path_parameters(context, path_parameters):
-    """Most sessions are known ones, and most numbers small."""
+def map_path_parameters(context: Any, path_parameters: Any) -> Any:
+    """Makes most sessions existing ones, and most numbers small."""
     if not path_parameters:
         return path_parameters
     known, session = dict(path_parameters), path_parameters.get("session")
@@ -66,10 +68,9 @@ def map_path_parameters(context, path_parameters):
 
 
 @schemathesis.hook
-def before_call(context, case, kwargs):
-    """Long-polls would take all the time there is; the document's examples name a session that is
-    not there; and generated entity tags are never current ones, or none at all, though they should
-    be right."""
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Makes long polls short; replaces the session of the document's examples, which does not
+    exist; and replaces most entity tags, since generated ones never match."""
     headers = case.headers or {}
     if "wait" in str(headers.get("Prefer", "")):
         headers["Prefer"] = "wait=0"
@@ -83,14 +84,14 @@ def before_call(context, case, kwargs):
 
 
 @schemathesis.hook
-def map_body(context, body):
-    """Vectors of the length that the known sessions have, and hooks that are soon over."""
+def map_body(context: Any, body: Any) -> Any:
+    """Gives vectors the length of the existing sessions, and hooks a short deadline."""
     if isinstance(body, dict):
         for name in ("gradient", "x"):
             values = body.get(name)
             if isinstance(values, list) and values and all(type(v) in (int, float) for v in values):
                 body[name] = (values * PARAMETERS)[:PARAMETERS]
-        # Who reads a state dict waits for the hooks that a request before has registered.
+        # Reading a state dict waits for hooks that an earlier request has registered.
         deadline = body.get("deadline_seconds", 1)
         if body.get("kind") == "intercept" and (deadline is None or is_duration(deadline)):
             body["deadline_seconds"] = 0.05

@@ -1,8 +1,9 @@
-"""A client that repeats every request blindly until it is answered, as any client may."""
+"""A client that repeats every request until it is answered, as any client may."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import requests
 
@@ -12,15 +13,17 @@ REQUEST_SECONDS = 20
 
 
 class Broken(AssertionError):
-    """The daemon didn't keep its promise."""
+    """The daemon lost, repeated or changed something."""
 
 
 class PatientApi:
-    def __init__(self, url: str):
+    def __init__(self, url: str) -> None:
         self.url, self.session = url, requests.Session()
 
-    def call(self, method: str, path: str, body=None, key=None, allowed=()) -> requests.Response:
-        """The first answer; `allowed` are statuses beside the 2xx that are all right."""
+    def call(
+        self, method: str, path: str, body: Any = None, key: Any = None, allowed: Any = ()
+    ) -> requests.Response:
+        """Returns the first response. `allowed` are statuses other than 2xx that are expected."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if key:
             headers["Idempotency-Key"] = key
@@ -38,7 +41,7 @@ class PatientApi:
         self.answered(response, method, tries)
         return response
 
-    def _try(self, method: str, path: str, body, headers) -> requests.Response | None:
+    def _try(self, method: str, path: str, body: Any, headers: Any) -> requests.Response | None:
         self.before_try()
         try:
             response = self.session.request(
@@ -50,7 +53,7 @@ class PatientApi:
             return None
         return None if response.status_code == 503 else response
 
-    # What a subclass may want to know.
+    # Callbacks for subclasses.
 
     def before_try(self) -> None: ...
     def answered(self, response: requests.Response, method: str, tries: int) -> None: ...

@@ -1,23 +1,26 @@
-"""Lives of sessions for the crash test: each a deterministic script of a seed and an index.
+"""Scripts for the crash test. A seed and an index determine what each does.
 
-A script says what a client does and when, counted in results told. Whatever happens to the daemon
-in between, carrying it out must show the same numbers each time: `Life` lists them as observations.
+A script says what a client does, and after how many results. Running it must show the same numbers
+each time, whatever happens to the daemon; `Life` reports them as observations.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import requests
+from numpy.typing import NDArray
+
 from daemon import encode, flat, numbers, trace_points
 from problems import Perceptron, Quadratic, rosenbrock, rosenbrock_start
 
 TRACE_COLUMNS = ("evaluation", "step", "iteration", "loss", "gradient_norm_inf", "step_length")
 SIZES = (2, 3, 10, 50, 200, 1000, 2000)
 TELLS = (30, 90)
-# What may happen while an evaluation is pending, and what has to wait until none is.
+# Actions that may happen while an evaluation is pending, and those that have to wait until none is.
 ACTIONS = (
     "checkpoint",
     "checkpoint",
@@ -38,7 +41,7 @@ IDLE_ACTIONS = (
     "hook",
     "unhook",
 )
-# Long enough that no default applies while the daemon is being killed.
+# Long enough that no default applies while the daemon is down.
 HOOK_SECONDS = 3600
 IDLE_ACTION_SHARE = 0.3
 ACTION_SHARE = 0.15
@@ -46,7 +49,7 @@ FORK_TELLS = 8
 
 
 class Api(Protocol):
-    """Requests that are repeated until they are answered; `told` notes a result that got a 2xx."""
+    """Requests that are repeated until they are answered. `told` records an acknowledged result."""
 
     def call(
         self,
@@ -55,14 +58,14 @@ class Api(Protocol):
         body: bytes | None = None,
         key: str | None = None,
         allowed: tuple[int, ...] = (),
-    ): ...
+    ) -> requests.Response: ...
     def told(self, session: str, number: int, path: str, body: bytes) -> None: ...
     def begun(self, session: str, role: str) -> None: ...
     def ending(self, session: str) -> None: ...
 
 
 class Script:
-    def __init__(self, seed: int, index: int):
+    def __init__(self, seed: int, index: int) -> None:
         self.name = f"{seed}/{index}"
         chance = random.Random(self.name)
         n = chance.choice(SIZES)
@@ -74,8 +77,9 @@ class Script:
             self.start = self.fun.start
         search = chance.choice(["strong_wolfe", None])
         self.dtype = chance.choice(["float64", "float32"])
-        self.options = {
-            "lr": 1.0 if search else 1e-2,
+        rate = 1.0 if search else 1e-2
+        self.options: dict[str, Any] = {
+            "lr": rate,
             "line_search_fn": search,
             "max_iter": chance.randint(2, 12),
             "max_eval": chance.randint(3, 20),
@@ -88,9 +92,7 @@ class Script:
             for count in range(1, self.tells)
             if chance.random() < ACTION_SHARE
         }
-        self.rates = [
-            chance.choice([0.5, 0.9, 1.0]) * self.options["lr"] for _ in range(self.tells)
-        ]
+        self.rates = [chance.choice([0.5, 0.9, 1.0]) * rate for _ in range(self.tells)]
         self.idle_actions = {
             count: chance.choice(IDLE_ACTIONS)
             for count in range(1, self.tells)
@@ -99,8 +101,8 @@ class Script:
         self.shards = chance.choice([None, None, 2, 3])
         self.deletes_forks = chance.random() < 0.3
 
-    def evaluate(self, x) -> tuple[float, np.ndarray]:
-        """The function, and a bowl for each parameter that joined."""
+    def evaluate(self, x: Any) -> tuple[float, NDArray[Any]]:
+        """The function, plus a quadratic in each parameter that was added."""
         x = np.asarray(x, dtype=float)
         loss, gradient = self.fun(x[: len(self.start)])
         joined = x[len(self.start) :] - 1
@@ -115,9 +117,12 @@ class Script:
 
 
 class Life:
-    """One run of a script. `observe(role, what, value)` gets every number that the daemon shows."""
+    """One run of a script. `observe(role, what, value)` receives every number that the daemon
+    shows."""
 
-    def __init__(self, script: Script, api: Api, observe: Callable[[str, str, object], None]):
+    def __init__(
+        self, script: Script, api: Api, observe: Callable[[str, str, object], None]
+    ) -> None:
         self.script, self.api, self.observe = script, api, observe
         self.session, self.role, self.count, self.posts = "", "original", 0, 0
         self.checkpoints: list[str] = []
@@ -154,25 +159,25 @@ class Life:
     def path(self, rest: str = "") -> str:
         return f"/v1/sessions/{self.session}{rest}"
 
-    def post(self, path: str, body=None) -> dict:
+    def post(self, path: str, body: Any = None) -> dict[str, Any]:
         self.posts += 1
         key = f"{self.script.name}/{self.posts}"
         return self.api.call("POST", path, encode(body) if body is not None else None, key).json()
 
-    def get(self, rest: str) -> dict:
+    def get(self, rest: str) -> dict[str, Any]:
         return self.api.call("GET", self.path(rest)).json()
 
-    def seen(self, turn: dict) -> dict:
+    def seen(self, turn: dict[str, Any]) -> dict[str, Any]:
         self.observe(self.role, "turn", normal(turn))
         return turn
 
-    def ask(self) -> dict:
+    def ask(self) -> dict[str, Any]:
         return self.seen(self.get("/evaluation"))
 
-    def begin(self) -> dict:
+    def begin(self) -> dict[str, Any]:
         return self.seen(self.post(self.path("/steps")))
 
-    def answer(self, turn: dict, told: dict | None = None) -> dict:
+    def answer(self, turn: dict[str, Any], told: dict[str, Any] | None = None) -> dict[str, Any]:
         self.count += 1
         if told is None:
             loss, gradient = self.script.evaluate(numbers(turn["evaluation"]["x"]))
@@ -182,15 +187,17 @@ class Life:
             return self.answer_in_shards(turn, told)
         return self.tell(evaluation["number"], "result", told)
 
-    def tell(self, number: int, what: str, told: dict, is_last: bool = True) -> dict:
+    def tell(
+        self, number: int, what: str, told: dict[str, Any], is_last: bool = True
+    ) -> dict[str, Any]:
         path, body = self.path(f"/evaluations/{number}/{what}"), encode(told)
         answer = self.api.call("PUT", path, body)
         if is_last:
             self.api.told(self.session, number, path, body)
         return self.seen(answer.json())
 
-    def answer_in_shards(self, turn: dict, told: dict) -> dict:
-        """Equal parts in an order of the script's, sometimes after some were dropped."""
+    def answer_in_shards(self, turn: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+        """Tells equal parts in the script's order, sometimes after a part was dropped."""
         number, count = turn["evaluation"]["number"], turn["evaluation"]["shards"]["count"]
         chance = random.Random(f"{self.script.name}/{self.count}")
         if "gradient" in told:
@@ -207,7 +214,7 @@ class Life:
             turn = self.tell(number, f"shards/{shard}", told, is_last=shard == left[-1])
         return turn
 
-    def answer_hook(self, turn: dict) -> dict:
+    def answer_hook(self, turn: dict[str, Any]) -> dict[str, Any]:
         iterations = 1 + self.count % 5
         number = turn["hook_call"]["number"]
         body = encode({"options": {"max_iter": iterations}})
@@ -216,8 +223,9 @@ class Life:
 
     # Actions
 
-    def act(self, actions: dict[int, str], turn: dict, state: str) -> dict:
-        """Does what the script wants at this count, once, if the session is in this state."""
+    def act(self, actions: dict[int, str], turn: dict[str, Any], state: str) -> dict[str, Any]:
+        """Does the action that the script has for this count, once, if the session is in this
+        state."""
         action = actions.pop(self.count, None) if turn["state"] == state else None
         if action == "checkpoint":
             self.checkpoints.append(self.post(self.path("/checkpoints"))["id"])
@@ -273,7 +281,7 @@ class Life:
         return turn
 
     def live_in_fork(self, checkpoint: str) -> None:
-        """A short life of the fork, then back to the original."""
+        """Runs the fork for a few results, then returns to the original."""
         self.forks += 1
         original, count = (self.session, self.role), self.count
         fork = self.post(self.path(f"/checkpoints/{checkpoint}/fork"))["id"]
@@ -290,7 +298,7 @@ class Life:
         (self.session, self.role), self.count = original, count
 
     def look_back(self) -> None:
-        """What the session says about all that happened."""
+        """Observes the trace, the parameters, the state and all steps of the session."""
         self.observe(self.role, "trace", normal_trace(self.get("/trace")))
         self.observe(self.role, "parameters", bits(flat(self.get("/params"))))
         self.observe(self.role, "state dict", self.get("/state-dict"))
@@ -304,13 +312,13 @@ class Life:
             self.observe(self.role, f"step {number}", self.get(f"/steps/{number}")["result"])
 
 
-def bits(values) -> bytes:
+def bits(values: Any) -> bytes:
     """The values bit for bit."""
     return np.array(values, dtype=float).tobytes()
 
 
-def normal(turn: dict) -> tuple:
-    """A turn without what differs between two daemons, its point bit for bit."""
+def normal(turn: dict[str, Any]) -> tuple[Any, ...]:
+    """A turn without what differs between two daemons, with its point bit for bit."""
     if turn["state"] == "evaluating":
         pending = turn["evaluation"]
         told = pending.get("shards")
@@ -321,5 +329,5 @@ def normal(turn: dict) -> tuple:
     return "idle", turn["step"], turn.get("result"), bits(numbers(turn["x"]))
 
 
-def normal_trace(document: dict) -> list[tuple]:
+def normal_trace(document: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [tuple(point[name] for name in TRACE_COLUMNS) for point in trace_points(document)]

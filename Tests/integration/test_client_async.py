@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
 
 import lbfgsd
+from daemon import Daemon
 from problems import rosenbrock, rosenbrock_start
 
 WOLFE = {"line_search_fn": "strong_wolfe", "max_iter": 60, "max_eval": 1000}
 
 
-async def carry_on(api, turn):
+async def carry_on(api: lbfgsd.AsyncClient, turn: lbfgsd.Turn) -> lbfgsd.Turn:
     while turn.evaluation is not None:
         turn = await api.tell(turn.session, turn.evaluation.number, *rosenbrock(turn.evaluation.x))
     return turn
 
 
-def test_it_has_the_same_calls():
-    def public(cls):
+def test_it_has_the_same_calls() -> None:
+    def public(cls: type) -> dict[str, Any]:
         return {
             name: inspect.signature(call).parameters
             for name, call in inspect.getmembers(cls, inspect.isfunction)
@@ -31,12 +33,12 @@ def test_it_has_the_same_calls():
     assert public(lbfgsd.Client) == public(lbfgsd.AsyncClient)
 
 
-def test_many_sessions_at_once(shared_daemon):
-    async def one(api, n):
+def test_many_sessions_at_once(shared_daemon: Daemon) -> None:
+    async def one(api: lbfgsd.AsyncClient, n: int) -> Any:
         session = await api.create_session(rosenbrock_start(n), options=WOLFE)
         return await carry_on(api, await api.begin_step(session))
 
-    async def all_of_them():
+    async def all_of_them() -> tuple[Any, Any]:
         async with lbfgsd.AsyncClient(shared_daemon.url) as api:
             together = await asyncio.gather(*(one(api, 2 + i % 3) for i in range(12)))
             alone = [await one(api, n) for n in (2, 3, 4)]
@@ -48,8 +50,8 @@ def test_many_sessions_at_once(shared_daemon):
         assert turn.result == alone[i % 3].result
 
 
-def test_every_call(shared_daemon):
-    async def calls():
+def test_every_call(shared_daemon: Daemon) -> None:
+    async def calls() -> None:
         async with lbfgsd.AsyncClient(shared_daemon.url) as api:
             session = await api.create_session(
                 params={"x": [-1.2, 1.0]}, options=WOLFE, labels={"kind": "async"}
@@ -88,8 +90,8 @@ def test_every_call(shared_daemon):
     asyncio.run(calls())
 
 
-def test_parts_and_hooks(shared_daemon):
-    async def calls():
+def test_parts_and_hooks(shared_daemon: Daemon) -> None:
+    async def calls() -> None:
         async with lbfgsd.AsyncClient(shared_daemon.url) as api:
             session = await api.create_session([-1.2, 1.0], options=WOLFE, shards=2)
             added = await api.add_param_group(session, [[0.5]], name="more")
@@ -103,7 +105,7 @@ def test_parts_and_hooks(shared_daemon):
             assert [d async for d in api.deliveries(session, hook)] == []
             await api.delete_hook(session, hook)
 
-            async def work(name):
+            async def work(name: str) -> Any:
                 lease = await api.lease(session, 1, name, seconds=30)
                 loss, gradient = rosenbrock(lease.x[:2])
                 return await api.tell(
@@ -128,15 +130,16 @@ def test_parts_and_hooks(shared_daemon):
     asyncio.run(calls())
 
 
-def test_events_over_a_restart(daemon):
-    async def watch(api, session):
+def test_events_over_a_restart(daemon: Daemon) -> None:
+    async def watch(api: lbfgsd.AsyncClient, session: lbfgsd.Session) -> Any:
         seen = []
         async for event in api.events(session, last_event_id=0):
             seen.append(event)
             if event.kind == "step":
-                return seen
+                break
+        return seen
 
-    async def run():
+    async def run() -> tuple[Any, Any]:
         retry = lbfgsd.Retry(initial=0.01, maximum=0.1)
         async with lbfgsd.AsyncClient(daemon.url, retry=retry) as api:
             session = await api.create_session([-1.2, 1.0], options=WOLFE)

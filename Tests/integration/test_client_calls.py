@@ -1,4 +1,4 @@
-"""The Python client: every call against the daemon, what it sends, and how it says no."""
+"""The Python client: every call against the daemon, what it sends, and its exceptions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,23 +26,23 @@ WOLFE = {"line_search_fn": "strong_wolfe"}
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
 @pytest.fixture
-def session(api):
+def session(api: lbfgsd.Client) -> lbfgsd.Session:
     return api.create_session([-1.2, 1.0], options=WOLFE)
 
 
-def carry_on(api, turn, fun=rosenbrock):
+def carry_on(api: lbfgsd.Client, turn: lbfgsd.Turn, fun: Any = rosenbrock) -> lbfgsd.Turn:
     while turn.evaluation is not None:
         turn = api.tell(turn.session, turn.evaluation.number, *fun(turn.evaluation.x))
     return turn
 
 
-def test_create_named_parameters(api):
+def test_create_named_parameters(api: lbfgsd.Client) -> None:
     created = api.create_session(
         params={"w": np.arange(6.0).reshape(2, 3), "b": np.zeros(3), "s": 1.5},
         options={"lr": np.float32(0.5), "max_iter": np.int64(7), "tolerance_grad": float("inf")},
@@ -58,14 +60,14 @@ def test_create_named_parameters(api):
     assert np.array_equal(params.x, [*range(6), 0, 0, 0, 1.5])
 
 
-def test_create_takes_one_of_x0_and_params(api):
+def test_create_takes_one_of_x0_and_params(api: lbfgsd.Client) -> None:
     with pytest.raises(TypeError):
         api.create_session()
     with pytest.raises(TypeError):
         api.create_session([1.0], params=[[1.0]])
 
 
-def test_list_get_update_delete(api):
+def test_list_get_update_delete(api: lbfgsd.Client) -> None:
     made = [api.create_session([1.0], labels={"test": "listing"}).id for _ in range(5)]
     listed = list(api.sessions(label="test:listing", page_size=2))
     assert [one.id for one in listed] == made[::-1]
@@ -81,7 +83,7 @@ def test_list_get_update_delete(api):
     assert caught.value.resource == "session" and caught.value.status == 404
 
 
-def test_a_step_from_ask_to_result(api, session):
+def test_a_step_from_ask_to_result(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     idle = api.ask(session)
     assert idle.state == "idle" and idle.evaluation is None and idle.result is None
     turn = api.begin_step(session)
@@ -90,12 +92,14 @@ def test_a_step_from_ask_to_result(api, session):
     assert np.array_equal(api.ask(session).evaluation.x, [-1.2, 1.0])
     turn = carry_on(api, turn)
     assert turn.state == "idle" and turn.x.shape == (2,)
-    assert turn.result.loss < turn.result.loss_before
+    assert turn.result is not None
+    loss, loss_before = turn.result.loss, turn.result.loss_before
+    assert loss is not None and loss_before is not None and loss < loss_before
     step = api.get_step(session, 1)
     assert step.state == "ended" and step.result == turn.result
 
 
-def test_telling_twice(api, session):
+def test_telling_twice(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     turn = api.begin_step(session)
     loss, gradient = rosenbrock(turn.evaluation.x)
     first = api.tell(session, 1, loss, gradient)
@@ -109,7 +113,7 @@ def test_telling_twice(api, session):
         api.tell(session, 99, loss, gradient)
 
 
-def test_gradients_by_name(api):
+def test_gradients_by_name(api: lbfgsd.Client) -> None:
     start = {"w": [1.0, 2.0], "b": [3.0]}
     session = api.create_session(params=start, options=WOLFE)
     api.begin_step(session)
@@ -119,13 +123,14 @@ def test_gradients_by_name(api):
         api.tell(session, 2, 1.0)
 
 
-def test_failed_and_not_finite_results(api, session):
+def test_failed_and_not_finite_results(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     api.begin_step(session)
     turn = api.tell(session, 1, *rosenbrock([-1.2, 1.0]))
     turn = api.tell_failed(session, 2, "mesh inverted")
     turn = api.tell(session, 3, float("nan"), [float("inf"), -float("inf")])
     turn = api.tell(session, 4, np.float32("inf"), np.array([np.nan, 0.0]))
     turn = carry_on(api, turn)
+    assert turn.result is not None and turn.result.loss is not None
     assert turn.result.loss < 24.2
     trace = api.trace(session)
     assert trace.failed.tolist()[:4] == [False, True, False, False]
@@ -133,7 +138,7 @@ def test_failed_and_not_finite_results(api, session):
     assert trace.gradient_norm_inf[2] == np.inf
 
 
-def test_stop_closes_the_evaluation(api, session):
+def test_stop_closes_the_evaluation(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     with pytest.raises(lbfgsd.NoStepRunning):
         api.stop(session)
     turn = api.begin_step(session)
@@ -147,7 +152,7 @@ def test_stop_closes_the_evaluation(api, session):
         api.tell(session, turn.evaluation.number, 0.0, [0.0, 0.0])
 
 
-def test_params(api, session):
+def test_params(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     x = np.array([0.1, 1e-300])
     assert np.array_equal(api.set_params(session, x).x, x)
     assert np.array_equal(api.get_params(session).x, x)
@@ -158,19 +163,19 @@ def test_params(api, session):
         api.get_params(named)["c"]
 
 
-def test_numbers_come_back_bit_for_bit(api):
+def test_numbers_come_back_bit_for_bit(api: lbfgsd.Client) -> None:
     values = np.random.default_rng(0).standard_normal(1000) * 10.0 ** np.arange(-300, 300, 0.6)
     assert api.get_params(api.create_session(values)).x.tobytes() == values.tobytes()
 
 
-def test_if_match(api, session):
+def test_if_match(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     api.update_session(session, name="changed")
     with pytest.raises(lbfgsd.PreconditionFailed) as caught:
         api.begin_step(session, if_match=session.etag)
     assert api.begin_step(session, if_match=caught.value.current).state == "evaluating"
 
 
-def test_state_dict_there_and_back(api, session):
+def test_state_dict_there_and_back(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     carry_on(api, api.begin_step(session))
     first = api.get_state_dict(session)
     state = first["state"][0]
@@ -183,7 +188,7 @@ def test_state_dict_there_and_back(api, session):
     assert mine.x.tobytes() == theirs.x.tobytes() and mine.result == theirs.result
 
 
-def test_checkpoints(api, session):
+def test_checkpoints(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     turn = api.begin_step(session)
     for _ in range(4):
         turn = api.tell(session, turn.evaluation.number, *rosenbrock(turn.evaluation.x))
@@ -206,7 +211,7 @@ def test_checkpoints(api, session):
         api.get_checkpoint(session, made.id)
 
 
-def test_trace(api, session):
+def test_trace(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     turn = carry_on(api, api.begin_step(session))
     trace = api.trace(session)
     assert len(trace) == turn.result.evaluations
@@ -217,7 +222,7 @@ def test_trace(api, session):
     assert len(api.trace(api.create_session([1.0]))) == 0
 
 
-def test_plot(api, session):
+def test_plot(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     carry_on(api, api.begin_step(session))
@@ -228,10 +233,10 @@ def test_plot(api, session):
     assert api.trace(negative).plot().get_yscale() == "linear"
 
 
-def test_events_live_and_from_the_past(api, session):
+def test_events_live_and_from_the_past(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     seen, ready = [], threading.Event()
 
-    def watch():
+    def watch() -> None:
         with lbfgsd.Client(api.url) as other:
             stream = other.events(session.id, last_event_id=0)
             ready.set()
@@ -253,7 +258,7 @@ def test_events_live_and_from_the_past(api, session):
     assert [event.data.evaluation for event in again] == [3, 4, 5]
 
 
-def test_events_end_with_the_session(api, session):
+def test_events_end_with_the_session(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     api.begin_step(session)
     events = api.events(session, last_event_id=0)
     api.tell(session, 1, *rosenbrock([-1.2, 1.0]))
@@ -264,7 +269,7 @@ def test_events_end_with_the_session(api, session):
         next(api.events(session, last_event_id=0))
 
 
-def test_long_poll(api, session):
+def test_long_poll(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     timer = threading.Timer(0.5, lambda: api.begin_step(session))
     timer.start()
     turn = api.ask(session, wait=20)
@@ -272,12 +277,12 @@ def test_long_poll(api, session):
     assert turn.evaluation.number == 1
 
 
-def test_limits_and_ready(api):
+def test_limits_and_ready(api: lbfgsd.Client) -> None:
     assert api.limits()["wait_seconds_max"] == 30
     assert api.ready() is None
 
 
-def test_invalid_request_names_the_fields(api):
+def test_invalid_request_names_the_fields(api: lbfgsd.Client) -> None:
     with pytest.raises(lbfgsd.InvalidRequest) as caught:
         api.create_session([1.0], options={"lr": -1, "max_iter": 0})
     error = caught.value
@@ -289,7 +294,7 @@ def test_invalid_request_names_the_fields(api):
         api.create_session([float("nan")])
 
 
-def test_parameters_must_be_real(api):
+def test_parameters_must_be_real(api: lbfgsd.Client) -> None:
     for wrong in ({"x0": [1j]}, {"params": {"w": np.ones(2, dtype=np.complex64)}}):
         with pytest.raises(ValueError, match="Parameters must be real"):
             api.create_session(**wrong)
@@ -303,8 +308,8 @@ def test_parameters_must_be_real(api):
         api.set_params(session, [1j])
 
 
-def test_maximize(api):
-    def run(sign, **options):
+def test_maximize(api: lbfgsd.Client) -> None:
+    def run(sign: Any, **options: Any) -> tuple[Any, Any]:
         session = api.create_session([-1.2, 1.0], options={**WOLFE, **options})
         turn = api.begin_step(session)
         while turn.evaluation is not None:
@@ -321,13 +326,13 @@ def test_maximize(api):
         api.update_session(session, options={"maximize": False})
 
 
-def test_identifiers_are_escaped(api):
+def test_identifiers_are_escaped(api: lbfgsd.Client) -> None:
     with pytest.raises(lbfgsd.ProblemError) as caught:
         api.get_session("../limits?x=1")
     assert caught.value.status == 404
 
 
-def test_every_problem_type_has_its_exception():
+def test_every_problem_type_has_its_exception() -> None:
     text = (SOURCE.parents[2] / "openapi.yaml").read_text()
     start = text.index("- /problems/malformed")
     types = [line.strip(" -") for line in text[start:].split("title:")[0].splitlines()]
@@ -336,7 +341,7 @@ def test_every_problem_type_has_its_exception():
     assert {name for name in types if name} == set(_BY_TYPE)
 
 
-def test_token(tmp_path):
+def test_token(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("a-token-of-24-characters\n")
     daemon = Daemon(tmp_path / "data", tmp_path / "log", ("--token-file", str(tmp_path / "tokens")))
     try:
@@ -349,8 +354,8 @@ def test_token(tmp_path):
         daemon.close()
 
 
-def test_surroundings(shared_daemon):
-    """The URL may come from the environment; torch and SciPy are not imported by the package."""
+def test_surroundings(shared_daemon: Daemon) -> None:
+    """The URL may come from the environment. Importing the package does not import torch."""
     script = (
         "import sys, lbfgsd\n"
         "assert not {'torch', 'tqdm', 'matplotlib'} & set(sys.modules)\n"
@@ -363,7 +368,7 @@ def test_surroundings(shared_daemon):
     assert done.returncode == 0 and done.stdout.startswith("s"), done.stderr
 
 
-def test_without_optional_packages(shared_daemon):
+def test_without_optional_packages(shared_daemon: Daemon) -> None:
     """With neither SciPy nor torch nor tqdm nor matplotlib installed."""
     script = f"""
 import sys
@@ -389,7 +394,7 @@ for what in (lambda: lbfgsd.torch, lambda: lbfgsd.minimize(fun, [0.0], jac=True,
     assert done.returncode == 0, done.stderr
 
 
-def test_json_never_has_bare_nan():
+def test_json_never_has_bare_nan() -> None:
     from lbfgsd._wire import json_text
 
     text = json_text.encode({"v": json_text.write_vector([1, np.nan, np.inf, -np.inf])})
@@ -405,7 +410,12 @@ BLOCKS = [block.split("```")[0] for block in BLOCKS]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"{i + 1}" for i in range(len(BLOCKS))])
-def test_the_readme_as_printed(shared_daemon, monkeypatch, capsys, block):
+def test_the_readme_as_printed(
+    shared_daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    block: Any,
+) -> None:
     for name in ("torch", "scipy"):
         if name in block:
             pytest.importorskip(name)

@@ -1,11 +1,15 @@
-"""Parameter groups by the Python client: groups that join a run, freeze and go on."""
+"""Parameter groups in the Python client: added during a run, frozen, unfrozen."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 import lbfgsd
+from daemon import Client, Daemon
 from problems import rosenbrock
 
 OPTIONS = {
@@ -19,20 +23,20 @@ DTYPES = ["float32", "float64"]
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
-def step(api, session, fun):
+def step(api: lbfgsd.Client, session: lbfgsd.Session, fun: Any) -> Any:
     turn = api.begin_step(session)
     while turn.evaluation is not None:
         turn = api.tell(turn.session, turn.evaluation.number, *fun(turn.evaluation.x))
     return turn
 
 
-def bowl(x):
-    """Coupled, so that the new parameters feel the old ones; 0 at (1, ..., 1)."""
+def bowl(x: Any) -> tuple[Any, Any]:
+    """A quadratic that couples all parameters; its minimum is 0 at (1, ..., 1)."""
     rest = x - 1
     total = rest.sum()
     return float((rest**2 @ np.arange(1, x.size + 1.0)) + total**2), (
@@ -40,12 +44,12 @@ def bowl(x):
     )
 
 
-def test_add_list_get_and_name(api):
+def test_add_list_get_and_name(api: lbfgsd.Client) -> None:
     session = api.create_session(params={"w": np.ones((2, 3)), "b": np.zeros(3)}, options=OPTIONS)
     (first,) = session.param_groups
     assert (first.index, first.frozen, first.params, first.count) == (0, False, (0, 1), 9)
     assert first.param_names == ("w", "b") and session.shards is None
-    head = {"head.w": np.full((3, 4), 2.0), "head.b": 0.5}
+    head: dict[str, Any] = {"head.w": np.full((3, 4), 2.0), "head.b": 0.5}
     added = api.add_param_group(session, head, name="head")
     assert (added.index, added.name, added.params, added.count) == (1, "head", (2, 3), 13)
     assert added.param_names == ("head.w", "head.b") and not added.frozen
@@ -64,7 +68,7 @@ def test_add_list_get_and_name(api):
         api.get_param_group(session, 2)
 
 
-def test_unnamed(api):
+def test_unnamed(api: lbfgsd.Client) -> None:
     session = api.create_session([1.0, 2.0], options=OPTIONS)
     added = api.add_param_group(session, [np.ones(2), np.zeros((2, 2))])
     assert added.params == (1, 2) and added.param_names is None and added.name is None
@@ -72,15 +76,15 @@ def test_unnamed(api):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_group_joins_a_run(api, dtype):
-    """What is known of the old parameters stays, padded with zeros, and the run converges."""
+def test_a_group_joins_a_run(api: lbfgsd.Client, dtype: str) -> None:
+    """The history of the old parameters stays, padded with zeros, and the run converges."""
     session = api.create_session([3.0, -4.0, 5.0], options={**OPTIONS, "max_iter": 3}, dtype=dtype)
     step(api, session, bowl)
     before = api.get_state_dict(session)["state"][0]
     api.add_param_group(session, [[-2.0, 7.0]])
     after = api.get_state_dict(session)["state"][0]
     assert (after["n_iter"], after["func_evals"]) == (before["n_iter"], before["func_evals"])
-    # The last step's pair is closed: its gradients know nothing of the new parameters.
+    # The last step's pair is complete: its gradients do not have the new parameters.
     known = len(before["old_dirs"])
     assert 0 < known <= len(after["old_dirs"]) <= known + 1
     assert np.array_equal(after["ro"][:known], before["ro"])
@@ -93,11 +97,12 @@ def test_a_group_joins_a_run(api, dtype):
     turn = api.ask(session)
     for _ in range(12):
         turn = step(api, session, bowl)
-    assert turn.x.size == 5 and abs(turn.x - 1).max() < (1e-3 if dtype == "float32" else 1e-7)
+    assert turn.x is not None and turn.x.size == 5
+    assert abs(turn.x - 1).max() < (1e-3 if dtype == "float32" else 1e-7)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_frozen_and_unfrozen(api, dtype):
+def test_frozen_and_unfrozen(api: lbfgsd.Client, dtype: str) -> None:
     session = api.create_session([3.0, -4.0], options={**OPTIONS, "max_iter": 2}, dtype=dtype)
     api.add_param_group(session, [[-2.0, 7.0]])
     step(api, session, bowl)
@@ -113,7 +118,7 @@ def test_frozen_and_unfrozen(api, dtype):
     assert abs(turn.x - 1).max() < (1e-3 if dtype == "float32" else 1e-7)
 
 
-def test_a_state_dict_with_groups_goes_on_elsewhere(api):
+def test_a_state_dict_with_groups_goes_on_elsewhere(api: lbfgsd.Client) -> None:
     session = api.create_session([3.0, -4.0], options=OPTIONS)
     api.add_param_group(session, [[-2.0, 7.0]], name="more")
     step(api, session, bowl)
@@ -130,7 +135,7 @@ def test_a_state_dict_with_groups_goes_on_elsewhere(api):
         assert mine.x.tobytes() == theirs.x.tobytes()
 
 
-def test_only_between_steps_and_without_options(api, client):
+def test_only_between_steps_and_without_options(api: lbfgsd.Client, client: Client) -> None:
     session = api.create_session([-1.2, 1.0], options=OPTIONS)
     turn = api.begin_step(session)
     with pytest.raises(lbfgsd.StepRunning):
@@ -150,7 +155,7 @@ def test_only_between_steps_and_without_options(api, client):
     assert api.get_session(session).n == 2
 
 
-def test_a_group_survives_a_kill(daemon):
+def test_a_group_survives_a_kill(daemon: Daemon) -> None:
     with lbfgsd.Client(daemon.url) as api:
         runs = []
         for kill in (False, True):

@@ -1,11 +1,14 @@
-"""Hooks by the Python client: a session that waits for an answer, and what may be in it."""
+"""Hooks in the Python client: a session waits for an answer, which may replace things."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,28 +22,30 @@ OPTIONS = {"line_search_fn": "strong_wolfe", "max_iter": 4, "max_eval": 40}
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
 @pytest.fixture
-def session(api):
+def session(api: lbfgsd.Client) -> lbfgsd.Session:
     return api.create_session([-1.2, 1.0], options=OPTIONS)
 
 
-def carry_on(api, turn):
+def carry_on(api: lbfgsd.Client, turn: lbfgsd.Turn) -> lbfgsd.Turn:
     while turn.evaluation is not None:
         turn = api.tell(turn.session, turn.evaluation.number, *rosenbrock(turn.evaluation.x))
     return turn
 
 
 @contextmanager
-def answering(url, session, answer, calls=1):
-    """Another client that answers so many calls of hooks; yields those that it saw."""
-    seen, failures = [], []
+def answering(url: str, session: lbfgsd.Session, answer: Any, calls: int = 1) -> Iterator[Any]:
+    """Another client, which answers so many calls of hooks. Yields the list of those it has
+    seen."""
+    seen: list[Any] = []
+    failures: list[Exception] = []
 
-    def watch():
+    def watch() -> None:
         try:
             with lbfgsd.Client(url) as other:
                 deadline = time.monotonic() + 30
@@ -63,7 +68,7 @@ def answering(url, session, answer, calls=1):
         assert not watcher.is_alive() and not failures, failures
 
 
-def test_register_list_and_remove(api, session):
+def test_register_list_and_remove(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     first = api.create_hook(session, "step.pre", deadline_seconds=30, default="abort")
     assert (first.event, first.kind, first.default) == ("step.pre", "intercept", "abort")
     assert first.deadline_seconds == 30 and first.url is None and first.secret is None
@@ -82,13 +87,16 @@ def test_register_list_and_remove(api, session):
             api.create_hook(session, **wrong)
 
 
-def test_a_step_waits_for_its_hooks_in_their_order(api, session):
+def test_a_step_waits_for_its_hooks_in_their_order(
+    api: lbfgsd.Client, session: lbfgsd.Session
+) -> None:
     later = api.create_hook(session, "step.pre", deadline_seconds=60)
     sooner = api.create_hook(session, "step.pre", deadline_seconds=60, prepend=True)
     turn = api.begin_step(session)
     assert turn.state == "awaiting_hook" and turn.evaluation is None
-    assert np.array_equal(turn.x, [-1.2, 1.0]) and turn.step == 1
+    assert turn.x is not None and turn.x.tolist() == [-1.2, 1.0] and turn.step == 1
     call = turn.hook_call
+    assert call is not None and call.options is not None
     assert (call.hook, call.event, call.default) == (sooner.id, "step.pre", "continue")
     assert call.options["max_iter"] == 4 and call.deadline.endswith("Z")
     assert api.get_session(session).state == "awaiting_hook"
@@ -99,11 +107,11 @@ def test_a_step_waits_for_its_hooks_in_their_order(api, session):
     assert api.answer_hook(session, call.number).replayed
     turn = carry_on(api, turn)
     assert turn.result.iterations == 1
-    # The replacement was for one step.
+    # The replacement applied to one step.
     assert api.get_session(session).options["max_iter"] == 4
 
 
-def test_an_answer_counts_once(api, session):
+def test_an_answer_counts_once(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     api.create_hook(session, "step.pre", deadline_seconds=60)
     call = api.begin_step(session).hook_call
     with pytest.raises(lbfgsd.InvalidRequest):
@@ -116,7 +124,7 @@ def test_an_answer_counts_once(api, session):
         api.answer_hook(session, call.number, options={"lr": 0.25})
 
 
-def test_after_a_step(api, session):
+def test_after_a_step(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     hook = api.create_hook(session, "step.post", deadline_seconds=60)
     turn = carry_on(api, api.begin_step(session))
     assert turn.state == "awaiting_hook" and turn.hook_call.hook == hook.id
@@ -126,7 +134,9 @@ def test_after_a_step(api, session):
 
 
 @pytest.mark.parametrize("default", ["continue", "abort"])
-def test_the_default_after_the_deadline(api, session, default):
+def test_the_default_after_the_deadline(
+    api: lbfgsd.Client, session: lbfgsd.Session, default: Literal["continue", "abort"]
+) -> None:
     api.create_hook(session, "step.pre", deadline_seconds=0.3, default=default)
     turn = api.begin_step(session)
     assert turn.state == "awaiting_hook"
@@ -138,59 +148,59 @@ def test_the_default_after_the_deadline(api, session, default):
         assert turn.evaluation.number == 1
     else:
         assert turn.state == "idle" and turn.result.reason == "stopped"
-        assert turn.result.evaluations == 0 and np.array_equal(turn.x, [-1.2, 1.0])
+        assert turn.result.evaluations == 0 and turn.x.tolist() == [-1.2, 1.0]
 
 
-def test_state_dicts_are_intercepted(api, session):
+def test_state_dicts_are_intercepted(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     carry_on(api, api.begin_step(session))
     plain = api.get_state_dict(session)
     api.create_hook(session, "state_dict.post", deadline_seconds=20)
 
-    def doubled(call):
+    def doubled(call: Any) -> dict[str, Any]:
         state = call.state_dict
         state["state"][0]["t"] *= 2
         return {"state_dict": state}
 
-    with answering(api.url, session.id, doubled) as seen:
+    with answering(api.url, session, doubled) as seen:
         got = api.get_state_dict(session)
     assert [call.event for call in seen] == ["state_dict.post"]
     assert got["state"][0]["t"] == 2 * plain["state"][0]["t"]
     assert np.array_equal(got["state"][0]["d"], plain["state"][0]["d"])
 
 
-def test_loads_are_intercepted(api, session):
+def test_loads_are_intercepted(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     carry_on(api, api.begin_step(session))
     state = api.get_state_dict(session)
     api.create_hook(session, "load_state_dict.pre", deadline_seconds=20)
     api.create_hook(session, "load_state_dict.post", deadline_seconds=20)
 
-    def slower(call):
+    def slower(call: Any) -> dict[str, Any]:
         if call.event.endswith("post"):
             return {}
         replaced = call.state_dict
         replaced["param_groups"][0]["lr"] = 0.125
         return {"state_dict": replaced}
 
-    with answering(api.url, session.id, slower, calls=2) as seen:
+    with answering(api.url, session, slower, calls=2) as seen:
         api.load_state_dict(session, state)
     assert [call.event for call in seen] == ["load_state_dict.pre", "load_state_dict.post"]
     assert api.get_session(session).options["lr"] == 0.125
 
 
-def test_removing_a_hook_lets_its_call_pass(api, session):
+def test_removing_a_hook_lets_its_call_pass(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     hook = api.create_hook(session, "step.pre", deadline_seconds=60)
     assert api.begin_step(session).state == "awaiting_hook"
     api.delete_hook(session, hook)
     assert api.ask(session).evaluation.number == 1
 
 
-def test_minimize_answers_by_its_handler(api):
+def test_minimize_answers_by_its_handler(api: lbfgsd.Client) -> None:
     created = api.create_session([-1.2, 1.0], options={**OPTIONS, "max_iter": 3})
     api.create_hook(created, "step.pre", deadline_seconds=60)
     api.create_hook(created, "step.post", deadline_seconds=60)
     calls = []
 
-    def on_hook(call):
+    def on_hook(call: Any) -> Any:
         calls.append(call.event)
         return {"max_iter": 50, "max_eval": 500} if call.event == "step.pre" else None
 
@@ -201,7 +211,9 @@ def test_minimize_answers_by_its_handler(api):
     assert calls[:2] == ["step.pre", "step.post"]
 
 
-def test_minimize_takes_up_a_session_that_waits(api, session):
+def test_minimize_takes_up_a_session_that_waits(
+    api: lbfgsd.Client, session: lbfgsd.Session
+) -> None:
     api.create_hook(session, "step.pre", deadline_seconds=60)
     api.begin_step(session)
     result = lbfgsd.minimize(
@@ -210,12 +222,12 @@ def test_minimize_takes_up_a_session_that_waits(api, session):
     assert result.success
 
 
-def test_minimize_leaves_hooks_to_others(api):
+def test_minimize_leaves_hooks_to_others(api: lbfgsd.Client) -> None:
     """Without a handler: another client answers, or the default applies."""
     created = api.create_session([-1.2, 1.0], options=OPTIONS)
     hook = api.create_hook(created, "step.pre", deadline_seconds=30)
 
-    def answer(url):
+    def answer(url: str) -> None:
         with lbfgsd.Client(url) as other:
             while other.ask(created).hook_call is None:
                 time.sleep(0.01)
@@ -231,7 +243,7 @@ def test_minimize_leaves_hooks_to_others(api):
     assert lbfgsd.minimize(rosenbrock, jac=True, client=api, session=created).success
 
 
-def test_a_call_survives_a_kill(daemon):
+def test_a_call_survives_a_kill(daemon: Daemon) -> None:
     with lbfgsd.Client(daemon.url) as api:
         session = api.create_session([-1.2, 1.0], options=OPTIONS)
         api.create_hook(session, "step.pre", deadline_seconds=300)
@@ -246,13 +258,13 @@ def test_a_call_survives_a_kill(daemon):
         assert turn.evaluation.number == 1
 
 
-def test_observing_needs_the_operators_leave(api, session):
+def test_observing_needs_the_operators_leave(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     with pytest.raises(lbfgsd.InvalidRequest) as caught:
         api.create_hook(session, "step.post", kind="observe", url="https://example.com/hook")
     assert {error["field"] for error in caught.value.errors} == {"url"}
 
 
-def test_observing(tmp_path):
+def test_observing(tmp_path: Path) -> None:
     with fake((200, {}, b"")) as (receiver, got):
         allowed = ("--webhook-hosts", receiver, "--webhook-networks", "127.0.0.1")
         daemon = Daemon(tmp_path / "data", tmp_path / "log", allowed)
@@ -296,12 +308,14 @@ DELIVERY = {
 }
 
 
-def test_messages_are_listed_and_sent_again():
+def test_messages_are_listed_and_sent_again() -> None:
     pages = [
         {"deliveries": [{**DELIVERY, "id": "msg_2"}], "next_page_token": "more"},
         {"deliveries": [DELIVERY], "next_page_token": None},
     ]
-    answers = [(200, {}, page) for page in pages] + [(200, {}, {**DELIVERY, "status": "pending"})]
+    answers: list[Any] = [(200, {}, page) for page in pages] + [
+        (200, {}, {**DELIVERY, "status": "pending"})
+    ]
     with fake(*answers) as (url, asked), lbfgsd.Client(url) as api:
         listed = list(api.deliveries("s1", "2", page_size=1))
         assert [str(delivery) for delivery in listed] == ["msg_2", "msg_1"]
@@ -313,7 +327,7 @@ def test_messages_are_listed_and_sent_again():
     assert paths[2] == "/v1/sessions/s1/hooks/2/deliveries/msg_1/redeliver"
 
 
-def test_a_secret_is_shown_but_not_printed():
+def test_a_secret_is_shown_but_not_printed() -> None:
     hook = {
         "id": "3",
         "event": "step.post",

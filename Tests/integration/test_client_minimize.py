@@ -1,35 +1,38 @@
-"""minimize of the Python client against SciPy, and all that may happen to a run."""
+"""`minimize` of the Python client: against SciPy, and through interruptions of a run."""
 
 from __future__ import annotations
 
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import optimize
 
 import lbfgsd
+from daemon import Daemon
 from problems import Logistic, Quadratic, rosenbrock, rosenbrock_start
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "python" / "examples"
 
 
-def value(x):
+def value(x: Any) -> Any:
     return rosenbrock(x)[0]
 
 
-def slope(x):
+def slope(x: Any) -> Any:
     return rosenbrock(x)[1]
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
-PROBLEMS = {
+PROBLEMS: dict[str, tuple[Any, Any]] = {
     "rosenbrock": (rosenbrock, [-1.2, 1.0]),
     "rosenbrock in 30 dimensions": (rosenbrock, rosenbrock_start(30)),
     "logistic": (Logistic(), Logistic().start),
@@ -41,7 +44,7 @@ PROBLEMS = {
 
 @pytest.mark.parametrize("mode", ["robust", "torch"])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_it_finds_what_scipy_finds(api, problem, mode):
+def test_it_finds_what_scipy_finds(api: lbfgsd.Client, problem: Any, mode: str) -> None:
     fun, start = PROBLEMS[problem]
     options = {"gtol": 1e-7, "ftol": 1e-14}
     named = {**options, "mode": mode}
@@ -55,7 +58,7 @@ def test_it_finds_what_scipy_finds(api, problem, mode):
     assert ours.fun == loss and np.array_equal(ours.jac, gradient)
 
 
-def test_defaults(api):
+def test_defaults(api: lbfgsd.Client) -> None:
     result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api)
     assert isinstance(result, optimize.OptimizeResult)
     assert result.success and result.status == 0 and "CONVERGENCE" in result.message
@@ -64,16 +67,16 @@ def test_defaults(api):
     assert api.get_session(result.session).state == "idle"
 
 
-def test_by_url(shared_daemon):
+def test_by_url(shared_daemon: Daemon) -> None:
     result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, url=shared_daemon.url)
     assert result.success
 
 
-def test_separate_gradient_and_arguments(api):
-    def fun(x, a, b):
+def test_separate_gradient_and_arguments(api: lbfgsd.Client) -> None:
+    def fun(x: Any, a: Any, b: Any) -> Any:
         return float(a * (x @ x) - b * x.sum())
 
-    def jac(x, a, b):
+    def jac(x: Any, a: Any, b: Any) -> Any:
         return 2 * a * x - b
 
     result = lbfgsd.minimize(fun, [5.0, -7.0], (2.0, 8.0), jac, client=api)
@@ -83,8 +86,8 @@ def test_separate_gradient_and_arguments(api):
 
 
 @pytest.mark.parametrize("jac", [None, False, "2-point", "3-point", "cs"])
-def test_differences(api, jac):
-    def fun(x):
+def test_differences(api: lbfgsd.Client, jac: bool | str | None) -> None:
+    def fun(x: Any) -> Any:
         return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
 
     result = lbfgsd.minimize(fun, [-1.2, 1.0], jac=jac, client=api)
@@ -92,19 +95,19 @@ def test_differences(api, jac):
     assert result.nfev >= 3 * result.njev
 
 
-def test_a_point_is_evaluated_once(api):
+def test_a_point_is_evaluated_once(api: lbfgsd.Client) -> None:
     seen = []
 
-    def fun(x):
+    def fun(x: Any) -> Any:
         seen.append(x.tobytes())
-        x += 1  # a copy: nobody minds
+        x += 1  # harmless, since the function gets a copy
         return rosenbrock(x - 1)
 
     result = lbfgsd.minimize(fun, [-1.2, 1.0], jac=True, client=api)
     assert len(seen) == len(set(seen)) == result.nfev
 
 
-def test_limits_of_a_run(api):
+def test_limits_of_a_run(api: lbfgsd.Client) -> None:
     few = lbfgsd.minimize(
         rosenbrock, [-1.2, 1.0], jac=True, client=api, options={"maxiter": 23, "gtol": 0, "ftol": 0}
     )
@@ -115,7 +118,7 @@ def test_limits_of_a_run(api):
     assert 17 <= cut.nfev <= 18 and cut.status == 1 and cut.reason == "max_evaluations"
 
 
-def test_options(api):
+def test_options(api: lbfgsd.Client) -> None:
     result = lbfgsd.minimize(
         rosenbrock,
         [-1.2, 1.0],
@@ -138,19 +141,18 @@ def test_options(api):
     )
     assert plain.success and np.allclose(plain.x, 1, atol=1e-4)
     for wrong in (
-        {"xtol": 1},
-        {"gtol": 1, "tolerance_grad": 1},
-        {"ftol": 1, "tolerance_change": 1},
+        {"xtol": 1, "mode": "torch"},
+        {"gtol": 1, "tolerance_grad": 1, "mode": "torch"},
+        {"ftol": 1, "tolerance_change": 1, "mode": "torch"},
     ):
-        wrong["mode"] = "torch"
         with pytest.raises(TypeError):
             lbfgsd.minimize(rosenbrock, [1.0, 2.0], jac=True, client=api, options=wrong)
     with pytest.raises(ValueError):
         lbfgsd.minimize(rosenbrock, [1.0, 2.0], jac="4-point", client=api)
 
 
-def test_the_mode_is_robust_unless_it_is_said(api):
-    def options_of(**options):
+def test_the_mode_is_robust_unless_it_is_said(api: lbfgsd.Client) -> None:
+    def options_of(**options: Any) -> Any:
         result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, options=options)
         assert result.success
         return api.get_session(result.session).options
@@ -169,7 +171,7 @@ def test_the_mode_is_robust_unless_it_is_said(api):
     assert api.create_session([1.0]).options["mode"] == "torch"
 
 
-def test_options_go_through(api):
+def test_options_go_through(api: lbfgsd.Client) -> None:
     given = {
         "line_search_fn": "more_thuente",
         "noise": 1e-12,
@@ -191,12 +193,12 @@ def test_options_go_through(api):
 
 
 @pytest.mark.parametrize("search", [None, "hager_zhang", "more_thuente", "strong_wolfe"])
-def test_a_loss_in_float32(api, search):
-    """Where the precision of the loss is spent, the run ends at the best point."""
+def test_a_loss_in_float32(api: lbfgsd.Client, search: str | None) -> None:
+    """The run ends at the best point when the loss has no more digits."""
     problem = Logistic()
-    points = []
+    points: list[Any] = []
 
-    def fun(x):
+    def fun(x: Any) -> tuple[Any, Any]:
         loss, gradient = problem(x)
         points.append((float(np.float32(loss)), x.copy()))
         return points[-1][0], np.float32(gradient)
@@ -209,12 +211,13 @@ def test_a_loss_in_float32(api, search):
     assert result.nfev == len(points) < 300
 
 
-def test_a_step_that_ends_at_once(api):
+def test_a_step_that_ends_at_once(api: lbfgsd.Client) -> None:
     options = {"gtol": 1e-8}
     result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, options=options)
     assert result.reason == "gradient_tolerance"
     turn = api.begin_step(result.session)
-    assert turn.state == "idle" and turn.evaluation is None and np.array_equal(turn.x, result.x)
+    assert turn.state == "idle" and turn.evaluation is None
+    assert turn.x is not None and np.array_equal(turn.x, result.x)
     assert turn.result.evaluations == 0 and turn.result.reason == "gradient_tolerance"
     again = lbfgsd.minimize(
         rosenbrock, jac=True, client=api, session=result.session, options=options
@@ -227,7 +230,7 @@ def test_a_step_that_ends_at_once(api):
     assert closer.success and closer.nit > 0 and abs(closer.jac).max() <= 1e-12
 
 
-def test_a_session_keeps_its_mode(api):
+def test_a_session_keeps_its_mode(api: lbfgsd.Client) -> None:
     session = api.create_session([-1.2, 1.0])
     result = lbfgsd.minimize(rosenbrock, jac=True, client=api, session=session)
     assert result.success and api.get_session(session).options["mode"] == "torch"
@@ -239,7 +242,7 @@ def test_a_session_keeps_its_mode(api):
     assert result.success and options["mode"] == "robust" and options["tolerance_change"] == 0
 
 
-def test_the_best_evaluation(api):
+def test_the_best_evaluation(api: lbfgsd.Client) -> None:
     session = api.create_session([-1.2, 1.0], options={"mode": "robust"})
     assert session.best is None
     turn, losses = api.begin_step(session), []
@@ -252,7 +255,7 @@ def test_the_best_evaluation(api):
     assert best == lbfgsd.Best(min(losses), 1 + losses.index(min(losses)))
 
 
-def test_differences_count_for_maxfun(api):
+def test_differences_count_for_maxfun(api: lbfgsd.Client) -> None:
     fun = optimize.rosen
     for jac, calls in (("2-point", 5), ("3-point", 9)):
         options = {"maxfun": 60, "gtol": 0, "ftol": 0}
@@ -261,23 +264,22 @@ def test_differences_count_for_maxfun(api):
         assert 60 - calls < result.nfev <= 60
 
 
-def test_steps_too_short_for_a_search(api):
-    def fun(x):
+def test_steps_too_short_for_a_search(api: lbfgsd.Client) -> None:
+    def fun(x: Any) -> tuple[Any, Any]:
         return float(np.abs(x).max()), np.sign(x) * (np.abs(x) == np.abs(x).max()) * 1e9
 
     result = lbfgsd.minimize(fun, [1.0, 2.0], jac=True, client=api, options={"max_eval": 1})
     assert not result.success and result.nfev < 100 and np.isfinite(result.fun)
 
 
-def test_callbacks(api):
-    points, losses = [], []
-    result = lbfgsd.minimize(
-        rosenbrock, [-1.2, 1.0], jac=True, client=api, callback=lambda x: points.append(x)
-    )
+def test_callbacks(api: lbfgsd.Client) -> None:
+    points: list[Any] = []
+    losses: list[float] = []
+    result = lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, callback=points.append)
     assert result.success and len(points) == result.nit
     assert np.array_equal(points[-1], result.x)
 
-    def stop_early(intermediate_result):
+    def stop_early(intermediate_result: Any) -> None:
         losses.append(intermediate_result.fun)
         if intermediate_result.nit == 5:
             raise StopIteration
@@ -288,10 +290,10 @@ def test_callbacks(api):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_exception_stops_the_step_and_the_session_goes_on(api, kind):
+def test_an_exception_stops_the_step_and_the_session_goes_on(api: lbfgsd.Client, kind: Any) -> None:
     calls = []
 
-    def interrupted(x):
+    def interrupted(x: Any) -> Any:
         calls.append(x.copy())
         if len(calls) == 12:
             raise kind("now")
@@ -308,14 +310,14 @@ def test_an_exception_stops_the_step_and_the_session_goes_on(api, kind):
     assert result.success and result.session == session and result.nfev < 60
 
 
-def test_a_pending_evaluation_is_taken_up(api):
+def test_a_pending_evaluation_is_taken_up(api: lbfgsd.Client) -> None:
     session = api.create_session([-1.2, 1.0], options={"line_search_fn": "strong_wolfe"})
     turn = api.begin_step(session)
     for _ in range(5):
         turn = api.tell(session, turn.evaluation.number, *rosenbrock(turn.evaluation.x))
     seen = []
 
-    def fun(x):
+    def fun(x: Any) -> Any:
         seen.append(x.copy())
         return rosenbrock(x)
 
@@ -327,11 +329,11 @@ def test_a_pending_evaluation_is_taken_up(api):
         lbfgsd.minimize(rosenbrock, jac=True, client=api)
 
 
-def test_others_at_the_same_session(api):
+def test_others_at_the_same_session(api: lbfgsd.Client) -> None:
     """Another client's result counts, and another client's stop ends the run."""
     calls = []
 
-    def fun(x):
+    def fun(x: Any) -> tuple[Any, Any]:
         calls.append(x)
         loss, gradient = rosenbrock(x)
         newest = next(iter(api.sessions(label="shared:yes")))
@@ -347,10 +349,10 @@ def test_others_at_the_same_session(api):
     assert api.trace(result.session).loss[2] == value(calls[2]) + 1e-9
 
 
-def test_infeasible_points(api):
+def test_infeasible_points(api: lbfgsd.Client) -> None:
     failures = []
 
-    def fun(x):
+    def fun(x: Any) -> tuple[Any, Any]:
         if x[0] <= 0:
             failures.append(x[0])
             raise lbfgsd.Infeasible("mesh inverted")
@@ -361,8 +363,8 @@ def test_infeasible_points(api):
     assert api.trace(result.session).failed.sum() == len(failures)
 
 
-def test_losses_that_are_not_finite(api):
-    def fun(x):
+def test_losses_that_are_not_finite(api: lbfgsd.Client) -> None:
+    def fun(x: Any) -> tuple[Any, Any]:
         with np.errstate(all="ignore"):
             return x[0] - 0.01 * np.log(x[0]), np.array([1 - 0.01 / x[0]])
 
@@ -372,7 +374,7 @@ def test_losses_that_are_not_finite(api):
     assert not nothing.success and nothing.reason == "non_finite" and nothing.status == 2
 
 
-def test_a_wrong_gradient_is_noticed(api):
+def test_a_wrong_gradient_is_noticed(api: lbfgsd.Client) -> None:
     wrong = lbfgsd.minimize(lambda x: (float(x @ x), -2 * x), [1.0, 2.0], jac=True, client=api)
     assert not wrong.success and wrong.reason == "line_search_failed" and wrong.status == 2
     failure = wrong.failure
@@ -381,7 +383,7 @@ def test_a_wrong_gradient_is_noticed(api):
     assert failure == api.ask(wrong.session).result.failure
     assert f"{failure.trials} trials" in wrong.message and f"{failure.slope:.2g}" in wrong.message
     assert wrong.x.tolist() == [1.0, 2.0] and wrong.fun == 5.0
-    points = []
+    points: list[Any] = []
     stepwise = lbfgsd.minimize(
         lambda x: (float(x @ x), -2 * x), [1.0, 2.0], jac=True, client=api, callback=points.append
     )
@@ -399,20 +401,20 @@ def test_a_wrong_gradient_is_noticed(api):
         lbfgsd.minimize(lambda x: (0.0, [1, 2, 3]), [1.0, 2.0], jac=True, client=api)
 
 
-def test_progress(api, capsys):
+def test_progress(api: lbfgsd.Client, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tqdm")
     lbfgsd.minimize(rosenbrock, [-1.2, 1.0], jac=True, client=api, progress=True, name="bar")
     shown = capsys.readouterr().err
     assert "bar" in shown and "loss" in shown
 
 
-def test_as_a_method_of_scipy(api):
+def test_as_a_method_of_scipy(api: lbfgsd.Client) -> None:
     method = lbfgsd.scipy_method(api)
     ours = optimize.minimize(
         optimize.rosen, [1.3, 0.7, 0.8], jac=optimize.rosen_der, method=method, tol=1e-8
     )
     assert ours.success and np.allclose(ours.x, 1, atol=1e-4) and ours.session
-    points = []
+    points: list[Any] = []
     together = optimize.minimize(
         rosenbrock,
         [-1.2, 1.0],
@@ -430,7 +432,12 @@ def test_as_a_method_of_scipy(api):
 
 
 @pytest.mark.parametrize("name", ["rosenbrock.py", "scipy_style.py"])
-def test_examples(shared_daemon, monkeypatch, capsys, name):
+def test_examples(
+    shared_daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
     monkeypatch.setenv("LBFGSD_URL", shared_daemon.url)
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert capsys.readouterr().out

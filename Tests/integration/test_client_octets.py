@@ -8,14 +8,17 @@ import hashlib
 import socket
 import threading
 import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 import pytest
 import requests
+from numpy.typing import NDArray
 
 import lbfgsd
-from daemon import ROOT, free_port
+from daemon import ROOT, Daemon, free_port
 from lbfgsd._wire import octets as wire_octets
 from lbfgsd._wire.messages import BLOCK_BYTES, OctetBody
 from problems import rosenbrock, rosenbrock_start
@@ -28,24 +31,24 @@ FILL = "fill:" in (ROOT / "openapi.yaml").read_text()
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
 @pytest.fixture
-def form(monkeypatch):
-    """Sets from which length on vectors are octets."""
+def form(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets the length from which on vectors travel as octets."""
     return lambda least: monkeypatch.setattr(wire_octets, "OCTETS_FROM", least)
 
 
-def told(x: np.ndarray) -> tuple[float, np.ndarray]:
+def told(x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
     loss, gradient = rosenbrock(x.astype(np.float64))
     return float(loss), np.asarray(gradient).astype(x.dtype)
 
 
-def step(api, session, shards=None) -> list:
-    """All points of a step, and what it ended with."""
+def step(api: lbfgsd.Client, session: Any, shards: int | None = None) -> list[Any]:
+    """All points of a step, and its last turn."""
     seen = []
     turn = api.begin_step(session)
     while turn.evaluation is not None:
@@ -64,7 +67,9 @@ def step(api, session, shards=None) -> list:
 
 @pytest.mark.parametrize("shards", [None, 3])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_same_bits_as_in_json(api, form, dtype, shards):
+def test_the_same_bits_as_in_json(
+    api: lbfgsd.Client, form: Callable[[int], None], dtype: str, shards: int | None
+) -> None:
     ways = []
     for least in (NEVER, ALWAYS):
         form(least)
@@ -76,11 +81,13 @@ def test_the_same_bits_as_in_json(api, form, dtype, shards):
     assert len(ways[0]) > 10 and ways[0][0][1] == dtype
 
 
-def test_the_same_bits_in_both_clients(api, form, shared_daemon):
+def test_the_same_bits_in_both_clients(
+    api: lbfgsd.Client, form: Callable[[int], None], shared_daemon: Daemon
+) -> None:
     form(ALWAYS)
     expected = step(api, api.create_session(rosenbrock_start(200), options=WOLFE).id)
 
-    async def run() -> list:
+    async def run() -> list[Any]:
         seen = []
         async with lbfgsd.AsyncClient(shared_daemon.url, content_digest=True) as client:
             session = await client.create_session(rosenbrock_start(200), options=WOLFE)
@@ -97,7 +104,7 @@ def test_the_same_bits_in_both_clients(api, form, shared_daemon):
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int64, ">f8", "strided", list])
-def test_any_numbers_can_be_told(api, kind):
+def test_any_numbers_can_be_told(api: lbfgsd.Client, kind: Any) -> None:
     session = api.create_session(np.zeros(300)).id
     turn = api.begin_step(session)
     values = np.arange(300) % 7 - 3.0
@@ -110,7 +117,9 @@ def test_any_numbers_can_be_told(api, kind):
     assert turn.evaluation.x == pytest.approx(-values * min(1, 1 / abs(values).sum()))
 
 
-def test_a_client_that_knows_nothing_of_the_session(api, shared_daemon):
+def test_a_client_that_knows_nothing_of_the_session(
+    api: lbfgsd.Client, shared_daemon: Daemon
+) -> None:
     created = api.create_session(rosenbrock_start(300), options=WOLFE, dtype="float32")
     turn = api.begin_step(created)
     loss, gradient = told(turn.evaluation.x)
@@ -128,7 +137,7 @@ def created_bytes(n: int) -> bytes:
     return np.asarray(rosenbrock_start(n), np.float32).tobytes()
 
 
-def test_parameters_by_name(api):
+def test_parameters_by_name(api: lbfgsd.Client) -> None:
     w, b = np.arange(200.0).reshape(10, 20), np.full(150, -0.0)
     session = api.create_session(params={"w": w, "b": b, "c": np.float64(2)}).id
     params = api.get_params(session)
@@ -141,14 +150,21 @@ def test_parameters_by_name(api):
     turn = api.tell(session, 1, 1.0, gradients={"b": np.ones(150), "w": None})
     moved = turn.evaluation.x - changed.x
     assert not moved[:200].any() and (moved[200:350] < 0).all() and moved[350] == 0
-    for wrong in ({"w": w, "b": b}, {"w": w.T, "b": b, "c": 1.0}, {"w": w, "b": b, "d": 1.0}):
+    wrongs: list[dict[str, Any]] = [
+        {"w": w, "b": b},
+        {"w": w.T, "b": b, "c": 1.0},
+        {"w": w, "b": b, "d": 1.0},
+    ]
+    for wrong in wrongs:
         with pytest.raises(lbfgsd.ProblemError):
             api.set_params(session, wrong)
     with pytest.raises(lbfgsd.InvalidRequest, match="gradients"):
         api.tell(session, 2, 1.0, gradients={"b": np.ones(149)})
 
 
-def test_parameters_that_join_while_another_client_does_not_look(api, shared_daemon):
+def test_parameters_that_join_while_another_client_does_not_look(
+    api: lbfgsd.Client, shared_daemon: Daemon
+) -> None:
     session = api.create_session(params={"w": np.zeros(200)}).id
     api.get_params(session)
     with lbfgsd.Client(shared_daemon.url) as other:
@@ -157,7 +173,7 @@ def test_parameters_that_join_while_another_client_does_not_look(api, shared_dae
     assert api.begin_step(session).evaluation.x.size == 500
 
 
-def test_errors_are_problems_with_octets_too(api):
+def test_errors_are_problems_with_octets_too(api: lbfgsd.Client) -> None:
     session = api.create_session(np.zeros(300)).id
     turn = api.begin_step(session)
     with pytest.raises(lbfgsd.InvalidRequest) as caught:
@@ -170,7 +186,9 @@ def test_errors_are_problems_with_octets_too(api):
         api.tell(session, 1, 1.0, np.zeros(300))
 
 
-def test_entity_tags_of_octets_are_preconditions(api, form):
+def test_entity_tags_of_octets_are_preconditions(
+    api: lbfgsd.Client, form: Callable[[int], None]
+) -> None:
     form(ALWAYS)
     session = api.create_session(np.zeros(3)).id
     first = api.begin_step(session)
@@ -183,16 +201,19 @@ def test_entity_tags_of_octets_are_preconditions(api, form):
     assert api.set_params(session, np.zeros(3), if_match=params.etag).x.tolist() == [0, 0, 0]
 
 
-def test_what_has_no_place_in_header_fields(api, form):
+def test_what_has_no_place_in_header_fields(
+    api: lbfgsd.Client, form: Callable[[int], None]
+) -> None:
     form(ALWAYS)
     options = {"mode": "robust", "max_iter": 100, "max_eval": 1000}
     session = api.create_session([1.0, 1.0], options=options).id
     api.create_hook(session, "step.pre", deadline_seconds=60, default="continue")
     turn = api.begin_step(session)
+    assert turn.hook_call is not None and turn.hook_call.options is not None
     assert turn.hook_call.event == "step.pre" and turn.hook_call.options["mode"] == "robust"
     turn = api.answer_hook(session, turn.hook_call.number)
     while turn.evaluation is not None:
-        # A gradient that points the wrong way: no search finds a lower point.
+        # The gradient has the wrong sign, so that no search finds a lower point.
         x = turn.evaluation.x
         turn = api.tell(session, turn.evaluation.number, float(x @ x), -2 * x)
     assert turn.result.reason == "line_search_failed"
@@ -200,7 +221,9 @@ def test_what_has_no_place_in_header_fields(api, form):
     assert turn.result == api.get_step(session, 1).result
 
 
-def test_minimize_and_torch_do_not_notice(shared_daemon, form):
+def test_minimize_and_torch_do_not_notice(
+    shared_daemon: Daemon, form: Callable[[int], None]
+) -> None:
     torch = pytest.importorskip("torch")
     from lbfgsd.torch import LBFGS
 
@@ -214,7 +237,7 @@ def test_minimize_and_torch_do_not_notice(shared_daemon, form):
         x = torch.randn(50, 4)
         optimizer = LBFGS(model.parameters(), max_iter=5, url=shared_daemon.url)
 
-        def closure():
+        def closure() -> Any:
             optimizer.zero_grad()  # noqa: B023
             loss = (model(x) - x[:, :1].sin()).square().mean()  # noqa: B023
             loss.backward()
@@ -235,7 +258,7 @@ ENDLESS = {
 }
 
 
-def test_no_list_of_numbers_is_made(api):
+def test_no_list_of_numbers_is_made(api: lbfgsd.Client) -> None:
     session = api.create_session(np.zeros(LARGE), options=ENDLESS)
     generator = np.random.default_rng(1)
     gradients = generator.uniform(-1, 1, (5, LARGE))
@@ -249,13 +272,13 @@ def test_no_list_of_numbers_is_made(api):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # The point that came, the one before it, and blocks under way: a list would have 32 bytes for
-    # each number, JSON about 20.
+    # The received point, the one before it, and blocks in transit. A list would take 32 bytes per
+    # number, JSON about 20.
     assert peak < 2 * 8 * LARGE + 8 * BLOCK_BYTES
 
 
 @pytest.mark.skipif(not FILL, reason="this server's sessions are created from JSON alone")
-def test_no_list_is_made_to_create(api):
+def test_no_list_is_made_to_create(api: lbfgsd.Client) -> None:
     start = np.random.default_rng(1).uniform(-1, 1, LARGE)
     tracemalloc.start()
     try:
@@ -268,7 +291,7 @@ def test_no_list_is_made_to_create(api):
     assert api.get_params(session).x.tobytes() == start.tobytes()
 
 
-def test_large_sessions_are_created_with_zeros(api, shared_daemon):
+def test_large_sessions_are_created_with_zeros(api: lbfgsd.Client, shared_daemon: Daemon) -> None:
     n = wire_octets.CREATED_WITH_ZEROS_FROM
     path = f"{shared_daemon.url}/v1/sessions/{api.create_session([0.0]).id}"
     document = requests.get(path, timeout=20).json() | {"n": n, "dtype": "float32"}
@@ -276,7 +299,8 @@ def test_large_sessions_are_created_with_zeros(api, shared_daemon):
     params = {"dtype": "float32", "params": [{**document["params"][0], "values": [1.0] * n}]}
     start = {"w": np.linspace(-1, 1, n).reshape(n // 2, 2)}
     refused = {"type": "/problems/storage-full", "status": 507, "title": "The disk is full"}
-    created, told = (201, {}, document), (200, {}, params)
+    created: tuple[Any, ...] = (201, {}, document)
+    told: tuple[Any, ...] = (200, {}, params)
     with (
         fake(created, told, (200, {"ETag": '"2.0"'}, document), created) as (url, asked),
         lbfgsd.Client(url) as client,
@@ -296,7 +320,7 @@ def test_large_sessions_are_created_with_zeros(api, shared_daemon):
         assert [command for _, command, *_ in asked] == ["POST", "PUT", "DELETE"]
 
 
-def test_large_parameters_that_are_not_finite(api):
+def test_large_parameters_that_are_not_finite(api: lbfgsd.Client) -> None:
     count = len(list(api.sessions()))
     for bad, dtype in ((np.nan, "float64"), (1e300, "float32")):
         start = np.zeros(wire_octets.CREATED_WITH_ZEROS_FROM)
@@ -306,7 +330,7 @@ def test_large_parameters_that_are_not_finite(api):
     assert len(list(api.sessions())) == count
 
 
-def test_bodies_are_the_arrays_themselves():
+def test_bodies_are_the_arrays_themselves() -> None:
     gradient = np.random.default_rng(1).uniform(size=3 * BLOCK_BYTES // 8 + 1)
     body = OctetBody([gradient, np.zeros(0), gradient[:2]])
     assert body.size == gradient.nbytes + 16
@@ -317,22 +341,22 @@ def test_bodies_are_the_arrays_themselves():
 
 
 @contextmanager
-def cut(port: int, *limits: tuple[int, int]):
-    """A proxy to a daemon; each connection is cut after so many bytes there or so many back, in
-    turn, and the later ones aren't."""
+def cut(port: int, *limits: tuple[int, int]) -> Iterator[Any]:
+    """A proxy to a daemon. The first connections are cut, each after its limit of bytes to or from
+    the daemon; later ones are not."""
     listener = socket.create_server(("127.0.0.1", free_port()))
     left = list(limits)
 
-    def pump(source, target, most, both):
+    def pump(source: socket.socket, target: socket.socket, most: float, both: Any) -> None:
         with suppress(OSError):
-            while most > 0 and (piece := source.recv(min(most, 65536))):
+            while most > 0 and (piece := source.recv(int(min(most, 65536)))):
                 target.sendall(piece)
                 most -= len(piece)
         for end in both:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def accept():
+    def accept() -> None:
         while True:
             try:
                 near, _ = listener.accept()
@@ -352,8 +376,10 @@ def cut(port: int, *limits: tuple[int, int]):
         listener.close()
 
 
-@pytest.mark.parametrize("there, back", [(500_000, NEVER), (NEVER, 500_000), (NEVER, 1)])
-def test_a_connection_that_is_cut_in_the_middle_of_a_vector(api, shared_daemon, there, back):
+@pytest.mark.parametrize(("there", "back"), [(500_000, NEVER), (NEVER, 500_000), (NEVER, 1)])
+def test_a_connection_that_is_cut_in_the_middle_of_a_vector(
+    api: lbfgsd.Client, shared_daemon: Daemon, there: Any, back: Any
+) -> None:
     session = api.create_session(np.zeros(LARGE), options={"history_size": 3}).id
     turn = api.begin_step(session)
     gradient = np.random.default_rng(1).uniform(-1, 1, LARGE)
@@ -361,7 +387,9 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_vector(api, shared_daemon, 
         cut(shared_daemon.port, (there, back)) as url,
         lbfgsd.Client(url, retry=FAST) as client,
     ):
-        client._layouts.put(session, api._layouts.get(session))
+        layout = api._layouts.get(session)
+        assert layout is not None
+        client._layouts.put(session, layout)
         turn = client.tell(session, 1, 1.0, gradient)
         assert turn.replayed == (there == NEVER)
         assert turn.evaluation.number == 2
@@ -369,7 +397,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_vector(api, shared_daemon, 
     assert len(api.trace(session)) == 1
 
 
-def test_a_digest_goes_with_every_body_when_it_is_wanted():
+def test_a_digest_goes_with_every_body_when_it_is_wanted() -> None:
     created = {"session": "s", "state": "idle", "step": 0, "x": [1.0], "result": None}
     with fake((200, {}, created)) as (url, asked):
         with lbfgsd.Client(url, content_digest=True) as client:
@@ -387,7 +415,7 @@ def test_a_digest_goes_with_every_body_when_it_is_wanted():
     assert all("Content-Digest" not in headers for _, _, _, headers, _ in asked[2:])
 
 
-def test_octets_that_are_not_what_they_say():
+def test_octets_that_are_not_what_they_say() -> None:
     head = b"Lbfgsd-Session: s\r\nLbfgsd-State: idle\r\nLbfgsd-Step: 0\r\nLbfgsd-Dtype: float64\r\n"
     for more in (b"Lbfgsd-Count: 3\r\n", b"Lbfgsd-Count: -2\r\n", b"Lbfgsd-Count: x\r\n", b""):
         with raw(head + more, bytes(16)) as url, lbfgsd.Client(url) as client:
@@ -398,10 +426,10 @@ def test_octets_that_are_not_what_they_say():
 
 
 @contextmanager
-def raw(fields: bytes, body: bytes):
+def raw(fields: bytes, body: bytes) -> Iterator[Any]:
     listener = socket.create_server(("127.0.0.1", 0))
 
-    def answer():
+    def answer() -> None:
         near, _ = listener.accept()
         with near:
             near.recv(65536)

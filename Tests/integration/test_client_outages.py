@@ -1,20 +1,22 @@
-"""The Python client through outages: kills, restarts, broken connections, servers that are busy."""
+"""The Python client during outages: kills, restarts, broken connections, busy servers."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import numpy as np
 import pytest
 import requests
 
 import lbfgsd
-from daemon import free_port
+from daemon import Daemon, free_port
 from lbfgsd._wire.events import EventParser
 from problems import rosenbrock, rosenbrock_start
 
@@ -23,7 +25,7 @@ IDLE = {"session": "s", "state": "idle", "step": 0, "x": [1.0], "result": None}
 
 
 @contextmanager
-def listening(handler: type[BaseHTTPRequestHandler]):
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """The URL of a server with this handler, on a free port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -37,15 +39,16 @@ def listening(handler: type[BaseHTTPRequestHandler]):
 
 
 @contextmanager
-def fake(*answers):
-    """A server that gives these answers in turn, the last one for ever; yields its URL and what
-    it was asked. An answer is (status, headers, body), or None to drop the connection."""
+def fake(*answers: Any) -> Iterator[tuple[str, list[Any]]]:
+    """A server that gives these answers in turn, and the last one again and again. Yields its URL
+    and the list of requests. An answer is (status, headers, body), or None to drop the
+    connection."""
     asked, left, lock = [], list(answers), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def answer(self):
+        def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with lock:
                 asked.append((time.monotonic(), self.command, self.path, dict(self.headers), body))
@@ -64,33 +67,33 @@ def fake(*answers):
 
         do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer
 
-        def log_message(self, *_):
+        def log_message(self, *_: Any) -> None:
             pass
 
     with listening(Handler) as url:
         yield url, asked
 
 
-def busy(status, kind, **headers):
+def busy(status: Any, kind: str, **headers: Any) -> tuple[Any, Any, Any]:
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     return status, headers, {"type": f"/problems/{kind}", "status": status, "title": kind}
 
 
-@pytest.mark.parametrize("status, kind", [(429, "busy"), (503, "overloaded")])
-def test_retry_after_is_heeded(status, kind):
+@pytest.mark.parametrize(("status", "kind"), [(429, "busy"), (503, "overloaded")])
+def test_retry_after_is_heeded(status: int, kind: str) -> None:
     with fake(busy(status, kind, Retry_After="1"), (200, {}, IDLE)) as (url, asked):
         assert lbfgsd.Client(url, retry=FAST).ask("s").state == "idle"
     assert len(asked) == 2 and asked[1][0] - asked[0][0] >= 1
 
 
-def test_retry_after_as_a_date():
+def test_retry_after_as_a_date() -> None:
     when = formatdate(time.time() + 2, usegmt=True)
     with fake(busy(503, "not-ready", Retry_After=when), (200, {}, IDLE)) as (url, asked):
         lbfgsd.Client(url, retry=FAST).ask("s")
     assert 0.5 < asked[1][0] - asked[0][0] < 3
 
 
-def test_posts_repeat_under_one_key_and_others_get_another():
+def test_posts_repeat_under_one_key_and_others_get_another() -> None:
     refused = busy(503, "overloaded")
     with fake(None, refused, (201, {}, IDLE), (201, {}, IDLE)) as (url, asked):
         client = lbfgsd.Client(url, retry=FAST)
@@ -100,14 +103,14 @@ def test_posts_repeat_under_one_key_and_others_get_another():
     assert len(set(keys[:3])) == 1 and keys[3] not in keys[:3]
 
 
-def test_tells_repeat_the_same_bytes():
+def test_tells_repeat_the_same_bytes() -> None:
     with fake(None, None, (200, {}, IDLE)) as (url, asked):
         lbfgsd.Client(url, retry=FAST).tell("s", 3, float("nan"), np.array([0.1, np.inf]))
     assert len({body for *_, body in asked}) == 1 and len(asked) == 3
     assert json.loads(asked[0][4]) == {"loss": "NaN", "gradient": [0.1, "Infinity"]}
 
 
-def test_delete_that_had_worked():
+def test_delete_that_had_worked() -> None:
     gone = busy(404, "not-found")
     with fake(None, gone) as (url, _):
         assert lbfgsd.Client(url, retry=FAST).delete_session("s") is None
@@ -115,7 +118,7 @@ def test_delete_that_had_worked():
         lbfgsd.Client(url, retry=FAST).delete_session("s")
 
 
-def test_the_deadline_ends_it():
+def test_the_deadline_ends_it() -> None:
     retry = lbfgsd.Retry(deadline=0.5, first_deadline=0.5, initial=0.05)
     began = time.monotonic()
     with fake(busy(429, "busy")) as (url, asked), pytest.raises(lbfgsd.Busy):
@@ -129,13 +132,13 @@ def test_the_deadline_ends_it():
     assert len(asked) == 1
 
 
-def test_no_retry():
+def test_no_retry() -> None:
     with fake(busy(503, "overloaded")) as (url, asked), pytest.raises(lbfgsd.Unavailable):
         lbfgsd.Client(url, retry=lbfgsd.Retry(deadline=0)).ask("s")
     assert len(asked) == 1
 
 
-def test_a_wrong_address_is_noticed_sooner_than_an_outage():
+def test_a_wrong_address_is_noticed_sooner_than_an_outage() -> None:
     retry = lbfgsd.Retry(deadline=600, first_deadline=0.3, initial=0.05)
     began = time.monotonic()
     with pytest.raises(lbfgsd.ConnectionFailed):
@@ -144,12 +147,12 @@ def test_a_wrong_address_is_noticed_sooner_than_an_outage():
 
 
 @pytest.mark.parametrize("body", [b"<html>", {"hello": "world"}, [1]])
-def test_a_server_of_another_kind(body):
+def test_a_server_of_another_kind(body: Any) -> None:
     with fake((200, {}, body)) as (url, _), pytest.raises(lbfgsd.BadReply):
         lbfgsd.Client(url, retry=FAST).ask("s")
 
 
-def test_problems_that_are_no_documents():
+def test_problems_that_are_no_documents() -> None:
     with fake((418, {}, b"teapot")) as (url, _), pytest.raises(lbfgsd.ProblemError) as caught:
         lbfgsd.Client(url, retry=FAST).ask("s")
     assert caught.value.status == 418
@@ -157,15 +160,15 @@ def test_problems_that_are_no_documents():
         lbfgsd.Client(url, retry=FAST).ask("s")
 
 
-def test_minimize_survives_kill_9(daemon):
-    """The daemon is killed again and again; the run is the same, bit for bit, as without."""
+def test_minimize_survives_kill_9(daemon: Daemon) -> None:
+    """The daemon is killed repeatedly; the run has the same bits as without kills."""
 
-    def undisturbed(x):
+    def undisturbed(x: Any) -> Any:
         return rosenbrock(x)
 
-    calls = []
+    calls: list[int] = []
 
-    def disturbed(x):
+    def disturbed(x: Any) -> Any:
         calls.append(len(calls))
         if len(calls) % 15 == 7:
             daemon.kill()
@@ -180,12 +183,12 @@ def test_minimize_survives_kill_9(daemon):
     assert broken.x.tobytes() == whole.x.tobytes() and broken.nfev == whole.nfev == len(calls)
 
 
-def test_minimize_survives_kills_at_any_time(daemon):
-    """Kills that fall into requests too."""
+def test_minimize_survives_kills_at_any_time(daemon: Daemon) -> None:
+    """Kills may hit requests too."""
     done = threading.Event()
     kills = 0
 
-    def kill_now_and_then():
+    def kill_now_and_then() -> None:
         nonlocal kills
         while not done.wait(0.25):
             daemon.restart()
@@ -193,7 +196,7 @@ def test_minimize_survives_kills_at_any_time(daemon):
 
     start, options = rosenbrock_start(10), {"gtol": 1e-8}
 
-    def slowly(x):
+    def slowly(x: Any) -> Any:
         time.sleep(0.02)
         return rosenbrock(x)
 
@@ -209,10 +212,11 @@ def test_minimize_survives_kills_at_any_time(daemon):
     assert kills > 1 and broken.x.tobytes() == whole.x.tobytes() and broken.nfev == whole.nfev
 
 
-def test_events_go_on_after_a_restart(daemon):
-    seen, up = [], threading.Event()
+def test_events_go_on_after_a_restart(daemon: Daemon) -> None:
+    seen: list[lbfgsd.Event] = []
+    up = threading.Event()
 
-    def watch():
+    def watch() -> None:
         with lbfgsd.Client(daemon.url, retry=FAST) as other:
             for event in other.events(session.id, last_event_id=0):
                 seen.append(event)
@@ -239,7 +243,7 @@ def test_events_go_on_after_a_restart(daemon):
     assert ids == list(range(1, turn.result.evaluations + 1))
 
 
-def test_event_parser():
+def test_event_parser() -> None:
     point = {
         "evaluation": 7,
         "step": 1,
@@ -256,19 +260,21 @@ def test_event_parser():
         pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
         events = [event for piece in pieces for event in parser.feed(piece)]
         assert [(one.kind, one.id) for one in events] == [("evaluation", 7)]
-        assert np.isnan(events[0].data.loss) and events[0].data.gradient_norm_inf is None
+        point_read = events[0].data
+        assert isinstance(point_read, lbfgsd.TracePoint) and point_read.loss is not None
+        assert np.isnan(point_read.loss) and point_read.gradient_norm_inf is None
 
 
 @contextmanager
-def losing_replies(daemon, every):
-    """A proxy that carries out every request, and loses each so many replies. Yields its URL and
-    the list of requests whose reply was lost."""
+def losing_replies(daemon: Daemon, every: Any) -> Iterator[Any]:
+    """A proxy that forwards every request, and drops one of every so many replies. Yields its URL
+    and the list of requests whose reply was dropped."""
     lost, count, lock = [], [0], threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def forward(self):
+        def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {k: v for k, v in self.headers.items() if k not in ("Host", "Connection")}
             url = daemon.url + self.path
@@ -290,15 +296,15 @@ def losing_replies(daemon, every):
 
         do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = forward
 
-        def log_message(self, *_):
+        def log_message(self, *_: Any) -> None:
             pass
 
     with listening(Handler) as url:
         yield url, lost
 
 
-def test_replies_that_are_lost(daemon):
-    """What was carried out is carried out once, whichever replies are lost."""
+def test_replies_that_are_lost(daemon: Daemon) -> None:
+    """Every request is carried out once, whichever replies are lost."""
     start, options = rosenbrock_start(4), {"max_iter": 2, "gtol": 1e-8}
     with lbfgsd.Client(daemon.url, retry=FAST) as client:
         whole = lbfgsd.minimize(rosenbrock, start, jac=True, client=client, options=options)

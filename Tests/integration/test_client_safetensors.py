@@ -1,15 +1,18 @@
-"""State dicts as safetensors files: over HTTP, between clients, and as the safetensors package
-reads and writes them."""
+"""State dicts as safetensors files: over HTTP, between clients, and against the safetensors
+package."""
 
 from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 import lbfgsd
+from daemon import Client, Daemon
 from problems import Perceptron, rosenbrock
 
 MEDIA_TYPE = "application/vnd.safetensors"
@@ -17,20 +20,20 @@ OPTIONS = {"line_search_fn": "strong_wolfe", "max_iter": 4}
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
-def step(api, session, fun=rosenbrock):
+def step(api: lbfgsd.Client, session: lbfgsd.Session, fun: Any = rosenbrock) -> Any:
     turn = api.begin_step(session)
     while turn.evaluation is not None:
         turn = api.tell(turn.session, turn.evaluation.number, *fun(turn.evaluation.x))
     return turn
 
 
-def same(a, b):
-    """Whether two state dicts are the same to the bit."""
+def same(a: Any, b: Any) -> Any:
+    """Whether two state dicts are the same bit for bit."""
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
@@ -40,8 +43,8 @@ def same(a, b):
     return a == b and str(a) == str(b)
 
 
-def file(tensors, text="", **more):
-    """A file of any header and data."""
+def file(tensors: Any, text: str = "", **more: Any) -> Any:
+    """A file with this header and data, valid or not."""
     header = {"__metadata__": {"state_dict": text}, **tensors, **more}
     content = json.dumps(header).encode()
     return struct.pack("<Q", len(content)) + content
@@ -49,7 +52,7 @@ def file(tensors, text="", **more):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("steps", [0, 1, 3])
-def test_both_forms_say_the_same(api, dtype, steps):
+def test_both_forms_say_the_same(api: lbfgsd.Client, dtype: str, steps: int) -> None:
     fun = Perceptron()
     session = api.create_session(fun.start, options={**OPTIONS, "history_size": 5}, dtype=dtype)
     for _ in range(steps):
@@ -63,7 +66,9 @@ def test_both_forms_say_the_same(api, dtype, steps):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("format", ["json", "safetensors"])
-def test_another_session_goes_on_the_same(api, dtype, format):
+def test_another_session_goes_on_the_same(
+    api: lbfgsd.Client, dtype: str, format: Literal["json", "safetensors"]
+) -> None:
     fun = Perceptron()
     session = api.create_session(fun.start, options=OPTIONS, dtype=dtype)
     step(api, session, fun), step(api, session, fun)
@@ -75,7 +80,7 @@ def test_another_session_goes_on_the_same(api, dtype, format):
         assert mine.x.tobytes() == theirs.x.tobytes() and mine.result == theirs.result
 
 
-def test_another_history_size(api):
+def test_another_history_size(api: lbfgsd.Client) -> None:
     """A shorter history keeps the newest pairs; a longer one has room for more."""
     fun = Perceptron()
     long = {**OPTIONS, "history_size": 12, "max_iter": 9}
@@ -96,7 +101,7 @@ def test_another_history_size(api):
     assert not np.array_equal(results[3], results[12])
 
 
-def test_over_http(client):
+def test_over_http(client: Client) -> None:
     session = client.create(options=OPTIONS)
     client.step(session, rosenbrock)
     path = f"/v1/sessions/{session}/state-dict"
@@ -112,7 +117,7 @@ def test_over_http(client):
 COUNTS = '{"state": {"0": {"func_evals": 1, "n_iter": 1}}, "param_groups": [{"params": [0]}]}'
 
 
-def tensor(begin, end, dtype="F64", shape=None):
+def tensor(begin: Any, end: Any, dtype: str = "F64", shape: Any = None) -> dict[str, Any]:
     shape = [(end - begin) // 8] if shape is None else shape
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
@@ -152,7 +157,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused_changes_nothing(client, case):
+def test_what_is_refused_changes_nothing(client: Client, case: Any) -> None:
     content, field = REFUSED[case]
     session = client.create(options=OPTIONS)
     client.step(session, rosenbrock)
@@ -167,14 +172,14 @@ def test_what_is_refused_changes_nothing(client, case):
 @pytest.mark.parametrize(
     "content", [b"", b"{}", struct.pack("<Q", 9) + b"{}", struct.pack("<Q", 2) + b"[]"]
 )
-def test_what_is_malformed(client, content):
+def test_what_is_malformed(client: Client, content: Any) -> None:
     session = client.create(options=OPTIONS)
     path = f"/v1/sessions/{session}/state-dict"
     answer = client.call("PUT", path, content, headers={"Content-Type": MEDIA_TYPE})
     assert answer.status_code == 400, answer.text
 
 
-def test_a_mismatch_lists_all_that_is_wrong(api):
+def test_a_mismatch_lists_all_that_is_wrong(api: lbfgsd.Client) -> None:
     session = api.create_session([-1.2, 1.0], options=OPTIONS)
     step(api, session)
     state = api.get_state_dict(session)
@@ -190,10 +195,10 @@ def test_a_mismatch_lists_all_that_is_wrong(api):
     assert same(api.get_state_dict(session), before)
 
 
-def test_matching_by_name(api):
-    """The parameters of the dict in another order than the session's."""
+def test_matching_by_name(api: lbfgsd.Client) -> None:
+    """The state dict has the parameters in another order than the session."""
 
-    def fun(x, weights):
+    def fun(x: Any, weights: Any) -> tuple[Any, Any]:
         return float((weights * (x - 1) ** 4).sum()), 4 * weights * (x - 1) ** 3
 
     weights = {"a": np.array([1.0]), "b": np.array([2.0, 3.0])}
@@ -238,7 +243,7 @@ STATE = {
 
 
 class TestFiles:
-    def test_there_and_back(self):
+    def test_there_and_back(self) -> None:
         content = lbfgsd.state_dict_to_safetensors(STATE)
         assert same(lbfgsd.state_dict_from_safetensors(content), STATE)
         empty = {"state": {}, "param_groups": [{"params": [0]}]}
@@ -249,7 +254,7 @@ class TestFiles:
         read = lbfgsd.state_dict_from_safetensors(content)["state"][0]
         assert read["old_dirs"] == [] and len(read["ro"]) == 0
 
-    def test_the_safetensors_package_reads_and_writes_them(self, api):
+    def test_the_safetensors_package_reads_and_writes_them(self, api: lbfgsd.Client) -> None:
         safetensors = pytest.importorskip("safetensors.numpy")
         session = api.create_session([-1.2, 1.0], options=OPTIONS)
         step(api, session)
@@ -263,7 +268,7 @@ class TestFiles:
         assert same(lbfgsd.state_dict_from_safetensors(theirs), state)
         assert safetensors.load(theirs).keys() == tensors.keys()
 
-    def test_the_package_and_the_daemon(self, client):
+    def test_the_package_and_the_daemon(self, client: Client) -> None:
         safetensors = pytest.importorskip("safetensors.numpy")
         session = client.create(options=OPTIONS)
         client.step(session, rosenbrock)
@@ -275,7 +280,7 @@ class TestFiles:
         assert put.status_code == 200, put.text
         assert client.call("GET", path, headers={"Accept": MEDIA_TYPE}).content == content
 
-    def test_what_is_no_file(self):
+    def test_what_is_no_file(self) -> None:
         content = lbfgsd.state_dict_to_safetensors(STATE)
         for count in range(len(content)):
             with pytest.raises(ValueError):
@@ -283,6 +288,6 @@ class TestFiles:
         with pytest.raises(ValueError, match="no state"):
             lbfgsd.state_dict_to_safetensors({"state": {0: {"exp_avg": 1}}, "param_groups": []})
 
-    def test_the_form_has_a_name(self, api):
+    def test_the_form_has_a_name(self, api: lbfgsd.Client) -> None:
         with pytest.raises(ValueError, match="safetensors"):
-            api.get_state_dict("s", format="pickle")
+            api.get_state_dict("s", format="pickle")  # type: ignore[arg-type]

@@ -1,15 +1,18 @@
-"""Evaluations in shards by the Python client: workers that share them, leases, zero_grad."""
+"""Evaluations in shards in the Python client: shared between workers, leased, dropped."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 import lbfgsd
+from daemon import Daemon
 from problems import Logistic
 
 OPTIONS = {"line_search_fn": "strong_wolfe", "max_iter": 6}
@@ -17,22 +20,22 @@ COUNT = 5
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
 class Batches:
-    """A loss that is a sum over micro-batches, each as a worker computes it."""
+    """A loss that is a sum over micro-batches, of which a worker computes one at a time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.parts = [Logistic(n=8, rows=20, seed=seed) for seed in range(COUNT)]
         self.start = [0.1] * 8
 
-    def part(self, shard, x):
+    def part(self, shard: int, x: Any) -> Any:
         return self.parts[shard](x)
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> tuple[Any, Any]:
         losses, gradients = zip(*(part(x) for part in self.parts), strict=True)
         loss, gradient = losses[0], gradients[0]
         for i in range(1, COUNT):
@@ -40,8 +43,8 @@ class Batches:
         return loss, gradient
 
 
-def in_order(api, session, order):
-    """A step with the shards told in the order that `order(missing)` gives."""
+def in_order(api: lbfgsd.Client, session: lbfgsd.Session, order: Any) -> Any:
+    """Runs a step, telling the shards in the order that `order(missing)` gives."""
     batches, turn = Batches(), api.begin_step(session)
     while (evaluation := turn.evaluation) is not None:
         for shard in order(list(evaluation.shards.missing)):
@@ -51,13 +54,13 @@ def in_order(api, session, order):
     return turn
 
 
-def shuffled(shards):
+def shuffled(shards: list[int]) -> list[int]:
     random.shuffle(shards)
     return shards
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_order_of_arrival_changes_no_bit(api, dtype):
+def test_the_order_of_arrival_changes_no_bit(api: lbfgsd.Client, dtype: str) -> None:
     turns = []
     for order in (lambda shards: shards, lambda shards: shards[::-1], shuffled, shuffled):
         session = api.create_session(Batches().start, options=OPTIONS, dtype=dtype, shards=COUNT)
@@ -67,7 +70,7 @@ def test_the_order_of_arrival_changes_no_bit(api, dtype):
     assert all(turn.result == turns[0].result for turn in turns)
 
 
-def test_the_sum_is_what_one_client_would_tell(api):
+def test_the_sum_is_what_one_client_would_tell(api: lbfgsd.Client) -> None:
     batches = Batches()
     whole = api.create_session(batches.start, options=OPTIONS)
     turn = api.begin_step(whole)
@@ -81,7 +84,7 @@ def test_the_sum_is_what_one_client_would_tell(api):
     assert in_order(api, session, shuffled).x.tobytes() == turn.x.tobytes()
 
 
-def test_each_shard_is_told_once(api):
+def test_each_shard_is_told_once(api: lbfgsd.Client) -> None:
     batches = Batches()
     session = api.create_session(batches.start, options=OPTIONS, shards=COUNT)
     turn = api.begin_step(session)
@@ -105,7 +108,7 @@ def test_each_shard_is_told_once(api):
     assert api.tell(session, 1, *batches.part(0, x), shard=0).replayed
 
 
-def test_one_shard_that_fails_is_enough(api):
+def test_one_shard_that_fails_is_enough(api: lbfgsd.Client) -> None:
     batches = Batches()
     session = api.create_session(batches.start, options=OPTIONS, shards=2)
     turn = api.begin_step(session)
@@ -116,7 +119,7 @@ def test_one_shard_that_fails_is_enough(api):
     assert api.trace(session).failed.tolist() == [False, True]
 
 
-def test_zero_grad(api):
+def test_zero_grad(api: lbfgsd.Client) -> None:
     batches = Batches()
     session = api.create_session(batches.start, options=OPTIONS, shards=COUNT)
     x = api.begin_step(session).evaluation.x
@@ -124,11 +127,11 @@ def test_zero_grad(api):
         api.tell(session, 1, *batches.part(shard, x), shard=shard)
     turn = api.zero_grad(session)
     assert turn.evaluation.number == 1 and turn.evaluation.shards.delivered == ()
-    # What was dropped may be told anew, also with another result.
+    # A dropped shard may be told again, also with another result.
     turn = api.tell(session, 1, *batches.part(1, x), shard=0)
     assert turn.evaluation.shards.delivered == (0,)
     turn = api.zero_grad(session, set_to_none=False)
-    # What was told stays so, with zeros; the others are still missing.
+    # The told shards stay told, with zeros; the others are still missing.
     assert turn.evaluation.shards.delivered == (0,)
     for shard in range(1, COUNT):
         turn = api.tell(session, 1, *batches.part(shard, x), shard=shard)
@@ -138,7 +141,7 @@ def test_zero_grad(api):
     assert api.zero_grad(session).state == "idle"
 
 
-def test_leases(api):
+def test_leases(api: lbfgsd.Client) -> None:
     session = api.create_session(Batches().start, options=OPTIONS, shards=2)
     turn = api.begin_step(session)
     first = api.lease(session, 1, "gpu-1", seconds=60)
@@ -153,7 +156,7 @@ def test_leases(api):
     assert isinstance(caught.value, lbfgsd.Conflict)
     time.sleep(1.1)
     assert api.lease(session, 1, "gpu-3", seconds=60).shard == 1
-    # Late, and taken nevertheless.
+    # A late result is accepted nevertheless.
     late = api.tell(session, 1, *Batches().part(1, second.x), shard=1)
     assert late.evaluation.shards.delivered == (1,)
     with pytest.raises(lbfgsd.NoShardFree):
@@ -162,8 +165,8 @@ def test_leases(api):
         api.lease(session, 2, "gpu-3")
 
 
-def work(url, session, name, failures):
-    """A worker's loop: lease, compute, tell, until the session is idle."""
+def work(url: str, session: lbfgsd.Session, name: str, failures: Any) -> None:
+    """Runs a worker: lease, compute, tell, until the session is idle."""
     batches, generator = Batches(), random.Random(name)
     try:
         with lbfgsd.Client(url) as api:
@@ -181,8 +184,8 @@ def work(url, session, name, failures):
         failures.append(error)
 
 
-def together(url, session, count=4):
-    failures = []
+def together(url: str, session: lbfgsd.Session, count: int = 4) -> None:
+    failures: list[Exception] = []
     workers = [
         threading.Thread(target=work, args=(url, session, f"worker {i}", failures))
         for i in range(count)
@@ -194,19 +197,19 @@ def together(url, session, count=4):
     assert not failures and not any(worker.is_alive() for worker in workers)
 
 
-def test_concurrent_workers(api):
+def test_concurrent_workers(api: lbfgsd.Client) -> None:
     results = []
     for _ in range(3):
         session = api.create_session(Batches().start, options=OPTIONS, shards=COUNT)
         api.begin_step(session)
-        together(api.url, session.id)
+        together(api.url, session)
         results.append(api.ask(session).x.tobytes())
     assert len(set(results)) == 1
     alone = api.create_session(Batches().start, options=OPTIONS, shards=COUNT)
     assert in_order(api, alone, lambda shards: shards).x.tobytes() == results[0]
 
 
-def test_shards_survive_a_kill(daemon):
+def test_shards_survive_a_kill(daemon: Daemon) -> None:
     batches = Batches()
     with lbfgsd.Client(daemon.url) as api:
         alone = api.create_session(batches.start, options=OPTIONS, shards=COUNT)

@@ -5,35 +5,46 @@ from __future__ import annotations
 import copy
 import io
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from daemon import Daemon
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 import lbfgsd
 import lbfgsd.torch
 
-# More threads than one only wait for each other on problems of this size.
+# For problems of this size, further threads only cost time.
 torch.set_num_threads(1)
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "python" / "examples"
 
-WOLFE = {"line_search_fn": "strong_wolfe"}
+WOLFE: dict[str, Any] = {"line_search_fn": "strong_wolfe"}
 SEARCHES = [{"line_search_fn": "strong_wolfe"}, {"lr": 0.1}]
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
 class Fit:
-    """A small network and its closure, the same at each making."""
+    """A small network and its closure. All instances start the same."""
 
-    def __init__(self, make, dtype=torch.float64, seed=0, named=False, **options):
+    def __init__(
+        self,
+        make: Any,
+        dtype: Any = torch.float64,
+        seed: int = 0,
+        named: bool = False,
+        **options: Any,
+    ) -> None:
         torch.manual_seed(seed)
         self.model = torch.nn.Sequential(
             torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)
@@ -44,7 +55,7 @@ class Fit:
         params = self.model.named_parameters() if named else self.model.parameters()
         self.optimizer = make(params, **options)
 
-    def closure(self):
+    def closure(self) -> Any:
         assert torch.is_grad_enabled()
         self.calls += 1
         self.optimizer.zero_grad()
@@ -52,25 +63,25 @@ class Fit:
         loss.backward()
         return loss
 
-    def steps(self, count):
+    def steps(self, count: int) -> list[Any]:
         return [float(self.optimizer.step(self.closure).detach()) for _ in range(count)]
 
-    def flat(self):
+    def flat(self) -> Any:
         return torch.cat([p.detach().reshape(-1) for p in self.model.parameters()])
 
 
 @pytest.fixture
-def ours(api):
+def ours(api: lbfgsd.Client) -> Any:
     return lambda params, **options: lbfgsd.torch.LBFGS(params, client=api, **options)
 
 
-def close(a, b, relative=1e-9):
+def close(a: Any, b: Any, relative: float = 1e-9) -> Any:
     a, b = (torch.as_tensor(v, dtype=torch.float64).numpy() for v in (a, b))
     return np.allclose(a, b, rtol=relative, atol=1e-13)
 
 
 @pytest.mark.parametrize("options", SEARCHES)
-def test_losses_of_each_step(ours, options):
+def test_losses_of_each_step(ours: Any, options: Any) -> None:
     mine, theirs = Fit(ours, **options), Fit(torch.optim.LBFGS, **options)
     options = {"max_iter": 8}
     for fit in (mine, theirs):
@@ -83,7 +94,7 @@ def test_losses_of_each_step(ours, options):
 
 
 @pytest.mark.parametrize("options", SEARCHES)
-def test_float32(ours, options):
+def test_float32(ours: Any, options: Any) -> None:
     mine = Fit(ours, torch.float32, max_iter=5, **options)
     theirs = Fit(torch.optim.LBFGS, torch.float32, max_iter=5, **options)
     assert close(mine.steps(3), theirs.steps(3), 1e-3)
@@ -91,7 +102,7 @@ def test_float32(ours, options):
     assert mine.optimizer.state_dict()["state"][0]["d"].dtype == torch.float32
 
 
-def test_the_return_value_is_the_first_loss(ours):
+def test_the_return_value_is_the_first_loss(ours: Any) -> None:
     fit = Fit(ours, **WOLFE)
     expected = float(fit.closure())
     loss = fit.optimizer.step(fit.closure)
@@ -99,7 +110,7 @@ def test_the_return_value_is_the_first_loss(ours):
     single = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
     optimizer = ours([single])
 
-    def closure():
+    def closure() -> Any:
         optimizer.zero_grad()
         (single**2).backward()
         return float(single.detach() ** 2)
@@ -107,8 +118,8 @@ def test_the_return_value_is_the_first_loss(ours):
     assert optimizer.step(closure) == 4.0 and abs(float(single)) < 2
 
 
-def test_options_edited_mid_run(ours):
-    def run(make):
+def test_options_edited_mid_run(ours: Any) -> None:
+    def run(make: Any) -> tuple[Any, Any]:
         fit = Fit(make, max_iter=3, **WOLFE)
         losses = fit.steps(2)
         group = fit.optimizer.param_groups[0]
@@ -127,8 +138,8 @@ def test_options_edited_mid_run(ours):
     assert options["mode"] == "torch"
 
 
-def test_learning_rate_schedulers(ours):
-    def run(make):
+def test_learning_rate_schedulers(ours: Any) -> None:
+    def run(make: Any) -> Any:
         fit = Fit(make, max_iter=4, lr=0.2)
         scheduler = torch.optim.lr_scheduler.StepLR(fit.optimizer, 2, gamma=0.5)
         losses = []
@@ -140,8 +151,8 @@ def test_learning_rate_schedulers(ours):
     assert close(run(ours), run(torch.optim.LBFGS))
 
 
-def test_parameters_changed_between_steps(ours):
-    def run(make):
+def test_parameters_changed_between_steps(ours: Any) -> None:
+    def run(make: Any) -> Any:
         fit = Fit(make, max_iter=4, **WOLFE)
         losses = fit.steps(2)
         with torch.no_grad():
@@ -151,14 +162,14 @@ def test_parameters_changed_between_steps(ours):
     assert close(run(ours), run(torch.optim.LBFGS))
 
 
-def test_gradients_that_are_none(ours):
-    def run(make):
+def test_gradients_that_are_none(ours: Any) -> None:
+    def run(make: Any) -> Any:
         used = torch.nn.Parameter(torch.tensor([[3.0, -1.0]], dtype=torch.float64))
         unused = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
         empty = torch.nn.Parameter(torch.ones(0, dtype=torch.float64))
         optimizer = make([unused, used, empty], **WOLFE)
 
-        def closure():
+        def closure() -> Any:
             optimizer.zero_grad()
             loss = ((used - 1) ** 4).sum()
             loss.backward()
@@ -171,7 +182,7 @@ def test_gradients_that_are_none(ours):
     assert close(run(ours), run(torch.optim.LBFGS))
 
 
-def test_named_parameters(ours):
+def test_named_parameters(ours: Any) -> None:
     fit = Fit(torch.optim.SGD)
     optimizer = ours(fit.model.named_parameters(), **WOLFE)
     fit.optimizer = optimizer
@@ -181,8 +192,8 @@ def test_named_parameters(ours):
     assert optimizer.state_dict()["param_groups"][0]["param_names"][0] == "0.weight"
 
 
-def test_what_is_refused(ours):
-    def parameter(dtype):
+def test_what_is_refused(ours: Any) -> None:
+    def parameter(dtype: Any) -> Any:
         return torch.nn.Parameter(torch.ones(2, dtype=dtype))
 
     for dtype in (torch.complex64, torch.complex128, torch.float16, torch.bfloat16):
@@ -200,7 +211,7 @@ def test_what_is_refused(ours):
         copy.deepcopy(ours([parameter(torch.float64)]))
 
 
-def test_hooks(ours):
+def test_hooks(ours: Any) -> None:
     fit, order = Fit(ours, max_iter=2, **WOLFE), []
     optimizer = fit.optimizer
     optimizer.register_step_pre_hook(lambda *_: order.append("pre"))
@@ -214,8 +225,8 @@ def test_hooks(ours):
     assert order == ["pre", "post", "state pre", "state post", "load pre", "load post"]
 
 
-def shape(value):
-    """A state dict's structure."""
+def shape(value: Any) -> Any:
+    """The structure of a state dict, without its numbers."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -227,7 +238,7 @@ def shape(value):
 
 @pytest.mark.parametrize("options", SEARCHES)
 @pytest.mark.parametrize("steps", [0, 1, 3])
-def test_state_dicts_have_the_same_form(ours, options, steps):
+def test_state_dicts_have_the_same_form(ours: Any, options: Any, steps: int) -> None:
     mine = Fit(ours, max_iter=4, history_size=6, **options)
     theirs = Fit(torch.optim.LBFGS, max_iter=4, history_size=6, **options)
     mine.steps(steps), theirs.steps(steps)
@@ -247,7 +258,9 @@ def test_state_dicts_have_the_same_form(ours, options, steps):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("named", [False, True], ids=["unnamed", "named"])
 @pytest.mark.parametrize("forward", [True, False], ids=["torch to lbfgsd", "lbfgsd to torch"])
-def test_state_dicts_are_interchangeable(ours, options, dtype, named, forward):
+def test_state_dicts_are_interchangeable(
+    ours: Any, options: Any, dtype: Any, named: bool, forward: bool
+) -> None:
     makes = (torch.optim.LBFGS, ours) if forward else (ours, torch.optim.LBFGS)
     options = {"max_iter": 4, **options}
     first = Fit(makes[0], dtype, named=named, **options)
@@ -265,7 +278,7 @@ def test_state_dicts_are_interchangeable(ours, options, dtype, named, forward):
     assert ("param_names" in second.optimizer.param_groups[0]) == named
 
 
-def test_loading_replaces_the_state_of_a_session_that_has_run(ours):
+def test_loading_replaces_the_state_of_a_session_that_has_run(ours: Any) -> None:
     mine = Fit(ours, max_iter=3, **WOLFE)
     mine.steps(2)
     model, state = copy.deepcopy(mine.model.state_dict()), mine.optimizer.state_dict()
@@ -280,14 +293,14 @@ class Stop(Exception):
     pass
 
 
-def test_the_client_dies_and_another_takes_the_step_up(ours, api):
+def test_the_client_dies_and_another_takes_the_step_up(ours: Any, api: lbfgsd.Client) -> None:
     whole = Fit(ours, max_iter=10, **WOLFE)
     losses = whole.steps(2)
     session = api.create_session(
         params=[p.detach().numpy() for p in Fit(ours).model.parameters()],
         options={"max_iter": 10, **WOLFE},
     ).id
-    # A client that gets as far as its seventh evaluation, and is never heard of again.
+    # This client gets to its seventh evaluation, and vanishes.
     gone = Fit(torch.optim.SGD)
     turn = api.begin_step(session)
     for _ in range(7):
@@ -304,7 +317,7 @@ def test_the_client_dies_and_another_takes_the_step_up(ours, api):
     assert other.calls == whole.calls - 7
 
 
-def test_an_idle_session_is_taken_up(ours):
+def test_an_idle_session_is_taken_up(ours: Any) -> None:
     first = Fit(ours, max_iter=5, **WOLFE)
     first.steps(2)
     second = Fit(ours, seed=1, session=first.optimizer.session)
@@ -315,26 +328,27 @@ def test_an_idle_session_is_taken_up(ours):
         ours([torch.nn.Parameter(torch.ones(3))], session=first.optimizer.session)
 
 
-def test_the_daemon_dies(daemon, ours):
+def test_the_daemon_dies(daemon: Daemon, ours: Any) -> None:
     whole = Fit(ours, max_iter=6, **WOLFE)
     with lbfgsd.Client(daemon.url) as client:
         fit = Fit(lambda p: lbfgsd.torch.LBFGS(p, max_iter=6, client=client, **WOLFE))
         plain = fit.closure
 
-        def closure():
+        def closure() -> Any:
             if fit.calls in (3, 9):
                 daemon.restart()
             return plain()
 
-        fit.closure = closure
+        fit.closure = closure  # type: ignore[method-assign]
         assert fit.steps(3) == whole.steps(3)
 
 
-def test_an_exception_leaves_the_best_point(ours):
+def test_an_exception_leaves_the_best_point(ours: Any) -> None:
     fit = Fit(ours, **WOLFE)
-    losses, plain = [], fit.closure
+    losses: list[float] = []
+    plain = fit.closure
 
-    def closure():
+    def closure() -> Any:
         if len(losses) == 9:
             raise Stop
         loss = plain()
@@ -343,16 +357,16 @@ def test_an_exception_leaves_the_best_point(ours):
 
     with pytest.raises(Stop) as caught:
         fit.optimizer.step(closure)
-    assert caught.value.lbfgsd_session == fit.optimizer.session
+    assert vars(caught.value)["lbfgsd_session"] == fit.optimizer.session
     assert float(fit.closure()) == min(losses)
     assert fit.steps(2)[0] == min(losses)
 
 
-def test_infeasible_points(ours):
+def test_infeasible_points(ours: Any) -> None:
     x = torch.nn.Parameter(torch.tensor([0.5], dtype=torch.float64))
     optimizer, failed = ours([x], **WOLFE), []
 
-    def closure():
+    def closure() -> Any:
         optimizer.zero_grad()
         if float(x) <= 0:
             failed.append(float(x))
@@ -365,7 +379,7 @@ def test_infeasible_points(ours):
     assert failed and abs(float(x) - 0.01) < 1e-4
 
 
-def test_a_refused_option_can_be_mended(ours):
+def test_a_refused_option_can_be_mended(ours: Any) -> None:
     fit = Fit(ours, **WOLFE)
     fit.steps(1)
     fit.optimizer.param_groups[0]["lr"] = -1
@@ -375,14 +389,14 @@ def test_a_refused_option_can_be_mended(ours):
     fit.steps(1)
 
 
-def test_by_url(shared_daemon):
+def test_by_url(shared_daemon: Daemon) -> None:
     fit = Fit(lambda p: lbfgsd.torch.LBFGS(p, url=shared_daemon.url, **WOLFE))
     assert fit.optimizer.session is None
     fit.steps(1)
     assert fit.optimizer.client.get_session(fit.optimizer.session).step == 1
 
 
-def test_the_usage_example_of_torch(shared_daemon, monkeypatch):
+def test_the_usage_example_of_torch(shared_daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """From torch's documentation of optimizers that take a closure."""
     monkeypatch.setenv("LBFGSD_URL", shared_daemon.url)
     torch.manual_seed(0)
@@ -393,7 +407,7 @@ def test_the_usage_example_of_torch(shared_daemon, monkeypatch):
 
     for input, target in dataset:
 
-        def closure(input=input, target=target):
+        def closure(input: Any = input, target: str = target) -> Any:
             optimizer.zero_grad()
             output = model(input)
             loss = loss_fn(output, target)
@@ -436,7 +450,9 @@ error = float((net(x) - torch.sin(torch.pi * x)).abs().max())
 """
 
 
-def test_a_script_with_only_the_import_changed(shared_daemon, monkeypatch, tmp_path):
+def test_a_script_with_only_the_import_changed(
+    shared_daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """-u'' = pi^2 sin(pi x) on (0, 1) by a network, the classical use of L-BFGS in torch."""
     monkeypatch.setenv("LBFGSD_URL", shared_daemon.url)
     dtype = torch.get_default_dtype()
@@ -453,7 +469,9 @@ def test_a_script_with_only_the_import_changed(shared_daemon, monkeypatch, tmp_p
     assert mine["losses"][-1] < 1e-2 * mine["losses"][0] and mine["error"] < 0.1
 
 
-def test_example(shared_daemon, monkeypatch, capsys):
+def test_example(
+    shared_daemon: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("sklearn")
     monkeypatch.setenv("LBFGSD_URL", shared_daemon.url)
     runpy.run_path(str(EXAMPLES / "torch_digits.py"), run_name="__main__")

@@ -1,4 +1,4 @@
-"""The state of lbfgsd.torch.LBFGS: files, parameter groups, tensors for numbers, and hooks of the
+"""The state of lbfgsd.torch.LBFGS: files, parameter groups, options as tensors, and hooks of the
 service."""
 
 from __future__ import annotations
@@ -7,8 +7,13 @@ import copy
 import json
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from daemon import Daemon
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -20,21 +25,21 @@ DTYPES = [torch.float32, torch.float64]
 
 
 @pytest.fixture
-def api(shared_daemon):
+def api(shared_daemon: Daemon) -> Iterator[lbfgsd.Client]:
     with lbfgsd.Client(shared_daemon.url) as client:
         yield client
 
 
 @pytest.fixture
-def ours(api):
+def ours(api: lbfgsd.Client) -> Any:
     return lambda params, **options: lbfgsd.torch.LBFGS(params, client=api, **options)
 
 
-def relative(dtype):
+def relative(dtype: Any) -> Any:
     return 1e-9 if dtype == torch.float64 else 1e-3
 
 
-def parameter(*values, dtype=torch.float64):
+def parameter(*values: Any, dtype: Any = torch.float64) -> Any:
     return torch.nn.Parameter(torch.tensor(values, dtype=dtype))
 
 
@@ -42,8 +47,8 @@ def parameter(*values, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_pt_file_goes_into_a_session(api, tmp_path, dtype):
-    """torch, its file, the client alone; then torch goes on, and so does the session."""
+def test_a_pt_file_goes_into_a_session(api: lbfgsd.Client, tmp_path: Path, dtype: Any) -> None:
+    """From torch by a file into the client alone; then both torch and the session go on."""
     fit = Fit(torch.optim.LBFGS, dtype, max_iter=4, **WOLFE)
     fit.steps(2)
     model = [p.detach().clone() for p in fit.model.parameters()]
@@ -61,7 +66,9 @@ def test_a_pt_file_goes_into_a_session(api, tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_session_goes_into_a_pt_file(ours, api, tmp_path, dtype):
+def test_a_session_goes_into_a_pt_file(
+    ours: Any, api: lbfgsd.Client, tmp_path: Path, dtype: Any
+) -> None:
     mine = Fit(ours, dtype, max_iter=4, **WOLFE)
     mine.steps(2)
     path = tmp_path / "optimizer.pt"
@@ -73,7 +80,7 @@ def test_a_session_goes_into_a_pt_file(ours, api, tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_safetensors_files(ours, api, dtype):
+def test_safetensors_files(ours: Any, api: lbfgsd.Client, dtype: Any) -> None:
     """From torch to the service and from the service to torch, by safetensors."""
     theirs = Fit(torch.optim.LBFGS, dtype, named=True, max_iter=4, **WOLFE)
     theirs.steps(2)
@@ -95,7 +102,7 @@ def test_safetensors_files(ours, api, dtype):
     assert back.optimizer.state_dict()["param_groups"][0]["param_names"][0] == "0.weight"
 
 
-def test_a_file_with_anything_else(tmp_path):
+def test_a_file_with_anything_else(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     torch.save({"weight": torch.ones(2)}, path)
     with pytest.raises(ValueError, match="key"):
@@ -106,7 +113,7 @@ def test_a_file_with_anything_else(tmp_path):
         lbfgsd.torch.load_pt(path, key="optimizer")
 
     class Evil:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Any, Any]:
             return (print, ("run",))
 
     torch.save({"state": Evil(), "param_groups": []}, path)
@@ -115,10 +122,10 @@ def test_a_file_with_anything_else(tmp_path):
 
 
 @pytest.mark.parametrize("size", [2, 30])
-def test_another_history_size(ours, size):
+def test_another_history_size(ours: Any, size: int) -> None:
     """As torch does when the history size is edited between steps."""
 
-    def run(make, further):
+    def run(make: Any, further: Any) -> Any:
         first = Fit(make, max_iter=9, history_size=12, **WOLFE)
         first.steps(1)
         second = Fit(further)
@@ -126,7 +133,7 @@ def test_another_history_size(ours, size):
         state = copy.deepcopy(first.optimizer.state_dict())
         state["param_groups"][0]["history_size"] = size
         if make is torch.optim.LBFGS:
-            # Of the old size, beyond which torch would write.
+            # It has the old size, beyond which torch would write.
             del state["state"][0]["al"]
         second.optimizer.load_state_dict(state)
         return second.steps(3)
@@ -136,8 +143,8 @@ def test_another_history_size(ours, size):
         assert close(run(ours, ours), run(torch.optim.LBFGS, torch.optim.LBFGS))
 
 
-def test_a_scheduled_optimizer(ours, api):
-    """Schedulers leave keys of their own in the group, which the service doesn't know."""
+def test_a_scheduled_optimizer(ours: Any, api: lbfgsd.Client) -> None:
+    """Schedulers add keys to the group that the service doesn't know."""
     fit = Fit(torch.optim.LBFGS, max_iter=3, lr=0.5)
     torch.optim.lr_scheduler.StepLR(fit.optimizer, 2)
     fit.steps(1)
@@ -147,11 +154,11 @@ def test_a_scheduled_optimizer(ours, api):
     assert api.load_state_dict(session, state)["param_groups"][0]["lr"] == 0.5
 
 
-def test_the_learning_rate_as_a_tensor(ours, api):
-    def run(make):
+def test_the_learning_rate_as_a_tensor(ours: Any, api: lbfgsd.Client) -> None:
+    def run(make: Any) -> tuple[Any, Any, Any]:
         fit = Fit(make, max_iter=3, lr=torch.tensor(0.3))
         losses = fit.steps(2)
-        # In place it would change the length of torch's last step too, which is this very tensor.
+        # In place it would also change torch's last step length, which is the same tensor.
         fit.optimizer.param_groups[0]["lr"] = torch.tensor(0.2)
         losses += fit.steps(2)
         state = copy.deepcopy(fit.optimizer.state_dict())
@@ -169,14 +176,14 @@ def test_the_learning_rate_as_a_tensor(ours, api):
         assert api.load_state_dict(session, dict_)["param_groups"][0]["lr"] == pytest.approx(0.2)
 
 
-def test_maximize(ours):
-    """Climbs -f as torch descends f."""
+def test_maximize(ours: Any) -> None:
+    """Maximizing -f gives the path of torch minimizing f."""
 
-    def run(make, sign, **more):
+    def run(make: Any, sign: Any, **more: Any) -> tuple[Any, Any]:
         x = parameter(-1.2, 1.0)
         optimizer, losses = make([x], max_iter=8, **WOLFE, **more), []
 
-        def closure():
+        def closure() -> Any:
             optimizer.zero_grad()
             loss = sign * ((1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2)
             loss.backward()
@@ -194,31 +201,31 @@ def test_maximize(ours):
 # Parameter groups
 
 
-def bowl(x):
-    """Coupled, so that all groups feel each other; 0 at (1, ..., 1)."""
+def bowl(x: Any) -> Any:
+    """A quadratic that couples all groups; its minimum is 0 at (1, ..., 1)."""
     rest = x - 1
     return (rest**2 * torch.arange(1, x.numel() + 1, dtype=x.dtype)).sum() + rest.sum() ** 2
 
 
 class Bowl:
-    def __init__(self, make, groups, **options):
+    def __init__(self, make: Any, groups: Any, **options: Any) -> None:
         self.groups = groups
         options = {"max_iter": 3, "tolerance_grad": 1e-10, "tolerance_change": 1e-15, **options}
         self.optimizer = make(groups[0], **WOLFE, **options)
 
-    def closure(self):
+    def closure(self) -> Any:
         self.optimizer.zero_grad()
         loss = bowl(torch.cat([p.reshape(-1) for group in self.groups for p in group]))
         loss.backward()
         return loss
 
-    def steps(self, count):
+    def steps(self, count: int) -> list[Any]:
         return [float(self.optimizer.step(self.closure).detach()) for _ in range(count)]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_group_joins_a_run(ours, api, dtype):
-    """What torch's own refuses to go on with."""
+def test_a_group_joins_a_run(ours: Any, api: lbfgsd.Client, dtype: Any) -> None:
+    """Groups may be added during a run, which torch's optimizer refuses."""
     old, new = (
         [parameter(3, -4, dtype=dtype), parameter(5, dtype=dtype)],
         [parameter(-2, 7, dtype=dtype)],
@@ -231,7 +238,7 @@ def test_a_group_joins_a_run(ours, api, dtype):
     state = run.optimizer.state_dict()
     assert [group["params"] for group in state["param_groups"]] == [[0, 1], [2]]
     after, known = state["state"][0], len(before["old_dirs"])
-    # The last step's pair is closed: its gradients know nothing of the new parameters.
+    # The last step's pair is complete: its gradients do not have the new parameters.
     assert 0 < known <= len(after["old_dirs"]) <= known + 1
     zeros = torch.zeros(2, dtype=dtype)
     for key in ("old_dirs", "old_stps"):
@@ -246,7 +253,7 @@ def test_a_group_joins_a_run(ours, api, dtype):
     assert (group.name, group.params, group.count) == ("head", (2,), 2)
 
 
-def test_a_group_that_joins_before_the_first_step(ours, api):
+def test_a_group_that_joins_before_the_first_step(ours: Any, api: lbfgsd.Client) -> None:
     first, second = [parameter(3, -4)], [parameter(-2, 7), parameter(0.5)]
     late = Bowl(ours, [first, second])
     late.optimizer.add_param_group({"params": second})
@@ -255,7 +262,7 @@ def test_a_group_that_joins_before_the_first_step(ours, api):
     assert [g.params for g in api.param_groups(late.optimizer.session)] == [(0,), (1, 2)]
 
 
-def test_a_frozen_group(ours, api):
+def test_a_frozen_group(ours: Any, api: lbfgsd.Client) -> None:
     run = Bowl(ours, [[parameter(3, -4)], [parameter(-2, 7)]])
     run.optimizer.add_param_group({"params": run.groups[1]})
     run.steps(1)
@@ -271,8 +278,8 @@ def test_a_frozen_group(ours, api):
     assert all((p - 1).abs().max() < 1e-6 for group in run.groups for p in group)
 
 
-def test_groups_are_taken_up_and_loaded(ours):
-    """By another process that knows the parameters, and by one that has the groups."""
+def test_groups_are_taken_up_and_loaded(ours: Any) -> None:
+    """A process that has only the parameters goes on, and so does one that has the groups."""
     run = Bowl(ours, [[parameter(3, -4)], [parameter(-2, 7)]])
     run.optimizer.add_param_group({"params": run.groups[1], "name": "head"})
     run.steps(1)
@@ -289,7 +296,7 @@ def test_groups_are_taken_up_and_loaded(ours):
     assert taken.steps(2) == loaded.steps(2)
 
 
-def test_what_a_group_can_not_be(ours):
+def test_what_a_group_can_not_be(ours: Any) -> None:
     run = Bowl(ours, [[parameter(3, -4)]])
     run.steps(1)
     optimizer = run.optimizer
@@ -312,7 +319,7 @@ def test_what_a_group_can_not_be(ours):
         run.steps(1)
 
 
-def test_schedulers_with_groups(ours, api):
+def test_schedulers_with_groups(ours: Any, api: lbfgsd.Client) -> None:
     run = Bowl(ours, [[parameter(3, -4)], [parameter(2)]])
     run.optimizer.add_param_group({"params": run.groups[1]})
     scheduler = torch.optim.lr_scheduler.StepLR(run.optimizer, 1, gamma=0.5)
@@ -330,10 +337,10 @@ class Stop(Exception):
     pass
 
 
-def test_hooks_of_the_service(ours, api):
+def test_hooks_of_the_service(ours: Any, api: lbfgsd.Client) -> None:
     calls = []
 
-    def on_hook(call):
+    def on_hook(call: Any) -> Any:
         calls.append(call.event)
         return {"max_iter": 1} if call.event == "step.pre" else None
 
@@ -348,11 +355,12 @@ def test_hooks_of_the_service(ours, api):
     assert run.optimizer.param_groups[0]["max_iter"] == 3
 
 
-def test_hooks_on_the_state_dict(ours, api):
-    """The call that waits for the hook and its answer come from the same process."""
-    calls, fail = [], []
+def test_hooks_on_the_state_dict(ours: Any, api: lbfgsd.Client) -> None:
+    """One process both makes the call that waits for the hook, and answers the hook."""
+    calls: list[Any] = []
+    fail: list[bool] = []
 
-    def on_hook(call):
+    def on_hook(call: Any) -> Any:
         calls.append(call.event)
         if fail:
             raise Stop
@@ -376,14 +384,14 @@ def test_hooks_on_the_state_dict(ours, api):
         run.optimizer.state_dict()
 
 
-def test_hooks_that_somebody_else_answers(ours, api):
+def test_hooks_that_somebody_else_answers(ours: Any, api: lbfgsd.Client) -> None:
     run = Bowl(ours, [[parameter(3, -4)]])
     plain = Bowl(ours, [[parameter(3, -4)]])
     run.steps(1), plain.steps(1)
     session = run.optimizer.session
     hook = api.create_hook(session, "step.pre", deadline_seconds=60)
 
-    def answer():
+    def answer() -> None:
         with lbfgsd.Client(api.url) as other:
             for _ in range(2):
                 while (call := other.ask(session).hook_call) is None:
@@ -398,7 +406,7 @@ def test_hooks_that_somebody_else_answers(ours, api):
     assert not watcher.is_alive() and losses == plain.steps(3)
 
 
-def test_a_step_that_a_hook_aborts(ours, api):
+def test_a_step_that_a_hook_aborts(ours: Any, api: lbfgsd.Client) -> None:
     run = Bowl(ours, [[parameter(3, -4)]])
     run.steps(1)
     at = run.groups[0][0].detach().clone()

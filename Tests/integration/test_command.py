@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -27,7 +28,7 @@ USAGE, UNAVAILABLE, STORAGE, TEMPORARY, CONFIGURATION = 64, 69, 74, 75, 78
 
 
 @pytest.fixture
-def token_file(tmp_path) -> Path:
+def token_file(tmp_path: Path) -> Path:
     path = tmp_path / "tokens"
     path.write_text(f"# of the lab\n{TOKEN}\n")
     path.chmod(0o600)
@@ -41,7 +42,7 @@ def known_settings() -> list[str]:
 # MARK: Help and version
 
 
-def test_help_tells_a_person_what_to_do():
+def test_help_tells_a_person_what_to_do() -> None:
     result = run("--help")
     assert result.returncode == 0
     assert "lbfgsd serve --data :memory:" in result.stdout
@@ -49,7 +50,7 @@ def test_help_tells_a_person_what_to_do():
         assert subcommand in result.stdout
 
 
-def test_the_version_is_the_newest_in_the_changelog():
+def test_the_version_is_the_newest_in_the_changelog() -> None:
     result = run("--version")
     assert result.returncode == 0
     version = re.fullmatch(r"lbfgsd (\d+\.\d+\.\d+)\n", result.stdout)
@@ -60,7 +61,7 @@ def test_the_version_is_the_newest_in_the_changelog():
 
 
 @pytest.mark.parametrize("command", ["serve", "check-config"])
-def test_help_explains_every_setting_with_its_default(command):
+def test_help_explains_every_setting_with_its_default(command: str) -> None:
     result = run(command, "--help", COLUMNS="200")
     assert result.returncode == 0
     effective = settings(run("check-config").stdout)
@@ -71,13 +72,13 @@ def test_help_explains_every_setting_with_its_default(command):
             assert f"(default: {value})" in " ".join(result.stdout.split())
 
 
-def test_a_misspelt_option_is_a_usage_error_with_a_suggestion():
+def test_a_misspelt_option_is_a_usage_error_with_a_suggestion() -> None:
     result = run("serve", "--max-sesions", "3")
     assert result.returncode == USAGE
     assert "--max-sessions" in result.stderr
 
 
-def test_an_unknown_subcommand_is_a_usage_error():
+def test_an_unknown_subcommand_is_a_usage_error() -> None:
     assert run("server").returncode == USAGE
     assert run("serve", "surplus").returncode == USAGE
 
@@ -85,7 +86,9 @@ def test_an_unknown_subcommand_is_a_usage_error():
 # MARK: Settings
 
 
-def test_a_setting_comes_from_the_command_line_then_the_environment_then_the_file(tmp_path):
+def test_a_setting_comes_from_the_command_line_then_the_environment_then_the_file(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "lbfgsd.yaml"
     file.write_text("max-waiters: 11\nmax-sessions: 12\nmax-parameters: 13\n")
     result = run(
@@ -105,7 +108,7 @@ def test_a_setting_comes_from_the_command_line_then_the_environment_then_the_fil
     assert effective["http-threads"] == ("0", "default")
 
 
-def test_the_configuration_file_can_be_named_in_the_environment(tmp_path):
+def test_the_configuration_file_can_be_named_in_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "lbfgsd.yaml"
     file.write_text("max-waiters: 11\n")
     other = tmp_path / "other.yaml"
@@ -115,22 +118,22 @@ def test_the_configuration_file_can_be_named_in_the_environment(tmp_path):
     assert settings(both.stdout)["max-waiters"][0] == "12"
 
 
-def test_the_state_directory_of_systemd_is_the_default_for_data(tmp_path):
+def test_the_state_directory_of_systemd_is_the_default_for_data(tmp_path: Path) -> None:
     under = settings(run("check-config", STATE_DIRECTORY="/var/lib/one:/var/lib/two").stdout)
     assert under["data"] == ("/var/lib/one", "environment STATE_DIRECTORY")
     named = run("check-config", "--data", "/srv/x", STATE_DIRECTORY="/var/lib/one")
     assert settings(named.stdout)["data"] == ("/srv/x", "option --data")
 
 
-def test_an_empty_variable_counts_as_unset():
+def test_an_empty_variable_counts_as_unset() -> None:
     result = run("check-config", LBFGSD_MAX_WAITERS="", LBFGSD_CONFIG="")
     assert result.returncode == 0
     assert settings(result.stdout)["max-waiters"][1] == "default"
 
 
-def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path):
+def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "lbfgsd.yaml"
-    # Any word is a file or a directory, so these take a list for nonsense, in the file alone.
+    # Any word can be a path, so for these settings the invalid value is a list, in the file only.
     any_word = {"token-file", "data", "hook-file"}
     for key in known_settings():
         variable = "LBFGSD_" + key.upper().replace("-", "_")
@@ -148,7 +151,7 @@ def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key, value",
+    ("key", "value"),
     [
         ("max-sessions", "0"),
         ("max-sessions", "-1"),
@@ -174,14 +177,14 @@ def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path):
         ("log-level", "verbose"),
     ],
 )
-def test_a_value_out_of_range_or_of_another_type_is_refused(key, value):
+def test_a_value_out_of_range_or_of_another_type_is_refused(key: str, value: str) -> None:
     result = run("check-config", f"--{key}={value}")
     assert result.returncode == USAGE
     assert f"option --{key}: must be" in result.stderr
 
 
 @pytest.mark.parametrize(
-    "key, value, shown",
+    ("key", "value", "shown"),
     [
         ("max-body-bytes", "1048576", "1MiB"),
         ("max-body-bytes", "1536KiB", "1536KiB"),
@@ -192,14 +195,14 @@ def test_a_value_out_of_range_or_of_another_type_is_refused(key, value):
         ("max-connections-per-address", "0", "0"),
     ],
 )
-def test_a_value_is_shown_as_it_would_be_written(key, value, shown):
+def test_a_value_is_shown_as_it_would_be_written(key: str, value: str, shown: str) -> None:
     result = run("check-config", f"--{key}={value}")
     assert result.returncode == 0, result.stderr
     assert settings(result.stdout)[key][0] == shown
 
 
 @pytest.mark.parametrize(
-    "text, complaint",
+    ("text", "complaint"),
     [
         ("max-sesions: 3\n", r":1: max-sesions: is no setting; did you mean max-sessions\?"),
         ("\ncolour: red\n", ":2: colour: is no setting"),
@@ -214,7 +217,9 @@ def test_a_value_is_shown_as_it_would_be_written(key, value, shown):
         (b"listen: \xff\xfe\n", "is not UTF-8"),
     ],
 )
-def test_a_wrong_configuration_file_is_refused_with_the_line(tmp_path, text, complaint):
+def test_a_wrong_configuration_file_is_refused_with_the_line(
+    tmp_path: Path, text: bytes | str, complaint: str
+) -> None:
     file = tmp_path / "lbfgsd.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     for command in ("check-config", "serve"):
@@ -224,21 +229,21 @@ def test_a_wrong_configuration_file_is_refused_with_the_line(tmp_path, text, com
         assert re.search(complaint, result.stderr), result.stderr
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path):
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     file = tmp_path / "lbfgsd.yaml"
     file.write_text("colour: red\nmax-sessions: none\n")
     result = run("check-config", "--config", file, LBFGSD_MAX_WAITERS="many")
     assert len(result.stderr.splitlines()) == 3
 
 
-def test_a_configuration_file_that_is_not_there_is_an_error():
+def test_a_configuration_file_that_is_not_there_is_an_error() -> None:
     result = run("serve", "--config", "/nonexistent/lbfgsd.yaml")
     assert result.returncode == CONFIGURATION
     assert "/nonexistent/lbfgsd.yaml: can't be read: there is no such file" in result.stderr
 
 
 @pytest.mark.parametrize("text", ["", "# only words\n", "---\n", "---\n# words\n...\n"])
-def test_an_empty_configuration_file_changes_nothing(tmp_path, text):
+def test_an_empty_configuration_file_changes_nothing(tmp_path: Path, text: str) -> None:
     file = tmp_path / "lbfgsd.yaml"
     file.write_text(text)
     result = run("check-config", "--config", file)
@@ -249,7 +254,7 @@ def test_an_empty_configuration_file_changes_nothing(tmp_path, text):
     }
 
 
-def test_what_check_config_prints_is_a_configuration_that_comes_to_the_same(tmp_path):
+def test_what_check_config_prints_is_a_configuration_that_comes_to_the_same(tmp_path: Path) -> None:
     file = tmp_path / "lbfgsd.yaml"
     first = run("check-config", "--data", 'odd "name": #1', "--max-body-bytes", "3MiB")
     file.write_text(first.stdout)
@@ -259,13 +264,13 @@ def test_what_check_config_prints_is_a_configuration_that_comes_to_the_same(tmp_
     assert yaml.safe_load(second.stdout)["data"] == 'odd "name": #1'
 
 
-def test_the_example_configuration_is_what_the_command_prints():
+def test_the_example_configuration_is_what_the_command_prints() -> None:
     assert run("example-config").stdout == (ROOT / "deploy" / "lbfgsd.yaml").read_text()
 
 
 def test_the_example_configuration_names_every_setting_and_is_valid_when_uncommented(
-    tmp_path, token_file
-):
+    tmp_path: Path, token_file: Path
+) -> None:
     example = (ROOT / "deploy" / "lbfgsd.yaml").read_text()
     assert yaml.safe_load(example) is None
     lines = [line[1:] for line in example.splitlines() if re.match(r"#[a-z]", line)]
@@ -277,13 +282,11 @@ def test_the_example_configuration_names_every_setting_and_is_valid_when_uncomme
     file.write_text("\n".join(lines))
     hooks = tmp_path / "hooks.json"
     hooks.write_text("[]")
-    result = run(
-        "check-config", "--config", file, "--token-file", token_file, "--hook-file", hooks
-    )
+    result = run("check-config", "--config", file, "--token-file", token_file, "--hook-file", hooks)
     assert result.returncode == 0, result.stderr
 
 
-def test_a_misspelt_variable_is_warned_of():
+def test_a_misspelt_variable_is_warned_of() -> None:
     result = run("check-config", LBFGSD_MAX_SESIONS="3")
     assert result.returncode == 0
     assert "LBFGSD_MAX_SESIONS is no setting; did you mean LBFGSD_MAX_SESSIONS?" in result.stderr
@@ -293,7 +296,7 @@ def test_a_misspelt_variable_is_warned_of():
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.org:0"])
-def test_it_refuses_to_listen_beyond_loopback_without_tokens(tmp_path, address):
+def test_it_refuses_to_listen_beyond_loopback_without_tokens(tmp_path: Path, address: str) -> None:
     for command in ("serve", "check-config"):
         result = run(command, "--listen", address, "--data", tmp_path / "data")
         assert result.returncode == CONFIGURATION
@@ -303,18 +306,20 @@ def test_it_refuses_to_listen_beyond_loopback_without_tokens(tmp_path, address):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "127.9.9.9:0", "[::1]:0", "localhost:0"])
-def test_it_listens_on_loopback_without_tokens(tmp_path, address):
+def test_it_listens_on_loopback_without_tokens(tmp_path: Path, address: str) -> None:
     with serving(tmp_path, listen=address) as daemon:
         assert daemon.get("/livez").status_code == 200
         assert daemon.get("/v1/limits").status_code == 200
 
 
-def test_it_listens_beyond_loopback_with_tokens(tmp_path, token_file):
+def test_it_listens_beyond_loopback_with_tokens(tmp_path: Path, token_file: Path) -> None:
     with serving(tmp_path, "--token-file", token_file, listen="0.0.0.0:0") as daemon:
         assert daemon.get("/v1/limits", token=TOKEN).status_code == 200
 
 
-def test_with_tokens_every_call_under_v1_needs_one_and_nothing_else_does(tmp_path, token_file):
+def test_with_tokens_every_call_under_v1_needs_one_and_nothing_else_does(
+    tmp_path: Path, token_file: Path
+) -> None:
     with serving(tmp_path, "--token-file", token_file) as daemon:
         for path in ("/livez", "/readyz", "/metrics", "/openapi.yaml"):
             assert daemon.get(path).status_code == 200
@@ -334,8 +339,8 @@ def test_with_tokens_every_call_under_v1_needs_one_and_nothing_else_does(tmp_pat
 
 
 def test_sighup_reads_the_tokens_again_and_keeps_the_old_when_the_file_is_wrong(
-    tmp_path, token_file
-):
+    tmp_path: Path, token_file: Path
+) -> None:
     with serving(tmp_path, "--token-file", token_file) as daemon:
         assert daemon.get("/v1/limits", token=OTHER_TOKEN).status_code == 401
         token_file.write_text(f"{OTHER_TOKEN}  # of the other lab\n")
@@ -350,7 +355,7 @@ def test_sighup_reads_the_tokens_again_and_keeps_the_old_when_the_file_is_wrong(
         assert daemon.stop() == 0
 
 
-def test_sighup_without_a_token_file_is_no_reason_to_end(tmp_path):
+def test_sighup_without_a_token_file_is_no_reason_to_end(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         assert daemon.get("/livez").status_code == 200
         daemon.process.send_signal(signal.SIGHUP)
@@ -359,7 +364,7 @@ def test_sighup_without_a_token_file_is_no_reason_to_end(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, complaint",
+    ("text", "complaint"),
     [
         ("", "holds no token"),
         ("# none yet\n\n", "holds no token"),
@@ -368,7 +373,9 @@ def test_sighup_without_a_token_file_is_no_reason_to_end(tmp_path):
         ("a-token-with-an-ümlaut\n", ":1: a token is one word"),
     ],
 )
-def test_a_wrong_token_file_is_refused_without_showing_it(tmp_path, token_file, text, complaint):
+def test_a_wrong_token_file_is_refused_without_showing_it(
+    tmp_path: Path, token_file: Path, text: str, complaint: str
+) -> None:
     token_file.write_text(text)
     for command in ("serve", "check-config"):
         result = run(command, "--token-file", token_file, "--data", tmp_path / "data")
@@ -380,20 +387,20 @@ def test_a_wrong_token_file_is_refused_without_showing_it(tmp_path, token_file, 
     assert run("serve", "--token-file", tmp_path / "none").returncode == CONFIGURATION
 
 
-def test_a_token_file_that_others_can_read_is_warned_of(tmp_path, token_file):
+def test_a_token_file_that_others_can_read_is_warned_of(tmp_path: Path, token_file: Path) -> None:
     token_file.chmod(0o644)
     result = run("check-config", "--token-file", token_file)
     assert result.returncode == 0
     assert f"others can read the token file (mode 644); chmod 600 {token_file}" in result.stderr
     with serving(tmp_path, "--token-file", token_file) as daemon:
         daemon.wait_for("<4>.*others can read the token file")
-    # systemd's credentials show their access list's mask as the group's permission.
+    # For systemd's credentials, the mask of the access list shows as the group's permission.
     token_file.chmod(0o440)
     result = run("check-config", "--token-file", token_file, CREDENTIALS_DIRECTORY=str(tmp_path))
     assert result.returncode == 0 and "others" not in result.stderr
 
 
-def test_a_token_never_reaches_the_log_or_the_listing(tmp_path, token_file):
+def test_a_token_never_reaches_the_log_or_the_listing(tmp_path: Path, token_file: Path) -> None:
     listing = run("check-config", "--token-file", token_file)
     assert "holds 1 token." in listing.stdout
     assert TOKEN not in listing.stdout + listing.stderr
@@ -409,10 +416,10 @@ def test_a_token_never_reaches_the_log_or_the_listing(tmp_path, token_file):
         assert f"Bearer {OTHER_TOKEN}" not in daemon.text
 
 
-# MARK: Life
+# MARK: Starting and stopping
 
 
-def test_it_is_ready_when_it_says_so_and_says_where_it_is(tmp_path):
+def test_it_is_ready_when_it_says_so_and_says_where_it_is(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         line = daemon.wait_for(r".*\bready .*")[0]
         version = run("--version").stdout.split()[1]
@@ -423,13 +430,15 @@ def test_it_is_ready_when_it_says_so_and_says_where_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_answers_long_polls_and_ends_with_status_0_within_10_seconds(tmp_path, number):
+def test_a_signal_answers_long_polls_and_ends_with_status_0_within_10_seconds(
+    tmp_path: Path, number: Any
+) -> None:
     with serving(tmp_path) as daemon:
         client = Client(daemon.url)
         session = client.create()
         answers = []
 
-        def poll():
+        def poll() -> None:
             path = f"/v1/sessions/{session}/evaluation"
             answers.append(client.call("GET", path, headers={"Prefer": "wait=30"}))
 
@@ -445,7 +454,7 @@ def test_a_signal_answers_long_polls_and_ends_with_status_0_within_10_seconds(tm
         assert "stopped" in daemon.text
 
 
-def test_a_session_is_there_after_a_restart_at_the_same_point(tmp_path):
+def test_a_session_is_there_after_a_restart_at_the_same_point(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         client = Client(daemon.url)
         session = client.create()
@@ -458,7 +467,7 @@ def test_a_session_is_there_after_a_restart_at_the_same_point(tmp_path):
         assert asked["evaluation"] == turn["evaluation"]
 
 
-def test_in_memory_nothing_is_written_and_a_warning_says_so(tmp_path):
+def test_in_memory_nothing_is_written_and_a_warning_says_so(tmp_path: Path) -> None:
     with serving(tmp_path, data=":memory:") as daemon:
         Client(daemon.url).create()
         daemon.wait_for("<4>.*sessions are kept in memory")
@@ -466,7 +475,7 @@ def test_in_memory_nothing_is_written_and_a_warning_says_so(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
-def test_two_daemons_never_share_a_data_directory(tmp_path):
+def test_two_daemons_never_share_a_data_directory(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         assert daemon.get("/readyz").ok
         second = run("serve", "--listen", "127.0.0.1:0", "--data", tmp_path / "data")
@@ -478,7 +487,7 @@ def test_two_daemons_never_share_a_data_directory(tmp_path):
         assert daemon.get("/readyz").ok
 
 
-def test_a_killed_daemon_leaves_the_data_directory_free(tmp_path):
+def test_a_killed_daemon_leaves_the_data_directory_free(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         assert daemon.get("/readyz").ok
         assert daemon.stop(signal.SIGKILL) == -signal.SIGKILL
@@ -486,7 +495,7 @@ def test_a_killed_daemon_leaves_the_data_directory_free(tmp_path):
         assert daemon.get("/readyz").ok
 
 
-def test_an_address_in_use_is_told(tmp_path):
+def test_an_address_in_use_is_told(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -496,7 +505,7 @@ def test_an_address_in_use_is_told(tmp_path):
     assert address in result.stderr and "in use" in result.stderr.lower()
 
 
-def test_an_address_of_another_machine_is_told(tmp_path, token_file):
+def test_an_address_of_another_machine_is_told(tmp_path: Path, token_file: Path) -> None:
     result = run(
         "serve",
         "--listen",
@@ -510,7 +519,7 @@ def test_an_address_of_another_machine_is_told(tmp_path, token_file):
     assert "192.0.2.1:8080" in result.stderr
 
 
-def test_a_data_directory_that_cannot_be_is_told(tmp_path):
+def test_a_data_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     for where in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
         result = run("serve", "--listen", "127.0.0.1:0", "--data", where)
@@ -518,7 +527,7 @@ def test_a_data_directory_that_cannot_be_is_told(tmp_path):
         assert str(where) in result.stderr
 
 
-def test_a_damaged_database_is_refused_and_left_alone(tmp_path):
+def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "lbfgsd.sqlite").write_bytes(b"not a database" * 1000)
@@ -528,14 +537,14 @@ def test_a_damaged_database_is_refused_and_left_alone(tmp_path):
     assert (data / "lbfgsd.sqlite").read_bytes() == b"not a database" * 1000
 
 
-def test_nobody_else_can_read_the_data_directory_it_makes(tmp_path):
+def test_nobody_else_can_read_the_data_directory_it_makes(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         Client(daemon.url).create()
         for path in [tmp_path / "data", *(tmp_path / "data").rglob("*")]:
             assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_the_limits_that_are_set_are_the_limits_that_hold(tmp_path):
+def test_the_limits_that_are_set_are_the_limits_that_hold(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-parameters", "3", LBFGSD_MAX_SESSIONS="2") as daemon:
         client = Client(daemon.url)
         assert client.call("POST", "/v1/sessions", {"x0": [1.0] * 4}).status_code in (413, 422)
@@ -546,7 +555,7 @@ def test_the_limits_that_are_set_are_the_limits_that_hold(tmp_path):
         assert refused.headers["Content-Type"].startswith("application/problem+json")
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_read(tmp_path):
+def test_a_body_over_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-body-bytes", "64KiB") as daemon:
         response = Client(daemon.url).call("POST", "/v1/sessions", {"x0": [1.0] * 100_000})
         assert response.status_code == 413
@@ -555,7 +564,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(tmp_path):
 # MARK: Log and metrics
 
 
-def test_a_piped_log_has_priorities_and_times(tmp_path):
+def test_a_piped_log_has_priorities_and_times(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         daemon.wait_for("ready")
         assert daemon.stop() == 0
@@ -563,7 +572,7 @@ def test_a_piped_log_has_priorities_and_times(tmp_path):
             assert re.match(r"<[2-7]>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S", line), line
 
 
-def test_a_journal_keeps_the_time_itself(tmp_path):
+def test_a_journal_keeps_the_time_itself(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
     status = log.stat()
@@ -574,7 +583,7 @@ def test_a_journal_keeps_the_time_itself(tmp_path):
         daemon.wait_for(r"<5>\d{4}-\S+ ready ")
 
 
-def test_an_error_at_the_start_reaches_the_journal_with_its_priority(tmp_path):
+def test_an_error_at_the_start_reaches_the_journal_with_its_priority(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
     stream = f"{log.stat().st_dev}:{log.stat().st_ino}"
@@ -584,14 +593,16 @@ def test_an_error_at_the_start_reaches_the_journal_with_its_priority(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "variables, has_colour",
+    ("variables", "has_colour"),
     [
         ({"TERM": "xterm-256color"}, True),
         ({"TERM": "dumb"}, False),
         ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
     ],
 )
-def test_on_a_terminal_the_log_is_for_a_person(tmp_path, variables, has_colour):
+def test_on_a_terminal_the_log_is_for_a_person(
+    tmp_path: Path, variables: dict[str, Any], has_colour: bool
+) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [binary(), "serve", "--listen", "127.0.0.1:0", "--data", ":memory:"],
@@ -613,19 +624,19 @@ def test_on_a_terminal_the_log_is_for_a_person(tmp_path, variables, has_colour):
 
 
 @pytest.mark.parametrize(
-    "form, pattern",
+    ("form", "pattern"),
     [
         ("journal", r"<5>ready "),
         ("stamped", r"<5>\d{4}-\S+Z ready "),
         ("terminal", r"\d\d:\d\d:\d\d\.\d{3} NOTICE +ready "),
     ],
 )
-def test_the_form_of_the_log_can_be_chosen(tmp_path, form, pattern):
+def test_the_form_of_the_log_can_be_chosen(tmp_path: Path, form: str, pattern: str) -> None:
     with serving(tmp_path, "--log-form", form) as daemon:
         daemon.wait_for(r"(?m)^" + pattern)
 
 
-def test_the_log_level_holds(tmp_path):
+def test_the_log_level_holds(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-level", "error") as daemon:
         port_line = None
         deadline = time.monotonic() + 2
@@ -636,7 +647,7 @@ def test_the_log_level_holds(tmp_path):
         assert daemon.text == ""
 
 
-def test_what_a_client_sends_cannot_forge_a_line_of_the_log(tmp_path):
+def test_what_a_client_sends_cannot_forge_a_line_of_the_log(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-level", "trace") as daemon:
         host = daemon.url.removeprefix("http://").split(":")
         with socket.create_connection((host[0], int(host[1])), timeout=10) as client:
@@ -650,7 +661,7 @@ def test_what_a_client_sends_cannot_forge_a_line_of_the_log(tmp_path):
         assert not re.search(r"(?m)^<2>forged", daemon.text)
 
 
-def test_metrics_tell_of_the_process_by_the_names_that_prometheus_expects(tmp_path):
+def test_metrics_tell_of_the_process_by_the_names_that_prometheus_expects(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         families = {
             family.name: family
@@ -662,7 +673,7 @@ def test_metrics_tell_of_the_process_by_the_names_that_prometheus_expects(tmp_pa
             if name.startswith("process_")
         }
         status = Path(f"/proc/{daemon.process.pid}/status").read_text()
-        resident = int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+        resident = int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
         assert value["process_resident_memory_bytes"] == pytest.approx(resident, rel=0.2)
         assert abs(value["process_start_time_seconds"] - time.time()) < 120
         assert 0 < value["process_cpu_seconds"] < 60
@@ -672,8 +683,8 @@ def test_metrics_tell_of_the_process_by_the_names_that_prometheus_expects(tmp_pa
         assert build.labels["version"] == run("--version").stdout.split()[1]
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path):
-    # An exchange that keeps it busy: a body that doesn't come.
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    # An exchange that keeps it busy: the body never arrives.
     with serving(tmp_path, "--shutdown-timeout-seconds", "60") as daemon:
         host, port = daemon.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
@@ -689,7 +700,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path):
             assert daemon.process.wait(5) == 1
 
 
-def test_a_client_that_dawdles_does_not_hold_up_the_end(tmp_path):
+def test_a_client_that_dawdles_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with serving(tmp_path, "--shutdown-timeout-seconds", "4") as daemon:
         host, port = daemon.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
@@ -703,7 +714,7 @@ def test_a_client_that_dawdles_does_not_hold_up_the_end(tmp_path):
             assert time.monotonic() - began < 4.5
 
 
-def test_two_daemons_can_be_started_on_one_port_after_each_other(tmp_path):
+def test_two_daemons_can_be_started_on_one_port_after_each_other(tmp_path: Path) -> None:
     port = free_port()
     for _ in range(3):
         with serving(tmp_path, listen=f"127.0.0.1:{port}") as daemon:

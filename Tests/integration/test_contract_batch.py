@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import lbfgsd
-from daemon import encode
+from daemon import Client, Daemon, encode
 from expectations import assert_problem, assert_turn, same_bits
 from problems import rosenbrock
 
@@ -14,25 +16,25 @@ BATCH = "/v1/evaluations:batch"
 WOLFE = {"line_search_fn": "strong_wolfe"}
 
 
-def evaluate(client, items: list[dict]) -> list[dict]:
+def evaluate(client: Client, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     results = client.ok("POST", BATCH, {"evaluations": items}, status=200)["results"]
     assert [result["session"] for result in results] == [item["session"] for item in items]
     return results
 
 
-def begun(client, count: int) -> list[dict]:
-    """Turns of sessions that wait for their first evaluation, each from a point of its own."""
+def begun(client: Client, count: int) -> list[dict[str, Any]]:
+    """Turns of sessions that wait for their first evaluation, each at a different point."""
     sessions = [client.create(x0=[-1.2 + 0.1 * i, 1.0], options=WOLFE) for i in range(count)]
     return [client.begin(session) for session in sessions]
 
 
-def tell(turn: dict) -> dict:
+def tell(turn: dict[str, Any]) -> dict[str, Any]:
     loss, gradient = rosenbrock(turn["evaluation"]["x"])
     number = turn["evaluation"]["number"]
     return {"session": turn["session"], "number": number, "loss": loss, "gradient": list(gradient)}
 
 
-def test_a_batch_takes_sessions_where_single_tells_take_them(client):
+def test_a_batch_takes_sessions_where_single_tells_take_them(client: Client) -> None:
     together = begun(client, 5)
     alone = begun(client, 5)
     for _ in range(8):
@@ -45,7 +47,7 @@ def test_a_batch_takes_sessions_where_single_tells_take_them(client):
             assert same_bits(one["evaluation"]["x"], other["evaluation"]["x"])
 
 
-def test_an_item_without_a_number_asks(client):
+def test_an_item_without_a_number_asks(client: Client) -> None:
     turns = begun(client, 2)
     idle = client.create()
     items = [{"session": turn["session"]} for turn in turns] + [{"session": idle}]
@@ -53,7 +55,7 @@ def test_an_item_without_a_number_asks(client):
     assert [result["turn"] for result in results] == [*turns, client.ask(idle)]
 
 
-def test_items_of_one_session_happen_in_their_order(client):
+def test_items_of_one_session_happen_in_their_order(client: Client) -> None:
     (turn,), (other,) = begun(client, 1), begun(client, 1)
     after = client.answer(other, rosenbrock)
     first = tell(turn)
@@ -65,7 +67,7 @@ def test_items_of_one_session_happen_in_their_order(client):
     assert [result.get("replayed", False) for result in results] == [False, False, False, True]
 
 
-def test_a_batch_told_again_changes_nothing(client):
+def test_a_batch_told_again_changes_nothing(client: Client) -> None:
     items = [tell(turn) for turn in begun(client, 3)]
     first = evaluate(client, items)
     again = evaluate(client, items)
@@ -74,7 +76,7 @@ def test_a_batch_told_again_changes_nothing(client):
     assert not any("replayed" in result for result in first)
 
 
-def test_what_is_wrong_with_one_item_leaves_the_others(client):
+def test_what_is_wrong_with_one_item_leaves_the_others(client: Client) -> None:
     good, told, early, short, last = begun(client, 5)
     client.answer(told, rosenbrock)
     items = [
@@ -115,7 +117,9 @@ def test_what_is_wrong_with_one_item_leaves_the_others(client):
         ({"color": "red"}, "evaluations[1].color"),
     ],
 )
-def test_a_batch_that_is_malformed_does_nothing(client, wrong, field):
+def test_a_batch_that_is_malformed_does_nothing(
+    client: Client, wrong: dict[str, Any], field: str
+) -> None:
     good, bad = begun(client, 2)
     item = {k: v for k, v in {**tell(bad), **wrong}.items() if v is not ...}
     response = client.call("POST", BATCH, {"evaluations": [tell(good), item]})
@@ -123,7 +127,7 @@ def test_a_batch_that_is_malformed_does_nothing(client, wrong, field):
     assert client.ask(good["session"]) == good
 
 
-def test_a_batch_has_limits(client):
+def test_a_batch_has_limits(client: Client) -> None:
     limits = client.ok("GET", "/v1/limits")
     most = limits["batch_items_max"]
     (turn,) = begun(client, 1)
@@ -139,7 +143,7 @@ def test_a_batch_has_limits(client):
     assert error["field"] == f"evaluations[{count - 1}].session"
 
 
-def test_a_batch_is_posted_as_json(client):
+def test_a_batch_is_posted_as_json(client: Client) -> None:
     assert_problem(client.call("GET", BATCH), 405)
     assert_problem(client.call("POST", "/v1/evaluations", {"evaluations": []}), 404)
     assert_problem(client.call("POST", BATCH, {}), 422, None, "evaluations")
@@ -148,7 +152,7 @@ def test_a_batch_is_posted_as_json(client):
     assert_problem(client.call("POST", BATCH, encode([1]), headers=headers), 415)
 
 
-def test_what_a_batch_told_outlives_a_kill(daemon, own_client):
+def test_what_a_batch_told_outlives_a_kill(daemon: Daemon, own_client: Client) -> None:
     client = own_client
     results = evaluate(client, [tell(turn) for turn in begun(client, 8)])
     daemon.restart()
@@ -156,7 +160,7 @@ def test_what_a_batch_told_outlives_a_kill(daemon, own_client):
         assert client.ask(result["session"]) == result["turn"]
 
 
-def test_the_python_client_evaluates_many(shared_daemon, client):
+def test_the_python_client_evaluates_many(shared_daemon: Daemon, client: Client) -> None:
     turns = begun(client, 3)
     with lbfgsd.Client(shared_daemon.url) as service:
         items = [lbfgsd.Tell(**tell(turn)) for turn in turns]

@@ -1,14 +1,17 @@
-"""Every kind of bad input: the right refusal, which says what was wrong and where; nothing changed;
-and the daemon lives on."""
+"""Every kind of invalid input: it is refused with the right problem, which says what is wrong and
+where; it changes nothing; and the daemon goes on."""
 
 from __future__ import annotations
 
 import json
 import re
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from daemon import encode
+
+from daemon import Client, Daemon, encode
 from expectations import assert_problem
 from problems import rosenbrock
 
@@ -17,16 +20,16 @@ P = {"name": "w", "shape": [2], "values": [1, 2]}
 
 
 @pytest.fixture(autouse=True)
-def the_daemon_lives_on(client):
+def the_daemon_lives_on(client: Client) -> Iterator[Any]:
     yield
     assert client.call("GET", "/livez").status_code == 200
 
 
-def create(client, **body):
+def create(client: Client, **body: Any) -> Any:
     return client.call("POST", "/v1/sessions", encode(body))
 
 
-def newest(client) -> str | None:
+def newest(client: Client) -> str | None:
     listed = client.ok("GET", "/v1/sessions?page_size=1")["sessions"]
     return listed[0]["id"] if listed else None
 
@@ -102,7 +105,7 @@ def newest(client) -> str | None:
         ({"x0": [1], "options": {"mode": None}}, "options.mode"),
     ],
 )
-def test_a_bad_creation_is_refused(client, body, field):
+def test_a_bad_creation_is_refused(client: Client, body: dict[str, Any], field: str | None) -> None:
     before = newest(client)
     problem = assert_problem(create(client, **body), 422, "invalid-request", field)
     assert problem["errors"]
@@ -113,30 +116,30 @@ def test_a_bad_creation_is_refused(client, body, field):
     "shape",
     [[10**9], [10**18, 10**18], [2**63], [2**62, 2, 2], [0], [2, 0], [1] * 100_000, [2**64 + 2]],
 )
-def test_a_shape_that_cannot_be_is_refused(client, shape):
+def test_a_shape_that_cannot_be_is_refused(client: Client, shape: Any) -> None:
     before = newest(client)
     assert_problem(create(client, params=[{**P, "shape": shape}]), (413, 422))
     assert newest(client) == before
 
 
-def test_all_errors_of_a_request_are_told_at_once(client):
+def test_all_errors_of_a_request_are_told_at_once(client: Client) -> None:
     response = create(client, x0=[1], dtype="int8", options={"lr": -1, "max_iter": 0})
     fields = {error["field"] for error in assert_problem(response, 422)["errors"]}
     assert len(fields) >= 1
     assert fields <= {"dtype", "options.lr", "options.max_iter"}
 
 
-def test_a_history_that_needs_too_much_memory_is_refused(client):
+def test_a_history_that_needs_too_much_memory_is_refused(client: Client) -> None:
     response = create(client, x0=[0.0] * 100_000, options={"history_size": 10**12})
     if response.status_code == 201:
-        # Accepted only because it isn't set aside in advance.
+        # This is accepted only because the server does not allocate the history in advance.
         session = response.json()["id"]
         assert client.answer(client.begin(session), lambda x: (1.0, x))["state"] == "idle"
     else:
         assert_problem(response, (413, 422), field="options.history_size")
 
 
-def test_huge_budgets_do_not_overflow(client):
+def test_huge_budgets_do_not_overflow(client: Client) -> None:
     session = client.create(options={"max_iter": 2**62, "max_eval": 2**62, "line_search_fn": None})
     turn = client.begin(session)
     for _ in range(3):
@@ -144,7 +147,7 @@ def test_huge_budgets_do_not_overflow(client):
     assert client.get(session)["options"]["max_iter"] == 2**62
 
 
-def test_values_beyond_float32_do_not_crash(client):
+def test_values_beyond_float32_do_not_crash(client: Client) -> None:
     response = create(client, x0=[1e300, 2], dtype="float32")
     assert response.status_code in (201, 422)
     session = client.create(dtype="float32")
@@ -157,7 +160,7 @@ def test_values_beyond_float32_do_not_crash(client):
     assert response.status_code in (200, 422)
 
 
-def test_an_extreme_but_finite_evaluation_leaves_the_point_finite(client):
+def test_an_extreme_but_finite_evaluation_leaves_the_point_finite(client: Client) -> None:
     for loss, gradient in [
         (1.7e308, [1.7e308, 1.7e308]),
         (5e-324, [5e-324, 0]),
@@ -214,7 +217,7 @@ def test_an_extreme_but_finite_evaluation_leaves_the_point_finite(client):
         b'\xef\xbb\xbf{"x0": [1]',
     ],
 )
-def test_malformed_json_is_refused(client, body):
+def test_malformed_json_is_refused(client: Client, body: Any) -> None:
     before = newest(client)
     response = client.call(
         "POST", "/v1/sessions", body or b"", {"Content-Type": "application/json"}
@@ -227,7 +230,7 @@ def test_malformed_json_is_refused(client, body):
 
 
 @pytest.mark.parametrize("body", [b"[]", b"[1]", b'"text"', b"5", b"null", b"true"])
-def test_json_that_is_no_object_is_refused(client, body):
+def test_json_that_is_no_object_is_refused(client: Client, body: bytes) -> None:
     response = client.call("POST", "/v1/sessions", body, {"Content-Type": "application/json"})
     assert_problem(response, (400, 422))
 
@@ -244,13 +247,13 @@ def test_json_that_is_no_object_is_refused(client, body):
         b'{"x0": [0.' + b"1" * 100_000 + b"]}",
     ],
 )
-def test_strange_but_parsable_json_never_breaks_the_daemon(client, body):
+def test_strange_but_parsable_json_never_breaks_the_daemon(client: Client, body: Any) -> None:
     response = client.call("POST", "/v1/sessions", body, {"Content-Type": "application/json"})
     if response.status_code != 201:
         assert_problem(response, (400, 413, 422))
 
 
-def test_odd_names_are_kept_as_they_are(daemon, own_client):
+def test_odd_names_are_kept_as_they_are(daemon: Daemon, own_client: Client) -> None:
     client = own_client
     for name in (
         "",
@@ -273,7 +276,7 @@ def test_odd_names_are_kept_as_they_are(daemon, own_client):
     assert client.call("GET", "/v1/sessions").status_code == 200
 
 
-def test_a_problem_never_shows_the_inside(client):
+def test_a_problem_never_shows_the_inside(client: Client) -> None:
     for response in (
         create(client),
         client.call("GET", "/v1/sessions/x"),
@@ -287,8 +290,8 @@ def test_a_problem_never_shows_the_inside(client):
 # Framing: requests that no client library would send
 
 
-def exchange(daemon, request: bytes, close: bool = False, seconds: float = 5) -> bytes:
-    """Sends bytes as they are and returns all that comes back until the server closes or is silent."""
+def exchange(daemon: Daemon, request: bytes, close: bool = False, seconds: float = 5) -> bytes:
+    """Sends bytes as they are. Returns all that comes back until the server closes or is silent."""
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=seconds) as connection:
         connection.sendall(request)
         if close:
@@ -349,8 +352,8 @@ BODY = b'{"x0": [1, 2]}'
         (head("/v1/sessions", "POST", "Content-Length : 14") + BODY, {400}),
         (head("/v1/sessions", "POST", "Host: other", f"Content-Length: {len(BODY)}") + BODY, {400}),
         (
-            b"POST /v1/sessions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"
-            + BODY,
+            b"POST /v1/sessions HTTP/1.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 14\r\n\r\n" + BODY,
             {400},
         ),
         (head("/v1/sessions\x00x", "GET"), {400, 404}),
@@ -369,7 +372,9 @@ BODY = b'{"x0": [1, 2]}'
         value[:60].decode("latin-1").replace("\r\n", " ") if isinstance(value, bytes) else ""
     ),
 )
-def test_a_smuggled_or_garbled_request_is_refused(client, shared_daemon, request_bytes, expected):
+def test_a_smuggled_or_garbled_request_is_refused(
+    client: Client, shared_daemon: Daemon, request_bytes: Any, expected: Any
+) -> None:
     before = newest(client)
     answer = exchange(shared_daemon, request_bytes)
     # An answer, or a connection closed without one.
@@ -380,7 +385,7 @@ def test_a_smuggled_or_garbled_request_is_refused(client, shared_daemon, request
     assert newest(client) == before
 
 
-def test_a_body_shorter_than_announced_makes_nothing(client, shared_daemon):
+def test_a_body_shorter_than_announced_makes_nothing(client: Client, shared_daemon: Daemon) -> None:
     before = newest(client)
     assert 201 not in statuses(
         exchange(
@@ -390,14 +395,16 @@ def test_a_body_shorter_than_announced_makes_nothing(client, shared_daemon):
     assert newest(client) == before
 
 
-def test_a_body_longer_than_announced_is_cut(client, shared_daemon):
+def test_a_body_longer_than_announced_is_cut(client: Client, shared_daemon: Daemon) -> None:
     before = newest(client)
     answer = exchange(shared_daemon, head("/v1/sessions", "POST", "Content-Length: 5") + BODY)
     assert statuses(answer)[0] == 400 and 201 not in statuses(answer)
     assert newest(client) == before
 
 
-def test_a_result_shorter_than_announced_tells_nothing(client, shared_daemon):
+def test_a_result_shorter_than_announced_tells_nothing(
+    client: Client, shared_daemon: Daemon
+) -> None:
     session = client.create()
     turn = client.begin(session)
     body = b'{"loss": 1, "gradient": [1, 2]}'
@@ -415,7 +422,9 @@ def test_a_result_shorter_than_announced_tells_nothing(client, shared_daemon):
     assert client.ask(session) == turn and client.trace(session) == []
 
 
-def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(client, shared_daemon):
+def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(
+    client: Client, shared_daemon: Daemon
+) -> None:
     answer = exchange(shared_daemon, head("/v1/sessions", "POST", "Content-Length: 1000000000000"))
     assert statuses(answer) == [413]
     problem = json.loads(answer.split(b"\r\n\r\n", 1)[1])
@@ -425,7 +434,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(client, shared_dae
     )
 
 
-def test_a_client_that_expects_100_gets_it(client, shared_daemon):
+def test_a_client_that_expects_100_gets_it(client: Client, shared_daemon: Daemon) -> None:
     request = head("/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Expect: 100-continue")
     with socket.create_connection(("127.0.0.1", shared_daemon.port), timeout=5) as connection:
         connection.sendall(request)
@@ -434,7 +443,7 @@ def test_a_client_that_expects_100_gets_it(client, shared_daemon):
         assert statuses(connection.recv(65536)) == [201]
 
 
-def test_a_request_in_single_bytes_is_understood(client, shared_daemon):
+def test_a_request_in_single_bytes_is_understood(client: Client, shared_daemon: Daemon) -> None:
     request = (
         head("/v1/sessions", "POST", f"Content-Length: {len(BODY)}", "Connection: close") + BODY
     )
@@ -445,7 +454,7 @@ def test_a_request_in_single_bytes_is_understood(client, shared_daemon):
         assert statuses(connection.recv(65536)) == [201]
 
 
-def test_pipelined_requests_are_answered_in_order(client, shared_daemon):
+def test_pipelined_requests_are_answered_in_order(client: Client, shared_daemon: Daemon) -> None:
     session = client.create()
     requests = (
         head("/livez", "GET") + head(f"/v1/sessions/{session}", "GET") + head("/nothing", "GET")
@@ -454,7 +463,7 @@ def test_pipelined_requests_are_answered_in_order(client, shared_daemon):
 
 
 @pytest.mark.parametrize("key", ["", "k" * 10_000, "a b\tc", "\x7f"])
-def test_an_odd_idempotency_key_is_refused_or_kept(client, key):
+def test_an_odd_idempotency_key_is_refused_or_kept(client: Client, key: Any) -> None:
     body, headers = {"x0": [1]}, {"Idempotency-Key": key}
     first = client.call("POST", "/v1/sessions", body, headers)
     if first.status_code == 201:
@@ -465,7 +474,7 @@ def test_an_odd_idempotency_key_is_refused_or_kept(client, key):
 
 
 @pytest.mark.parametrize("tag", ["nonsense", '"unclosed', "", '"a" "b"', "W/"])
-def test_an_odd_if_match_changes_nothing(client, tag):
+def test_an_odd_if_match_changes_nothing(client: Client, tag: str) -> None:
     session = client.create(name="as it was")
     response = client.call("PATCH", f"/v1/sessions/{session}", {"name": "b"}, {"If-Match": tag})
     assert_problem(response, (400, 412))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
+
 from daemon import Client, encode, numbers
 from expectations import assert_problem, assert_turn, replayed, same_bits
 from problems import barrier, rosenbrock
@@ -16,12 +18,12 @@ WOLFE = {"line_search_fn": "strong_wolfe"}
 ROUNDS_MAX = 500
 
 
-def result_path(session: str, number) -> str:
+def result_path(session: str, number: int | str) -> str:
     return f"/v1/sessions/{session}/evaluations/{number}/result"
 
 
-def make_evaluating(client, told: int = 0, **body) -> tuple[str, dict]:
-    """A session within a step that has been told so many evaluations, and its turn."""
+def make_evaluating(client: Client, told: int = 0, **body: Any) -> tuple[str, dict[str, Any]]:
+    """A session in a step, after so many results, and its turn."""
     session = client.create(**{"options": WOLFE, **body})
     turn = client.begin(session)
     for _ in range(told):
@@ -32,14 +34,14 @@ def make_evaluating(client, told: int = 0, **body) -> tuple[str, dict]:
 # Steps
 
 
-def test_a_fresh_session_is_idle_at_its_start(client):
+def test_a_fresh_session_is_idle_at_its_start(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0])
     turn = assert_turn(client.ask(session), session)
     assert turn["state"] == "idle" and turn["x"] == [-1.2, 1.0]
     assert turn["step"] == 0 and turn.get("result") is None
 
 
-def test_a_step_asks_for_its_start_first(client):
+def test_a_step_asks_for_its_start_first(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0])
     turn = assert_turn(client.begin(session), session)
     assert turn == {
@@ -51,7 +53,7 @@ def test_a_step_asks_for_its_start_first(client):
     assert client.ask(session) == turn
 
 
-def test_the_whole_client_of_the_contract_finds_a_minimum(client):
+def test_the_whole_client_of_the_contract_finds_a_minimum(client: Client) -> None:
     session = client.create(options=WOLFE)
     for _ in range(ROUNDS_MAX):
         turn = assert_turn(client.step(session, rosenbrock), session)
@@ -62,10 +64,16 @@ def test_the_whole_client_of_the_contract_finds_a_minimum(client):
     assert same_bits(client.x(session), turn["x"])
 
 
-def test_a_step_counts_what_it_did(client):
+def test_a_step_counts_what_it_did(client: Client) -> None:
     session = client.create(options={**WOLFE, "max_iter": 5, "max_eval": 1000})
-    start, calls = rosenbrock([-1.2, 1.0])[0], []
-    turn = client.step(session, lambda x: calls.append(list(x)) or rosenbrock(x))
+    start = rosenbrock([-1.2, 1.0])[0]
+    calls: list[list[float]] = []
+
+    def fun(x: list[float]) -> tuple[float, Any]:
+        calls.append(list(x))
+        return rosenbrock(x)
+
+    turn = client.step(session, fun)
     result = turn["result"]
     assert result["reason"] == "max_iterations" and not result["converged"]
     assert result["iterations"] == 5 and result["evaluations"] == len(calls)
@@ -74,13 +82,13 @@ def test_a_step_counts_what_it_did(client):
     assert result["loss"] == loss and result["gradient_norm_inf"] == abs(gradient).max()
 
 
-def test_a_step_ends_when_its_evaluations_are_spent(client):
+def test_a_step_ends_when_its_evaluations_are_spent(client: Client) -> None:
     session = client.create(options={**WOLFE, "max_eval": 3})
     result = client.step(session, rosenbrock)["result"]
     assert result["reason"] == "max_evaluations" and result["evaluations"] == 3
 
 
-def test_numbers_go_on_over_the_steps(client):
+def test_numbers_go_on_over_the_steps(client: Client) -> None:
     session = client.create(options={**WOLFE, "max_iter": 2})
     seen = []
     for step in (1, 2, 3):
@@ -94,7 +102,7 @@ def test_numbers_go_on_over_the_steps(client):
     assert client.get(session)["evaluation"] == seen[-1]
 
 
-def test_a_second_step_must_wait_for_the_first(client):
+def test_a_second_step_must_wait_for_the_first(client: Client) -> None:
     session, turn = make_evaluating(client, told=2)
     problem = assert_problem(
         client.call("POST", f"/v1/sessions/{session}/steps"), 409, "step-running"
@@ -103,7 +111,7 @@ def test_a_second_step_must_wait_for_the_first(client):
     assert client.ask(session) == turn
 
 
-def test_a_step_can_be_looked_at_while_it_runs_and_when_it_has_ended(client):
+def test_a_step_can_be_looked_at_while_it_runs_and_when_it_has_ended(client: Client) -> None:
     session = client.create(options={**WOLFE, "max_iter": 2})
     running = client.begin(session)
     shown = client.ok("GET", f"/v1/sessions/{session}/steps/1")
@@ -120,12 +128,12 @@ def test_a_step_can_be_looked_at_while_it_runs_and_when_it_has_ended(client):
 
 
 @pytest.mark.parametrize("number", ["0", "2", "-1", "one", "99999999999999999999", "1.0"])
-def test_a_step_that_was_not_begun_is_not_found(client, number):
+def test_a_step_that_was_not_begun_is_not_found(client: Client, number: str) -> None:
     session, _ = make_evaluating(client)
     assert_problem(client.call("GET", f"/v1/sessions/{session}/steps/{number}"), 404, "not-found")
 
 
-def test_a_converged_start_needs_one_evaluation(client):
+def test_a_converged_start_needs_one_evaluation(client: Client) -> None:
     session = client.create(x0=[1.0, 1.0])
     result = client.step(session, rosenbrock)["result"]
     assert (result["reason"], result["evaluations"]) == ("gradient_tolerance", 1)
@@ -135,14 +143,14 @@ def test_a_converged_start_needs_one_evaluation(client):
 # Asking
 
 
-def test_asking_changes_nothing(client):
+def test_asking_changes_nothing(client: Client) -> None:
     session, turn = make_evaluating(client, told=3)
     tag = client.call("GET", f"/v1/sessions/{session}").headers["ETag"]
     assert [client.ask(session) for _ in range(3)] == [turn] * 3
     assert client.call("GET", f"/v1/sessions/{session}").headers["ETag"] == tag
 
 
-def test_a_long_poll_on_an_idle_session_returns_when_the_time_is_up(client):
+def test_a_long_poll_on_an_idle_session_returns_when_the_time_is_up(client: Client) -> None:
     session = client.create()
     began = time.monotonic()
     response = client.call(
@@ -154,7 +162,7 @@ def test_a_long_poll_on_an_idle_session_returns_when_the_time_is_up(client):
     assert response.headers["Preference-Applied"].replace(" ", "") == "wait=2"
 
 
-def test_a_long_poll_returns_when_a_step_begins(client):
+def test_a_long_poll_returns_when_a_step_begins(client: Client) -> None:
     session = client.create()
     other = Client(client.url)
     begin = threading.Timer(0.5, lambda: other.begin(session))
@@ -170,7 +178,7 @@ def test_a_long_poll_returns_when_a_step_begins(client):
     assert 0.4 <= seconds <= 2, f"{seconds} s"
 
 
-def test_a_long_poll_on_an_evaluating_session_returns_at_once(client):
+def test_a_long_poll_on_an_evaluating_session_returns_at_once(client: Client) -> None:
     session, turn = make_evaluating(client)
     began = time.monotonic()
     response = client.call(
@@ -179,7 +187,7 @@ def test_a_long_poll_on_an_evaluating_session_returns_at_once(client):
     assert response.json() == turn and time.monotonic() - began < 1
 
 
-def test_a_long_poll_ends_when_the_session_is_deleted(client):
+def test_a_long_poll_ends_when_the_session_is_deleted(client: Client) -> None:
     session = client.create()
     delete = threading.Timer(
         0.3, lambda: Client(client.url).call("DELETE", f"/v1/sessions/{session}")
@@ -197,7 +205,7 @@ def test_a_long_poll_ends_when_the_session_is_deleted(client):
 @pytest.mark.parametrize(
     "preference", ["wait=soon", "wait=-1", "wait", "respond-async", "wait=0", ""]
 )
-def test_a_preference_that_makes_no_sense_is_ignored(client, preference):
+def test_a_preference_that_makes_no_sense_is_ignored(client: Client, preference: str) -> None:
     session = client.create()
     began = time.monotonic()
     response = client.call(
@@ -206,10 +214,10 @@ def test_a_preference_that_makes_no_sense_is_ignored(client, preference):
     assert response.status_code == 200 and time.monotonic() - began < 1
 
 
-def test_many_long_polls_wait_at_once(client):
+def test_many_long_polls_wait_at_once(client: Client) -> None:
     session, answers = client.create(), []
 
-    def wait():
+    def wait() -> None:
         turn = (
             Client(client.url)
             .call("GET", f"/v1/sessions/{session}/evaluation", headers={"Prefer": "wait=20"})
@@ -230,7 +238,7 @@ def test_many_long_polls_wait_at_once(client):
 # Telling
 
 
-def test_a_repeated_result_is_replayed(client):
+def test_a_repeated_result_is_replayed(client: Client) -> None:
     session, turn = make_evaluating(client)
     loss, gradient = rosenbrock(numbers(turn["evaluation"]["x"]))
     body = encode({"loss": loss, "gradient": list(gradient)})
@@ -241,7 +249,7 @@ def test_a_repeated_result_is_replayed(client):
     assert not replayed(first) and replayed(second)
 
 
-def test_a_repeated_result_gets_the_turn_of_now(client):
+def test_a_repeated_result_gets_the_turn_of_now(client: Client) -> None:
     session, turn = make_evaluating(client)
     loss, gradient = rosenbrock(numbers(turn["evaluation"]["x"]))
     body = encode({"loss": loss, "gradient": list(gradient)})
@@ -252,7 +260,7 @@ def test_a_repeated_result_gets_the_turn_of_now(client):
     assert again.json() == turn and replayed(again)
 
 
-def test_the_last_result_of_a_step_can_be_repeated(client):
+def test_the_last_result_of_a_step_can_be_repeated(client: Client) -> None:
     session = client.create()
     client.begin(session)
     body = encode({"loss": 1.5, "gradient": [0, 0]})
@@ -270,7 +278,9 @@ def test_the_last_result_of_a_step_can_be_repeated(client):
         {"failed": "no"},
     ],
 )
-def test_another_result_for_the_same_evaluation_is_refused(client, other):
+def test_another_result_for_the_same_evaluation_is_refused(
+    client: Client, other: dict[str, Any]
+) -> None:
     session, _ = make_evaluating(client)
     client.tell(session, 1, 1.5, [1, 2])
     turn = client.ask(session)
@@ -279,7 +289,7 @@ def test_another_result_for_the_same_evaluation_is_refused(client, other):
     assert len(client.trace(session)) == 1
 
 
-def test_a_result_for_a_number_not_reached_is_not_found(client):
+def test_a_result_for_a_number_not_reached_is_not_found(client: Client) -> None:
     session, turn = make_evaluating(client, told=2)
     for number in (4, 5, 1000, 2**63, 10**30):
         response = client.call("PUT", result_path(session, number), {"loss": 1, "gradient": [1, 2]})
@@ -288,21 +298,21 @@ def test_a_result_for_a_number_not_reached_is_not_found(client):
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1.0", "+1", "0x1", "%31x", ""])
-def test_a_result_for_no_number_is_not_found(client, number):
+def test_a_result_for_no_number_is_not_found(client: Client, number: str) -> None:
     session, turn = make_evaluating(client)
     response = client.call("PUT", result_path(session, number), {"loss": 1, "gradient": [1, 2]})
     assert_problem(response, (400, 404))
     assert client.ask(session) == turn
 
 
-def test_a_result_for_an_idle_session_is_not_found(client):
+def test_a_result_for_an_idle_session_is_not_found(client: Client) -> None:
     session = client.create()
     response = client.call("PUT", result_path(session, 1), {"loss": 1, "gradient": [1, 2]})
     assert_problem(response, 404, "evaluation-not-reached")
 
 
-def test_concurrent_tells_of_the_same_result_are_applied_once(client):
-    session, turn = make_evaluating(client)
+def test_concurrent_tells_of_the_same_result_are_applied_once(client: Client) -> None:
+    session, _turn = make_evaluating(client)
     body, answers = encode({"loss": 24.2, "gradient": [-215.6, -88]}), []
     threads = [
         threading.Thread(
@@ -321,7 +331,7 @@ def test_concurrent_tells_of_the_same_result_are_applied_once(client):
     assert len({answer.text for answer in answers}) == 1
 
 
-def test_concurrent_tells_of_different_results_have_one_winner(client):
+def test_concurrent_tells_of_different_results_have_one_winner(client: Client) -> None:
     session, _ = make_evaluating(client)
     statuses = []
     threads = [
@@ -342,7 +352,7 @@ def test_concurrent_tells_of_different_results_have_one_winner(client):
     assert len(client.trace(session)) == 1
 
 
-def test_gradients_may_come_by_name(client):
+def test_gradients_may_come_by_name(client: Client) -> None:
     params = [
         {"name": "w", "shape": [2, 2], "values": [1, 2, 3, 4]},
         {"name": "b", "shape": [2], "values": [5, 6]},
@@ -357,7 +367,9 @@ def test_gradients_may_come_by_name(client):
 
 
 @pytest.mark.parametrize("gradients", [{"w": [1, 2], "b": None}, {"w": [1, 2]}])
-def test_a_gradient_that_is_null_or_absent_is_zeros(client, gradients):
+def test_a_gradient_that_is_null_or_absent_is_zeros(
+    client: Client, gradients: dict[str, Any]
+) -> None:
     params = [
         {"name": "w", "shape": [2], "values": [1, 2]},
         {"name": "b", "shape": [1], "values": [5]},
@@ -369,7 +381,7 @@ def test_a_gradient_that_is_null_or_absent_is_zeros(client, gradients):
     assert by_name["evaluation"] == client.tell(flat, 1, 3, [1, 2, 0])["evaluation"]
 
 
-def test_no_gradients_at_all_are_all_zeros(client):
+def test_no_gradients_at_all_are_all_zeros(client: Client) -> None:
     params = [{"name": "w", "shape": [2], "values": [1, 2]}]
     session = client.create(params=params)
     client.begin(session)
@@ -410,21 +422,23 @@ def test_no_gradients_at_all_are_all_zeros(client):
         (5, None),
     ],
 )
-def test_a_bad_result_is_refused_and_changes_nothing(client, body, field):
+def test_a_bad_result_is_refused_and_changes_nothing(
+    client: Client, body: Any, field: str | None
+) -> None:
     session, turn = make_evaluating(client)
     response = client.call("PUT", result_path(session, 1), encode(body))
     assert_problem(response, 422 if isinstance(body, dict) else (400, 422), field=field)
     assert client.ask(session) == turn and client.trace(session) == []
 
 
-def test_a_wrong_length_says_both_lengths(client):
+def test_a_wrong_length_says_both_lengths(client: Client) -> None:
     session, _ = make_evaluating(client)
     response = client.call("PUT", result_path(session, 1), {"loss": 1, "gradient": [1, 2, 3]})
     (error,) = assert_problem(response, 422, "invalid-request", "gradient")["errors"]
     assert "2" in error["reason"] and "3" in error["reason"], error
 
 
-def test_a_bad_gradient_by_name_is_named(client):
+def test_a_bad_gradient_by_name_is_named(client: Client) -> None:
     session = client.create(params=[{"name": "w", "shape": [2], "values": [1, 2]}])
     client.begin(session)
     for gradients, field in [
@@ -441,7 +455,7 @@ def test_a_bad_gradient_by_name_is_named(client):
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_a_non_finite_loss_is_taken_and_poisons_nothing(client, loss):
+def test_a_non_finite_loss_is_taken_and_poisons_nothing(client: Client, loss: Any) -> None:
     session, turn = make_evaluating(client, told=1)
     turn = client.tell(session, 2, loss, [math.nan, math.inf])
     for _ in range(ROUNDS_MAX):
@@ -457,7 +471,7 @@ def test_a_non_finite_loss_is_taken_and_poisons_nothing(client, loss):
     )
 
 
-def test_an_infeasible_point_is_stepped_around(client):
+def test_an_infeasible_point_is_stepped_around(client: Client) -> None:
     session, turn = make_evaluating(client, told=1)
     turn = client.ok("PUT", result_path(session, 2), {"failed": "mesh inverted"})
     for _ in range(ROUNDS_MAX):
@@ -469,7 +483,7 @@ def test_an_infeasible_point_is_stepped_around(client):
     assert failed["loss"] is None and failed["gradient_norm_inf"] is None
 
 
-def test_a_repeated_failure_is_replayed(client):
+def test_a_repeated_failure_is_replayed(client: Client) -> None:
     session, _ = make_evaluating(client, told=1)
     first, second = (
         client.call("PUT", result_path(session, 2), {"failed": "no"}) for _ in range(2)
@@ -478,7 +492,7 @@ def test_a_repeated_failure_is_replayed(client):
     assert first.json() == second.json() and replayed(second)
 
 
-def test_a_start_that_cannot_be_evaluated_ends_the_step_where_it_was(client):
+def test_a_start_that_cannot_be_evaluated_ends_the_step_where_it_was(client: Client) -> None:
     for told in (
         {"failed": "no"},
         {"loss": "NaN", "gradient": ["NaN", "NaN"]},
@@ -492,7 +506,9 @@ def test_a_start_that_cannot_be_evaluated_ends_the_step_where_it_was(client):
 
 
 @pytest.mark.parametrize("search", ["strong_wolfe", None])
-def test_a_function_that_is_nan_beyond_a_border_is_minimised(client, search):
+def test_a_function_that_is_nan_beyond_a_border_is_minimised(
+    client: Client, search: str | None
+) -> None:
     session = client.create(x0=[0.5], options={"line_search_fn": search, "max_iter": 100})
     for _ in range(10):
         turn = client.step(session, barrier)
@@ -502,7 +518,7 @@ def test_a_function_that_is_nan_beyond_a_border_is_minimised(client, search):
     assert barrier(turn["x"])[0] <= barrier([0.5])[0]
 
 
-def test_when_everything_fails_the_step_ends_at_its_start(client):
+def test_when_everything_fails_the_step_ends_at_its_start(client: Client) -> None:
     session, turn = make_evaluating(client, told=1)
     for _ in range(ROUNDS_MAX):
         if turn["state"] != "evaluating":
@@ -517,7 +533,7 @@ def test_when_everything_fails_the_step_ends_at_its_start(client):
 # Stopping
 
 
-def test_a_stop_ends_the_step_at_the_best_finite_point(client):
+def test_a_stop_ends_the_step_at_the_best_finite_point(client: Client) -> None:
     session, turn = make_evaluating(client)
     points = []
     for _ in range(6):
@@ -534,26 +550,26 @@ def test_a_stop_ends_the_step_at_the_best_finite_point(client):
     assert_problem(late, 410, "evaluation-closed")
 
 
-def test_a_stop_never_takes_a_point_with_a_non_finite_loss(client):
+def test_a_stop_never_takes_a_point_with_a_non_finite_loss(client: Client) -> None:
     session, turn = make_evaluating(client, told=1)
     client.tell(session, 2, -math.inf, [1, 1])
     turn = client.ok("POST", f"/v1/sessions/{session}/stop")
     assert turn["x"] == [-1.2, 1.0]
 
 
-def test_a_stop_before_the_first_result_stays_at_the_start(client):
+def test_a_stop_before_the_first_result_stays_at_the_start(client: Client) -> None:
     session, _ = make_evaluating(client)
     turn = client.ok("POST", f"/v1/sessions/{session}/stop")
     assert turn["x"] == [-1.2, 1.0]
     assert turn["result"]["reason"] == "stopped" and turn["result"]["evaluations"] == 0
 
 
-def test_an_idle_session_cannot_be_stopped(client):
+def test_an_idle_session_cannot_be_stopped(client: Client) -> None:
     session = client.create()
     assert_problem(client.call("POST", f"/v1/sessions/{session}/stop"), 409, "no-step-running")
 
 
-def test_after_a_stop_the_next_step_takes_the_next_number(client):
+def test_after_a_stop_the_next_step_takes_the_next_number(client: Client) -> None:
     session, _ = make_evaluating(client, told=4)
     stopped = client.ok("POST", f"/v1/sessions/{session}/stop")
     turn = client.begin(session)
@@ -565,8 +581,8 @@ def test_after_a_stop_the_next_step_takes_the_next_number(client):
 # Precision
 
 
-def test_a_float32_session_asks_for_float32_points(client):
-    session, turn = make_evaluating(client, dtype="float32", x0=[0.1, 0.7])
+def test_a_float32_session_asks_for_float32_points(client: Client) -> None:
+    _session, turn = make_evaluating(client, dtype="float32", x0=[0.1, 0.7])
     for _ in range(10):
         x = np.array(numbers(turn["evaluation"]["x"]))
         assert np.array_equal(x, x.astype(np.float32).astype(float))
@@ -575,13 +591,13 @@ def test_a_float32_session_asks_for_float32_points(client):
             break
 
 
-def test_numbers_are_written_with_all_their_digits(client):
+def test_numbers_are_written_with_all_their_digits(client: Client) -> None:
     values = list(np.random.default_rng(1).normal(size=50) * 10.0 ** np.arange(-25, 25))
     session = client.create(x0=values)
     assert same_bits(client.begin(session)["evaluation"]["x"], values)
 
 
-def test_a_large_session_works(client):
+def test_a_large_session_works(client: Client) -> None:
     n = 20_000
     session = client.create(x0=[0.5] * n, options=WOLFE)
     turn = client.step(session, lambda x: (0.5 * sum(v * v for v in x), x))

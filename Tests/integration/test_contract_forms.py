@@ -1,15 +1,20 @@
-"""Forms of vectors: filled parameters, safetensors and .npy, digests of bodies, and parts of
-answers."""
+"""Formats of vectors: filled parameters, safetensors and .npy; digests of bodies; and ranges of
+responses."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
+from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import safetensors.numpy
+from numpy.typing import NDArray
+
+from daemon import Client
 from problems import Perceptron, rosenbrock, rosenbrock_start
 
 OCTETS = "application/octet-stream"
@@ -18,13 +23,22 @@ NPY = "application/x-npy"
 WOLFE = {"line_search_fn": "strong_wolfe"}
 
 
-def npy(array, **how) -> bytes:
+def npy(array: Any, **how: Any) -> bytes:
     file = io.BytesIO()
     np.lib.format.write_array(file, np.asanyarray(array), **how)
     return file.getvalue()
 
 
-def send(client, method, path, body=None, form=None, accept=None, headers=None, **query):
+def send(
+    client: Client,
+    method: str,
+    path: str,
+    body: Any = None,
+    form: str | None = None,
+    accept: Any = None,
+    headers: Any = None,
+    **query: Any,
+) -> Any:
     headers = dict(headers or {})
     if form:
         headers["Content-Type"] = form
@@ -33,7 +47,7 @@ def send(client, method, path, body=None, form=None, accept=None, headers=None, 
     return client.call(method, path, body, headers, params=query)
 
 
-def problem(response, status, kind, *fields):
+def problem(response: requests.Response, status: Any, kind: str, *fields: Any) -> Any:
     assert response.status_code == status, response.text
     document = response.json()
     assert document["type"] == f"/problems/{kind}"
@@ -42,12 +56,12 @@ def problem(response, status, kind, *fields):
 
 
 class Coded:
-    """Vectors of named tensors in one of the forms, there and back."""
+    """Writes and reads vectors of named tensors in one of the formats."""
 
-    def __init__(self, form: str, shapes: dict[str, tuple], dtype: str):
+    def __init__(self, form: str, shapes: dict[str, tuple[Any, ...]], dtype: str) -> None:
         self.form, self.shapes, self.dtype = form, shapes, dtype
 
-    def tensors(self, flat) -> dict[str, np.ndarray]:
+    def tensors(self, flat: Any) -> dict[str, NDArray[Any]]:
         parts, start = {}, 0
         for name, shape in self.shapes.items():
             end = start + int(np.prod(shape))
@@ -55,13 +69,13 @@ class Coded:
             start = end
         return parts
 
-    def encode(self, flat) -> bytes:
+    def encode(self, flat: Any) -> bytes:
         if self.form == SAFETENSORS:
             return safetensors.numpy.save(self.tensors(flat))
         array = np.asarray(flat, self.dtype)
         return npy(array) if self.form == NPY else array.tobytes()
 
-    def decode(self, body: bytes) -> np.ndarray:
+    def decode(self, body: bytes) -> NDArray[Any]:
         if self.form == SAFETENSORS:
             tensors = safetensors.numpy.load(body)
             assert {name: tensor.shape for name, tensor in tensors.items()} == self.shapes
@@ -74,7 +88,7 @@ class Coded:
         return np.frombuffer(body, self.dtype)
 
 
-def named(flat, shapes) -> list[dict]:
+def named(flat: Any, shapes: Any) -> list[dict[str, Any]]:
     params, start = [], 0
     for name, shape in shapes.items():
         end = start + int(np.prod(shape))
@@ -87,7 +101,7 @@ def named(flat, shapes) -> list[dict]:
 # Fill
 
 
-def test_parameters_can_be_filled_with_one_number(client):
+def test_parameters_can_be_filled_with_one_number(client: Client) -> None:
     session = client.create(
         dtype="float32",
         params=[
@@ -105,14 +119,14 @@ def test_parameters_can_be_filled_with_one_number(client):
     assert turn["state"] == "evaluating"
 
 
-def test_a_group_can_be_filled(client):
+def test_a_group_can_be_filled(client: Client) -> None:
     session = client.create(params=[{"name": "w", "shape": [2], "fill": 1}])
     path = f"/v1/sessions/{session}/param-groups"
     client.ok("POST", path, {"params": [{"name": "v", "shape": [3], "fill": 7}]}, status=201)
     assert client.x(session) == [1.0] * 2 + [7.0] * 3
 
 
-def test_a_million_parameters_take_a_hundred_bytes(client):
+def test_a_million_parameters_take_a_hundred_bytes(client: Client) -> None:
     body = {"params": [{"shape": [1000, 1000], "fill": 0.5}], "options": {"history_size": 2}}
     session = client.create(**body)
     response = send(client, "GET", f"/v1/sessions/{session}/params", accept=NPY)
@@ -121,7 +135,7 @@ def test_a_million_parameters_take_a_hundred_bytes(client):
 
 
 @pytest.mark.parametrize(
-    "parameter, field",
+    ("parameter", "field"),
     [
         ({"shape": [2], "values": [1, 2], "fill": 1}, "params[0].fill"),
         ({"shape": [2]}, "params[0].values"),
@@ -138,12 +152,14 @@ def test_a_million_parameters_take_a_hundred_bytes(client):
         ({"name": "__metadata__", "shape": [1], "fill": 1}, "params[0].name"),
     ],
 )
-def test_a_fill_that_cannot_be_is_refused(client, parameter, field):
+def test_a_fill_that_cannot_be_is_refused(
+    client: Client, parameter: dict[str, Any], field: str
+) -> None:
     body = {"dtype": "float32", "params": [parameter]}
     problem(client.call("POST", "/v1/sessions", body), 422, "invalid-request", field)
 
 
-def test_memory_is_checked_before_it_is_taken(client):
+def test_memory_is_checked_before_it_is_taken(client: Client) -> None:
     body = {"params": [{"shape": [10_000_000], "fill": 1}], "options": {"history_size": 10_000}}
     response = client.call("POST", "/v1/sessions", body)
     problem(response, 422, "invalid-request", "options.history_size")
@@ -154,7 +170,7 @@ def test_memory_is_checked_before_it_is_taken(client):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("form", [OCTETS, SAFETENSORS, NPY])
-def test_every_form_leads_to_the_same_points_as_json(client, form, dtype):
+def test_every_form_leads_to_the_same_points_as_json(client: Client, form: Any, dtype: str) -> None:
     model = Perceptron()
     coded = Coded(form, model.SHAPES, dtype)
     create = {"params": named(model.start, model.SHAPES), "options": WOLFE, "dtype": dtype}
@@ -184,7 +200,7 @@ def test_every_form_leads_to_the_same_points_as_json(client, form, dtype):
 
 
 @pytest.mark.parametrize("form", [SAFETENSORS, NPY])
-def test_parameters_go_both_ways(client, form):
+def test_parameters_go_both_ways(client: Client, form: Any) -> None:
     shapes = {"w": (2, 2), "b": ()}
     session = client.create(params=named([1, 2, 3, 4, 5], shapes))
     path = f"/v1/sessions/{session}/params"
@@ -200,7 +216,7 @@ def test_parameters_go_both_ways(client, form):
     assert client.x(session) == [5, 4, 3, 2, 1]
 
 
-def test_parameters_without_names_go_by_their_position(client):
+def test_parameters_without_names_go_by_their_position(client: Client) -> None:
     session = client.create(params=[{"shape": [2], "fill": 1}, {"shape": [1, 1], "fill": 2}])
     path = f"/v1/sessions/{session}/params"
     tensors = safetensors.numpy.load(send(client, "GET", path, accept=SAFETENSORS).content)
@@ -215,7 +231,7 @@ def test_parameters_without_names_go_by_their_position(client):
     problem(send(client, "PUT", path, body, SAFETENSORS), 422, "invalid-request", "1")
 
 
-def test_an_absent_gradient_is_zeros(client):
+def test_an_absent_gradient_is_zeros(client: Client) -> None:
     shapes = {"w": (2,), "b": (2, 1)}
     one, other = (client.create(params=named([1, 2, 3, 4], shapes)) for _ in range(2))
     client.begin(one), client.begin(other)
@@ -231,7 +247,7 @@ def test_an_absent_gradient_is_zeros(client):
     problem(send(client, "PUT", path, other_body, SAFETENSORS, loss="3"), 409, "already-told")
 
 
-def test_a_gradient_told_before_a_group_joined_may_be_told_again(client):
+def test_a_gradient_told_before_a_group_joined_may_be_told_again(client: Client) -> None:
     session = client.create(params=[{"name": "w", "shape": [2], "fill": 1}])
     client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result"
@@ -250,7 +266,7 @@ def test_a_gradient_told_before_a_group_joined_may_be_told_again(client):
 
 
 @pytest.mark.parametrize("form", [SAFETENSORS, NPY])
-def test_shards(client, form):
+def test_shards(client: Client, form: Any) -> None:
     session = client.create(x0=[-1.2, 1.0], options=WOLFE, shards=2)
     client.begin(session)
     loss, gradient = rosenbrock([-1.2, 1.0])
@@ -266,7 +282,7 @@ def test_shards(client, form):
 
 
 @pytest.mark.parametrize(
-    "tensors, fields",
+    ("tensors", "fields"),
     [
         ({"w": np.zeros((3, 2))}, ["w.shape"]),
         ({"w": np.zeros(6)}, ["w.shape"]),
@@ -277,7 +293,9 @@ def test_shards(client, form):
         ({"b": np.zeros(0), "u": np.zeros(1), "w": np.zeros(5)}, ["w.shape", "b.shape", "u"]),
     ],
 )
-def test_tensors_that_cannot_be_are_refused_by_name(client, tensors, fields):
+def test_tensors_that_cannot_be_are_refused_by_name(
+    client: Client, tensors: dict[str, Any], fields: Any
+) -> None:
     session = client.create(params=named(range(7), {"w": (2, 3), "b": (1,)}))
     turn = client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result"
@@ -292,7 +310,7 @@ def header(text: str, data: bytes = bytes(16)) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "body, status, fields",
+    ("body", "status", "fields"),
     [
         (npy(np.zeros(3)), 422, ["shape"]),
         (npy(np.zeros((2, 0))), 422, ["shape"]),
@@ -326,7 +344,9 @@ def header(text: str, data: bytes = bytes(16)) -> bytes:
         ),
     ],
 )
-def test_arrays_that_cannot_be_are_refused(client, body, status, fields):
+def test_arrays_that_cannot_be_are_refused(
+    client: Client, body: Any, status: int, fields: Any
+) -> None:
     session = client.create()
     turn = client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result"
@@ -336,7 +356,7 @@ def test_arrays_that_cannot_be_are_refused(client, body, status, fields):
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
-def test_every_version_and_every_shape_of_an_array_is_read(client, version):
+def test_every_version_and_every_shape_of_an_array_is_read(client: Client, version: Any) -> None:
     x = np.arange(12.0)
     for shape in [(12,), (3, 4), (2, 1, 6), (1, 12)]:
         session = client.create(x0=[0.0] * 12)
@@ -346,7 +366,7 @@ def test_every_version_and_every_shape_of_an_array_is_read(client, version):
         assert client.x(session) == x.tolist()
 
 
-def test_a_vector_has_its_loss_in_the_query(client):
+def test_a_vector_has_its_loss_in_the_query(client: Client) -> None:
     session = client.create()
     client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result"
@@ -362,7 +382,7 @@ def digest(body: bytes, algorithm: str = "sha-256") -> str:
     return f"{algorithm}=:{base64.b64encode(raw).decode()}:"
 
 
-def test_a_body_that_is_not_what_its_digest_says_changes_nothing(client):
+def test_a_body_that_is_not_what_its_digest_says_changes_nothing(client: Client) -> None:
     session = client.create()
     turn = client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result"
@@ -376,18 +396,14 @@ def test_a_body_that_is_not_what_its_digest_says_changes_nothing(client):
         assert document["computed_digest"] == digest(damaged, algorithm)
         assert client.ask(session) == turn
     both = f"{digest(sent, 'sha-512')}, {digest(damaged)}"
-    response = send(
-        client, "PUT", path, sent, OCTETS, headers={"Content-Digest": both}, loss="1"
-    )
+    response = send(client, "PUT", path, sent, OCTETS, headers={"Content-Digest": both}, loss="1")
     problem(response, 400, "digest-mismatch")
     both = f"md5=:AAAA:,{digest(sent, 'sha-512')} , {digest(sent)};q=1"
-    response = send(
-        client, "PUT", path, sent, OCTETS, headers={"Content-Digest": both}, loss="1"
-    )
+    response = send(client, "PUT", path, sent, OCTETS, headers={"Content-Digest": both}, loss="1")
     assert response.status_code == 200 and response.json() != turn
 
 
-def test_digests_hold_for_json_and_for_bodies_that_are_absent(client):
+def test_digests_hold_for_json_and_for_bodies_that_are_absent(client: Client) -> None:
     body = b'{"x0": [1, 2]}'
     for value, status in [(digest(body), 201), (digest(body + b" "), 400)]:
         response = client.call("POST", "/v1/sessions", body, {"Content-Digest": value})
@@ -410,13 +426,13 @@ def test_digests_hold_for_json_and_for_bodies_that_are_absent(client):
         digest(b"") + ",",
     ],
 )
-def test_a_digest_that_cannot_be_read_is_malformed(client, value):
+def test_a_digest_that_cannot_be_read_is_malformed(client: Client, value: Any) -> None:
     headers = {"Content-Digest": value}
     response = client.call("POST", "/v1/sessions", {"x0": [1]}, headers)
     problem(response, 400, "malformed")
 
 
-def test_an_answer_has_its_digest_if_one_is_wanted(client):
+def test_an_answer_has_its_digest_if_one_is_wanted(client: Client) -> None:
     path = f"/v1/sessions/{client.create()}/params"
     for want, algorithm in [
         ("sha-256=1", "sha-256"),
@@ -438,7 +454,7 @@ def test_an_answer_has_its_digest_if_one_is_wanted(client):
 # Parts
 
 
-def test_a_download_that_was_cut_goes_on(client):
+def test_a_download_that_was_cut_goes_on(client: Client) -> None:
     session = client.create(x0=rosenbrock_start(1000))
     client.begin(session)
     path = f"/v1/sessions/{session}/evaluation"
@@ -460,12 +476,13 @@ def test_a_download_that_was_cut_goes_on(client):
             assert part.headers["Content-Range"] == f"bytes {first}-{last}/{length}"
             assert part.headers["ETag"] == tag
             assert part.headers["Content-Type"] == whole.headers["Content-Type"]
-    client.tell(session, 1, *(lambda f, g: (f, list(g)))(*rosenbrock(rosenbrock_start(1000))))
+    loss, gradient = rosenbrock(rosenbrock_start(1000))
+    client.tell(session, 1, loss, list(gradient))
     headers = {"Range": "bytes=100-", "If-Range": tag}
     assert send(client, "GET", path, headers=headers).status_code == 200
 
 
-def test_a_large_part_is_what_the_whole_has_there(client):
+def test_a_large_part_is_what_the_whole_has_there(client: Client) -> None:
     session = client.create(x0=[float(value) for value in range(100_000)])
     path = f"/v1/sessions/{session}/params"
     whole = send(client, "GET", path, accept=NPY).content
@@ -492,21 +509,23 @@ def test_a_large_part_is_what_the_whole_has_there(client):
         "0-1",
     ],
 )
-def test_several_ranges_and_what_is_none_are_answered_with_the_whole(client, field):
+def test_several_ranges_and_what_is_none_are_answered_with_the_whole(
+    client: Client, field: str
+) -> None:
     path = f"/v1/sessions/{client.create()}/params"
     response = send(client, "GET", path, accept=OCTETS, headers={"Range": field})
     assert response.status_code == 200 and len(response.content) == 16
 
 
 @pytest.mark.parametrize("field", ["bytes=16-", "bytes=16-20", "bytes=-0", f"bytes={10**30}-"])
-def test_a_range_without_bytes_is_refused(client, field):
+def test_a_range_without_bytes_is_refused(client: Client, field: str) -> None:
     path = f"/v1/sessions/{client.create()}/params"
     response = send(client, "GET", path, accept=OCTETS, headers={"Range": field})
     assert problem(response, 416, "range-not-satisfiable")["length"] == 16
     assert response.headers["Content-Range"] == "bytes */16"
 
 
-def test_a_range_is_for_get_alone_and_for_an_answer_that_is_whole(client):
+def test_a_range_is_for_get_alone_and_for_an_answer_that_is_whole(client: Client) -> None:
     session = client.create()
     path = f"/v1/sessions/{session}/params"
     headers = {"Range": "bytes=0-3"}
@@ -522,7 +541,7 @@ def test_a_range_is_for_get_alone_and_for_an_answer_that_is_whole(client):
     assert response.status_code == 200 and "Accept-Ranges" not in response.headers
 
 
-def test_each_form_has_its_own_tag_and_a_write_takes_any(client):
+def test_each_form_has_its_own_tag_and_a_write_takes_any(client: Client) -> None:
     session = client.create()
     path = f"/v1/sessions/{session}/params"
     forms = ("application/json", OCTETS, SAFETENSORS, NPY)
@@ -549,7 +568,7 @@ def test_each_form_has_its_own_tag_and_a_write_takes_any(client):
         assert response.status_code == 412
 
 
-def test_state_dicts_come_in_parts_and_a_checkpoint_keeps_its_tag(client):
+def test_state_dicts_come_in_parts_and_a_checkpoint_keeps_its_tag(client: Client) -> None:
     session = client.create(options=WOLFE)
     client.step(session, rosenbrock)
     client.ok("POST", f"/v1/sessions/{session}/checkpoints", status=201)

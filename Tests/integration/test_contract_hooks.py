@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
+import requests
+
+from daemon import Client, Daemon
 from problems import Quadratic
 
 WOLFE = {"line_search_fn": "strong_wolfe"}
 
 
-def problem(response) -> str:
+def problem(response: requests.Response) -> str:
     return response.json()["type"].removeprefix("/problems/")
 
 
-def register(client, session, event, **more) -> str:
+def register(client: Client, session: str, event: str, **more: Any) -> str:
     body = {"event": event, "kind": "intercept", **more}
     return client.ok("POST", f"/v1/sessions/{session}/hooks", body, status=201)["id"]
 
 
-def answer(client, turn, body=None):
+def answer(client: Client, turn: dict[str, Any], body: Any = None) -> Any:
     number = turn["hook_call"]["number"]
-    return client.ok("PUT", f"/v1/sessions/{turn['session']}/hook-calls/{number}/answer", body or {})
+    return client.ok(
+        "PUT", f"/v1/sessions/{turn['session']}/hook-calls/{number}/answer", body or {}
+    )
 
 
-def until_called(client, session, seconds=10):
+def until_called(client: Client, session: str, seconds: int = 10) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         turn = client.ask(session)
@@ -35,7 +41,7 @@ def until_called(client, session, seconds=10):
     raise AssertionError("the hook was not called")
 
 
-def test_a_step_waits_for_its_hooks_in_torchs_order(client):
+def test_a_step_waits_for_its_hooks_in_torchs_order(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0], options={**WOLFE, "max_iter": 2})
     last = register(client, session, "step.pre")
     first = register(client, session, "step.pre", prepend=True)
@@ -54,7 +60,7 @@ def test_a_step_waits_for_its_hooks_in_torchs_order(client):
     fun = Quadratic(2)
     while turn["state"] == "evaluating":
         turn = client.answer(turn, fun)
-    # The options were those of that step only.
+    # The options applied to that step only.
     assert turn["state"] == "awaiting_hook" and turn["hook_call"]["hook"] == after
     assert turn["hook_call"]["result"]["iterations"] == 1
     assert client.get(session)["options"]["max_iter"] == 2
@@ -63,7 +69,7 @@ def test_a_step_waits_for_its_hooks_in_torchs_order(client):
     assert turn["state"] == "idle" and turn["result"]["iterations"] == 1
 
 
-def test_an_answer_counts_once(client):
+def test_an_answer_counts_once(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0])
     register(client, session, "step.pre")
     client.begin(session)
@@ -81,7 +87,7 @@ def test_an_answer_counts_once(client):
     assert (early.status_code, problem(early)) == (404, "hook-call-not-reached")
 
 
-def test_nothing_else_happens_while_a_hook_is_waited_for(client):
+def test_nothing_else_happens_while_a_hook_is_waited_for(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0])
     hook = register(client, session, "step.pre")
     client.begin(session)
@@ -100,8 +106,8 @@ def test_nothing_else_happens_while_a_hook_is_waited_for(client):
     assert client.call("DELETE", f"{url}/hooks/{hook}").status_code == 404
 
 
-@pytest.mark.parametrize("default, state", [("continue", "evaluating"), ("abort", "idle")])
-def test_the_default_applies_when_nobody_answers(client, default, state):
+@pytest.mark.parametrize(("default", "state"), [("continue", "evaluating"), ("abort", "idle")])
+def test_the_default_applies_when_nobody_answers(client: Client, default: str, state: str) -> None:
     session = client.create(x0=[0.0, 0.0])
     register(client, session, "step.pre", deadline_seconds=0.3, default=default)
     assert client.begin(session)["hook_call"]["default"] == default
@@ -118,7 +124,7 @@ def test_the_default_applies_when_nobody_answers(client, default, state):
     assert (late.status_code, problem(late)) == (410, "hook-call-closed")
 
 
-def test_stop_ends_a_step_that_waits_to_begin(client):
+def test_stop_ends_a_step_that_waits_to_begin(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0])
     register(client, session, "step.pre")
     client.begin(session)
@@ -126,14 +132,14 @@ def test_stop_ends_a_step_that_waits_to_begin(client):
     assert turn["state"] == "idle" and turn["result"]["reason"] == "stopped"
 
 
-def in_background(work):
+def in_background(work: Any) -> tuple[Any, Any]:
     box = []
     thread = threading.Thread(target=lambda: box.append(work()))
     thread.start()
     return thread, box
 
 
-def test_a_state_dict_passes_through_hooks(client):
+def test_a_state_dict_passes_through_hooks(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0], options={**WOLFE, "max_iter": 2})
     client.step(session, Quadratic(2))
     url = f"/v1/sessions/{session}/state-dict"
@@ -153,7 +159,7 @@ def test_a_state_dict_passes_through_hooks(client):
     assert box[0] == changed and client.get(session)["options"]["lr"] == 1
 
 
-def test_a_dict_to_be_loaded_passes_through_hooks(client):
+def test_a_dict_to_be_loaded_passes_through_hooks(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0], options={**WOLFE, "max_iter": 2})
     client.step(session, Quadratic(2))
     url = f"/v1/sessions/{session}/state-dict"
@@ -172,7 +178,7 @@ def test_a_dict_to_be_loaded_passes_through_hooks(client):
     assert client.get(session)["options"]["max_iter"] == 9
 
 
-def test_a_load_that_is_aborted_changes_nothing(client):
+def test_a_load_that_is_aborted_changes_nothing(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0], options={**WOLFE, "max_iter": 2})
     client.step(session, Quadratic(2))
     url = f"/v1/sessions/{session}/state-dict"
@@ -183,7 +189,7 @@ def test_a_load_that_is_aborted_changes_nothing(client):
     assert client.ok("GET", url) == before
 
 
-def test_a_call_survives_kill_9(daemon, own_client):
+def test_a_call_survives_kill_9(daemon: Daemon, own_client: Client) -> None:
     client = own_client
     session = client.create(x0=[0.0, 0.0], options={**WOLFE, "max_iter": 2})
     register(client, session, "step.pre", deadline_seconds=600)
@@ -202,12 +208,16 @@ def test_a_call_survives_kill_9(daemon, own_client):
     daemon.kill()
     daemon.start()
     assert client.ask(session) == turn and turn["hook_call"]["event"] == "step.post"
-    repeated = client.call("PUT", f"/v1/sessions/{session}/hook-calls/1/answer", {"options": {"max_iter": 1}})
+    repeated = client.call(
+        "PUT", f"/v1/sessions/{session}/hook-calls/1/answer", {"options": {"max_iter": 1}}
+    )
     assert repeated.headers["Idempotent-Replayed"] == "true"
     assert answer(client, turn)["state"] == "idle"
 
 
-def test_a_deadline_that_passes_while_the_daemon_is_down_applies_afterwards(daemon, own_client):
+def test_a_deadline_that_passes_while_the_daemon_is_down_applies_afterwards(
+    daemon: Daemon, own_client: Client
+) -> None:
     session = own_client.create(x0=[0.0, 0.0])
     register(own_client, session, "step.pre", deadline_seconds=0.5, default="abort")
     own_client.begin(session)
@@ -221,20 +231,23 @@ def test_a_deadline_that_passes_while_the_daemon_is_down_applies_afterwards(daem
 
 
 @pytest.mark.parametrize(
-    "body, field",
+    ("body", "field"),
     [
         ({"event": "step.pre"}, "kind"),
         ({"kind": "intercept"}, "event"),
         ({"event": "step", "kind": "intercept"}, "event"),
         ({"event": "step.pre", "kind": "intercept", "url": "https://x.example/"}, "url"),
         ({"event": "step.pre", "kind": "intercept", "deadline_seconds": 0}, "deadline_seconds"),
-        ({"event": "state_dict.pre", "kind": "intercept", "deadline_seconds": 31}, "deadline_seconds"),
+        (
+            {"event": "state_dict.pre", "kind": "intercept", "deadline_seconds": 31},
+            "deadline_seconds",
+        ),
         ({"event": "step.pre", "kind": "intercept", "default": "wait"}, "default"),
         ({"event": "step.post", "kind": "observe"}, "url"),
         ({"event": "step.post", "kind": "observe", "url": "https://x.example/"}, "url"),
     ],
 )
-def test_a_hook_that_cannot_be_is_refused(client, body, field):
+def test_a_hook_that_cannot_be_is_refused(client: Client, body: dict[str, Any], field: str) -> None:
     session = client.create()
     response = client.call("POST", f"/v1/sessions/{session}/hooks", body)
     assert response.status_code == 422
@@ -242,7 +255,7 @@ def test_a_hook_that_cannot_be_is_refused(client, body, field):
     assert client.ok("GET", f"/v1/sessions/{session}/hooks") == {"hooks": []}
 
 
-def test_a_fork_has_no_hooks(client):
+def test_a_fork_has_no_hooks(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0])
     register(client, session, "step.pre")
     url = f"/v1/sessions/{session}/checkpoints"

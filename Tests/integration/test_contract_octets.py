@@ -1,17 +1,21 @@
-"""Vectors as little-endian numbers, with the rest of a turn in header fields."""
+"""Vectors as octets, with the rest of a turn in header fields."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 import requests
+
+from daemon import Client
 from problems import rosenbrock, rosenbrock_start
 
 OCTETS = "application/octet-stream"
 WOLFE = {"line_search_fn": "strong_wolfe"}
 
 
-def send(client, method, path, body=None, **query):
+def send(client: Client, method: str, path: str, body: Any = None, **query: Any) -> Any:
     headers = {"Accept": OCTETS}
     if body is not None:
         headers["Content-Type"] = OCTETS
@@ -20,7 +24,7 @@ def send(client, method, path, body=None, **query):
     )
 
 
-def point(response, dtype):
+def point(response: requests.Response, dtype: str) -> Any:
     assert response.headers["Content-Type"] == OCTETS
     assert response.headers["Lbfgsd-Dtype"] == dtype
     x = np.frombuffer(response.content, np.dtype(dtype).newbyteorder("<"))
@@ -29,7 +33,7 @@ def point(response, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_octets_and_json_lead_to_the_same_points(client, dtype):
+def test_octets_and_json_lead_to_the_same_points(client: Client, dtype: str) -> None:
     n = 7
     one = client.create(x0=rosenbrock_start(n), options=WOLFE, dtype=dtype)
     other = client.create(x0=rosenbrock_start(n), options=WOLFE, dtype=dtype)
@@ -59,7 +63,7 @@ def test_octets_and_json_lead_to_the_same_points(client, dtype):
     assert asked.content == response.content
 
 
-def test_parameters_go_both_ways_in_octets(client):
+def test_parameters_go_both_ways_in_octets(client: Client) -> None:
     session = client.create(
         params=[
             {"name": "w", "shape": [2], "values": [1, 2]},
@@ -76,7 +80,7 @@ def test_parameters_go_both_ways_in_octets(client):
     assert send(client, "PUT", path, infinite).status_code == 422
 
 
-def test_shards_in_octets(client):
+def test_shards_in_octets(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0], options=WOLFE, shards=2)
     client.begin(session)
     loss, gradient = rosenbrock([-1.2, 1.0])
@@ -91,7 +95,7 @@ def test_shards_in_octets(client):
 
 
 @pytest.mark.parametrize(
-    "body, query, field",
+    ("body", "query", "field"),
     [
         (b"\0" * 16, {}, "query.loss"),
         (b"\0" * 16, {"loss": "1e999"}, "query.loss"),
@@ -101,7 +105,9 @@ def test_shards_in_octets(client):
         (b"", {"loss": "1"}, "body"),
     ],
 )
-def test_octets_that_cannot_be_are_refused(client, body, query, field):
+def test_octets_that_cannot_be_are_refused(
+    client: Client, body: Any, query: dict[str, Any], field: str
+) -> None:
     session = client.create(x0=[-1.2, 1.0])
     turn = client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result"
@@ -111,7 +117,7 @@ def test_octets_that_cannot_be_are_refused(client, body, query, field):
     assert client.ask(session) == turn
 
 
-def test_a_loss_that_is_not_a_number_can_be_told_in_octets(client):
+def test_a_loss_that_is_not_a_number_can_be_told_in_octets(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0])
     client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result"
@@ -119,7 +125,7 @@ def test_a_loss_that_is_not_a_number_can_be_told_in_octets(client):
     assert response.headers["Lbfgsd-Reason"] == "non_finite"
 
 
-def test_a_loss_in_the_query_belongs_to_octets(client):
+def test_a_loss_in_the_query_belongs_to_octets(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0])
     client.begin(session)
     path = f"/v1/sessions/{session}/evaluations/1/result?loss=1"

@@ -6,28 +6,38 @@ import itertools
 import random
 import struct
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pytest
-from daemon import flat
+import requests
+
+from daemon import Client, Daemon, Function, flat
 from problems import Quadratic, rosenbrock, rosenbrock_start
 
 WOLFE = {"line_search_fn": "strong_wolfe"}
 
 
-def problem(response) -> str:
+def problem(response: requests.Response) -> str:
     return response.json()["type"].removeprefix("/problems/")
 
 
-def parts(x, count):
-    """Losses and gradients that add up to Rosenbrock's, of very different sizes."""
+def parts(x: Any, count: int) -> list[Any]:
+    """Losses and gradients that add up to Rosenbrock's, and have very different magnitudes."""
     loss, gradient = rosenbrock(x)
     weights = [10.0 ** (i % 5) for i in range(count)]
     weights = [w / sum(weights) for w in weights]
     return [(loss * w, [g * w for g in gradient]) for w in weights]
 
 
-def drive(client, session, count, order, step=None):
+def drive(
+    client: Client,
+    session: str,
+    count: int,
+    order: Callable[[int], Iterable[int]],
+    step: Any = None,
+) -> tuple[Any, Any]:
     turn = client.ok("POST", f"/v1/sessions/{session}/steps", step or {}, status=201)
     points = []
     while turn["state"] == "evaluating":
@@ -46,23 +56,24 @@ def drive(client, session, count, order, step=None):
     return points, turn
 
 
+def shuffled(seed: Any) -> Any:
+    """Returns a function that orders shards at random, differently for each evaluation."""
+    chance = random.Random(seed)
+    return lambda count: chance.sample(range(count), count)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_order_of_arrival_changes_no_bit(client, dtype):
+def test_the_order_of_arrival_changes_no_bit(client: Client, dtype: str) -> None:
     runs = []
     for seed in range(3):
-        shuffled = random.Random(seed)
-        session = client.create(
-            x0=rosenbrock_start(6), options=WOLFE, dtype=dtype, shards=5
-        )
-        points, turn = drive(
-            client, session, 5, lambda count: shuffled.sample(range(count), count)
-        )
+        session = client.create(x0=rosenbrock_start(6), options=WOLFE, dtype=dtype, shards=5)
+        points, turn = drive(client, session, 5, shuffled(seed))
         assert turn["result"]["evaluations"] == len(points) > 10
         runs.append(points)
     assert runs[0] == runs[1] == runs[2]
 
 
-def test_shards_can_be_declared_for_one_step(client):
+def test_shards_can_be_declared_for_one_step(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0], options=WOLFE)
     _, turn = drive(client, session, 3, range, {"shards": 3})
     assert turn["state"] == "idle"
@@ -71,7 +82,7 @@ def test_shards_can_be_declared_for_one_step(client):
     assert client.answer(turn, rosenbrock)["state"] == "evaluating"
 
 
-def test_one_part_makes_no_evaluation_and_a_repeated_one_changes_nothing(client):
+def test_one_part_makes_no_evaluation_and_a_repeated_one_changes_nothing(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0], options=WOLFE, shards=2)
     turn = client.begin(session)
     url = f"/v1/sessions/{session}/evaluations/1/shards"
@@ -88,13 +99,13 @@ def test_one_part_makes_no_evaluation_and_a_repeated_one_changes_nothing(client)
     assert short.status_code == 422 and client.ask(session)["evaluation"]["number"] == 1
     turn = client.ok("PUT", f"{url}/0", body)
     assert turn["evaluation"]["number"] == 2 and client.trace(session)[0]["loss"] == 2.0
-    # Told again when the turn has gone on.
+    # The result is told again after the session has moved on.
     assert client.call("PUT", f"{url}/0", body).headers["Idempotent-Replayed"] == "true"
     late = client.call("PUT", f"{url}/0", {"loss": 5.0, "gradient": [1.0, 2.0]})
     assert (late.status_code, problem(late)) == (409, "already-told")
 
 
-def test_a_part_that_failed_makes_the_evaluation_fail_once_all_are_there(client):
+def test_a_part_that_failed_makes_the_evaluation_fail_once_all_are_there(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0], options=WOLFE, shards=2)
     client.begin(session)
     url = f"/v1/sessions/{session}/evaluations/1/shards"
@@ -103,7 +114,7 @@ def test_a_part_that_failed_makes_the_evaluation_fail_once_all_are_there(client)
     assert turn["state"] == "idle" and turn["result"]["reason"] == "non_finite"
 
 
-def test_zero_grad_drops_what_was_accumulated(client):
+def test_zero_grad_drops_what_was_accumulated(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0], options=WOLFE, shards=2)
     url = f"/v1/sessions/{session}"
     assert client.ok("POST", f"{url}/zero-grad")["state"] == "idle"
@@ -120,7 +131,7 @@ def test_zero_grad_drops_what_was_accumulated(client):
     assert (point["loss"], point["gradient_norm_inf"]) == (2.0, 4.0)
 
 
-def test_parts_survive_kill_9(daemon, own_client):
+def test_parts_survive_kill_9(daemon: Daemon, own_client: Client) -> None:
     session = own_client.create(x0=[-1.2, 1.0], options=WOLFE, shards=3)
     own_client.begin(session)
     url = f"/v1/sessions/{session}/evaluations/1"
@@ -132,7 +143,7 @@ def test_parts_survive_kill_9(daemon, own_client):
     assert own_client.ok("POST", f"{url}/lease", {"worker": "b"})["shard"] != lease["shard"]
 
 
-def test_a_lease_gives_each_worker_another_part_until_it_runs_out(client):
+def test_a_lease_gives_each_worker_another_part_until_it_runs_out(client: Client) -> None:
     session = client.create(x0=[-1.2, 1.0], options=WOLFE, shards=2)
     client.begin(session)
     url = f"/v1/sessions/{session}/evaluations/1"
@@ -146,12 +157,12 @@ def test_a_lease_gives_each_worker_another_part_until_it_runs_out(client):
     time.sleep(0.3)
     response = client.call("POST", f"{url}/lease", {"worker": "c"})
     assert response.json()["shard"] == 1
-    # The late one is still taken.
+    # The late result is accepted.
     turn = client.ok("PUT", f"{url}/shards/1", {"loss": 1.0, "gradient": [1.0, 2.0]})
     assert turn["evaluation"]["shards"]["delivered"] == [1]
 
 
-def test_a_session_maximises_with_its_own_sign(client):
+def test_a_session_maximises_with_its_own_sign(client: Client) -> None:
     lossy = client.create(x0=[-1.2, 1.0], options=WOLFE)
     gainful = client.create(x0=[-1.2, 1.0], options={**WOLFE, "maximize": True})
     one, other = client.begin(lossy), client.begin(gainful)
@@ -168,7 +179,7 @@ def test_a_session_maximises_with_its_own_sign(client):
     assert refused.status_code == 422
 
 
-def test_complex_parameters_are_refused(client):
+def test_complex_parameters_are_refused(client: Client) -> None:
     response = client.call("POST", "/v1/sessions", {"x0": [1.0], "dtype": "complex128"})
     assert response.status_code == 422 and "Parameters must be real" in response.text
 
@@ -176,7 +187,7 @@ def test_complex_parameters_are_refused(client):
 # Groups
 
 
-def run(client, session, fun, steps=1):
+def run(client: Client, session: str, fun: Function, steps: int = 1) -> Any:
     for _ in range(steps):
         turn = client.step(session, fun)
     return turn
@@ -184,7 +195,7 @@ def run(client, session, fun, steps=1):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("max_iter", [1, 5])
-def test_a_group_joins_and_the_run_goes_on(client, dtype, max_iter):
+def test_a_group_joins_and_the_run_goes_on(client: Client, dtype: str, max_iter: int) -> None:
     small, large = Quadratic(4), Quadratic(7)
     session = client.create(
         x0=[0.0] * 4, dtype=dtype, options={**WOLFE, "max_iter": max_iter, "max_eval": 25}
@@ -208,7 +219,7 @@ def test_a_group_joins_and_the_run_goes_on(client, dtype, max_iter):
     after = dict_["state"]["0"]
     for key in ("old_dirs", "old_stps"):
         assert len(after[key]) >= len(before[key]) > 0
-        for old, new in zip(before[key], after[key]):
+        for old, new in zip(before[key], after[key], strict=False):
             assert new == old + [0.0] * 3
     assert after["ro"][: len(before["ro"])] == before["ro"]
     assert [g.get("name") for g in dict_["param_groups"]] == [None, "head"]
@@ -219,7 +230,7 @@ def test_a_group_joins_and_the_run_goes_on(client, dtype, max_iter):
     assert np.allclose(turn["x"], 1, atol=1e-3 if dtype == "float32" else 1e-6)
 
 
-def test_a_frozen_group_stands_still_and_goes_on_when_it_is_let_go(client):
+def test_a_frozen_group_stands_still_and_goes_on_when_it_is_let_go(client: Client) -> None:
     fun = Quadratic(5)
     session = client.create(x0=[0.0] * 3, options={**WOLFE, "max_iter": 4})
     url = f"/v1/sessions/{session}"
@@ -243,7 +254,7 @@ def test_a_frozen_group_stands_still_and_goes_on_when_it_is_let_go(client):
     assert client.get(session)["param_groups"][0]["name"] == "body"
 
 
-def test_groups_change_between_steps_only_and_have_no_options(client):
+def test_groups_change_between_steps_only_and_have_no_options(client: Client) -> None:
     session = client.create(x0=[0.0, 0.0])
     url = f"/v1/sessions/{session}/param-groups"
     group = {"params": [{"shape": [2], "values": [0, 0]}]}
@@ -260,7 +271,9 @@ def test_groups_change_between_steps_only_and_have_no_options(client):
     assert client.ok("GET", url)["param_groups"][0]["count"] == 2
 
 
-def test_groups_survive_kill_9_and_a_restore_takes_them_back(daemon, own_client):
+def test_groups_survive_kill_9_and_a_restore_takes_them_back(
+    daemon: Daemon, own_client: Client
+) -> None:
     client = own_client
     session = client.create(x0=[0.0] * 3, options={**WOLFE, "max_iter": 3})
     url = f"/v1/sessions/{session}"
@@ -285,19 +298,19 @@ def test_groups_survive_kill_9_and_a_restore_takes_them_back(daemon, own_client)
 # State dicts
 
 
-def named_session(client, names, sizes, **more):
+def named_session(client: Client, names: Any, sizes: Any, **more: Any) -> Any:
     start = itertools.count()
     return client.create(
         params=[
             {"name": name, "shape": [size], "values": [0.1 * next(start) for _ in range(size)]}
-            for name, size in zip(names, sizes)
+            for name, size in zip(names, sizes, strict=True)
         ],
         options={**WOLFE, "max_iter": 4},
         **more,
     )
 
 
-def test_a_dict_can_be_matched_by_name(client):
+def test_a_dict_can_be_matched_by_name(client: Client) -> None:
     one = named_session(client, ["w", "b", "c"], [2, 1, 3])
     run(client, one, Quadratic(6), 2)
     dict_ = client.ok("GET", f"/v1/sessions/{one}/state-dict")
@@ -318,7 +331,7 @@ def test_a_dict_can_be_matched_by_name(client):
     assert client.call("PUT", f"{url}?match=shape", dict_).status_code == 422
 
 
-def test_a_mismatch_lists_all_that_is_wrong_and_changes_nothing(client):
+def test_a_mismatch_lists_all_that_is_wrong_and_changes_nothing(client: Client) -> None:
     session = client.create(x0=[0.0] * 3, options={**WOLFE, "max_iter": 4})
     run(client, session, Quadratic(3), 1)
     url = f"/v1/sessions/{session}/state-dict"

@@ -1,28 +1,32 @@
-"""Long safetensors and .npy bodies: looked at when their head is there, streamed to where their
-numbers stay, and never held twice."""
+"""Long safetensors and .npy bodies: checked when their header has arrived, streamed into place, and
+never held in memory twice."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import requests
 import safetensors.numpy
+from numpy.typing import NDArray
+
+from daemon import Client, Daemon
 from test_contract_octets import OCTETS, WOLFE, point
 from test_contract_streaming import LONG, MIB, Waiting, path, quadratic, status
 
 SAFETENSORS = "application/vnd.safetensors"
 NPY = "application/x-npy"
-NAMES = ("w10", "w2", "b")  # not as a file has them, which is by name
+NAMES = ("w10", "w2", "b")  # unlike in a file, where they are sorted by name
 
 
 def shapes(n: int) -> dict[str, tuple[int, ...]]:
     return dict(zip(NAMES, [(n // 4, 2), (n - n // 4 * 2 - 1,), ()], strict=True))
 
 
-def tensors(flat: np.ndarray) -> dict[str, np.ndarray]:
+def tensors(flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
     parts, start = {}, 0
     for name, shape in shapes(len(flat)).items():
         end = start + int(np.prod(shape))
@@ -31,9 +35,9 @@ def tensors(flat: np.ndarray) -> dict[str, np.ndarray]:
     return parts
 
 
-def encode(form: str, flat: np.ndarray) -> bytes:
+def encode(form: str, flat: NDArray[Any]) -> bytes:
     if form == SAFETENSORS:
-        # Those of a long one are read while the numbers come already.
+        # The fields of a long body are read while its numbers already arrive.
         text = {"text": "x" * 20_000} if len(flat) > 1000 else None
         return safetensors.numpy.save(tensors(flat), metadata=text)
     if form == NPY:
@@ -43,7 +47,15 @@ def encode(form: str, flat: np.ndarray) -> bytes:
     return flat.tobytes()
 
 
-def put(client, target: str, body: bytes, form: str, accept=OCTETS, headers=None, **query):
+def put(
+    client: Client,
+    target: str,
+    body: bytes,
+    form: str,
+    accept: Any = OCTETS,
+    headers: Any = None,
+    **query: Any,
+) -> Any:
     return requests.put(
         client.url + target,
         data=body,
@@ -53,7 +65,7 @@ def put(client, target: str, body: bytes, form: str, accept=OCTETS, headers=None
     )
 
 
-def begin(client, n: int, **options):
+def begin(client: Client, n: int, **options: Any) -> tuple[Any, Any]:
     session = client.create(
         params=[{"name": k, "shape": list(v), "fill": 0} for k, v in shapes(n).items()],
         options={**WOLFE, "history_size": 2, "max_iter": 500, **options},
@@ -64,7 +76,7 @@ def begin(client, n: int, **options):
     return session, response
 
 
-def tell(client, session, response, form):
+def tell(client: Client, session: str, response: requests.Response, form: str) -> Any:
     loss, gradient = quadratic(point(response, "float64"))
     k = response.headers["Lbfgsd-Evaluation"]
     target = f"/v1/sessions/{session}/evaluations/{k}/result"
@@ -73,16 +85,19 @@ def tell(client, session, response, form):
     return answer
 
 
-def problem(response, status, kind, *fields):
+def problem(response: requests.Response, status: Any, kind: str, *fields: Any) -> None:
     assert response.status_code == status, response.text
     assert response.json()["type"] == f"/problems/{kind}"
     assert [error["field"] for error in response.json().get("errors", [])] == list(fields)
 
 
 @pytest.mark.parametrize("form", [SAFETENSORS, NPY])
-def test_memory_and_points_are_those_of_octets(own_client, daemon, form):
+def test_memory_and_points_are_those_of_octets(
+    own_client: Client, daemon: Daemon, form: Any
+) -> None:
     n = 4_000_000
-    points, peaks = {}, {}
+    points: dict[Any, Any] = {}
+    peaks: dict[Any, Any] = {}
     for each in (OCTETS, form):
         daemon.stop()
         daemon.start()
@@ -97,12 +112,14 @@ def test_memory_and_points_are_those_of_octets(own_client, daemon, form):
         assert max(peaks[each]) <= estimate + 8 * n + 64 * MIB
         own_client.call("DELETE", f"/v1/sessions/{session}")
     assert points[OCTETS] == points[form]
-    # What was freed may be there a while longer, but not always.
+    # Freed memory may stay resident for a while.
     assert min(peaks[form]) <= min(peaks[OCTETS]) + 4 * n, peaks
 
 
 @pytest.mark.parametrize("form", [SAFETENSORS, NPY])
-def test_what_came_in_its_form_survives_a_kill(own_client, daemon, form):
+def test_what_came_in_its_form_survives_a_kill(
+    own_client: Client, daemon: Daemon, form: Any
+) -> None:
     session, response = begin(own_client, LONG)
     other, undisturbed = begin(own_client, LONG)
     for _ in range(4):
@@ -114,7 +131,7 @@ def test_what_came_in_its_form_survives_a_kill(own_client, daemon, form):
 
 
 @pytest.mark.parametrize("form", [SAFETENSORS, NPY])
-def test_a_long_result_told_again_is_compared(client, form):
+def test_a_long_result_told_again_is_compared(client: Client, form: Any) -> None:
     session, response = begin(client, LONG)
     loss, gradient = quadratic(point(response, "float64"))
     target = f"/v1/sessions/{session}/evaluations/1/result"
@@ -131,7 +148,7 @@ def test_a_long_result_told_again_is_compared(client, form):
 
 
 @pytest.mark.parametrize("form", [SAFETENSORS, NPY])
-def test_long_parameters_and_shards_come_in_their_form(client, form):
+def test_long_parameters_and_shards_come_in_their_form(client: Client, form: Any) -> None:
     new = np.random.default_rng(4).normal(size=LONG)
     session = client.create(
         params=[{"name": k, "shape": list(v), "fill": 0} for k, v in shapes(LONG).items()],
@@ -150,7 +167,7 @@ def test_long_parameters_and_shards_come_in_their_form(client, form):
     assert client.trace(session)[0]["gradient_norm_inf"] == 1
 
 
-def test_absent_tensors_of_a_long_gradient_are_zeros(client):
+def test_absent_tensors_of_a_long_gradient_are_zeros(client: Client) -> None:
     one, response = begin(client, LONG)
     other, _ = begin(client, LONG)
     loss, gradient = quadratic(point(response, "float64"))
@@ -168,8 +185,10 @@ def test_absent_tensors_of_a_long_gradient_are_zeros(client):
     problem(new, 422, "invalid-request", "w2")
 
 
-def test_what_is_wrong_with_a_long_body_is_said_and_not_stored(own_client, daemon):
-    session, response = begin(own_client, 1000)
+def test_what_is_wrong_with_a_long_body_is_said_and_not_stored(
+    own_client: Client, daemon: Daemon
+) -> None:
+    session, _response = begin(own_client, 1000)
     target = f"/v1/sessions/{session}/evaluations/1/result"
     large = np.zeros(8_000_000)
     Path(f"/proc/{daemon.pid}/clear_refs").write_text("5")
@@ -198,7 +217,9 @@ def test_what_is_wrong_with_a_long_body_is_said_and_not_stored(own_client, daemo
 
 
 @pytest.mark.parametrize("form", [SAFETENSORS, NPY])
-def test_who_waits_for_leave_hears_what_is_wrong_first(client, shared_daemon, form):
+def test_who_waits_for_leave_hears_what_is_wrong_first(
+    client: Client, shared_daemon: Daemon, form: Any
+) -> None:
     session, _ = begin(client, 100)
     body = encode(form, np.ones(100))
     refused = [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
-from daemon import encode, flat
+
+from daemon import Client, Daemon, encode, flat
 from expectations import assert_problem, replayed
 from problems import rosenbrock
 
@@ -41,7 +43,7 @@ def make_key() -> str:
 # Creating
 
 
-def test_a_session_is_created_idle_with_location_and_etag(client):
+def test_a_session_is_created_idle_with_location_and_etag(client: Client) -> None:
     response = client.call("POST", "/v1/sessions", {"x0": [1, 2]})
     assert response.status_code == 201
     session = response.json()
@@ -53,17 +55,17 @@ def test_a_session_is_created_idle_with_location_and_etag(client):
     assert again.json() == session and again.headers["ETag"] == response.headers["ETag"]
 
 
-def test_options_left_out_take_the_defaults_of_torch(client):
+def test_options_left_out_take_the_defaults_of_torch(client: Client) -> None:
     session = client.get(client.create())
     assert session["options"] == DEFAULTS
     assert session["dtype"] == "float64"
 
 
-def test_max_eval_defaults_to_five_quarters_of_max_iter(client):
+def test_max_eval_defaults_to_five_quarters_of_max_iter(client: Client) -> None:
     assert client.get(client.create(options={"max_iter": 9}))["options"]["max_eval"] == 11
 
 
-def test_all_that_is_given_comes_back(client):
+def test_all_that_is_given_comes_back(client: Client) -> None:
     options = {
         "lr": 0.5,
         "max_iter": 7,
@@ -83,7 +85,11 @@ def test_all_that_is_given_comes_back(client):
     }
     session = client.ok("POST", "/v1/sessions", body, status=201)
     assert session["name"] == "pinn-42" and session["labels"] == body["labels"]
-    assert session["dtype"] == "float32" and session["options"] == {**DEFAULTS, **options, "history_dtype": "float32"}
+    assert session["dtype"] == "float32" and session["options"] == {
+        **DEFAULTS,
+        **options,
+        "history_dtype": "float32",
+    }
     assert session["n"] == 9
     assert [(p["name"], p["shape"]) for p in session["params"]] == [("w", [2, 3]), ("b", [3])]
     for name in ("created_at", "updated_at"):
@@ -91,13 +97,13 @@ def test_all_that_is_given_comes_back(client):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_values_come_back_as_they_were_given(client, dtype):
+def test_values_come_back_as_they_were_given(client: Client, dtype: str) -> None:
     values = [0.1, -2.5, 1e-30, 3e20, -0.0, 7]
     document = client.ok("GET", f"/v1/sessions/{client.create(x0=values, dtype=dtype)}/params")
     assert np.array_equal(np.array(flat(document), dtype=dtype), np.array(values, dtype=dtype))
 
 
-def test_a_scalar_parameter_has_the_shape_of_nothing(client):
+def test_a_scalar_parameter_has_the_shape_of_nothing(client: Client) -> None:
     session = client.create(params=[{"name": "t", "shape": [], "values": [4]}])
     assert client.get(session)["n"] == 1 and client.x(session) == [4]
 
@@ -105,19 +111,20 @@ def test_a_scalar_parameter_has_the_shape_of_nothing(client):
 # Idempotency keys
 
 
-def test_a_repeated_creation_makes_one_session(client):
-    key, body = {"Idempotency-Key": make_key()}, {"x0": [1, 2], "labels": {"once": make_key()}}
+def test_a_repeated_creation_makes_one_session(client: Client) -> None:
+    key = {"Idempotency-Key": make_key()}
+    label = ("once", make_key())
+    body = {"x0": [1, 2], "labels": dict([label])}
     first = client.call("POST", "/v1/sessions", body, key)
     second = client.call("POST", "/v1/sessions", body, key)
     assert first.status_code == second.status_code == 201
     assert first.json()["id"] == second.json()["id"]
     assert not replayed(first) and replayed(second)
-    (label,) = body["labels"].items()
     listed = client.ok("GET", f"/v1/sessions?label={label[0]}:{label[1]}")
     assert len(listed["sessions"]) == 1
 
 
-def test_a_key_with_another_body_is_refused(client):
+def test_a_key_with_another_body_is_refused(client: Client) -> None:
     key = {"Idempotency-Key": make_key()}
     client.ok("POST", "/v1/sessions", {"x0": [1, 2]}, headers=key)
     assert_problem(
@@ -125,7 +132,7 @@ def test_a_key_with_another_body_is_refused(client):
     )
 
 
-def test_a_repeated_beginning_begins_one_step(client):
+def test_a_repeated_beginning_begins_one_step(client: Client) -> None:
     session, key = client.create(), {"Idempotency-Key": make_key()}
     first = client.call("POST", f"/v1/sessions/{session}/steps", headers=key)
     second = client.call("POST", f"/v1/sessions/{session}/steps", headers=key)
@@ -135,14 +142,14 @@ def test_a_repeated_beginning_begins_one_step(client):
     assert client.get(session)["step"] == 1
 
 
-def test_the_same_key_means_something_else_for_another_session(client):
+def test_the_same_key_means_something_else_for_another_session(client: Client) -> None:
     key = {"Idempotency-Key": make_key()}
     for session in (client.create(), client.create()):
         response = client.call("POST", f"/v1/sessions/{session}/steps", headers=key)
         assert response.status_code == 201 and not replayed(response)
 
 
-def test_a_repeated_checkpoint_is_made_once(client):
+def test_a_repeated_checkpoint_is_made_once(client: Client) -> None:
     session, key = client.create(), {"Idempotency-Key": make_key()}
     path = f"/v1/sessions/{session}/checkpoints"
     first, second = (client.call("POST", path, {"name": "a"}, key) for _ in range(2))
@@ -151,7 +158,7 @@ def test_a_repeated_checkpoint_is_made_once(client):
     assert_problem(client.call("POST", path, {"name": "b"}, key), 422)
 
 
-def test_a_repeated_fork_makes_one_session(client):
+def test_a_repeated_fork_makes_one_session(client: Client) -> None:
     session, key = client.create(), {"Idempotency-Key": make_key()}
     number = client.ok("POST", f"/v1/sessions/{session}/checkpoints")["id"]
     path = f"/v1/sessions/{session}/checkpoints/{number}/fork"
@@ -161,7 +168,7 @@ def test_a_repeated_fork_makes_one_session(client):
     assert replayed(second)
 
 
-def test_a_repeated_restore_restores_once(client):
+def test_a_repeated_restore_restores_once(client: Client) -> None:
     session = client.create(options={"line_search_fn": "strong_wolfe"})
     client.answer(client.begin(session), rosenbrock)
     number = client.ok("POST", f"/v1/sessions/{session}/checkpoints")["id"]
@@ -176,7 +183,7 @@ def test_a_repeated_restore_restores_once(client):
     assert client.ask(session)["evaluation"]["number"] == asked
 
 
-def test_a_repeated_stop_stops_once(client):
+def test_a_repeated_stop_stops_once(client: Client) -> None:
     session, key = client.create(), {"Idempotency-Key": make_key()}
     client.answer(client.begin(session), rosenbrock)
     path = f"/v1/sessions/{session}/stop"
@@ -188,7 +195,7 @@ def test_a_repeated_stop_stops_once(client):
 # Listing
 
 
-def test_sessions_are_listed_newest_first_by_page(own_client):
+def test_sessions_are_listed_newest_first_by_page(own_client: Client) -> None:
     made = [own_client.create(name=f"s{i}") for i in range(5)]
     seen, path = [], "/v1/sessions?page_size=2"
     for _ in range(5):
@@ -201,7 +208,7 @@ def test_sessions_are_listed_newest_first_by_page(own_client):
     assert seen == made[::-1]
 
 
-def test_a_page_is_not_disturbed_by_sessions_made_meanwhile(own_client):
+def test_a_page_is_not_disturbed_by_sessions_made_meanwhile(own_client: Client) -> None:
     made = [own_client.create() for _ in range(4)]
     page = own_client.ok("GET", "/v1/sessions?page_size=2")
     own_client.create()
@@ -209,7 +216,7 @@ def test_a_page_is_not_disturbed_by_sessions_made_meanwhile(own_client):
     assert [s["id"] for s in rest["sessions"]] == made[1::-1]
 
 
-def test_a_page_links_to_the_next(own_client):
+def test_a_page_links_to_the_next(own_client: Client) -> None:
     made = [own_client.create(labels={"kind": "linked"}) for _ in range(3)]
     response = own_client.call("GET", "/v1/sessions?page_size=2&label=kind:linked")
     following = own_client.call("GET", response.links["next"]["url"])
@@ -217,7 +224,7 @@ def test_a_page_links_to_the_next(own_client):
     assert "next" not in following.links
 
 
-def test_a_label_filters_the_list(client):
+def test_a_label_filters_the_list(client: Client) -> None:
     value = make_key()
     wanted = client.create(labels={"team": value, "other": "x"})
     client.create(labels={"team": "not" + value})
@@ -227,7 +234,7 @@ def test_a_label_filters_the_list(client):
     assert client.ok("GET", f"/v1/sessions?label=team:{make_key()}")["sessions"] == []
 
 
-def test_a_listed_session_says_what_it_says_itself(own_client):
+def test_a_listed_session_says_what_it_says_itself(own_client: Client) -> None:
     session = own_client.create(name="a", labels={"k": "v"})
     own_client.answer(own_client.begin(session), rosenbrock)
     (listed,) = own_client.ok("GET", "/v1/sessions")["sessions"]
@@ -252,7 +259,7 @@ def test_a_listed_session_says_what_it_says_itself(own_client):
         "labels=a:b",
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused(client, query):
+def test_a_query_that_makes_no_sense_is_refused(client: Client, query: str) -> None:
     assert_problem(
         client.call("GET", f"/v1/sessions?{query}"), 422, field="query." + query.split("=")[0]
     )
@@ -261,14 +268,14 @@ def test_a_query_that_makes_no_sense_is_refused(client, query):
 # Changing
 
 
-def test_name_and_labels_can_be_changed(client):
+def test_name_and_labels_can_be_changed(client: Client) -> None:
     session = client.create(name="before", labels={"a": "1"})
     changed = client.ok("PATCH", f"/v1/sessions/{session}", {"name": "after", "labels": {"b": "2"}})
     assert changed["name"] == "after" and changed["labels"] == {"b": "2"}
     assert client.get(session) == changed
 
 
-def test_the_learning_rate_can_be_changed_while_a_step_runs(client):
+def test_the_learning_rate_can_be_changed_while_a_step_runs(client: Client) -> None:
     session = client.create()
     client.begin(session)
     changed = client.ok("PATCH", f"/v1/sessions/{session}", {"options": {"lr": 0.25}})
@@ -276,7 +283,7 @@ def test_the_learning_rate_can_be_changed_while_a_step_runs(client):
     assert changed["state"] == "evaluating"
 
 
-def test_a_change_of_the_learning_rate_takes_effect_with_the_next_step(client):
+def test_a_change_of_the_learning_rate_takes_effect_with_the_next_step(client: Client) -> None:
     fun = lambda x: (0.5 * x[0] ** 2, [x[0]])  # noqa: E731
     session = client.create(x0=[1.0], options={"lr": 0.5, "max_iter": 1})
     client.step(session, fun)
@@ -287,7 +294,7 @@ def test_a_change_of_the_learning_rate_takes_effect_with_the_next_step(client):
     assert client.x(session) == [0.375]
 
 
-def test_a_change_gives_a_new_etag(client):
+def test_a_change_gives_a_new_etag(client: Client) -> None:
     session = client.create()
     before = client.call("GET", f"/v1/sessions/{session}").headers["ETag"]
     patched = client.call("PATCH", f"/v1/sessions/{session}", {"name": "x"})
@@ -309,7 +316,7 @@ def test_a_change_gives_a_new_etag(client):
         ({"name": "changed", "options": {"max_iter": 0}}, "options.max_iter"),
     ],
 )
-def test_a_bad_change_changes_nothing(client, body, field):
+def test_a_bad_change_changes_nothing(client: Client, body: dict[str, Any], field: str) -> None:
     session = client.create(name="as it was")
     before = client.call("GET", f"/v1/sessions/{session}")
     assert_problem(client.call("PATCH", f"/v1/sessions/{session}", body), 422, field=field)
@@ -320,7 +327,7 @@ def test_a_bad_change_changes_nothing(client, body, field):
 # Conditions
 
 
-def test_a_stale_etag_is_refused_and_a_current_one_is_not(client):
+def test_a_stale_etag_is_refused_and_a_current_one_is_not(client: Client) -> None:
     session = client.create()
     path = f"/v1/sessions/{session}"
     stale = client.call("GET", path).headers["ETag"]
@@ -344,7 +351,7 @@ def test_a_stale_etag_is_refused_and_a_current_one_is_not(client):
     assert client.call("DELETE", path, headers={"If-Match": "*"}).status_code == 204
 
 
-def test_what_was_seen_is_not_sent_again(client):
+def test_what_was_seen_is_not_sent_again(client: Client) -> None:
     session = client.create()
     for path in ("", "/evaluation", "/params", "/state-dict"):
         path = f"/v1/sessions/{session}{path}"
@@ -358,7 +365,7 @@ def test_what_was_seen_is_not_sent_again(client):
 # Deleting
 
 
-def test_a_deleted_session_is_gone(client):
+def test_a_deleted_session_is_gone(client: Client) -> None:
     session = client.create(labels={"gone": "yes"})
     client.begin(session)
     assert client.call("DELETE", f"/v1/sessions/{session}").status_code == 204
@@ -380,7 +387,7 @@ def test_a_deleted_session_is_gone(client):
 
 
 @pytest.mark.parametrize("name", ["s" + "0" * 20, "nosuch", "..", "s%00", "%2e%2e", "a" * 500, "1"])
-def test_an_unknown_session_is_not_found(client, name):
+def test_an_unknown_session_is_not_found(client: Client, name: Any) -> None:
     assert_problem(client.call("GET", f"/v1/sessions/{name}/params"), (400, 404))
     tell = client.call(
         "PUT", f"/v1/sessions/{name}/evaluations/1/result", encode({"loss": 1, "gradient": [1]})
@@ -388,13 +395,13 @@ def test_an_unknown_session_is_not_found(client, name):
     assert_problem(tell, (400, 404))
 
 
-def test_sessions_survive_a_restart(daemon, own_client):
+def test_sessions_survive_a_restart(daemon: Daemon, own_client: Client) -> None:
     session = own_client.create(name="kept", labels={"a": "b"})
     own_client.answer(own_client.begin(session), rosenbrock)
 
-    def seen():
+    def seen() -> tuple[Any, Any]:
         response = own_client.call("GET", f"/v1/sessions/{session}")
-        # A stop takes a snapshot, which takes another room on the disk than a journal.
+        # A stop writes a snapshot, which has another size on disk than the log.
         assert response.json()["disk_bytes"] > 0
         return {**response.json(), "disk_bytes": None}, response.headers["ETag"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from daemon import flat, numbers
+
+from daemon import Client, Daemon, flat, numbers
 from expectations import assert_problem, same_bits
 from problems import rosenbrock, rosenbrock_start
 
@@ -27,16 +30,19 @@ STATE_KEYS = {
 }
 
 
-def make_stepped(client, steps: int = 1, **body) -> str:
+def make_stepped(client: Client, steps: int = 1, **body: Any) -> str:
     session = client.create(**{"params": PARAMS, "options": {**WOLFE, "max_iter": 4}, **body})
     for _ in range(steps):
         client.step(session, rosenbrock)
     return session
 
 
-def points_of(client, session: str, count: int, turn: dict | None = None) -> list[list[float]]:
+def points_of(
+    client: Client, session: str, count: int, turn: dict[str, Any] | None = None
+) -> list[list[float]]:
     """The next points that a session asks for, over step ends."""
-    points, turn = [], turn or client.ask(session)
+    points: list[Any] = []
+    turn = turn or client.ask(session)
     while len(points) < count:
         if turn["state"] == "idle":
             turn = client.begin(session)
@@ -45,30 +51,30 @@ def points_of(client, session: str, count: int, turn: dict | None = None) -> lis
     return points
 
 
-def assert_same_points(a, b):
+def assert_same_points(a: Any, b: Any) -> None:
     assert len(a) == len(b)
-    for index, (one, other) in enumerate(zip(a, b)):
+    for index, (one, other) in enumerate(zip(a, b, strict=True)):
         assert same_bits(one, other), f"point {index} differs"
 
 
 # Parameters
 
 
-def test_parameters_come_by_name_and_shape(client):
+def test_parameters_come_by_name_and_shape(client: Client) -> None:
     document = client.ok("GET", f"/v1/sessions/{client.create(params=PARAMS)}/params")
     assert [(p["name"], p["shape"], p["values"]) for p in document["params"]] == [
         (p["name"], p["shape"], p["values"]) for p in PARAMS
     ]
 
 
-def test_parameters_during_a_line_search_are_those_it_started_from(client):
+def test_parameters_during_a_line_search_are_those_it_started_from(client: Client) -> None:
     session = client.create(options=WOLFE)
     turn = client.begin(session)
     client.answer(turn, rosenbrock)
     assert client.x(session) == [-1.2, 1.0]
 
 
-def test_parameters_can_be_replaced_between_steps(client):
+def test_parameters_can_be_replaced_between_steps(client: Client) -> None:
     session = client.create(params=PARAMS)
     before = client.call("GET", f"/v1/sessions/{session}").headers["ETag"]
     new = [
@@ -81,7 +87,7 @@ def test_parameters_can_be_replaced_between_steps(client):
     assert client.begin(session)["evaluation"]["x"] == [6, 5, 4, 3, 2, 1, 0, -1]
 
 
-def test_what_params_says_can_be_put_back(client):
+def test_what_params_says_can_be_put_back(client: Client) -> None:
     session = make_stepped(client)
     document = client.ok("GET", f"/v1/sessions/{session}/params")
     assert (
@@ -89,13 +95,13 @@ def test_what_params_says_can_be_put_back(client):
     )
 
 
-def test_parameters_can_be_replaced_by_one_flat_vector(client):
+def test_parameters_can_be_replaced_by_one_flat_vector(client: Client) -> None:
     session = client.create(params=PARAMS)
     document = client.ok("PUT", f"/v1/sessions/{session}/params", {"x": [1, 2, 3, 4, 5, 6, 7, 8]})
     assert flat(document) == [1, 2, 3, 4, 5, 6, 7, 8] == client.x(session)
 
 
-def test_parameters_come_by_name_in_any_order(client):
+def test_parameters_come_by_name_in_any_order(client: Client) -> None:
     session = client.create(params=PARAMS)
     document = client.ok("GET", f"/v1/sessions/{session}/params")
     document["params"].reverse()
@@ -113,14 +119,16 @@ def test_parameters_come_by_name_in_any_order(client):
         ({"x": [1] * 7 + ["one"]}, "x[7]"),
     ],
 )
-def test_a_flat_vector_that_does_not_fit_is_refused(client, body, field):
+def test_a_flat_vector_that_does_not_fit_is_refused(
+    client: Client, body: dict[str, Any], field: str
+) -> None:
     session = client.create(params=PARAMS)
     response = client.call("PUT", f"/v1/sessions/{session}/params", body)
     assert_problem(response, 422, field=field)
     assert client.x(session) == [-1.2, 1] * 4
 
 
-def test_parameters_cannot_be_replaced_during_a_step(client):
+def test_parameters_cannot_be_replaced_during_a_step(client: Client) -> None:
     session = client.create()
     client.begin(session)
     document = client.ok("GET", f"/v1/sessions/{session}/params")
@@ -139,7 +147,7 @@ def test_parameters_cannot_be_replaced_during_a_step(client):
         lambda ps: ps.append(ps[0]),
     ],
 )
-def test_parameters_that_do_not_fit_are_refused(client, change):
+def test_parameters_that_do_not_fit_are_refused(client: Client, change: Any) -> None:
     session = client.create(params=PARAMS)
     document = client.ok("GET", f"/v1/sessions/{session}/params")
     change(document["params"])
@@ -151,7 +159,7 @@ def test_parameters_that_do_not_fit_are_refused(client, change):
 # State dicts
 
 
-def test_a_state_dict_has_the_shape_of_torch(client):
+def test_a_state_dict_has_the_shape_of_torch(client: Client) -> None:
     session = make_stepped(client)
     dictionary = client.ok("GET", f"/v1/sessions/{session}/state-dict")
     assert dictionary.keys() == {"state", "param_groups"} and dictionary["state"].keys() == {"0"}
@@ -161,7 +169,7 @@ def test_a_state_dict_has_the_shape_of_torch(client):
     pairs = len(state["old_dirs"])
     assert pairs == len(state["old_stps"]) == len(state["ro"]) == 3
     assert all(len(v) == 8 for v in (*state["old_dirs"], *state["old_stps"], state["d"]))
-    for y, s, ro in zip(state["old_dirs"], state["old_stps"], state["ro"]):
+    for y, s, ro in zip(state["old_dirs"], state["old_stps"], state["ro"], strict=True):
         assert np.isclose(ro, 1 / np.dot(y, s), rtol=1e-12)
     y, s = np.array(state["old_dirs"][-1]), np.array(state["old_stps"][-1])
     assert np.isclose(state["H_diag"], (y @ s) / (y @ y), rtol=1e-12)
@@ -180,12 +188,12 @@ def test_a_state_dict_has_the_shape_of_torch(client):
     }
 
 
-def test_a_fresh_state_dict_has_no_state(client):
+def test_a_fresh_state_dict_has_no_state(client: Client) -> None:
     dictionary = client.ok("GET", f"/v1/sessions/{client.create(params=PARAMS)}/state-dict")
     assert dictionary["state"] == {}
 
 
-def test_a_loaded_state_dict_goes_on_bit_for_bit(client):
+def test_a_loaded_state_dict_goes_on_bit_for_bit(client: Client) -> None:
     original = make_stepped(client, steps=2)
     copy = client.create(params=PARAMS)
     for what in ("params", "state-dict"):
@@ -198,7 +206,7 @@ def test_a_loaded_state_dict_goes_on_bit_for_bit(client):
     assert_same_points(points_of(client, original, 12), points_of(client, copy, 12))
 
 
-def test_a_loaded_state_dict_survives_a_kill(daemon, own_client):
+def test_a_loaded_state_dict_survives_a_kill(daemon: Daemon, own_client: Client) -> None:
     client = own_client
     original = make_stepped(client, steps=2)
     copy = client.create(params=PARAMS)
@@ -212,14 +220,14 @@ def test_a_loaded_state_dict_survives_a_kill(daemon, own_client):
     assert_same_points(points_of(client, original, 6), points_of(client, copy, 6))
 
 
-def test_a_state_dict_cannot_be_loaded_during_a_step(client):
+def test_a_state_dict_cannot_be_loaded_during_a_step(client: Client) -> None:
     session = make_stepped(client)
     dictionary = client.ok("GET", f"/v1/sessions/{session}/state-dict")
     client.begin(session)
     assert_problem(client.call("PUT", f"/v1/sessions/{session}/state-dict", dictionary), 409)
 
 
-def test_a_state_dict_without_names_keeps_the_names(client):
+def test_a_state_dict_without_names_keeps_the_names(client: Client) -> None:
     session = make_stepped(client)
     dictionary = client.ok("GET", f"/v1/sessions/{session}/state-dict")
     del dictionary["param_groups"][0]["param_names"]
@@ -227,7 +235,7 @@ def test_a_state_dict_without_names_keeps_the_names(client):
     assert loaded["param_groups"][0]["param_names"] == ["w", "b"]
 
 
-def _state(dictionary):
+def _state(dictionary: Any) -> Any:
     return dictionary["state"]["0"]
 
 
@@ -254,7 +262,7 @@ def _state(dictionary):
         lambda d: _state(d).update(ro=[1]),
     ],
 )
-def test_a_state_dict_that_does_not_fit_is_refused(client, change):
+def test_a_state_dict_that_does_not_fit_is_refused(client: Client, change: Any) -> None:
     session = make_stepped(client)
     before = client.ok("GET", f"/v1/sessions/{session}/state-dict")
     dictionary = client.ok("GET", f"/v1/sessions/{session}/state-dict")
@@ -269,11 +277,11 @@ def test_a_state_dict_that_does_not_fit_is_refused(client, change):
 # Checkpoints
 
 
-def checkpoint(client, session: str, **body) -> str:
+def checkpoint(client: Client, session: str, **body: Any) -> str:
     return client.ok("POST", f"/v1/sessions/{session}/checkpoints", body or None, status=201)["id"]
 
 
-def test_a_checkpoint_is_made_listed_shown_and_deleted(client):
+def test_a_checkpoint_is_made_listed_shown_and_deleted(client: Client) -> None:
     session = make_stepped(client)
     path = f"/v1/sessions/{session}/checkpoints"
     response = client.call("POST", path, {"name": "before the change"})
@@ -300,7 +308,7 @@ def test_a_checkpoint_is_made_listed_shown_and_deleted(client):
     assert checkpoint(client, session) == "3", "numbers are not used twice"
 
 
-def test_checkpoints_are_listed_by_page(client):
+def test_checkpoints_are_listed_by_page(client: Client) -> None:
     session = client.create()
     made = [checkpoint(client, session) for _ in range(5)]
     path, seen = f"/v1/sessions/{session}/checkpoints", []
@@ -313,7 +321,7 @@ def test_checkpoints_are_listed_by_page(client):
     assert seen == made[::-1]
 
 
-def test_a_checkpoint_keeps_its_state_dict(client):
+def test_a_checkpoint_keeps_its_state_dict(client: Client) -> None:
     session = make_stepped(client)
     then = client.ok("GET", f"/v1/sessions/{session}/state-dict")
     number = checkpoint(client, session)
@@ -322,7 +330,7 @@ def test_a_checkpoint_keeps_its_state_dict(client):
     assert client.ok("GET", f"/v1/sessions/{session}/checkpoints/{number}/state-dict") == then
 
 
-def test_a_restore_between_steps_brings_back_everything(client):
+def test_a_restore_between_steps_brings_back_everything(client: Client) -> None:
     session = make_stepped(client)
     state, x = client.ok("GET", f"/v1/sessions/{session}/state-dict"), client.x(session)
     number = checkpoint(client, session)
@@ -336,7 +344,9 @@ def test_a_restore_between_steps_brings_back_everything(client):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("told", [1, 2, 3, 5, 8, 13])
-def test_a_restore_during_a_line_search_goes_on_bit_for_bit(client, dtype, told):
+def test_a_restore_during_a_line_search_goes_on_bit_for_bit(
+    client: Client, dtype: str, told: int
+) -> None:
     session = client.create(x0=rosenbrock_start(6), dtype=dtype, options=WOLFE)
     turn = client.begin(session)
     for _ in range(told):
@@ -350,7 +360,7 @@ def test_a_restore_during_a_line_search_goes_on_bit_for_bit(client, dtype, told)
     assert_same_points(points_of(client, session, 10), first)
 
 
-def test_two_forks_told_the_same_ask_the_same(client):
+def test_two_forks_told_the_same_ask_the_same(client: Client) -> None:
     session = client.create(x0=rosenbrock_start(6), options=WOLFE, labels={"a": "b"})
     turn = client.begin(session)
     for _ in range(6):
@@ -371,7 +381,7 @@ def test_two_forks_told_the_same_ask_the_same(client):
         assert_same_points(points_of(client, fork, 15), expected)
 
 
-def test_a_fork_lives_on_when_the_original_is_deleted(daemon, own_client):
+def test_a_fork_lives_on_when_the_original_is_deleted(daemon: Daemon, own_client: Client) -> None:
     client = own_client
     session = client.create(x0=rosenbrock_start(6), options=WOLFE)
     twin = client.create(x0=rosenbrock_start(6), options=WOLFE)
@@ -384,7 +394,7 @@ def test_a_fork_lives_on_when_the_original_is_deleted(daemon, own_client):
     assert_same_points(points_of(client, fork, 10), points_of(client, twin, 10))
 
 
-def test_numbers_are_not_reused_after_a_restore(client):
+def test_numbers_are_not_reused_after_a_restore(client: Client) -> None:
     session = client.create(options=WOLFE)
     turn = client.begin(session)
     for _ in range(3):
@@ -409,7 +419,7 @@ def test_numbers_are_not_reused_after_a_restore(client):
     assert [point["evaluation"] for point in client.trace(session)] == [1, 2, 3, 4, 5, 6, 7, 9]
 
 
-def test_a_restore_to_an_idle_checkpoint_closes_the_pending_evaluation(client):
+def test_a_restore_to_an_idle_checkpoint_closes_the_pending_evaluation(client: Client) -> None:
     session = client.create(options=WOLFE)
     number = checkpoint(client, session)
     client.begin(session)
@@ -425,7 +435,7 @@ def test_a_restore_to_an_idle_checkpoint_closes_the_pending_evaluation(client):
     assert turn["evaluation"] == {"number": 2, "x": [-1.2, 1.0]} and turn["step"] == 2
 
 
-def test_checkpoints_survive_a_kill(daemon, own_client):
+def test_checkpoints_survive_a_kill(daemon: Daemon, own_client: Client) -> None:
     client = own_client
     session = client.create(x0=rosenbrock_start(4), options=WOLFE)
     points_of(client, session, 7)
@@ -439,7 +449,7 @@ def test_checkpoints_survive_a_kill(daemon, own_client):
     assert_same_points(points_of(client, session, 9), expected)
 
 
-def test_restoring_twice_is_possible(client):
+def test_restoring_twice_is_possible(client: Client) -> None:
     session = client.create(x0=rosenbrock_start(4), options=WOLFE)
     points_of(client, session, 5)
     number = checkpoint(client, session)

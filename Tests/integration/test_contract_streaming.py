@@ -1,28 +1,33 @@
-"""Long vectors: looked at before they are sent, streamed to where they stay, stored once."""
+"""Long vectors: checked before they are sent, streamed into place, stored once."""
 
 from __future__ import annotations
 
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import requests
+from numpy.typing import NDArray
+
+from daemon import Client, Daemon
 from test_contract_octets import OCTETS, WOLFE, point, send
 
 LONG = 200_000  # 1.6 MB: a segment of its own
 MIB = 1 << 20
 
 
-def quadratic(x: np.ndarray) -> tuple[float, np.ndarray]:
-    """A sum of squares about a known point, each with its own curvature."""
+def quadratic(x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+    """A separable quadratic with its minimum at a known point."""
     weight = 1 + (np.arange(len(x)) % 100) / 10
     away = x.astype(np.float64) - np.linspace(-1, 1, len(x))
     return float(0.5 * np.sum(weight * away**2)), weight * away
 
 
-def tell(client, session, response, dtype):
-    """Answers what `response` asks for; the next response."""
+def tell(client: Client, session: str, response: requests.Response, dtype: str) -> Any:
+    """Tells the result that `response` asks for, and returns the next response."""
     loss, gradient = quadratic(point(response, dtype))
     k = response.headers["Lbfgsd-Evaluation"]
     body = gradient.astype(dtype).tobytes()
@@ -32,25 +37,27 @@ def tell(client, session, response, dtype):
     return answer
 
 
-def begin(client, n, dtype="float64", **options):
+def begin(client: Client, n: int, dtype: str = "float64", **options: Any) -> tuple[Any, Any]:
     session = client.create(
         x0=[0] * n, dtype=dtype, options={**WOLFE, "history_size": 3, "max_iter": 500, **options}
     )
     return session, send(client, "POST", f"/v1/sessions/{session}/steps")
 
 
-def written(daemon) -> int:
+def written(daemon: Daemon) -> int:
     text = Path(f"/proc/{daemon.pid}/io").read_text()
-    return int(re.search(r"^write_bytes: (\d+)", text, re.MULTILINE)[1])
+    return int(re.findall(r"^write_bytes: (\d+)", text, re.MULTILINE)[0])
 
 
-def status(daemon, field) -> int:
+def status(daemon: Daemon, field: Any) -> int:
     text = Path(f"/proc/{daemon.pid}/status").read_text()
-    return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024
+    return int(re.findall(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)[0]) * 1024
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_long_vectors_survive_kills_between_any_two_tells(own_client, daemon, dtype):
+def test_long_vectors_survive_kills_between_any_two_tells(
+    own_client: Client, daemon: Daemon, dtype: str
+) -> None:
     session, response = begin(own_client, LONG, dtype)
     other, undisturbed = begin(own_client, LONG, dtype)
     tells = 0
@@ -74,7 +81,9 @@ def test_long_vectors_survive_kills_between_any_two_tells(own_client, daemon, dt
     assert not [name for name in segments.iterdir() if name.suffix == ".vec"]
 
 
-def test_no_more_than_two_and_a_half_bytes_are_written_for_one(own_client, daemon):
+def test_no_more_than_two_and_a_half_bytes_are_written_for_one(
+    own_client: Client, daemon: Daemon
+) -> None:
     session, response = begin(own_client, LONG, tolerance_grad=0, tolerance_change=0)
     before, tells = written(daemon), 0
     while response.headers["Lbfgsd-State"] == "evaluating" and tells < 60:
@@ -86,7 +95,9 @@ def test_no_more_than_two_and_a_half_bytes_are_written_for_one(own_client, daemo
     assert tells > 20 and 1 <= ratio <= 2.5, (tells, ratio)
 
 
-def test_memory_stays_within_the_estimate_and_one_vector(own_client, daemon):
+def test_memory_stays_within_the_estimate_and_one_vector(
+    own_client: Client, daemon: Daemon
+) -> None:
     n = 2_000_000
     session, response = begin(own_client, n)
     idle = status(daemon, "VmRSS")
@@ -99,9 +110,9 @@ def test_memory_stays_within_the_estimate_and_one_vector(own_client, daemon):
 
 
 class Waiting:
-    """A client that sends a header with `Expect: 100-continue`, and waits."""
+    """Sends a header with `Expect: 100-continue`, and waits."""
 
-    def __init__(self, daemon, path: str, length: int, media_type: str = OCTETS):
+    def __init__(self, daemon: Daemon, path: str, length: int, media_type: str = OCTETS) -> None:
         self.socket = socket.create_connection(("127.0.0.1", daemon.port), timeout=20)
         self.socket.sendall(
             f"PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {media_type}\r\nAccept: {OCTETS}\r\n"
@@ -109,7 +120,7 @@ class Waiting:
         )
 
     def status(self) -> int:
-        """That of the next response, whose body is left."""
+        """The status of the next response; its body is left unread."""
         head = b""
         while b"\r\n\r\n" not in head:
             piece = self.socket.recv(1)
@@ -119,17 +130,19 @@ class Waiting:
 
 
 @pytest.fixture
-def evaluating(client):
+def evaluating(client: Client) -> tuple[Any, Any]:
     session, response = begin(client, 100)
     response = tell(client, session, response, "float64")
     return session, int(response.headers["Lbfgsd-Evaluation"])
 
 
-def path(session, k, loss="1"):
+def path(session: str, k: Any, loss: str = "1") -> str:
     return f"/v1/sessions/{session}/evaluations/{k}/result?loss={loss}"
 
 
-def test_who_waits_for_leave_hears_what_is_wrong_first(client, shared_daemon, evaluating):
+def test_who_waits_for_leave_hears_what_is_wrong_first(
+    client: Client, shared_daemon: Daemon, evaluating: Any
+) -> None:
     session, k = evaluating
     cases = [
         (path(session, k), 799, 422),
@@ -147,9 +160,11 @@ def test_who_waits_for_leave_hears_what_is_wrong_first(client, shared_daemon, ev
     assert client.ask(session)["state"] == "idle"
 
 
-def test_who_waits_for_leave_gets_it(client, shared_daemon, evaluating):
+def test_who_waits_for_leave_gets_it(
+    client: Client, shared_daemon: Daemon, evaluating: Any
+) -> None:
     session, k = evaluating
-    for _ in range(2):  # the second time it is told again
+    for _ in range(2):  # the second time is a repetition
         waiting = Waiting(shared_daemon, path(session, k, "0.5"), 800)
         assert waiting.status() == 100
         waiting.socket.sendall(np.ones(100).tobytes())
@@ -157,7 +172,7 @@ def test_who_waits_for_leave_gets_it(client, shared_daemon, evaluating):
     assert client.trace(session)[-1]["loss"] == 0.5
 
 
-def test_a_long_body_of_the_wrong_length_is_refused(client):
+def test_a_long_body_of_the_wrong_length_is_refused(client: Client) -> None:
     session, response = begin(client, LONG)
     k = response.headers["Lbfgsd-Evaluation"]
     body = np.zeros(LONG + 1).tobytes()
@@ -167,7 +182,7 @@ def test_a_long_body_of_the_wrong_length_is_refused(client):
     assert client.ask(session)["evaluation"]["number"] == int(k)
 
 
-def test_long_parameters_go_both_ways(client):
+def test_long_parameters_go_both_ways(client: Client) -> None:
     session = client.create(x0=[0] * LONG)
     new = np.random.default_rng(3).normal(size=LONG)
     target = f"/v1/sessions/{session}/params"
@@ -177,7 +192,7 @@ def test_long_parameters_go_both_ways(client):
     assert send(client, "PUT", target, new.tobytes()).status_code == 422
 
 
-def test_a_long_result_told_again_is_compared(client):
+def test_a_long_result_told_again_is_compared(client: Client) -> None:
     session, response = begin(client, LONG)
     k = response.headers["Lbfgsd-Evaluation"]
     loss, gradient = quadratic(point(response, "float64"))

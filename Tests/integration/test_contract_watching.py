@@ -1,4 +1,4 @@
-"""The trace, the live events and what operators look at, over HTTP; and how HTTP itself is kept."""
+"""The trace, the live events, the endpoints for operators, and conformance to HTTP."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import io
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+import requests
 import yaml
-from daemon import Client, numbers
+
+from daemon import Client, Daemon, numbers
 from expectations import assert_problem
 from problems import rosenbrock
 
@@ -19,7 +23,7 @@ WOLFE = {"line_search_fn": "strong_wolfe"}
 COLUMNS = {"evaluation", "step", "iteration", "loss", "gradient_norm_inf", "step_length"}
 
 
-def make_traced(client, told: int = 5) -> str:
+def make_traced(client: Client, told: int = 5) -> str:
     session = client.create(options=WOLFE)
     turn = client.begin(session)
     for _ in range(told):
@@ -30,10 +34,10 @@ def make_traced(client, told: int = 5) -> str:
 # Trace
 
 
-def test_the_trace_tells_every_evaluation(client):
+def test_the_trace_tells_every_evaluation(client: Client) -> None:
     session, told = client.create(options={**WOLFE, "max_iter": 2}), []
 
-    def note(x):
+    def note(x: Any) -> tuple[Any, Any]:
         loss, gradient = rosenbrock(x)
         told.append((loss, abs(gradient).max()))
         return loss, gradient
@@ -41,7 +45,7 @@ def test_the_trace_tells_every_evaluation(client):
     client.step(session, note)
     client.step(session, note)
     trace = client.trace(session)
-    assert all(COLUMNS <= point.keys() for point in trace)
+    assert all(point.keys() >= COLUMNS for point in trace)
     assert [point["evaluation"] for point in trace] == list(range(1, len(told) + 1))
     assert [(point["loss"], point["gradient_norm_inf"]) for point in trace] == told
     assert {point["step"] for point in trace} == {1, 2}
@@ -51,7 +55,7 @@ def test_the_trace_tells_every_evaluation(client):
     assert all(point["step_length"] > 0 for point in trace if point["iteration"] > 0)
 
 
-def test_the_trace_comes_as_csv_and_ndjson_too(client):
+def test_the_trace_comes_as_csv_and_ndjson_too(client: Client) -> None:
     session = make_traced(client)
     trace = client.trace(session)
     response = client.call("GET", f"/v1/sessions/{session}/trace", headers={"Accept": "text/csv"})
@@ -60,7 +64,7 @@ def test_the_trace_comes_as_csv_and_ndjson_too(client):
     assert [(int(r["evaluation"]), float(r["loss"])) for r in rows] == [
         (p["evaluation"], p["loss"]) for p in trace
     ]
-    assert COLUMNS <= rows[0].keys()
+    assert rows[0].keys() >= COLUMNS
     response = client.call(
         "GET", f"/v1/sessions/{session}/trace", headers={"Accept": "application/x-ndjson"}
     )
@@ -68,9 +72,10 @@ def test_the_trace_comes_as_csv_and_ndjson_too(client):
     assert [json.loads(line) for line in response.text.splitlines()] == trace
 
 
-def test_the_trace_can_be_read_in_pieces(client):
+def test_the_trace_can_be_read_in_pieces(client: Client) -> None:
     session = make_traced(client, told=5)
-    path, pieces = f"/v1/sessions/{session}/trace?limit=2", []
+    path: str | None = f"/v1/sessions/{session}/trace?limit=2"
+    pieces: list[Any] = []
     while path:
         response = client.call("GET", path)
         pieces += response.json()["trace"]
@@ -80,7 +85,7 @@ def test_the_trace_can_be_read_in_pieces(client):
     assert [point["evaluation"] for point in late] == [4, 5]
 
 
-def test_the_trace_of_a_fresh_session_is_empty(client):
+def test_the_trace_of_a_fresh_session_is_empty(client: Client) -> None:
     session = client.create()
     assert client.trace(session) == []
     response = client.call("GET", f"/v1/sessions/{session}/trace", headers={"Accept": "text/csv"})
@@ -91,12 +96,14 @@ def test_the_trace_of_a_fresh_session_is_empty(client):
 
 
 class Event:
-    def __init__(self):
+    def __init__(self) -> None:
         self.id, self.type, self.data = None, "message", ""
 
 
 @contextmanager
-def events(client, session: str, last: str | None = None, timeout: float = 10):
+def events(
+    client: Client, session: str, last: str | None = None, timeout: float = 10
+) -> Iterator[Any]:
     """An iterator over the server-sent events of a session."""
     headers = {"Accept": "text/event-stream"}
     if last is not None:
@@ -112,7 +119,7 @@ def events(client, session: str, last: str | None = None, timeout: float = 10):
         response.close()
 
 
-def parse_events(response):
+def parse_events(response: requests.Response) -> Iterator[Any]:
     event = Event()
     for line in response.iter_lines(chunk_size=1, decode_unicode=True):
         if not line:
@@ -130,7 +137,7 @@ def parse_events(response):
                 event.data += value
 
 
-def next_evaluation(stream) -> tuple[str, dict]:
+def next_evaluation(stream: Any) -> tuple[str, dict[str, Any]]:
     for event in stream:
         document = json.loads(event.data)
         if event.type == "evaluation":
@@ -138,7 +145,7 @@ def next_evaluation(stream) -> tuple[str, dict]:
     raise AssertionError("the stream ended")
 
 
-def test_events_arrive_while_the_stream_is_open(client):
+def test_events_arrive_while_the_stream_is_open(client: Client) -> None:
     session = make_traced(client, told=0)
     with events(client, session) as stream:
         turn = client.ask(session)
@@ -149,7 +156,7 @@ def test_events_arrive_while_the_stream_is_open(client):
             assert event == client.trace(session)[-1]
 
 
-def test_a_stream_goes_on_after_the_last_event_that_was_seen(client):
+def test_a_stream_goes_on_after_the_last_event_that_was_seen(client: Client) -> None:
     session = make_traced(client, told=0)
     turn = client.ask(session)
     with events(client, session) as stream:
@@ -165,7 +172,7 @@ def test_a_stream_goes_on_after_the_last_event_that_was_seen(client):
         assert next_evaluation(stream)[1]["evaluation"] == 6
 
 
-def test_a_stream_goes_on_after_the_daemon_was_killed(daemon, own_client):
+def test_a_stream_goes_on_after_the_daemon_was_killed(daemon: Daemon, own_client: Client) -> None:
     session = make_traced(own_client, told=0)
     with events(own_client, session) as stream:
         turn = own_client.answer(own_client.ask(session), rosenbrock)
@@ -178,7 +185,7 @@ def test_a_stream_goes_on_after_the_daemon_was_killed(daemon, own_client):
         assert next_evaluation(stream)[1]["evaluation"] == 3
 
 
-def test_the_end_of_a_step_is_an_event(client):
+def test_the_end_of_a_step_is_an_event(client: Client) -> None:
     session = client.create(options={**WOLFE, "max_iter": 1})
     with events(client, session) as stream:
         turn = client.step(session, rosenbrock)
@@ -188,7 +195,7 @@ def test_the_end_of_a_step_is_an_event(client):
     assert json.loads(event.data)["result"] == turn["result"]
 
 
-def test_a_reader_that_leaves_disturbs_nobody(client):
+def test_a_reader_that_leaves_disturbs_nobody(client: Client) -> None:
     session = make_traced(client, told=0)
     for _ in range(5):
         with events(client, session):
@@ -199,7 +206,9 @@ def test_a_reader_that_leaves_disturbs_nobody(client):
     assert len(client.trace(session)) == 5
 
 
-def test_an_open_stream_does_not_keep_the_daemon_from_stopping(daemon, own_client):
+def test_an_open_stream_does_not_keep_the_daemon_from_stopping(
+    daemon: Daemon, own_client: Client
+) -> None:
     session = make_traced(own_client)
     waiting = own_client.create()
     poll = threading.Thread(
@@ -219,12 +228,12 @@ def test_an_open_stream_does_not_keep_the_daemon_from_stopping(daemon, own_clien
 # For operators
 
 
-def test_the_daemon_says_that_it_lives_and_is_ready(client):
+def test_the_daemon_says_that_it_lives_and_is_ready(client: Client) -> None:
     for path in ("/livez", "/readyz"):
         assert client.call("GET", path).status_code == 200
 
 
-def test_metrics_are_in_the_text_format_of_prometheus(client):
+def test_metrics_are_in_the_text_format_of_prometheus(client: Client) -> None:
     make_traced(client)
     response = client.call("GET", "/metrics")
     assert response.status_code == 200
@@ -240,18 +249,18 @@ def test_metrics_are_in_the_text_format_of_prometheus(client):
         assert bases & names, f"{name} has no # TYPE"
 
 
-def test_the_description_of_the_interface_is_served(client):
+def test_the_description_of_the_interface_is_served(client: Client) -> None:
     response = client.call("GET", "/openapi.yaml")
     assert response.status_code == 200 and "yaml" in response.headers["Content-Type"]
     assert yaml.safe_load(response.text)["openapi"].startswith("3.1")
 
 
-def test_the_limits_are_served(client):
+def test_the_limits_are_served(client: Client) -> None:
     limits = client.ok("GET", "/v1/limits")
     assert limits and all(isinstance(value, (int, float)) for value in _leaves(limits))
 
 
-def _leaves(value):
+def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         for item in value.values():
             yield from _leaves(item)
@@ -280,14 +289,14 @@ PATHS = [
 
 
 @pytest.fixture
-def session(client) -> str:
+def session(client: Client) -> str:
     session = make_traced(client, told=3)
     client.ok("POST", f"/v1/sessions/{session}/checkpoints")
     return session
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_says_what_get_says_without_a_body(client, session, path):
+def test_head_says_what_get_says_without_a_body(client: Client, session: str, path: Any) -> None:
     path = path.format(s=session)
     got, head = client.call("GET", path), client.call("HEAD", path)
     assert head.status_code == got.status_code == 200 and head.content == b""
@@ -315,7 +324,9 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("path", ALLOWED)
-def test_the_methods_of_a_path_are_told_and_others_refused(client, session, path):
+def test_the_methods_of_a_path_are_told_and_others_refused(
+    client: Client, session: str, path: Any
+) -> None:
     allowed, path = ALLOWED[path], path.format(s=session)
     options = client.call("OPTIONS", path)
     assert options.status_code in (200, 204)
@@ -342,14 +353,16 @@ def test_the_methods_of_a_path_are_told_and_others_refused(client, session, path
         "/favicon.ico",
     ],
 )
-def test_an_unknown_path_is_not_found(client, session, path):
+def test_an_unknown_path_is_not_found(client: Client, session: str, path: str) -> None:
     assert_problem(client.call("GET", path.format(s=session)), 404, "not-found")
 
 
 @pytest.mark.parametrize(
     "accept", ["application/xml", "text/html", "image/png", "application/json;q=0", "nonsense"]
 )
-def test_a_form_that_cannot_be_had_is_not_acceptable(client, session, accept):
+def test_a_form_that_cannot_be_had_is_not_acceptable(
+    client: Client, session: str, accept: str
+) -> None:
     response = client.call("GET", f"/v1/sessions/{session}", headers={"Accept": accept})
     assert_problem(response, 406, "not-acceptable")
 
@@ -366,7 +379,9 @@ def test_a_form_that_cannot_be_had_is_not_acceptable(client, session, accept):
         None,
     ],
 )
-def test_json_is_given_to_whoever_takes_it(client, session, accept):
+def test_json_is_given_to_whoever_takes_it(
+    client: Client, session: str, accept: str | None
+) -> None:
     response = client.call("GET", f"/v1/sessions/{session}", headers={"Accept": accept})
     assert response.status_code == 200
     assert response.headers["Content-Type"].split(";")[0] == "application/json"
@@ -383,7 +398,7 @@ def test_json_is_given_to_whoever_takes_it(client, session, accept):
         "nonsense",
     ],
 )
-def test_a_body_in_another_form_is_unsupported(client, session, kind):
+def test_a_body_in_another_form_is_unsupported(client: Client, session: str, kind: str) -> None:
     turn = client.ask(session)
     for method, path in [
         ("POST", "/v1/sessions"),
@@ -396,14 +411,14 @@ def test_a_body_in_another_form_is_unsupported(client, session, kind):
     assert client.ask(session) == turn
 
 
-def test_json_may_name_its_character_set(client):
+def test_json_may_name_its_character_set(client: Client) -> None:
     response = client.call(
         "POST", "/v1/sessions", b'{"x0": [1]}', {"Content-Type": "Application/JSON; charset=UTF-8"}
     )
     assert response.status_code == 201
 
 
-def test_a_connection_serves_many_requests(client, session):
+def test_a_connection_serves_many_requests(client: Client, session: str) -> None:
     for _ in range(50):
         assert client.call("GET", f"/v1/sessions/{session}").status_code == 200
         assert client.call("GET", "/v1/sessions/unknown").status_code == 404

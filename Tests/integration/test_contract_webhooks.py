@@ -1,30 +1,34 @@
-"""Hooks that observe: signed messages to a receiver, from an outbox that is on disk."""
+"""Hooks that observe: signed messages to a receiver, from an outbox on disk."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
+from standardwebhooks import Webhook
+
 from daemon import Client, Daemon, free_port
 from problems import Quadratic
-from standardwebhooks import Webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqrTwjU"
 
 
 class Receiver:
-    """Answers with the statuses given, the last one from then on, and keeps what it got."""
+    """Answers with the given statuses in turn, then with the last one, and keeps the requests."""
 
-    def __init__(self, port: int, statuses=(204,), location: str | None = None):
-        self.got: list[tuple[dict, bytes]] = []
+    def __init__(self, port: int, statuses: Any = (204,), location: str | None = None) -> None:
+        self.got: list[tuple[dict[str, Any], bytes]] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status = statuses[min(len(receiver.got), len(statuses) - 1)]
                 receiver.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
@@ -34,26 +38,26 @@ class Receiver:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *_):
+            def log_message(self, *_: Any) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def wait(self, count: int, seconds: float = 20):
+    def wait(self, count: int, seconds: float = 20) -> Any:
         deadline = time.monotonic() + seconds
         while len(self.got) < count and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(self.got) >= count, f"{len(self.got)} messages"
         return self.got
 
-    def close(self):
+    def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
 
 
 @contextmanager
-def receiving(port, *arguments, **more):
+def receiving(port: int, *arguments: Any, **more: Any) -> Iterator[Any]:
     receiver = Receiver(port, *arguments, **more)
     try:
         yield receiver
@@ -62,7 +66,7 @@ def receiving(port, *arguments, **more):
 
 
 @contextmanager
-def serving(tmp_path, port, *arguments):
+def serving(tmp_path: Path, port: int, *arguments: Any) -> Iterator[Any]:
     daemon = Daemon(
         tmp_path / "data",
         tmp_path / "log",
@@ -80,16 +84,18 @@ def serving(tmp_path, port, *arguments):
         daemon.close()
 
 
-def observe(client, session, url, event="step.post", **more):
+def observe(client: Client, session: str, url: str, event: str = "step.post", **more: Any) -> Any:
     body = {"event": event, "kind": "observe", "url": url, **more}
     return client.ok("POST", f"/v1/sessions/{session}/hooks", body, status=201)
 
 
-def deliveries(client, session, hook):
+def deliveries(client: Client, session: str, hook: str) -> Any:
     return client.ok("GET", f"/v1/sessions/{session}/hooks/{hook}/deliveries")["deliveries"]
 
 
-def settled(client, session, hook, status="delivered", seconds=20):
+def settled(
+    client: Client, session: str, hook: str, status: str = "delivered", seconds: int = 20
+) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = deliveries(client, session, hook)
@@ -99,7 +105,7 @@ def settled(client, session, hook, status="delivered", seconds=20):
     raise AssertionError(found)
 
 
-def test_a_step_is_told_in_a_signed_message(tmp_path):
+def test_a_step_is_told_in_a_signed_message(tmp_path: Path) -> None:
     port = free_port()
     with receiving(port) as receiver, serving(tmp_path, port) as (_, client):
         session = client.create(x0=[0.0, 0.0], options={"line_search_fn": "strong_wolfe"})
@@ -122,7 +128,7 @@ def test_a_step_is_told_in_a_signed_message(tmp_path):
         assert done["id"] == headers["webhook-id"] and done["next_attempt_at"] is None
 
 
-def test_a_message_that_is_refused_is_sent_again_and_can_be_redelivered(tmp_path):
+def test_a_message_that_is_refused_is_sent_again_and_can_be_redelivered(tmp_path: Path) -> None:
     port = free_port()
     with receiving(port, (503, 204)) as receiver, serving(tmp_path, port) as (_, client):
         session = client.create(x0=[0.0, 0.0], options={"line_search_fn": "strong_wolfe"})
@@ -142,7 +148,7 @@ def test_a_message_that_is_refused_is_sent_again_and_can_be_redelivered(tmp_path
         assert client.call("POST", wrong).status_code == 404
 
 
-def test_a_message_survives_kill_9_and_a_receiver_that_is_away(tmp_path):
+def test_a_message_survives_kill_9_and_a_receiver_that_is_away(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, port) as (daemon, client):
         session = client.create(x0=[0.0, 0.0], options={"line_search_fn": "strong_wolfe"})
@@ -156,7 +162,7 @@ def test_a_message_survives_kill_9_and_a_receiver_that_is_away(tmp_path):
             assert settled(client, session, hook)["status"] == "delivered"
 
 
-def test_a_receiver_that_is_gone_gets_no_more(tmp_path):
+def test_a_receiver_that_is_gone_gets_no_more(tmp_path: Path) -> None:
     port = free_port()
     with receiving(port, (410,)) as receiver, serving(tmp_path, port) as (_, client):
         session = client.create(x0=[0.0, 0.0], options={"line_search_fn": "strong_wolfe"})
@@ -170,7 +176,7 @@ def test_a_receiver_that_is_gone_gets_no_more(tmp_path):
             time.sleep(0.05)
 
 
-def test_a_redirection_is_not_followed(tmp_path):
+def test_a_redirection_is_not_followed(tmp_path: Path) -> None:
     port, other = free_port(), free_port()
     with (
         receiving(port, (302,), location=f"http://127.0.0.1:{other}/") as receiver,
@@ -196,7 +202,7 @@ def test_a_redirection_is_not_followed(tmp_path):
         "nonsense",
     ],
 )
-def test_other_hosts_are_refused(tmp_path, url):
+def test_other_hosts_are_refused(tmp_path: Path, url: str) -> None:
     with serving(tmp_path, 9) as (_, client):
         session = client.create()
         response = client.call(
@@ -208,7 +214,7 @@ def test_other_hosts_are_refused(tmp_path, url):
         assert response.json()["errors"][0]["field"] == "url"
 
 
-def test_a_name_that_stands_for_a_private_address_gets_nothing(tmp_path):
+def test_a_name_that_stands_for_a_private_address_gets_nothing(tmp_path: Path) -> None:
     port = free_port()
     daemon = Daemon(
         tmp_path / "data", tmp_path / "log", ("--webhook-hosts", f"http://localhost:{port}")
@@ -229,7 +235,7 @@ def test_a_name_that_stands_for_a_private_address_gets_nothing(tmp_path):
             daemon.close()
 
 
-def test_the_operators_hooks_are_on_every_session(tmp_path):
+def test_the_operators_hooks_are_on_every_session(tmp_path: Path) -> None:
     port = free_port()
     file = tmp_path / "hooks.json"
     file.write_text(
@@ -255,7 +261,7 @@ def test_the_operators_hooks_are_on_every_session(tmp_path):
         listed = client.ok("GET", f"/v1/sessions/{session}/hooks")["hooks"]
         assert [hook["id"] for hook in listed] == ["1", "server-1", "server-2"]
         turn = client.begin(session)
-        # The operator's come first before a step, as torch's global ones do.
+        # The operator's hooks come first before a step, as torch's global hooks do.
         assert turn["hook_call"]["hook"] == "server-2"
         daemon.kill()
         daemon.start()

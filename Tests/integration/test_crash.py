@@ -1,18 +1,20 @@
-"""The daemon killed 200 times while clients work; see crash.py, which runs as long as you like."""
+"""Kills the daemon 200 times while clients work. crash.py can run longer."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-import crash
 import pytest
 
-KILLS = int(os.environ.get("LBFGSD_CRASH_KILLS", 200))
-SEED = int(os.environ.get("LBFGSD_CRASH_SEED", 7))
+import crash
+
+KILLS = int(os.environ.get("LBFGSD_CRASH_KILLS", "200"))
+SEED = int(os.environ.get("LBFGSD_CRASH_SEED", "7"))
 
 
 @pytest.mark.timeout(900)
-def test_no_kill_breaks_the_promise(tmp_path, capsys):
+def test_no_kill_breaks_the_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = crash.run(KILLS, SEED, tmp_path)
     with capsys.disabled():
         print(f"\n{report}")

@@ -1,12 +1,12 @@
 """What an operator installs: the units, socket activation, notification, the proxy, a backup.
 
-Everything here runs for real, with systemd's own tools and nginx, and nothing is skipped: a tool
-that is missing fails the test that needs it.
+The tests use systemd's own tools and nginx. A missing tool fails the test that needs it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import resource
@@ -17,7 +17,9 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -29,7 +31,7 @@ DEPLOY = ROOT / "deploy"
 EXPOSURE_MAX = 0.6
 
 
-def call(*command, **more) -> subprocess.CompletedProcess:
+def call(*command: Any, **more: Any) -> subprocess.CompletedProcess[str]:
     more.setdefault("timeout", 120)
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
 
@@ -38,15 +40,15 @@ def call(*command, **more) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def units(tmp_path) -> Path:
-    """The units with the built binary for /usr/bin/lbfgsd, and no other change."""
+def units(tmp_path: Path) -> Path:
+    """The units, changed only to run the binary under test."""
     for name in ("lbfgsd.service", "lbfgsd.socket"):
         text = (DEPLOY / name).read_text()
         (tmp_path / name).write_text(text.replace("/usr/bin/lbfgsd", str(binary())))
     return tmp_path
 
 
-def test_systemd_finds_nothing_wrong_with_the_units(units):
+def test_systemd_finds_nothing_wrong_with_the_units(units: Path) -> None:
     result = call("systemd-analyze", "verify", units / "lbfgsd.service", units / "lbfgsd.socket")
     assert result.returncode == 0
     assert result.stdout + result.stderr == ""
@@ -59,11 +61,11 @@ def exposure(unit: Path) -> float:
     return float(score[1])
 
 
-def test_the_service_is_confined(units):
+def test_the_service_is_confined(units: Path) -> None:
     assert exposure(units / "lbfgsd.service") <= EXPOSURE_MAX
 
 
-def test_the_drop_in_for_tokens_is_valid_and_keeps_the_confinement(units):
+def test_the_drop_in_for_tokens_is_valid_and_keeps_the_confinement(units: Path) -> None:
     text = (units / "lbfgsd.service").read_text()
     drop_in = (DEPLOY / "tokens.conf").read_text().split("[Service]\n")[1]
     (units / "lbfgsd.service").write_text(text.replace("[Service]\n", "[Service]\n" + drop_in))
@@ -72,18 +74,18 @@ def test_the_drop_in_for_tokens_is_valid_and_keeps_the_confinement(units):
     assert exposure(units / "lbfgsd.service") <= EXPOSURE_MAX
 
 
-def test_the_manager_waits_longer_than_the_daemon_needs_to_stop():
+def test_the_manager_waits_longer_than_the_daemon_needs_to_stop() -> None:
     unit = (DEPLOY / "lbfgsd.service").read_text()
-    waits = int(re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[1])
+    waits = int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[0])
     example = (DEPLOY / "lbfgsd.yaml").read_text()
-    needs = int(re.search(r"^#shutdown-timeout-seconds: (\d+)$", example, re.MULTILINE)[1])
+    needs = int(re.findall(r"^#shutdown-timeout-seconds: (\d+)$", example, re.MULTILINE)[0])
     assert waits > needs
 
 
 # MARK: Installing
 
 
-def install(destination: Path, *variables) -> subprocess.CompletedProcess:
+def install(destination: Path, *variables: Any) -> subprocess.CompletedProcess[str]:
     return call(
         "make",
         "-s",
@@ -96,7 +98,7 @@ def install(destination: Path, *variables) -> subprocess.CompletedProcess:
     )
 
 
-def test_make_install_puts_everything_in_place(tmp_path):
+def test_make_install_puts_everything_in_place(tmp_path: Path) -> None:
     result = install(tmp_path)
     assert result.returncode == 0, result.stderr
     installed = {
@@ -111,7 +113,14 @@ def test_make_install_puts_everything_in_place(tmp_path):
         "etc/lbfgsd/lbfgsd.yaml": 0o644,
         **{
             f"usr/share/doc/lbfgsd/{name}": 0o644
-            for name in ("LICENSE", "README.md", "lbfgsd.yaml", "nginx.conf", "tokens.conf", "webhooks.conf")
+            for name in (
+                "LICENSE",
+                "README.md",
+                "lbfgsd.yaml",
+                "nginx.conf",
+                "tokens.conf",
+                "webhooks.conf",
+            )
         },
     }
     version = call(tmp_path / "usr/bin/lbfgsd", "--version")
@@ -120,7 +129,7 @@ def test_make_install_puts_everything_in_place(tmp_path):
     assert unit == (DEPLOY / "lbfgsd.service").read_text()
 
 
-def test_make_install_keeps_a_configuration_that_is_there(tmp_path):
+def test_make_install_keeps_a_configuration_that_is_there(tmp_path: Path) -> None:
     assert install(tmp_path).returncode == 0
     configuration = tmp_path / "etc/lbfgsd/lbfgsd.yaml"
     configuration.write_text("max-sessions: 7\n")
@@ -128,7 +137,7 @@ def test_make_install_keeps_a_configuration_that_is_there(tmp_path):
     assert configuration.read_text() == "max-sessions: 7\n"
 
 
-def test_make_install_under_another_prefix_says_so_in_the_unit(tmp_path):
+def test_make_install_under_another_prefix_says_so_in_the_unit(tmp_path: Path) -> None:
     assert install(tmp_path, "PREFIX=/opt/l", "SYSCONFDIR=/opt/etc").returncode == 0
     unit = (tmp_path / "opt/l/lib/systemd/system/lbfgsd.service").read_text()
     assert "ExecStart=/opt/l/bin/lbfgsd serve --config /opt/etc/lbfgsd/lbfgsd.yaml" in unit
@@ -138,7 +147,7 @@ def test_make_install_under_another_prefix_says_so_in_the_unit(tmp_path):
 # MARK: Socket activation
 
 
-def activated(home: Path, port: int, *arguments, **variables):
+def activated(home: Path, port: int, *arguments: Any, **variables: Any) -> Any:
     """The daemon under systemd-socket-activate, which starts it at the first connection."""
     command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}"]
     for name in variables:
@@ -147,7 +156,7 @@ def activated(home: Path, port: int, *arguments, **variables):
 
 
 def wait_listening(port: int) -> None:
-    """Until somebody listens; without a connection, which would start the daemon."""
+    """Waits until the port is open, without a connection, which would start the daemon."""
     wanted = f"0100007F:{port:04X} 00000000:0000 0A"
     deadline = time.monotonic() + 20
     while wanted not in Path("/proc/net/tcp").read_text():
@@ -155,7 +164,7 @@ def wait_listening(port: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_passed_socket_is_served_and_the_listen_setting_is_not(tmp_path):
+def test_a_passed_socket_is_served_and_the_listen_setting_is_not(tmp_path: Path) -> None:
     port = free_port()
     with activated(tmp_path, port) as daemon:
         wait_listening(port)
@@ -166,27 +175,25 @@ def test_a_passed_socket_is_served_and_the_listen_setting_is_not(tmp_path):
         client.begin(session)
         pid = int(daemon.wait_for(r"ready .*pid=(\d+)")[1])
         variables = Path(f"/proc/{pid}/environ").read_bytes()
-        assert b"LISTEN_PID" in variables  # what the process was started with, to be sure
+        assert b"LISTEN_PID" in variables  # how the process was started, as a check
         assert daemon.stop() == 0
         assert "stopped" in daemon.text
 
 
-def test_a_passed_socket_beyond_loopback_needs_tokens_too(tmp_path):
+def test_a_passed_socket_beyond_loopback_needs_tokens_too(tmp_path: Path) -> None:
     port = free_port()
     command = ("systemd-socket-activate", "-l", f"0.0.0.0:{port}")
     with serving(tmp_path, command=command) as daemon:
         deadline = time.monotonic() + 20
         while daemon.process.poll() is None and time.monotonic() < deadline:
-            try:
+            with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError:
-                pass
             time.sleep(0.05)
         assert daemon.process.wait(20) == 78
         assert f"refusing to listen on 0.0.0.0:{port} without tokens" in daemon.text
 
 
-def test_two_passed_sockets_are_refused(tmp_path):
+def test_two_passed_sockets_are_refused(tmp_path: Path) -> None:
     ports = free_port(), free_port()
     command = (
         "systemd-socket-activate",
@@ -199,7 +206,7 @@ def test_two_passed_sockets_are_refused(tmp_path):
         assert "passed 2 sockets" in daemon.text
 
 
-def test_a_unix_socket_can_be_passed(tmp_path):
+def test_a_unix_socket_can_be_passed(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     command = ("systemd-socket-activate", "-l", path)
     with serving(tmp_path, command=command) as daemon:
@@ -216,22 +223,23 @@ def test_a_unix_socket_can_be_passed(tmp_path):
         assert daemon.stop() == 0
 
 
-def test_sockets_meant_for_another_process_are_left_alone(tmp_path):
+def test_sockets_meant_for_another_process_are_left_alone(tmp_path: Path) -> None:
     with serving(tmp_path, LISTEN_FDS="1", LISTEN_PID="1") as daemon:
         assert daemon.get("/livez").status_code == 200
         assert daemon.stop() == 0
 
 
-def test_no_connection_is_refused_while_the_daemon_restarts(tmp_path):
-    """What the socket unit is for: the listening socket outlives the daemon."""
+def test_no_connection_is_refused_while_the_daemon_restarts(tmp_path: Path) -> None:
+    """The listening socket outlives the daemon, which is the purpose of the socket unit."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         port = listener.getsockname()[1]
         ended = threading.Event()
         statuses = []
         failures = []
 
-        def start():
-            # What a service manager does: the socket as descriptor 3, its count, and whom for.
+        def start() -> Any:
+            # As a service manager does: the socket is descriptor 3; the variables are its count and
+            # its user.
             script = 'exec 3<&"$1"; shift; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
             return subprocess.Popen(
                 [
@@ -250,8 +258,8 @@ def test_no_connection_is_refused_while_the_daemon_restarts(tmp_path):
                 stderr=(tmp_path / "log").open("ab"),
             )
 
-        def ask():
-            # A connection each, so that each has to be accepted anew.
+        def ask() -> None:
+            # Each request has its own connection, which has to be accepted.
             while not ended.is_set():
                 with requests.Session() as session:
                     try:
@@ -281,7 +289,7 @@ def test_no_connection_is_refused_while_the_daemon_restarts(tmp_path):
             process.wait()
         assert failures == []
         assert set(statuses) <= {200, 503} and statuses.count(200) > 60
-        # A request that reached the old daemon as it stopped may be told to come again.
+        # A request that reached the old daemon as it stopped may be refused with 503.
         assert statuses.count(503) <= 3
 
 
@@ -291,9 +299,10 @@ def test_no_connection_is_refused_while_the_daemon_restarts(tmp_path):
 class Manager:
     """The service manager's end of $NOTIFY_SOCKET."""
 
-    def __init__(self, address: str):
+    def __init__(self, address: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.address = address
         self.received: list[tuple[float, str]] = []
 
     def next(self, seconds: float = 30) -> str:
@@ -303,7 +312,7 @@ class Manager:
         return message
 
     def wait(self, line: str, seconds: float = 30) -> float:
-        """When a message with the line came."""
+        """Waits for a message with the line. Returns the time at which it came."""
         deadline = time.monotonic() + seconds
         while True:
             message = self.next(max(0.01, deadline - time.monotonic()))
@@ -319,20 +328,19 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request, tmp_path):
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
     address = {"path": str(tmp_path / "notify"), "abstract": f"@lbfgsd-test-{os.getpid()}"}
     manager = Manager(address[request.param])
-    manager.address = address[request.param]
     yield manager
     manager.socket.close()
 
 
-def test_it_tells_when_it_is_ready_reloads_and_stops(tmp_path, manager):
+def test_it_tells_when_it_is_ready_reloads_and_stops(tmp_path: Path, manager: Manager) -> None:
     token_file = tmp_path / "tokens"
     token_file.write_text("a-token-of-twenty-five-ch\n")
     with serving(tmp_path, "--token-file", token_file, NOTIFY_SOCKET=manager.address) as daemon:
         first = manager.next().splitlines()
-        # Ready means that it can be asked, and that the store takes writes.
+        # Ready means that it answers, and that the store accepts writes.
         assert requests.get(daemon.url + "/readyz", timeout=5).status_code == 200
         assert "READY=1" in first
         assert f"MAINPID={daemon.process.pid}" in first
@@ -347,22 +355,22 @@ def test_it_tells_when_it_is_ready_reloads_and_stops(tmp_path, manager):
         assert manager.quiet(0.2)
 
 
-def test_it_feeds_the_watchdog_at_half_its_time(tmp_path, manager):
+def test_it_feeds_the_watchdog_at_half_its_time(tmp_path: Path, manager: Manager) -> None:
     with serving(tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1000000") as daemon:
         manager.wait("READY=1")
         times = [manager.wait("WATCHDOG=1") for _ in range(5)]
-        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert all(0.4 < gap < 0.9 for gap in gaps), gaps
-        # Fed with proof: a request to itself in each round.
+        # It proves that it serves before each notification, by a request to itself.
         metrics = daemon.get("/metrics").text
-        asked = re.search(r'lbfgsd_http_requests_total\{[^}]*route="/livez"[^}]*\} (\d+)', metrics)
-        assert int(asked[1]) >= 5
+        asked = re.findall(r'lbfgsd_http_requests_total\{[^}]*route="/livez"[^}]*\} (\d+)', metrics)
+        assert int(asked[0]) >= 5
         assert daemon.stop() == 0
 
 
 def held_connection(host: str, port: int) -> socket.socket:
-    """A connection that was served and stays open. The daemon's own request, which is over in a
-    moment, may have the only place at first."""
+    """Opens a connection, has a request served, and keeps it open. At first the daemon's request to
+    itself, which is short, may occupy the only slot."""
     deadline = time.monotonic() + 10
     while True:
         held = socket.create_connection((host, port), timeout=10)
@@ -374,10 +382,10 @@ def held_connection(host: str, port: int) -> socket.socket:
         time.sleep(0.05)
 
 
-def test_a_daemon_that_turns_clients_away_is_fed(tmp_path, manager):
+def test_a_daemon_that_turns_clients_away_is_fed(tmp_path: Path, manager: Manager) -> None:
     with serving(
-            tmp_path, "--max-connections", "1", NOTIFY_SOCKET=manager.address,
-            WATCHDOG_USEC="500000") as daemon:
+        tmp_path, "--max-connections", "1", NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="500000"
+    ) as daemon:
         manager.wait("READY=1")
         host, port = daemon.url.removeprefix("http://").split(":")
         with held_connection(host, int(port)):
@@ -387,7 +395,7 @@ def test_a_daemon_that_turns_clients_away_is_fed(tmp_path, manager):
         assert daemon.stop() == 0
 
 
-def test_it_does_not_feed_a_watchdog_of_another_process(tmp_path, manager):
+def test_it_does_not_feed_a_watchdog_of_another_process(tmp_path: Path, manager: Manager) -> None:
     with serving(
         tmp_path, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000", WATCHDOG_PID="1"
     ) as daemon:
@@ -396,7 +404,7 @@ def test_it_does_not_feed_a_watchdog_of_another_process(tmp_path, manager):
         assert daemon.stop() == 0
 
 
-def test_it_does_not_feed_the_watchdog_while_the_disk_takes_no_writes(tmp_path):
+def test_it_does_not_feed_the_watchdog_while_the_disk_takes_no_writes(tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
     with serving(
         tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000"
@@ -411,8 +419,8 @@ def test_it_does_not_feed_the_watchdog_while_the_disk_takes_no_writes(tmp_path):
             resource.RLIMIT_FSIZE,
             (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
         )
-        # Either the store took it for a failed disk and ended the process, to recover in the next,
-        # or it goes on and is fed again.
+        # Either the store treated it as a failed disk and ended the process, to recover in the next
+        # one, or it goes on and notifies again.
         try:
             manager.wait("WATCHDOG=1", 5)
         except TimeoutError:
@@ -420,7 +428,7 @@ def test_it_does_not_feed_the_watchdog_while_the_disk_takes_no_writes(tmp_path):
     manager.socket.close()
 
 
-def test_a_stopped_process_is_not_fed(tmp_path):
+def test_a_stopped_process_is_not_fed(tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
     with serving(
         tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="500000"
@@ -435,8 +443,8 @@ def test_a_stopped_process_is_not_fed(tmp_path):
     manager.socket.close()
 
 
-def test_without_a_network_of_its_own_it_serves_and_feeds_the_watchdog(tmp_path):
-    """What PrivateNetwork= does: the socket is the host's, the process can reach no address."""
+def test_without_a_network_of_its_own_it_serves_and_feeds_the_watchdog(tmp_path: Path) -> None:
+    """As with PrivateNetwork=: the socket is the host's, and the process can reach no address."""
     manager = Manager(str(tmp_path / "notify"))
     port = free_port()
     command = (
@@ -467,7 +475,7 @@ def test_without_a_network_of_its_own_it_serves_and_feeds_the_watchdog(tmp_path)
 
 
 def nginx_binary(tmp_path: Path) -> Path:
-    """Debian's nginx; unpacked for the test where it isn't installed."""
+    """Debian's nginx, unpacked for the test if it isn't installed."""
     if found := shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"):
         return Path(found)
     unpacked = ROOT / "out" / "nginx"
@@ -485,8 +493,8 @@ def nginx_binary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def proxy(tmp_path):
-    """deploy/nginx.conf with other ports and a certificate of its own, in front of a daemon."""
+def proxy(tmp_path: Path) -> Iterator[Any]:
+    """nginx with deploy/nginx.conf, on other ports and with a test certificate, before a daemon."""
     name = "optimizer.example.org"
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = call(
@@ -552,18 +560,18 @@ def proxy(tmp_path):
             process.wait(20)
 
 
-def test_behind_the_proxy_everything_works_over_tls(proxy):
+def test_behind_the_proxy_everything_works_over_tls(proxy: Any) -> None:
     url, session = proxy
     client = Client(url)
     client.session = session
-    # A body far above nginx's own limit of 1 MB, and its answer.
+    # A body far above nginx's default limit of 1 MB, and the response to it.
     n = 200_000
     made = client.create(x0=[0.5] * n)
     turn = client.begin(made)
     assert len(turn["evaluation"]["x"]) == n
     turn = client.tell(made, 1, 0.5 * n * 0.25, [0.5] * n)
     assert turn["state"] in ("evaluating", "idle")
-    # A long-poll that ends with its own time, not the proxy's.
+    # A long poll that ends after its own wait, not after the proxy's timeout.
     quiet = client.create()
     began = time.monotonic()
     waited = client.call("GET", f"/v1/sessions/{quiet}/evaluation", headers={"Prefer": "wait=2"})
@@ -571,7 +579,7 @@ def test_behind_the_proxy_everything_works_over_tls(proxy):
     assert session.get(url + "/metrics", timeout=30).status_code == 403
 
 
-def test_behind_the_proxy_events_arrive_as_they_happen(proxy):
+def test_behind_the_proxy_events_arrive_as_they_happen(proxy: Any) -> None:
     url, session = proxy
     client = Client(url)
     client.session = session
@@ -598,7 +606,7 @@ def test_behind_the_proxy_events_arrive_as_they_happen(proxy):
 
 # Vectors in the entry log, and vectors in segments.
 @pytest.mark.parametrize("n", [50, 5_000])
-def test_a_backup_of_a_running_daemon_can_be_started(tmp_path, n):
+def test_a_backup_of_a_running_daemon_can_be_started(tmp_path: Path, n: int) -> None:
     """The steps of deploy/README.md, with Python's SQLite for the sqlite3 command."""
     backup = tmp_path / "backup"
     backup.mkdir()
@@ -614,14 +622,14 @@ def test_a_backup_of_a_running_daemon_can_be_started(tmp_path, n):
         database.execute("VACUUM INTO ?", (str(backup / "lbfgsd.sqlite"),))
         database.close()
         shutil.copytree(tmp_path / "data" / "segments", backup / "segments")
-        # The daemon goes on as if nothing had been.
+        # The backup does not disturb the daemon.
         client.tell(session, turn["evaluation"]["number"], 1.0, [0.5] * n)
         assert daemon.stop() == 0
     with serving(tmp_path, data=backup) as daemon:
         assert Client(daemon.url).ask(session) == wanted
 
 
-def test_what_was_told_is_in_the_database_soon_after(tmp_path):
+def test_what_was_told_is_in_the_database_soon_after(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         client = Client(daemon.url)
         session = client.create(x0=[1.0] * 50)
@@ -629,7 +637,7 @@ def test_what_was_told_is_in_the_database_soon_after(tmp_path):
         client.tell(session, turn["evaluation"]["number"], 10.0, [1.0] * 50)
         wanted = client.ask(session)
 
-        def is_there():
+        def is_there() -> bool:
             database = sqlite3.connect(f"file:{tmp_path}/data/lbfgsd.sqlite?mode=ro", uri=True)
             with contextlib.closing(database):
                 (told,) = database.execute("SELECT count(*) FROM event WHERE k = 1").fetchone()
@@ -644,7 +652,7 @@ def test_what_was_told_is_in_the_database_soon_after(tmp_path):
         assert Client(daemon.url).ask(session) == wanted
 
 
-def test_a_copy_of_a_stopped_daemon_can_be_started(tmp_path):
+def test_a_copy_of_a_stopped_daemon_can_be_started(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         session = Client(daemon.url).create()
         assert daemon.stop() == 0

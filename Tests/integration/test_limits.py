@@ -1,5 +1,5 @@
-"""Each limit driven to its end: who is over it is told so, with the numbers and a time to come back;
-everybody else is served meanwhile; and afterwards nothing of it is left."""
+"""Each limit is driven to its end. A client beyond it is told so, with the numbers and a time to
+come back; other clients are served meanwhile, and afterwards nothing of it is left."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,8 +29,14 @@ def gauges(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"(?m)^(lbfgsd_\w+) (\S+)$", text)}
 
 
-def check_refusal(response, status: int, kind: str, limit: str | None = None, maximum=None) -> dict:
-    """An answer that tells what is too much, how much is allowed, and when to try again."""
+def check_refusal(
+    response: requests.Response,
+    status: int,
+    kind: str,
+    limit: str | None = None,
+    maximum: Any = None,
+) -> dict[str, Any]:
+    """Asserts that a refusal says what is too much, how much is allowed, and when to try again."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"].startswith("application/problem+json")
     assert 1 <= int(response.headers["Retry-After"]) <= 3600
@@ -41,10 +49,10 @@ def check_refusal(response, status: int, kind: str, limit: str | None = None, ma
     return problem
 
 
-def check_quiet(url: str):
-    """Nothing waits and nothing is held for anybody, but for the request that asks."""
+def check_quiet(url: str) -> None:
+    """Waits until no request waits or holds anything, except the one that asks."""
 
-    def is_quiet():
+    def is_quiet() -> Any:
         now = gauges(url)
         return (
             now["lbfgsd_waiters"] == 0
@@ -57,16 +65,18 @@ def check_quiet(url: str):
 
 
 class Raw:
-    """A connection whose bytes are the test's own."""
+    """A connection on which the test writes the bytes itself."""
 
-    def __init__(self, url: str, source: str | None = None):
+    def __init__(self, url: str, source: str | None = None) -> None:
         where = urlsplit(url)
         self.host = where.netloc
         self.socket = socket.create_connection(
             (where.hostname, where.port), timeout=60, source_address=(source, 0) if source else None
         )
 
-    def send(self, method: str, path: str, body: bytes = b"", length: int | None = None, **headers):
+    def send(
+        self, method: str, path: str, body: bytes = b"", length: int | None = None, **headers: Any
+    ) -> Any:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}"]
         if body or length is not None:
             lines += [f"Content-Length: {length if length is not None else len(body)}"]
@@ -85,19 +95,21 @@ class Raw:
         lines = head.decode().split("\r\n")
         response = requests.Response()
         response.status_code = int(lines[0].split()[1])
-        response.headers.update(line.split(": ", 1) for line in lines[1:])
+        for line in lines[1:]:
+            name, _, value = line.partition(": ")
+            response.headers[name] = value
         while len(body) < int(response.headers.get("Content-Length", 0)):
             body += self.socket.recv(65536)
         response._content = body
         return response
 
-    def close(self):
+    def close(self) -> None:
         self.socket.close()
 
 
 @contextmanager
-def polling(url: str, sessions: list[str], seconds: int = 30):
-    """A long-poll on each session; they wait when the body runs, and are gone after it."""
+def polling(url: str, sessions: list[str], seconds: int = 30) -> Iterator[Any]:
+    """Holds a long poll on each session while the body runs."""
     with ExitStack() as stack:
         for session in sessions:
             poll = Raw(url)
@@ -108,8 +120,8 @@ def polling(url: str, sessions: list[str], seconds: int = 30):
         yield
 
 
-def fit_a_little(client: Client):
-    """Somebody else's work goes on."""
+def fit_a_little(client: Client) -> None:
+    """Asserts that another client is served."""
     session = client.create(x0=[1.0, 2.0], options={"line_search_fn": "strong_wolfe"})
     turn = client.step(session, lambda x: (sum(v * v for v in x), [2 * v for v in x]))
     assert turn["result"]["converged"]
@@ -119,7 +131,7 @@ def fit_a_little(client: Client):
 # MARK: Connections
 
 
-def test_connections_beyond_the_limit_are_turned_away(tmp_path):
+def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-connections", "6") as daemon:
         url = daemon.url
         wait_until(lambda: gauges(url)["lbfgsd_http_connections_open"] <= 1)
@@ -133,7 +145,7 @@ def test_connections_beyond_the_limit_are_turned_away(tmp_path):
             turned_away = Raw(url).send("GET", "/livez")
             check_refusal(turned_away.answer(), 503, "overloaded", "connections", 6)
             turned_away.close()
-        # Those that are in are served, over and over.
+        # Open connections are served repeatedly.
         fit_a_little(client)
         for raw in held:
             assert raw.send("GET", "/livez").answer().status_code == 200
@@ -144,7 +156,7 @@ def test_connections_beyond_the_limit_are_turned_away(tmp_path):
         fit_a_little(Client(url))
 
 
-def test_connections_from_one_address_have_a_limit_of_their_own(tmp_path):
+def test_connections_from_one_address_have_a_limit_of_their_own(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-connections-per-address", "4") as daemon:
         url = daemon.url
         greedy = [Raw(url, "127.0.0.7") for _ in range(4)]
@@ -167,7 +179,7 @@ def test_connections_from_one_address_have_a_limit_of_their_own(tmp_path):
 # MARK: Bodies
 
 
-def test_bodies_in_flight_have_a_limit_in_bytes(tmp_path):
+def test_bodies_in_flight_have_a_limit_in_bytes(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-body-bytes-in-flight", "1MiB") as daemon:
         url = daemon.url
         client = Client(url)
@@ -186,7 +198,7 @@ def test_bodies_in_flight_have_a_limit_in_bytes(tmp_path):
         fit_a_little(client)
         slow.socket.sendall(body[1000:])
         assert slow.answer().status_code == 200
-        # One that leaves in the middle of its body gives the room back too.
+        # A client that leaves in the middle of its body releases its memory too.
         vanishing = Raw(url).send("PUT", path, body[:1000], length=len(body))
         wait_until(lambda: gauges(url)["lbfgsd_http_body_bytes_in_flight"] >= len(body))
         vanishing.close()
@@ -201,7 +213,7 @@ def test_bodies_in_flight_have_a_limit_in_bytes(tmp_path):
 # MARK: Sessions and their memory
 
 
-def test_sessions_beyond_the_limit_are_not_made(tmp_path):
+def test_sessions_beyond_the_limit_are_not_made(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-sessions", "3") as daemon:
         client = Client(daemon.url)
         sessions = [client.create() for _ in range(3)]
@@ -219,10 +231,10 @@ def test_sessions_beyond_the_limit_are_not_made(tmp_path):
         check_quiet(daemon.url)
 
 
-def test_a_session_that_could_need_too_much_memory_is_not_made(tmp_path):
+def test_a_session_that_could_need_too_much_memory_is_not_made(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-session-bytes", "1MiB") as daemon:
         client = Client(daemon.url)
-        body = {"x0": [1.0] * 1000, "options": {"history_size": 1000}}
+        body: dict[str, Any] = {"x0": [1.0] * 1000, "options": {"history_size": 1000}}
         refused = client.call("POST", "/v1/sessions", body)
         assert refused.status_code == 422
         [error] = refused.json()["errors"]
@@ -238,8 +250,9 @@ def test_a_session_that_could_need_too_much_memory_is_not_made(tmp_path):
         assert now["lbfgsd_sessions_resident"] == 1
 
 
-def test_sessions_in_memory_have_a_budget(tmp_path):
-    """Idle ones make room; when all are in use, one that isn't in memory is refused for now."""
+def test_sessions_in_memory_have_a_budget(tmp_path: Path) -> None:
+    """Idle sessions are evicted. If all are in use, one that is not in memory is refused with
+    503."""
     with serving(tmp_path, "--max-resident-bytes", "1MiB") as daemon:
         url = daemon.url
         client = Client(url)
@@ -282,7 +295,7 @@ def test_sessions_in_memory_have_a_budget(tmp_path):
 # MARK: Waiting
 
 
-def test_waiters_beyond_the_limit_are_refused(tmp_path):
+def test_waiters_beyond_the_limit_are_refused(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-waiters", "3") as daemon:
         url = daemon.url
         client = Client(url)
@@ -305,7 +318,7 @@ def test_waiters_beyond_the_limit_are_refused(tmp_path):
         check_quiet(url)
 
 
-def test_requests_that_wait_for_one_session_have_a_limit(tmp_path):
+def test_requests_that_wait_for_one_session_have_a_limit(tmp_path: Path) -> None:
     with serving(tmp_path) as daemon:
         url = daemon.url
         client = Client(url)
@@ -314,9 +327,9 @@ def test_requests_that_wait_for_one_session_have_a_limit(tmp_path):
         crowd = [Raw(url) for _ in range(4 * limit)]
         body = json.dumps({"name": "crowded"}).encode()
         begun = threading.Event()
-        served = []
+        served: list[Any] = []
 
-        def serve_another():
+        def serve_another() -> None:
             begun.wait()
             neighbour = Client(url)
             served.extend(neighbour.ask(other)["state"] for _ in range(20))
@@ -345,7 +358,7 @@ def test_requests_that_wait_for_one_session_have_a_limit(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path: Path) -> tuple[Any, Any]:
     """A file system of 12 MiB, in a mount namespace of the daemon's own."""
     if shutil.which("unshare") is None:
         pytest.skip("no unshare(1)")
@@ -358,7 +371,9 @@ def small_disk(tmp_path):
     return ("unshare", "-rm", "sh", "-c", mount + ' && exec "$0" "$@"'), disk
 
 
-def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(tmp_path, small_disk):
+def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(
+    tmp_path: Path, small_disk: Any
+) -> None:
     command, disk = small_disk
     with serving(tmp_path, data=disk / "data", command=command) as daemon:
         client = Client(daemon.url)
@@ -369,7 +384,7 @@ def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(tmp_path, sma
             made.append(response.json()["id"])
             assert len(made) < 200
         check_refusal(response, 507, "storage-full")
-        # Reading goes on, and nothing of what was refused is there.
+        # Reads still work, and nothing of the refused writes is stored.
         assert client.x(first)[:2] == [1.5, 1.5]
         assert len(client.ok("GET", "/v1/sessions?page_size=1000")["sessions"]) == len(made)
         for session in made[1:]:
@@ -379,7 +394,7 @@ def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(tmp_path, sma
         left = client.ok("GET", "/v1/sessions?page_size=1000")["sessions"]
         assert len(left) < len(made)
 
-        def is_served():
+        def is_served() -> bool:
             return client.call("POST", f"/v1/sessions/{first}/steps").status_code == 201
 
         wait_until(is_served)

@@ -1,4 +1,4 @@
-"""openapi.yaml is right about the daemon, and the daemon about openapi.yaml."""
+"""openapi.yaml and the daemon agree."""
 
 from __future__ import annotations
 
@@ -7,35 +7,37 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from daemon import ROOT
 from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from daemon import ROOT, Client, Daemon
 from problems import rosenbrock
 
 HERE = Path(__file__).parent
 DOCUMENT = ROOT / "openapi.yaml"
 METHODS = ("get", "put", "post", "patch", "delete")
-SEED = int(os.environ.get("LBFGSD_FUZZ_SEED", 1))
-EXAMPLES = int(os.environ.get("LBFGSD_FUZZ_EXAMPLES", 25))
+SEED = int(os.environ.get("LBFGSD_FUZZ_SEED", "1"))
+EXAMPLES = int(os.environ.get("LBFGSD_FUZZ_EXAMPLES", "25"))
 FUZZ_SECONDS = 150
 
 
 @pytest.fixture(scope="module")
-def document() -> dict:
+def document() -> dict[str, Any]:
     return yaml.safe_load(DOCUMENT.read_text())
 
 
-def test_the_document_is_valid_openapi(document):
+def test_the_document_is_valid_openapi(document: Any) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_the_document_that_is_served_is_the_one_in_the_repository(client):
+def test_the_document_that_is_served_is_the_one_in_the_repository(client: Client) -> None:
     assert client.call("GET", "/openapi.yaml").content == DOCUMENT.read_bytes()
 
 
-def test_every_operation_is_named_and_says_what_can_go_wrong(document):
+def test_every_operation_is_named_and_says_what_can_go_wrong(document: Any) -> None:
     names = []
     for path, item in document["paths"].items():
         for method in METHODS:
@@ -50,7 +52,7 @@ def test_every_operation_is_named_and_says_what_can_go_wrong(document):
     assert len(names) == len(set(names))
 
 
-def test_the_daemon_has_the_methods_of_the_document(client, document):
+def test_the_daemon_has_the_methods_of_the_document(client: Client, document: Any) -> None:
     session = client.create()
     for path, item in document["paths"].items():
         documented = {method.upper() for method in METHODS if method in item} | {"OPTIONS"}
@@ -68,8 +70,9 @@ def test_the_daemon_has_the_methods_of_the_document(client, document):
         assert set(response.headers["Allow"].replace(" ", "").split(",")) == documented, path
 
 
-def make_targets(client) -> dict:
-    """Sessions in all states: fresh, evaluating, stopped, ended, restored, with checkpoints."""
+def make_targets(client: Client) -> dict[str, Any]:
+    """Creates sessions in all states: new, evaluating, stopped, ended, restored, with
+    checkpoints."""
     targets = {}
     for index in range(24):
         session = client.create(
@@ -95,7 +98,9 @@ def make_targets(client) -> dict:
 
 
 @pytest.mark.timeout(900)
-def test_generated_requests_find_nothing_wrong(daemon, own_client, tmp_path):
+def test_generated_requests_find_nothing_wrong(
+    daemon: Daemon, own_client: Client, tmp_path: Path
+) -> None:
     targets = tmp_path / "targets.json"
     targets.write_text(json.dumps(make_targets(own_client)))
     pid = daemon.pid

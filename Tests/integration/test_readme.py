@@ -1,4 +1,4 @@
-"""README's examples, run as they are printed; only the daemon's URL is another."""
+"""README's examples, run as they are printed, with the test daemon's URL."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon import Daemon
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 PART = README.split("## Three examples\n")[1].split("\n## ")[0]
@@ -17,13 +19,13 @@ URL, *EXAMPLES = re.findall(r"```(\w+)\n(.*?)```", PART, re.DOTALL)
 SECONDS = 120
 
 
-def run(daemon, language: str, text: str) -> str:
+def run(daemon: Daemon, language: str, text: str) -> str:
     command = {"sh": ["sh", "-eu", "-c", text], "python": [sys.executable, "-c", text]}[language]
     environment = {
         **os.environ,
         "LBFGSD_URL": daemon.url,
         "PYTHONPATH": str(ROOT / "clients" / "python" / "src"),
-        # More threads than one only wait for each other on problems of this size.
+        # For problems of this size, further threads only cost time.
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
@@ -33,13 +35,13 @@ def run(daemon, language: str, text: str) -> str:
     return done.stdout
 
 
-def test_the_variable_is_the_one_that_they_read():
+def test_the_variable_is_the_one_that_they_read() -> None:
     assert URL == ("sh", "export LBFGSD_URL=http://127.0.0.1:8080\n")
     assert [language for language, _ in EXAMPLES] == ["sh", "python", "python"]
     assert not any("8080" in text for _, text in EXAMPLES)
 
 
-def test_curl(shared_daemon):
+def test_curl(shared_daemon: Daemon) -> None:
     begun, second, third, done, head, *points = run(shared_daemon, *EXAMPLES[0]).splitlines()
     for line, number, x in ((begun, 1, 3), (second, 2, 2), (third, 3, 0)):
         assert f'"evaluation":{{"number":{number},"x":[{x}.0]}}' in line
@@ -48,13 +50,13 @@ def test_curl(shared_daemon):
     assert head.startswith("evaluation,") and len(points) == 3
 
 
-def test_scipy_style(shared_daemon):
+def test_scipy_style(shared_daemon: Daemon) -> None:
     printed = run(shared_daemon, *EXAMPLES[1])
     assert printed.startswith("[1. 1.]") or re.match(r"\[(1\.0000|0\.9999)", printed)
     assert "CONVERGENCE" in printed
 
 
-def test_torch(shared_daemon):
+def test_torch(shared_daemon: Daemon) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     language, text = EXAMPLES[2]
     mine = run(shared_daemon, language, text).splitlines()
@@ -63,5 +65,5 @@ def test_torch(shared_daemon):
     losses = [[float(line.split()[1]) for line in lines] for lines in (mine, theirs)]
     assert [line.split()[0] for line in mine] == [str(epoch) for epoch in range(10)]
     assert losses[0][-1] < 0.05 * losses[0][0]
-    # In float32 the paths part after some hundred evaluations.
+    # In float32 the trajectories diverge after some hundred evaluations.
     assert losses[0][:2] == pytest.approx(losses[1][:2], rel=1e-3)

@@ -1,13 +1,15 @@
-"""What stays of a session's past, and the room that it takes on the disk."""
+"""How much of a session's history is kept, and the disk space that it takes."""
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -28,7 +30,7 @@ ENDLESS = {
 
 
 @pytest.fixture
-def frugal(tmp_path):
+def frugal(tmp_path: Path) -> Iterator[Daemon]:
     arguments = ("--max-trace-points", str(POINTS), "--snapshot-interval", str(INTERVAL))
     daemon = Daemon(tmp_path / "data", tmp_path / "log", arguments)
     try:
@@ -41,32 +43,37 @@ def result(number: int, n: int = 4) -> tuple[float, list[float]]:
     return 1.0 + 1.0 / number, [0.5 + 1.0 / (number + i) for i in range(n)]
 
 
+def constant(number: int, x: list[float]) -> tuple[float, list[float]]:
+    """The result of that number, at any point."""
+    return result(number, len(x))
+
+
 def tell_on(client: Client, session: str, count: int, n: int = 4) -> int:
-    """The number of the evaluation that is pending then."""
+    """Tells so many results. Returns the number of the evaluation that is pending afterwards."""
     number = client.ask(session)["evaluation"]["number"]
     for _ in range(count):
         turn = client.tell(session, number, *result(number, n))
-        # Such a function has no minimum, and a step may end for it.
+        # These results have no minimum, so that a step may end early.
         turn = turn if turn["state"] == "evaluating" else client.begin(session)
         number = turn["evaluation"]["number"]
     return number
 
 
-def tell_again(client: Client, session: str, number: int, told) -> requests.Response:
+def tell_again(client: Client, session: str, number: int, told: Any) -> requests.Response:
     path = f"/v1/sessions/{session}/evaluations/{number}/result"
     return client.call("PUT", path, {"loss": told[0], "gradient": told[1]})
 
 
 def on_disk(directory: Path) -> int:
-    return sum(512 * os.stat(path).st_blocks for path in directory.rglob("*") if path.is_file())
+    return sum(512 * path.stat().st_blocks for path in directory.rglob("*") if path.is_file())
 
 
 # MARK: The trace
 
 
-def test_a_trace_is_whole_after_kills_whatever_the_snapshots_made_of_it(tmp_path):
-    """More than a hundred results between two snapshots: most of a trace is then kept many points
-    to a row, and some, beside the kills and the checkpoint, one to a row."""
+def test_a_trace_is_whole_after_kills_whatever_the_snapshots_made_of_it(tmp_path: Path) -> None:
+    """More than a hundred results between two snapshots, so that most of the trace is stored in
+    batches, and the rest, near the kills and the checkpoint, one point per row."""
     daemon = Daemon(tmp_path / "data", tmp_path / "log", ("--snapshot-interval", "200"))
     try:
         client = Client(daemon.start().url)
@@ -92,7 +99,7 @@ def test_a_trace_is_whole_after_kills_whatever_the_snapshots_made_of_it(tmp_path
         daemon.close()
 
 
-def test_a_long_trace_is_thinned_out_and_what_is_new_can_be_told_again(frugal):
+def test_a_long_trace_is_thinned_out_and_what_is_new_can_be_told_again(frugal: Daemon) -> None:
     client = Client(frugal.url)
     assert client.ok("GET", "/v1/limits")["trace_points_max"] == POINTS
     session = client.create(x0=[1.0, 2.0, 3.0, 4.0], options=ENDLESS)
@@ -116,26 +123,26 @@ def test_a_long_trace_is_thinned_out_and_what_is_new_can_be_told_again(frugal):
         assert closed.status_code == 410
         assert closed.json()["type"] == "/problems/evaluation-closed"
         assert closed.json()["pending_evaluation"] == pending
-    # Nothing of it disturbed the session.
+    # None of this disturbed the session.
     assert client.ask(session)["evaluation"]["number"] == pending
     tell_on(client, session, 5)
 
 
-def test_pages_and_streams_go_on_across_what_is_gone(frugal):
+def test_pages_and_streams_go_on_across_what_is_gone(frugal: Daemon) -> None:
     client = Client(frugal.url)
     session = client.create(x0=[1.0, 2.0, 3.0, 4.0], options=ENDLESS)
     client.begin(session)
     pending = tell_on(client, session, 400)
     kept = [point["evaluation"] for point in client.trace(session)]
-    path = f"/v1/sessions/{session}/trace?limit=9"
-    paged = []
+    path: str | None = f"/v1/sessions/{session}/trace?limit=9"
+    paged: list[int] = []
     while path:
         response = client.call("GET", path)
         paged += [point["evaluation"] for point in response.json()["trace"]]
         link = re.match(r"<([^>]+)>", response.headers.get("Link", ""))
         path = link[1] if link else None
     assert paged == kept
-    # From one that has gone itself.
+    # From an evaluation that is no longer kept.
     last = next(number for number in range(1, pending) if number not in kept)
     seen = []
     with client.call(
@@ -157,7 +164,7 @@ def test_pages_and_streams_go_on_across_what_is_gone(frugal):
     assert seen == [number for number in kept if number > last] + [pending]
 
 
-def test_what_a_checkpoint_needs_is_not_thinned_out(frugal):
+def test_what_a_checkpoint_needs_is_not_thinned_out(frugal: Daemon) -> None:
     client = Client(frugal.url)
     session = client.create(x0=[1.0, 2.0, 3.0, 4.0], options=ENDLESS)
     client.begin(session)
@@ -172,12 +179,12 @@ def test_what_a_checkpoint_needs_is_not_thinned_out(frugal):
     tell_on(client, session, 20)
 
 
-def test_old_steps_go_and_new_ones_stay(frugal):
+def test_old_steps_go_and_new_ones_stay(frugal: Daemon) -> None:
     client = Client(frugal.url)
     options = {"max_iter": 1, "max_eval": 1, "tolerance_grad": 0, "tolerance_change": 0}
     session = client.create(x0=[1.0] * 4, options=options)
     for number in range(1, 3 * POINTS):
-        turn = client.step(session, lambda x, number=number: result(number))
+        turn = client.step(session, functools.partial(constant, number))
         assert turn["step"] == number
     path = f"/v1/sessions/{session}/steps"
     assert client.call("GET", f"{path}/1").status_code == 404
@@ -188,7 +195,7 @@ def test_old_steps_go_and_new_ones_stay(frugal):
 # MARK: Bytes
 
 
-def test_the_room_that_a_session_takes_is_told_and_comes_to_an_end(frugal):
+def test_the_room_that_a_session_takes_is_told_and_comes_to_an_end(frugal: Daemon) -> None:
     client = Client(frugal.url)
     n = 5000
     session = client.create(x0=[1.0] * n, options=ENDLESS)
@@ -199,7 +206,7 @@ def test_the_room_that_a_session_takes_is_told_and_comes_to_an_end(frugal):
     for _ in range(6):
         tell_on(client, session, 60, n)
         sizes.append(client.get(session)["disk_bytes"])
-    # Three pairs, a handful of vectors and ten gradients at most, not 360.
+    # At most three pairs, a few vectors and ten gradients are kept, not 360.
     assert max(sizes[1:]) < 8 * n * (2 * 4 + 10 + INTERVAL)
     assert max(sizes[3:]) <= 1.2 * max(sizes[:3])
     checkpoint = client.ok("POST", f"/v1/sessions/{session}/checkpoints", {}, status=201)["id"]
@@ -215,7 +222,9 @@ def test_the_room_that_a_session_takes_is_told_and_comes_to_an_end(frugal):
     wait_until(lambda: on_disk(frugal.data / "segments") < 4 * pinned)
 
 
-def test_deleting_gives_room_back_while_another_session_pins_the_same_segment(frugal):
+def test_deleting_gives_room_back_while_another_session_pins_the_same_segment(
+    frugal: Daemon,
+) -> None:
     client = Client(frugal.url)
     n = 100_000
     sessions = [client.create(x0=[float(i)] * n, options=ENDLESS) for i in range(10)]
@@ -227,8 +236,8 @@ def test_deleting_gives_room_back_while_another_session_pins_the_same_segment(fr
     wait_until(lambda: on_disk(frugal.data / "segments") < 8 * n * 1.5)
     assert len(list((frugal.data / "segments").iterdir())) == 1
 
-    def is_short():
-        # Each write gives the database a chance.
+    def is_short() -> bool:
+        # Each write lets the database free some pages.
         client.ok("PATCH", f"/v1/sessions/{kept}", {"name": str(time.monotonic())})
         return (frugal.data / "lbfgsd.sqlite").stat().st_size < 2 << 20
 
@@ -240,7 +249,7 @@ def test_deleting_gives_room_back_while_another_session_pins_the_same_segment(fr
 # MARK: lbfgsd compact
 
 
-def test_compact_makes_a_stopped_store_small_and_loses_nothing(tmp_path):
+def test_compact_makes_a_stopped_store_small_and_loses_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(tmp_path, data=data) as daemon:
         client = Client(daemon.url)
@@ -257,10 +266,12 @@ def test_compact_makes_a_stopped_store_small_and_loses_nothing(tmp_path):
     before = on_disk(data)
     done = run("compact", "--data", data)
     assert done.returncode == 0, done.stderr
-    told = [int(re.search(rf"{word} +(\d+) bytes", done.stdout)[1]) for word in ("before", "after")]
+    told = [
+        int(re.findall(rf"{word} +(\d+) bytes", done.stdout)[0]) for word in ("before", "after")
+    ]
     assert told[1] == on_disk(data) < before <= told[0]
     assert not list(data.glob("*-wal"))
-    # As small as it gets.
+    # A second run frees nothing more.
     again = run("compact", "--data", data)
     assert again.returncode == 0 and abs(on_disk(data) - told[1]) <= 1 << 16
     with serving(tmp_path, data=data) as daemon:
@@ -272,7 +283,7 @@ def test_compact_makes_a_stopped_store_small_and_loses_nothing(tmp_path):
             assert client.x(sessions[i]) == [float(i)] * 30_000
 
 
-def test_compact_survives_kill_9_at_any_moment(tmp_path):
+def test_compact_survives_kill_9_at_any_moment(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(tmp_path, data=data) as daemon:
         client = Client(daemon.url)
@@ -294,7 +305,7 @@ def test_compact_survives_kill_9_at_any_moment(tmp_path):
             assert client.x(sessions[i]) == [float(i)] * 60_000
 
 
-def test_compact_refuses_what_is_no_store(tmp_path):
+def test_compact_refuses_what_is_no_store(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     for where in (empty, tmp_path / "absent"):

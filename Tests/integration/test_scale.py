@@ -1,23 +1,26 @@
-"""What Benchmarks/service/scale.py measures, in small: what must hold whatever the machine."""
+"""Benchmarks/service/scale.py in small: what must hold on any machine."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from daemon import Client, Daemon
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Benchmarks" / "service"))
 
-import scale  # noqa: E402
+import scale
 
 SESSIONS = 2_000
 BUDGET = 8 << 20
 
 
 @pytest.fixture(scope="module")
-def crowded(tmp_path_factory):
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     home = tmp_path_factory.mktemp("scale")
     daemon = Daemon(home / "data", home / "log", ("--max-resident-bytes", str(BUDGET)))
     try:
@@ -27,7 +30,7 @@ def crowded(tmp_path_factory):
         daemon.close()
 
 
-def test_memory_stays_within_its_budget_however_many_are_touched(crowded):
+def test_memory_stays_within_its_budget_however_many_are_touched(crowded: Any) -> None:
     daemon, sessions = crowded
     client = Client(daemon.url)
     assert scale.gauges(client)["lbfgsd_sessions_resident_bytes"] <= BUDGET
@@ -39,10 +42,10 @@ def test_memory_stays_within_its_budget_however_many_are_touched(crowded):
         assert client.ok("POST", f"/v1/sessions/{session}/stop")["state"] == "idle"
 
 
-def test_clients_that_vanish_at_once_leave_nothing(crowded):
+def test_clients_that_vanish_at_once_leave_nothing(crowded: Any) -> None:
     daemon, _ = crowded
     client = Client(daemon.url)
-    # All within the budget, so that none is turned away.
+    # All fit into the budget, so that none is refused.
     idle = [client.create(x0=[1.0, 2.0]) for _ in range(200)]
     seen = []
     before, during, after, _ = scale.long_poll(
@@ -57,7 +60,7 @@ def test_clients_that_vanish_at_once_leave_nothing(crowded):
         client.ok("DELETE", f"/v1/sessions/{session}")
 
 
-def test_each_session_is_listed_once_also_by_label_and_after_a_restart(crowded):
+def test_each_session_is_listed_once_also_by_label_and_after_a_restart(crowded: Any) -> None:
     daemon, sessions = crowded
     for _ in range(2):
         client = Client(daemon.url)
@@ -67,5 +70,5 @@ def test_each_session_is_listed_once_also_by_label_and_after_a_restart(crowded):
         assert set(labelled) == set(sessions[7 :: scale.LABEL_VALUES])
         assert len(labelled) == SESSIONS // scale.LABEL_VALUES
         daemon.restart()
-    # Nothing is in memory that nobody asked for.
+    # Listing and waiting load no session into memory.
     assert scale.gauges(Client(daemon.url))["lbfgsd_sessions_resident"] == 0

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from daemon import numbers
+from scipy.optimize import minimize
+
+from daemon import Client, Function, numbers
 from expectations import same_bits
 from problems import Logistic, Perceptron, Quadratic, rosenbrock, rosenbrock_start
-from scipy.optimize import minimize
 
 try:
     import torch_reference
 except ImportError:
-    torch_reference = None
+    torch_reference = None  # type: ignore[assignment]
 
 needs_torch = pytest.mark.skipif(torch_reference is None, reason="torch is not installed")
 
@@ -23,11 +25,11 @@ ROSENBROCK = (rosenbrock, rosenbrock_start(2))
 ROSENBROCK_20 = (rosenbrock, rosenbrock_start(20))
 
 
-def make(problem) -> tuple:
+def make(problem: Any) -> tuple[Any, ...]:
     return (problem, problem.start)
 
 
-# Name: the function and its start, the options beside the search, and how many steps.
+# Name: ((function, start), options besides the line search, number of steps).
 CASES = {
     "rosenbrock": (*ROSENBROCK, {"max_iter": 8}, 2),
     "rosenbrock, many steps": (*ROSENBROCK, {"max_iter": 3}, 6),
@@ -47,10 +49,17 @@ RATES = {"strong_wolfe": 1.0, None: 0.1}
 RELATIVE = {"float64": 1e-10, "float32": 2e-3}
 
 
-def by_daemon(client, fun, start, dtype: str, options: dict, steps: int):
+def by_daemon(
+    client: Client,
+    fun: Function,
+    start: list[float],
+    dtype: str,
+    options: dict[str, Any],
+    steps: int,
+) -> tuple[Any, Any, Any]:
     session, points, turns = client.create(x0=start, dtype=dtype, options=options), [], []
 
-    def record(x):
+    def record(x: Any) -> Any:
         points.append(np.array(x))
         return fun(np.array(x))
 
@@ -59,7 +68,7 @@ def by_daemon(client, fun, start, dtype: str, options: dict, steps: int):
     return session, points, turns
 
 
-def close(a, b, relative: float) -> bool:
+def close(a: Any, b: Any, relative: float) -> bool:
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     return np.abs(a - b).max() <= relative * max(1, np.abs(b).max())
 
@@ -68,7 +77,9 @@ def close(a, b, relative: float) -> bool:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("search", ["strong_wolfe", None])
 @pytest.mark.parametrize("name", CASES)
-def test_the_daemon_asks_for_the_points_of_torch(client, name, search, dtype):
+def test_the_daemon_asks_for_the_points_of_torch(
+    client: Client, name: Any, search: str | None, dtype: str
+) -> None:
     fun, start, options, steps = CASES[name]
     options = {**options, "line_search_fn": search, "lr": RATES[search]}
     reference = torch_reference.Reference(fun, start, dtype, options)
@@ -78,7 +89,7 @@ def test_the_daemon_asks_for_the_points_of_torch(client, name, search, dtype):
     session, points, turns = by_daemon(client, fun, start, dtype, options, steps)
 
     relative = RELATIVE[dtype]
-    for number, (ours, theirs) in enumerate(zip(points, expected.points), start=1):
+    for number, (ours, theirs) in enumerate(zip(points, expected.points, strict=False), start=1):
         assert close(ours, theirs, relative), f"evaluation {number}: {ours} instead of {theirs}"
         if bits_are_torch(dtype):
             assert same_bits(ours, theirs), f"evaluation {number}: {ours} instead of {theirs}"
@@ -95,14 +106,15 @@ def test_the_daemon_asks_for_the_points_of_torch(client, name, search, dtype):
         assert np.isclose(ours["loss_before"], step["loss_before"], rtol=relative, atol=relative)
         if search:
             assert np.isclose(ours["loss"], step["loss"], rtol=relative, atol=relative)
-    assert_same_state(
-        client.ok("GET", f"/v1/sessions/{session}/state-dict"), expected.state, relative
-    )
+    assert expected.state is not None
+    found = client.ok("GET", f"/v1/sessions/{session}/state-dict")
+    assert_same_state(found, expected.state, relative)
 
 
 @functools.cache
 def torch_adds_as_the_engine_does() -> bool:
-    """Whether MKL's dot products have the order that they have on processors that aren't Intel's."""
+    """Whether MKL's dot products add in the order that they have on processors of other makers
+    than Intel."""
     random = np.random.default_rng(1)
     for count in (5, 16, 37, 100):
         a, b = random.normal(size=(2, count))
@@ -111,8 +123,7 @@ def torch_adds_as_the_engine_does() -> bool:
             lane = index % 8 if index < whole else (index - whole) % 2
             lanes[lane] += product
         even, odd = (functools.reduce(float.__add__, lanes[first::2]) for first in (0, 1))
-        torch = torch_reference.torch
-        if float(torch.dot(torch.tensor(a), torch.tensor(b))) != even + odd:
+        if torch_reference.dot(a, b) != even + odd:
             return False
     return True
 
@@ -125,10 +136,12 @@ def bits_are_torch(dtype: str) -> bool:
 @pytest.mark.parametrize("search", ["strong_wolfe", None])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("first", [math.inf, math.nan])
-def test_a_start_without_a_finite_loss_goes_on_as_in_torch(client, first, dtype, search):
+def test_a_start_without_a_finite_loss_goes_on_as_in_torch(
+    client: Client, first: Any, dtype: str, search: str | None
+) -> None:
     scale, start = np.array([1.0, 5.5, 10.0]), [3.0, -2.0, 1.0]
 
-    def fun(x):
+    def fun(x: Any) -> tuple[Any, Any]:
         loss = first if np.array_equal(x, start) else float(scale @ x**2) / 2
         return loss, scale * x
 
@@ -137,14 +150,14 @@ def test_a_start_without_a_finite_loss_goes_on_as_in_torch(client, first, dtype,
     reference.step()
     _, points, (turn,) = by_daemon(client, fun, start, dtype, options, 1)
     assert len(points) == len(reference.run.points) > 3
-    for ours, theirs in zip(points, reference.run.points):
+    for ours, theirs in zip(points, reference.run.points, strict=True):
         assert close(ours, theirs, RELATIVE[dtype])
         assert not bits_are_torch(dtype) or same_bits(ours, theirs)
     assert close(turn["x"], reference.run.x, RELATIVE[dtype])
     assert turn["result"]["loss_before"] == ("NaN" if math.isnan(first) else "Infinity")
 
 
-def assert_same_state(ours: dict, theirs: dict, relative: float):
+def assert_same_state(ours: dict[str, Any], theirs: dict[str, Any], relative: float) -> None:
     one, other = ours["state"]["0"], theirs["state"][0]
     assert one.keys() - {"al"} == other.keys() - {"al"}
     assert (one["n_iter"], one["func_evals"]) == (other["n_iter"], other["func_evals"])
@@ -154,7 +167,7 @@ def assert_same_state(ours: dict, theirs: dict, relative: float):
         assert close(numbers(one[name]), other[name].numpy(), 100 * relative), name
     for name in ("old_dirs", "old_stps"):
         assert len(one[name]) == len(other[name]), name
-        for index, (a, b) in enumerate(zip(one[name], other[name])):
+        for index, (a, b) in enumerate(zip(one[name], other[name], strict=True)):
             assert close(numbers(a), b.numpy(), 100 * relative), f"{name}[{index}]"
     for name in ("t", "prev_loss"):
         assert np.isclose(one[name], float(other[name]), rtol=100 * relative), name
@@ -168,8 +181,8 @@ def assert_same_state(ours: dict, theirs: dict, relative: float):
 
 @needs_torch
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_a_long_run_ends_where_torch_ends(client, dtype):
-    """Rounding pulls trajectories apart after a while; both must come to the same minimum."""
+def test_a_long_run_ends_where_torch_ends(client: Client, dtype: str) -> None:
+    """Rounding separates the trajectories after a while; both must reach the same minimum."""
     options = {"line_search_fn": "strong_wolfe", "max_iter": 200, "max_eval": 1000}
     for fun, start in (ROSENBROCK, ROSENBROCK_20, make(Logistic())):
         reference = torch_reference.Reference(fun, start, dtype, options)
@@ -181,8 +194,8 @@ def test_a_long_run_ends_where_torch_ends(client, dtype):
 
 
 @needs_torch
-def test_a_state_dict_of_torch_goes_on_here(client):
-    """Half of a run in torch, the other half in the daemon, against all of it in torch."""
+def test_a_state_dict_of_torch_goes_on_here(client: Client) -> None:
+    """Compares a run that moves from torch to the daemon half-way with one in torch alone."""
     fun, start = ROSENBROCK_20
     options = {"line_search_fn": "strong_wolfe", "max_iter": 5}
     reference = torch_reference.Reference(fun, start, "float64", options)
@@ -191,18 +204,24 @@ def test_a_state_dict_of_torch_goes_on_here(client):
     session = client.create(x0=[0.0] * 20)
     client.ok("PUT", f"/v1/sessions/{session}/state-dict", as_json(half))
     document = client.ok("GET", f"/v1/sessions/{session}/params")
+    assert reference.run.x is not None
     document["params"][0]["values"] = reference.run.x.tolist()
     client.ok("PUT", f"/v1/sessions/{session}/params", document)
     reference.step()
-    points = []
-    client.step(session, lambda x: points.append(x) or fun(x))
+    points: list[Any] = []
+
+    def record(x: list[float]) -> tuple[float, Any]:
+        points.append(x)
+        return fun(x)
+
+    client.step(session, record)
     assert len(points) == len(reference.run.points) - count
-    for ours, theirs in zip(points, reference.run.points[count:]):
+    for ours, theirs in zip(points, reference.run.points[count:], strict=True):
         assert close(ours, theirs, 1e-10)
 
 
-def as_json(value):
-    """A state dict of torch as JSON: tensors are lists, keys are strings."""
+def as_json(value: Any) -> Any:
+    """A state dict of torch as JSON, with lists for tensors and strings for keys."""
     if isinstance(value, dict):
         return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -222,7 +241,7 @@ def as_json(value):
     ],
     ids=["rosenbrock", "rosenbrock 20", "logistic", "logistic 40", "quadratic 50"],
 )
-def test_the_minimum_is_that_of_scipy(client, fun, start, dtype):
+def test_the_minimum_is_that_of_scipy(client: Client, fun: Any, start: Any, dtype: str) -> None:
     theirs = minimize(
         fun,
         start,

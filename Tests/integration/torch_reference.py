@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from daemon import Function
 
 
 @dataclass
 class Run:
-    """What one optimizer did: the points it evaluated, and each step's outcome."""
+    """The record of one optimizer: the points it evaluated, and the result of each step."""
 
-    points: list[np.ndarray] = field(default_factory=list)
-    steps: list[dict] = field(default_factory=list)
-    x: np.ndarray | None = None
-    state: dict | None = None
+    points: list[NDArray[Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    x: NDArray[Any] | None = None
+    state: dict[str, Any] | None = None
 
 
 class Reference:
-    def __init__(self, fun, start, dtype: str, options: dict):
+    def __init__(
+        self, fun: Function, start: list[float], dtype: str, options: dict[str, Any]
+    ) -> None:
         self.fun, self.options = fun, options
         self.x = torch.tensor(start, dtype=getattr(torch, dtype), requires_grad=True)
         self.optimizer = torch.optim.LBFGS([self.x], **options)
@@ -29,7 +35,7 @@ class Reference:
         state = self.optimizer.state[self.x]
         iterations, evaluations = state.get("n_iter", 0), state.get("func_evals", 0)
         before = float(self.optimizer.step(self._closure))
-        loss = float(self._closure())  # at the point where it ended, rounded as torch sees it
+        loss = float(self._closure())  # at the point where it ended, rounded as torch rounds it
         self.run.points.pop()
         gradient = self.x.grad.numpy()
         iterations = state.get("n_iter", 0) - iterations
@@ -46,16 +52,19 @@ class Reference:
         self.run.x = self.x.detach().numpy().copy()
         self.run.state = self.optimizer.state_dict()
 
-    def _closure(self):
+    def _closure(self) -> Any:
         x = self.x.detach().numpy()
         self.run.points.append(x.copy())
         loss, gradient = self.fun(x.astype(float))
         self.x.grad = torch.tensor(np.asarray(gradient), dtype=self.x.dtype)
-        # The dtype of the loss is that of the model: what torch compares is rounded to it.
+        # The loss has the model's dtype, so that torch compares rounded losses.
         return torch.tensor(loss, dtype=self.x.dtype)
 
-    def _reason(self, state, iterations, evaluations, loss, gradient) -> str:
-        """torch doesn't tell why a step ended; its conditions in its order, on what it left."""
+    def _reason(
+        self, state: Any, iterations: Any, evaluations: Any, loss: Any, gradient: Any
+    ) -> str:
+        """Infers why a step ended, which torch does not say, from its state: torch's conditions in
+        torch's order."""
         group = self.optimizer.param_groups[0]
         if iterations == 0:
             return "gradient_tolerance"
@@ -73,3 +82,8 @@ class Reference:
         if abs(loss - float(state["prev_loss"])) < group["tolerance_change"]:
             return "loss_tolerance"
         raise AssertionError("torch stopped for no reason that it knows")
+
+
+def dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """The dot product as torch adds it."""
+    return float(torch.dot(torch.tensor(a), torch.tensor(b)))

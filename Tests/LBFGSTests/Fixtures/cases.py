@@ -1,7 +1,7 @@
 """What is recorded: the problems, and the cases made of them.
 
-The cases are chosen so that together they pass through every branch of the method (`BRANCHES` in replay.py)
-and end steps in every way there is.
+The cases are chosen so that together they pass through every branch of the method (`BRANCHES` in
+replay.py) and end steps for every reason.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-#: The loss at the parameters, in the given step (a mini-batch's loss depends on it).
+#: The loss at the parameters in the given step, on which the loss of a mini-batch depends.
 Loss: TypeAlias = Callable[[Sequence[Tensor], int], Tensor]
 
 
-# -- problems --------------------------------------------------------------------------------------------
+# Problems
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Where to start, and what to minimise."""
+    """A starting point, and a loss to minimise."""
 
     start: list[Tensor]
     loss: Loss
@@ -46,7 +46,8 @@ def flat(start: Sequence[float] | Tensor, loss: Callable[[Tensor], Tensor]) -> P
 
 
 def quadratic(n: int, condition: float, seed: int = 1, scale: float = 1.0) -> Problem:
-    """A quadratic in random axes, eigenvalues evenly in logarithm over 1/condition .. 1, times scale."""
+    """A quadratic in random axes. Its eigenvalues are spaced evenly in their logarithm, from
+    scale / condition to scale."""
     axes = torch.linalg.qr(normal(seed, n, n)).Q
     values = scale * torch.logspace(-math.log10(condition), 0.0, n, dtype=torch.float64)
     matrix = axes @ torch.diag(values) @ axes.T
@@ -71,7 +72,9 @@ def rosenbrock(start: Sequence[float] | Tensor, scale: float = 1.0) -> Problem:
 
     def loss(x: Tensor) -> Tensor:
         odd, even = x[0::2], x[1::2]
-        value: Tensor = scale * (100.0 * (even - odd.square()).square() + (1.0 - odd).square()).sum()
+        value: Tensor = (
+            scale * (100.0 * (even - odd.square()).square() + (1.0 - odd).square()).sum()
+        )
         return value
 
     return flat(start, loss)
@@ -99,7 +102,9 @@ def beale(start: Sequence[float]) -> Problem:
 
     def loss(x: Tensor) -> Tensor:
         a, b = x
-        first, second, third = ((c - a + a * b.pow(k)).square() for k, c in ((1, 1.5), (2, 2.25), (3, 2.625)))
+        first, second, third = (
+            (c - a + a * b.pow(k)).square() for k, c in ((1, 1.5), (2, 2.25), (3, 2.625))
+        )
         value: Tensor = first + second + third
         return value
 
@@ -124,7 +129,7 @@ def wood(start: Sequence[float]) -> Problem:
 
 
 def wavy(start: Sequence[float], height: float, rate: float) -> Problem:
-    """A bowl with waves on it: intervals with several minima, cubics without one."""
+    """A bowl with waves on it: intervals have several minima, and cubics may have none."""
     return flat(start, lambda x: (0.5 * x * x + height * torch.sin(rate * x)).sum())
 
 
@@ -144,13 +149,17 @@ def barrier(start: Sequence[float]) -> Problem:
 
 
 def cliff(start: Sequence[float], rate: float, height: float, tilt: float) -> Problem:
-    """A cliff above a wavy plain: beyond it every trial decreases too little for the slope at the top."""
+    """A cliff above a wavy plain. Beyond the cliff, no trial decreases the loss enough for the
+    directional derivative at the top."""
     return flat(start, lambda x: (torch.exp(-rate * x) + height * torch.sin(x) - tilt * x).sum())
 
 
 def kink(start: Sequence[float], width: float) -> Problem:
-    """Slopes around -1 and 2, changing within `width` of 0: hardly a point meets the curvature condition."""
-    return flat(start, lambda x: (1.5 * torch.sqrt(x * x + width**2) + 0.5 * x + 0.05 * x * x).sum())
+    """Slopes near -1 and 2 that change within `width` of 0, so that hardly any point meets the
+    curvature condition."""
+    return flat(
+        start, lambda x: (1.5 * torch.sqrt(x * x + width**2) + 0.5 * x + 0.05 * x * x).sum()
+    )
 
 
 def log_sum_exp(n: int, m: int, seed: int) -> Problem:
@@ -164,7 +173,8 @@ def log_sum_exp(n: int, m: int, seed: int) -> Problem:
 
 
 def logistic(n: int, m: int, seed: int, decay: float = 1e-2, batch: int | None = None) -> Problem:
-    """Logistic regression on m separable-but-for-noise points; with `batch`, another batch each step."""
+    """Logistic regression on m points that are separable but for noise. With `batch`, each step has
+    a mini-batch of its own."""
     features = normal(seed, m, n)
     labels = (features @ normal(seed + 1, n) + 0.5 * normal(seed + 2, m) > 0).to(torch.float64)
 
@@ -172,14 +182,17 @@ def logistic(n: int, m: int, seed: int, decay: float = 1e-2, batch: int | None =
         weights, bias = parameters
         rows = slice(0, m) if batch is None else slice(step * batch % m, step * batch % m + batch)
         scores = features[rows].to(weights.dtype) @ weights + bias
-        fit = torch.nn.functional.binary_cross_entropy_with_logits(scores, labels[rows].to(weights.dtype))
+        fit = torch.nn.functional.binary_cross_entropy_with_logits(
+            scores, labels[rows].to(weights.dtype)
+        )
         return fit + 0.5 * decay * weights.dot(weights)
 
     return Problem([torch.zeros(n, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)], loss)
 
 
 def perceptron(sizes: tuple[int, int, int], m: int, seed: int, unused: int = 0) -> Problem:
-    """A network with one hidden layer on a regression task; `unused` numbers take no part in the loss."""
+    """A network with one hidden layer on a regression task, with `unused` parameters that do not
+    affect the loss."""
     inputs, hidden, outputs = sizes
     x = normal(seed, m, inputs)
     target = torch.sin(x @ normal(seed + 1, inputs, outputs))
@@ -201,13 +214,14 @@ def perceptron(sizes: tuple[int, int, int], m: int, seed: int, unused: int = 0) 
     return Problem(start, loss)
 
 
-# -- cases -----------------------------------------------------------------------------------------------
+# Cases
 
 
 @dataclass(frozen=True)
 class Case:
-    """One optimizer's life. `changes` maps a step's index to the options changed before it; `shows` names
-    what it is there for: branches of the replay or reasons, which record.py looks for."""
+    """One run of an optimizer. `changes` maps the index of a step to the options that are changed
+    before it. `shows` names what the case is for, branches of the replay or reasons, and record.py
+    verifies that it shows them."""
 
     name: str
     about: str
@@ -226,11 +240,19 @@ TIGHT: dict[str, Any] = {"tolerance_grad": 1e-14, "tolerance_change": 1e-18}
 
 def cases() -> list[Case]:
     """Every case, in order."""
-    return [*one_dimension(), *budgets(), *tolerances(), *line_searches(), *smooth(), *histories(), *models()]
+    return [
+        *one_dimension(),
+        *budgets(),
+        *tolerances(),
+        *line_searches(),
+        *smooth(),
+        *histories(),
+        *models(),
+    ]
 
 
 def one_dimension() -> list[Case]:
-    """The least there is."""
+    """Problems in one dimension."""
     bowl = diagonal([2.0], [3.0])
     return [
         Case("parabola_fixed", "one dimension, fixed step", bowl, 3, options={"lr": 0.5}),
@@ -280,10 +302,20 @@ def budgets() -> list[Case]:
             options={"max_eval": 1, "lr": 0.5},
         ),
         Case(
-            "max_eval_1_wolfe", "line searches without a budget", valley, 10, options=WOLFE | {"max_eval": 1}
+            "max_eval_1_wolfe",
+            "line searches without a budget",
+            valley,
+            10,
+            options=WOLFE | {"max_eval": 1},
         ),
         Case("max_eval_2_fixed", "two evaluations a step", bowl, 8, options={"max_eval": 2}),
-        Case("max_eval_2_wolfe", "one trial after the first", valley, 12, options=WOLFE | {"max_eval": 2}),
+        Case(
+            "max_eval_2_wolfe",
+            "one trial after the first",
+            valley,
+            12,
+            options=WOLFE | {"max_eval": 2},
+        ),
         Case(
             "max_eval_2_wolfe_far",
             "the same from a steep start: a search that returns no step",
@@ -300,7 +332,13 @@ def budgets() -> list[Case]:
             "float32",
             WOLFE | {"max_eval": 2},
         ),
-        Case("max_eval_3_wolfe", "two trials after the first", valley, 12, options=WOLFE | {"max_eval": 3}),
+        Case(
+            "max_eval_3_wolfe",
+            "two trials after the first",
+            valley,
+            12,
+            options=WOLFE | {"max_eval": 3},
+        ),
         Case(
             "max_eval_4_wolfe",
             "three, with the history going on between steps",
@@ -381,7 +419,7 @@ def budgets() -> list[Case]:
 
 
 def tolerances() -> list[Case]:
-    """Every way a step ends early."""
+    """Steps that end at each of the tolerances."""
     valley = rosenbrock([-1.2, 1.0])
     bowl = diagonal([1.0, 10.0, 100.0], [1.0, -1.0, 1.0])
     return [
@@ -509,7 +547,7 @@ def tolerances() -> list[Case]:
 
 
 def line_searches() -> list[Case]:
-    """Searches that take their time."""
+    """Line searches with many trials."""
     return [
         Case(
             "tiny_lr_extends",
@@ -671,9 +709,17 @@ def smooth() -> list[Case]:
             1,
             options=WOLFE | {"max_iter": 100, "max_eval": 200},
         ),
-        Case("rosenbrock_fixed", "fixed small steps", rosenbrock([-1.2, 1.0]), 5, options={"lr": 0.1}),
+        Case(
+            "rosenbrock_fixed", "fixed small steps", rosenbrock([-1.2, 1.0]), 5, options={"lr": 0.1}
+        ),
         Case("rosenbrock_extended_20", "ten valleys", rosenbrock(spread), 3, options=WOLFE),
-        Case("rosenbrock_chained_8", "one long valley", chained_rosenbrock([-1.0] * 8), 1, options=WOLFE),
+        Case(
+            "rosenbrock_chained_8",
+            "one long valley",
+            chained_rosenbrock([-1.0] * 8),
+            1,
+            options=WOLFE,
+        ),
         Case("quadratic_lr_0_1", "lr 0.1", quadratic(10, 10.0), 4, options={"lr": 0.1}),
         Case("quadratic_lr_0_5", "lr 0.5", quadratic(10, 10.0), 4, options={"lr": 0.5}),
         Case("quadratic_lr_1", "lr 1", quadratic(10, 10.0), 3, options={"lr": 1}),
@@ -693,9 +739,27 @@ def smooth() -> list[Case]:
             3,
             options=WOLFE | {"lr": 0.1, "max_iter": 6},
         ),
-        Case("quadratic_1e4", "condition 1e4", quadratic(20, 1e4, 3), 3, options=WOLFE | {"max_iter": 12}),
-        Case("quadratic_1e6", "condition 1e6", quadratic(10, 1e6, 5), 3, options=WOLFE | {"max_iter": 12}),
-        Case("quadratic_1e8", "condition 1e8", quadratic(10, 1e8, 7), 3, options=WOLFE | {"max_iter": 12}),
+        Case(
+            "quadratic_1e4",
+            "condition 1e4",
+            quadratic(20, 1e4, 3),
+            3,
+            options=WOLFE | {"max_iter": 12},
+        ),
+        Case(
+            "quadratic_1e6",
+            "condition 1e6",
+            quadratic(10, 1e6, 5),
+            3,
+            options=WOLFE | {"max_iter": 12},
+        ),
+        Case(
+            "quadratic_1e8",
+            "condition 1e8",
+            quadratic(10, 1e8, 7),
+            3,
+            options=WOLFE | {"max_iter": 12},
+        ),
         Case(
             "quadratic_1e8_large",
             "condition 1e8, eigenvalues up to 1e8",
@@ -811,7 +875,13 @@ def histories() -> list[Case]:
 def models() -> list[Case]:
     """Several parameters, mini-batches, networks."""
     return [
-        Case("logistic_10", "logistic regression, two parameters", logistic(10, 80, 23), 2, options=WOLFE),
+        Case(
+            "logistic_10",
+            "logistic regression, two parameters",
+            logistic(10, 80, 23),
+            2,
+            options=WOLFE,
+        ),
         Case(
             "logistic_10_float32",
             "the same in float32",
@@ -878,5 +948,11 @@ def models() -> list[Case]:
             "float32",
             WOLFE | {"max_iter": 8},
         ),
-        Case("perceptron_300", "a network of 321 numbers", perceptron((6, 40, 1), 60, 35), 1, options=WOLFE),
+        Case(
+            "perceptron_300",
+            "a network of 321 numbers",
+            perceptron((6, 40, 1), 60, 35),
+            1,
+            options=WOLFE,
+        ),
     ]

@@ -6,10 +6,11 @@ runs every case of cases.py with the real optimizer, on one thread, checks each 
 independent implementation (replay.py), and writes OUTDIR/NAME.json and OUTDIR/NAME.bin. Needs torch
 and numpy.
 
-A case is one optimizer's life: several steps, each several evaluations. Vectors are flat, in parameter
-order; a gradient that is None is recorded as the zeros torch takes it for.
+A case is one run of an optimizer: several steps of several evaluations each. Vectors are flat, in
+parameter order; a gradient that is None is recorded as zeros, as torch treats it.
 
-NAME.json (snake_case keys; every number is finite; doubles print with 17 digits where they need them):
+NAME.json (snake_case keys; every number is finite; doubles have up to 17 digits, as many as they
+need):
 
     name, about, torch      what this is, what it is for, the version of torch that ran
     dtype                   "float32" or "float64": the scalar type of every vector in NAME.bin
@@ -19,7 +20,7 @@ NAME.json (snake_case keys; every number is finite; doubles print with 17 digits
                             line_search_fn (null or "strong_wolfe"); max_eval always as a number
     has_history             whether NAME.bin holds the history after each step
     steps                   one object a step:
-        options             null, or all options in force from this step on, when they were changed before it
+        options             null, or if they were changed before this step, all options in force
         evaluations         how many times this step called the closure
         iterations          how many iterations it began
         reason              gradient_tolerance, step_tolerance, loss_tolerance, max_iterations,
@@ -28,7 +29,8 @@ NAME.json (snake_case keys; every number is finite; doubles print with 17 digits
         state               torch's state after the step: func_evals, n_iter, pairs (the length of
                             old_dirs); t, h_diag, prev_loss are null until a step has iterated
 
-NAME.bin (little-endian, no padding, no header; V is a vector: n scalars of dtype; D is one float64):
+NAME.bin (little-endian, without padding or a header; V is a vector of n scalars of dtype, D is one
+float64):
 
     initial parameters      V
     then, for every step:
@@ -39,10 +41,11 @@ NAME.bin (little-endian, no padding, no header; V is a vector: n scalars of dtyp
                                     old_dirs[i] V (y), old_stps[i] V (s), ro[i] D,
                                     al[i] D (0 where torch has none)
 
-The script stops with an error if a case is not well-posed: if the replay (its dots in float64, its direction
-from the two-loop recursion or from the compact form) decides anything otherwise than torch did, or asks for a
-point further from torch's than a tenth of what a test may allow; or if with every dot perturbed it decides
-otherwise, or gets further away than a test may allow.
+The script stops with an error if a case is not well-posed. It is not if the replay, with dot
+products in float64 and the direction from either the two-loop recursion or the compact form, makes
+another decision than torch, or asks for a point whose distance from torch's is more than a tenth of
+what a test allows; nor if with every dot product perturbed the replay makes another decision, or
+gets further away than a test allows.
 """
 
 from __future__ import annotations
@@ -58,10 +61,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-
 from cases import Case, cases
 from replay import BRANCHES, Direction, Noise, Options, Reason, Replay, StepResult
+from torch import Tensor
 
 Vector: TypeAlias = npt.NDArray[Any]
 
@@ -69,14 +71,15 @@ Vector: TypeAlias = npt.NDArray[Any]
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 #: Relative noise on every dot product, under which no decision may change.
 NOISE = {"float64": 1e-13, "float32": 3e-8}
-#: What a test may allow for ||found - torch's||inf / ||torch's||inf, for d, t, H_diag, every s and the
-#: vector of all ro; for the vector of all al, which may cancel to nothing, over max(1, ||torch's||inf).
+#: What a test may allow for ||found - torch's||inf / ||torch's||inf, for d, t, H_diag, every s and
+#: the vector of all ro. For the vector of all al, which may cancel, the divisor is
+#: max(1, ||torch's||inf).
 STATE_TOLERANCE = {"float64": 1e-8, "float32": 1e-2}
 #: The history is recorded for vectors up to this length.
 HISTORY_UP_TO = 12
 
 
-# -- recording -------------------------------------------------------------------------------------------
+# Recording
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,12 @@ def reason_of(
     parameters: Vector,
     state: dict[str, Any],
 ) -> Reason:
-    """Why a step ended, from what it left behind: torch does not say.
+    """The reason why a step ended, inferred from the state after it, since torch does not say it.
 
-    The tests are torch's own, on the tensors torch made them with, in its order. The gradient at the end is
-    the one of the last evaluation at the final parameters, bit for bit, or of the last evaluation at all
-    where torch moved on without evaluating (then the iterations were used up, which is asked first).
+    The tests are torch's own, on the tensors that torch used, in torch's order. The gradient at the
+    end is that of the last evaluation at the final parameters, compared bit for bit. If torch moved
+    on without evaluating, it is that of the last evaluation; the iterations were then used up,
+    which is tested first.
     """
     if iterations == 0:
         assert len(evaluations) == 1
@@ -212,15 +216,17 @@ def record(case: Case) -> Recording:
         options = options_of(optimizer)
         evaluations: list[Evaluation] = []
 
-        def closure() -> Tensor:
+        def closure(index: int = index, evaluations: list[Evaluation] = evaluations) -> Tensor:
             optimizer.zero_grad()
             loss = case.problem.loss(parameters, index)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            evaluations.append(Evaluation(float(loss.detach()), gather(parameters), gather(gradients)))
+            evaluations.append(
+                Evaluation(float(loss.detach()), gather(parameters), gather(gradients))
+            )
             return loss
 
-        returned = float(optimizer.step(closure).detach())  # type: ignore[no-untyped-call]
+        returned = float(optimizer.step(closure).detach())
         after, state = gather(parameters), state_of(optimizer)
         iterations = state.n_iter - n_iter
         assert len(evaluations) == state.func_evals - func_evals, case.name
@@ -228,11 +234,15 @@ def record(case: Case) -> Recording:
         raw = optimizer.state[parameters[0]]
         reason = reason_of(options, evaluations, iterations, after, raw)
         changed = index in case.changes
-        steps.append(Step(options, changed, evaluations, iterations, reason, returned, after, state))
+        steps.append(
+            Step(options, changed, evaluations, iterations, reason, returned, after, state)
+        )
 
     shapes = [(list(p.shape), p.grad is not None) for p in parameters]
     recording = Recording(case, initial, shapes, first_options, steps)
-    assert all(np.isfinite(vector).all() for vector in vectors_of(recording)), f"{case.name}: not finite"
+    assert all(np.isfinite(vector).all() for vector in vectors_of(recording)), (
+        f"{case.name}: not finite"
+    )
     return recording
 
 
@@ -306,7 +316,7 @@ def metadata_of(recording: Recording) -> dict[str, Any]:
     }
 
 
-# -- checking --------------------------------------------------------------------------------------------
+# Checking
 
 
 class IllPosedError(Exception):
@@ -315,13 +325,13 @@ class IllPosedError(Exception):
 
 @dataclass
 class Deviation:
-    """How far a replay got from torch, in parts of what is allowed."""
+    """The largest distances of a replay from torch, as fractions of what a test allows."""
 
     x: float = 0.0
     state: float = 0.0
 
     def take(self, other: Deviation) -> None:
-        """The larger of the two, each."""
+        """The elementwise maximum."""
         self.x, self.state = max(self.x, other.x), max(self.state, other.state)
 
 
@@ -333,7 +343,7 @@ def distance(found: Vector | float, expected: Vector | float, floor: float) -> f
 
 
 def follow(recording: Recording, replay: Replay, share: float) -> Deviation:
-    """Feeds torch's losses and gradients to a replay, and demands torch's decisions and points.
+    """Feeds torch's losses and gradients to a replay, and requires torch's decisions and points.
 
     `share` is how much of the tolerances the replay may use.
     """
@@ -353,7 +363,9 @@ def follow(recording: Recording, replay: Replay, share: float) -> Deviation:
         result: StepResult | None = None
         for count, evaluation in enumerate(step.evaluations):
             if result is not None:
-                raise IllPosedError(f"{name}: step {index} ended after {count} evaluations: {result.reason}")
+                raise IllPosedError(
+                    f"{name}: step {index} ended after {count} evaluations: {result.reason}"
+                )
             at(point, evaluation.x, f"step {index}, evaluation {count}")
             try:
                 point = run.send((evaluation.loss, evaluation.gradient))
@@ -385,7 +397,9 @@ def state_distance(replay: Replay, state: State) -> float:
     assert replay.d is not None and replay.t is not None and replay.h_diag is not None
     assert replay.prev_flat_grad is not None and replay.prev_loss == state.prev_loss
     assert state.d is not None and state.t is not None and state.h_diag is not None
-    assert state.prev_flat_grad is not None and np.array_equal(replay.prev_flat_grad, state.prev_flat_grad)
+    assert state.prev_flat_grad is not None and np.array_equal(
+        replay.prev_flat_grad, state.prev_flat_grad
+    )
     parts = [
         distance(replay.d, state.d, 0.0),
         distance(replay.t, state.t, 0.0),
@@ -401,7 +415,8 @@ def state_distance(replay: Replay, state: State) -> float:
 
 
 def check(recording: Recording) -> tuple[Deviation, set[str]]:
-    """Follows a recording in every way a faithful implementation may take; returns the branches passed."""
+    """Replays a recording in every way that a faithful implementation may take. Returns the largest
+    deviation and the branches that were passed."""
     dtype = recording.case.dtype
     ways: list[tuple[Direction, Noise, float]] = [
         ("two_loop", Noise(), 0.1),
@@ -417,12 +432,14 @@ def check(recording: Recording) -> tuple[Deviation, set[str]]:
     return worst, branches
 
 
-# -- the command -----------------------------------------------------------------------------------------
+# The command
 
 
 def main() -> None:
     """Records, checks and writes every case."""
-    parser = argparse.ArgumentParser(description="Records reference trajectories of torch.optim.LBFGS.")
+    parser = argparse.ArgumentParser(
+        description="Records reference trajectories of torch.optim.LBFGS."
+    )
     parser.add_argument("outdir", type=Path)
     outdir: Path = parser.parse_args().outdir
     outdir.mkdir(parents=True, exist_ok=True)
@@ -453,9 +470,14 @@ def main() -> None:
             f"{case.name:34}{recording.initial.size:4}{len(recording.steps):6}"
             f"{sum(len(step.evaluations) for step in recording.steps):6}{len(data) / 1024:7.1f}"
             f"{deviation.x:10.1e}{deviation.state:10.1e}  "
-            + " ".join(reason for reason, _ in itertools.groupby(step.reason for step in recording.steps))
+            + " ".join(
+                reason for reason, _ in itertools.groupby(step.reason for step in recording.steps)
+            )
         )
-    print(f"{len(cases())} cases, {total / 2**20:.2f} MiB; x and state are in parts of what is allowed")
+    print(
+        f"{len(cases())} cases, {total / 2**20:.2f} MiB; "
+        "x and state are fractions of what is allowed"
+    )
     for branch in sorted(BRANCHES - passed):
         failures.append(f"no case passes through: {branch}")
     if failures:

@@ -1,13 +1,15 @@
-"""A second opinion on torch.optim.LBFGS: the same method in plain NumPy, by reverse communication.
+"""A second implementation of torch.optim.LBFGS, in plain NumPy, by reverse communication.
 
-`Replay` never calls a function to be minimised. `step()` is a generator: it yields the point at which it
-wants the loss and the gradient, is sent both, and returns a `StepResult` when the step has ended. Fed the
-losses and gradients recorded from torch, it must ask for the points torch asked for.
+`Replay` never calls a function to be minimised. `step()` is a generator: it yields the point at
+which it needs the loss and the gradient, is sent both, and returns a `StepResult` when the step has
+ended. Fed the losses and gradients recorded from torch, it must ask for the points that torch asked
+for.
 
-It is deliberately not built like torch. Scalars and dot products are float64 for both dtypes, where torch
-keeps them in the dtype of the parameters; only vectors are held in the session's dtype. The direction comes
-either from the two-loop recursion or from its compact form in coefficients, and the dot products can be
-perturbed. A trajectory on which all of these agree does not hang on how its sums were rounded.
+It is deliberately not built like torch. Scalars and dot products are float64 for both dtypes, where
+torch keeps them in the dtype of the parameters; only vectors have the session's dtype. The
+direction comes either from the two-loop recursion or from its compact form in coefficients, and the
+dot products can be perturbed. A trajectory on which all of these agree does not depend on how its
+sums were rounded.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ Reason: TypeAlias = Literal[
 
 SUFFICIENT_DECREASE = 1e-4
 CURVATURE = 0.9
-#: Zoom ends when the interval moves no parameter by more. The option tolerance_change plays no part in it:
-#: torch does not hand it to the search, which has this default of its own.
+#: Zoom ends when the interval moves no parameter by more than this. The option tolerance_change
+#: does not affect it, since torch does not pass it to the line search, which has this default.
 INTERVAL_TOLERANCE = 1e-9
 
 #: Every branch of the method that a collection of trajectories should pass through.
@@ -89,7 +91,7 @@ class Options:
 
 @dataclass(frozen=True)
 class StepResult:
-    """How one step went: `loss` is the one at its first evaluation, which torch's `step` returns."""
+    """How a step ended. `loss` is that of its first evaluation, which torch's `step` returns."""
 
     reason: Reason
     loss: float
@@ -99,7 +101,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Pair:
-    """One accepted pair, with the gradients `y` is the difference of."""
+    """An accepted curvature pair, with the two gradients whose difference is `y`."""
 
     s: Vector
     y: Vector
@@ -110,7 +112,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Trial:
-    """A point on the search line: the step to it, the loss, the slope along the line, the gradient."""
+    """A point on the search line: its step length, loss, directional derivative and gradient."""
 
     t: float
     loss: float
@@ -161,10 +163,10 @@ class Replay:
         self._noise = noise or Noise()
         self._find_direction = self._two_loop if direction == "two_loop" else self._compact
 
-    # -- one step ------------------------------------------------------------------------------------
+    # One step
 
     def step(self) -> Generator[Vector, Reply, StepResult]:
-        """One step: yields points, is sent (loss, gradient), returns the result."""
+        """Runs a step: yields points, is sent (loss, gradient), returns the result."""
         options = self.options
         first_loss, gradient = yield self.parameters
         loss = first_loss
@@ -221,7 +223,7 @@ class Replay:
             if abs(loss - self.prev_loss) < options.tolerance_change:
                 return ended("loss_tolerance")
 
-    # -- direction -----------------------------------------------------------------------------------
+    # Direction
 
     def _update_direction(self, gradient: Vector) -> None:
         if self.n_iter == 1:
@@ -246,7 +248,8 @@ class Replay:
         self.d, self.al = self._find_direction(gradient, self.h_diag)
 
     def _two_loop(self, gradient: Vector, h_diag: float) -> tuple[Vector, list[float]]:
-        """The two-loop recursion (Nocedal and Wright, algorithm 7.4), on -g, vectors in their dtype."""
+        """The two-loop recursion (Nocedal and Wright, algorithm 7.4) on -g, with vectors in their
+        dtype."""
         scalar = gradient.dtype.type
         al = [0.0] * len(self.pairs)
         q = -gradient
@@ -262,8 +265,8 @@ class Replay:
     def _compact(self, gradient: Vector, h_diag: float) -> tuple[Vector, list[float]]:
         """The same recursion carried out in coefficients of g, the s and the y.
 
-        R_ij = s_i.y_j and M_ij = y_i.y_j come from differences of dots with gradients, as they do where
-        the two matrices are kept up to date from one pass over the history per iteration.
+        R_ij = s_i.y_j and M_ij = y_i.y_j come from differences of dot products with gradients, as
+        they do where both matrices are updated in one pass over the history per iteration.
         """
         count = len(self.pairs)
         if count == 0:
@@ -287,13 +290,15 @@ class Replay:
         d = -h_diag * g + h_diag * (alpha @ y) - w @ s
         return d.astype(gradient.dtype), [-float(value) for value in alpha]
 
-    # -- line search ---------------------------------------------------------------------------------
+    # Line search
 
-    def _strong_wolfe(self, origin: Trial, budget: int) -> Generator[Vector, Reply, tuple[Trial, int]]:
+    def _strong_wolfe(
+        self, origin: Trial, budget: int
+    ) -> Generator[Vector, Reply, tuple[Trial, int]]:
         """Bracket, then zoom (Nocedal and Wright, algorithms 3.5 and 3.6), as minFunc does it.
 
-        `budget` bounds the trials after the first, over both phases. Returns the trial to move to and the
-        number of evaluations.
+        `budget` bounds the trials after the first, over both phases. Returns the trial to move to
+        and the number of evaluations.
         """
         assert self.d is not None and self.t is not None
         start, d_norm = self.parameters, _largest(self.d)
@@ -379,7 +384,8 @@ class Replay:
         return t
 
     def _zoom_step(self, one: Trial, other: Trial, passed_near_end: bool) -> tuple[float, bool]:
-        """The next trial inside the interval, and whether it was let pass although near an end."""
+        """The next trial inside the interval, and whether it was accepted although it is near an
+        end."""
         lower, upper = min(one.t, other.t), max(one.t, other.t)
         t = _cubic_minimiser(one, other)
         if t is None:
@@ -404,7 +410,7 @@ class Replay:
         self._note("zoom: moved off the lower end")
         return lower + margin, False
 
-    # -- arithmetic ----------------------------------------------------------------------------------
+    # Arithmetic
 
     def _dot(self, a: Vector, b: Vector | None) -> float:
         assert b is not None
@@ -425,7 +431,7 @@ def _largest(vector: Vector) -> float:
 
 
 def _cubic_minimiser(one: Trial, other: Trial) -> float | None:
-    """The minimiser of the cubic through two trials' losses and slopes; None where it has none."""
+    """The minimiser of the cubic through two trials' losses and slopes, or None if it has none."""
     left, right = (one, other) if one.t <= other.t else (other, one)
     d1 = left.slope + right.slope - 3.0 * (left.loss - right.loss) / (left.t - right.t)
     discriminant = d1 * d1 - left.slope * right.slope

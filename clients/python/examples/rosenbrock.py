@@ -3,10 +3,14 @@
 Needs a server at $LBFGSD_URL, or at http://127.0.0.1:8080.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import lbfgsd
 
 
-def rosenbrock(x):
+def rosenbrock(x: Any) -> tuple[Any, Any]:
     a, b = 1 - x[0], x[1] - x[0] ** 2
     return a * a + 100 * b * b, [-2 * a - 400 * x[0] * b, 200 * b]
 

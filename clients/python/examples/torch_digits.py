@@ -3,6 +3,10 @@
 Needs torch, scikit-learn, and a server at $LBFGSD_URL, or at http://127.0.0.1:8080.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -19,7 +23,7 @@ model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.Tanh(), torch.nn.L
 optimizer = LBFGS(model.parameters(), max_iter=20, line_search_fn="strong_wolfe")
 
 
-def closure():
+def closure() -> Any:
     optimizer.zero_grad()
     loss = torch.nn.functional.cross_entropy(model(train_x), train_y)
     loss += 1e-4 * sum((p**2).sum() for p in model.parameters())

@@ -139,6 +139,7 @@ def stop_interrupted(client: Client, session: SessionLike, error: BaseException)
     stopped = "stopped at its best point" if turn else "left where it was"
     note = f"lbfgsd session {session} was {stopped}; session={str(session)!r} takes it up again."
     with contextlib.suppress(Exception):
-        error.lbfgsd_session = str(session)  # type: ignore[attr-defined]
-        error.__notes__ = [*getattr(error, "__notes__", []), note]  # type: ignore[attr-defined]
+        # Python 3.10 has no `add_note`, but later versions print these notes all the same.
+        notes = [*getattr(error, "__notes__", []), note]
+        vars(error).update(lbfgsd_session=str(session), __notes__=notes)
     return turn

@@ -303,7 +303,8 @@ class LBFGS(Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """Returns the state as torch's optimizer does; either loads the other's."""
         self._fetch_state()
-        return super().state_dict()
+        state_dict: StateDict = super().state_dict()
+        return state_dict
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         """Loads a state dict of this optimizer or of torch.optim.LBFGS."""

@@ -44,7 +44,7 @@ def scatter(params: Sequence[Tensor], x: Floats) -> None:
 def same_bits(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are equal bit for bit, so that -0.0 differs from 0.0."""
     bits = torch.int32 if one.dtype == torch.float32 else torch.int64
-    return one.shape == other.shape and torch.equal(one.view(bits), other.view(bits))
+    return one.shape == other.shape and bool(torch.equal(one.view(bits), other.view(bits)))
 
 
 def common_dtype(params: Sequence[Tensor]) -> torch.dtype:
