@@ -6,134 +6,137 @@ extension Setting {
         Setting(
             "listen", \.listen, .address, in: .access,
             """
-            Address and port to listen on; port 0 takes a free one. Beyond loopback, a token file \
-            is required. Not used when systemd passes a socket.
+            Address and port to listen on. Port 0 takes a free port. An address other than \
+            loopback requires a token file. Not used when systemd passes a socket.
             """),
         Setting(
             "token-file", \.tokenFile, .optionalFile(example: "/etc/lbfgsd/tokens"), in: .access,
             """
-            File of bearer tokens, one a line, at least 16 characters each; # begins a comment. \
-            With it, every call under /v1 needs one of them. SIGHUP reads it again.
+            File of bearer tokens: one per line, at least 16 characters each; # begins a comment. \
+            With it, every request under /v1 needs one of the tokens. SIGHUP reads the file again.
             """),
         Setting(
             "data", \.data, .data, in: .storage,
             """
-            Directory that holds the sessions; made when it is missing, used by one process at a \
-            time. Under systemd, $STATE_DIRECTORY. With :memory:, sessions end with the process.
+            Directory that holds the sessions. It is created if it is missing, and used by one \
+            process at a time. Under systemd, the default is $STATE_DIRECTORY. With :memory:, \
+            sessions end with the process.
             """),
         Setting(
             "http-threads", \.httpThreads, .count(0...64), in: .connections,
-            "Threads that serve requests; 0 for one for each processor, up to eight."),
+            "Number of threads that serve requests; 0 for one per processor, up to eight."),
         Setting(
             "max-connections", \.connectionsMax, .count(1...1_000_000), in: .connections,
             """
-            Connections open at once; more are answered 503. Each long-poll and event stream holds \
-            one. Lowered to what the limit on open files allows.
+            Maximum number of open connections; more are answered with 503. Each long-poll and \
+            event stream holds one. Lowered to what the limit on open files allows.
             """),
         Setting(
             "max-connections-per-address", \.connectionsPerAddressMax, .count(0...1_000_000),
             in: .connections,
             """
-            Connections open at once from one remote address; 0 for no limit. Leave it 0 behind a \
-            reverse proxy, which makes all clients one address.
+            Maximum number of open connections from one remote address; 0 for no limit. Leave it \
+            at 0 behind a reverse proxy, because all clients then have the proxy's address.
             """),
         Setting(
             "max-body-bytes", \.bodyBytesMax, .bytes(1 << 16...1 << 40), in: .connections,
             """
-            Largest request body; larger ones are answered 413 before they are read. Besides, no \
-            body may be larger than max-parameters numbers need.
+            Size of the largest request body; larger ones are answered with 413 before they are \
+            read. A body may also not be larger than max-parameters numbers need.
             """),
         Setting(
             "max-body-bytes-in-flight", \.bodyBytesInFlightMax, .bytes(1 << 20...1 << 42),
             in: .connections,
-            "Request bodies held in memory at once, all together; more are answered 503."),
+            "Maximum total size of the request bodies in memory; more are answered with 503."),
         Setting(
             "header-timeout-seconds", \.headerTimeoutSeconds, .seconds(1...600), in: .connections,
-            "How long a client may take to send a request's header."),
+            "Time that a client may take to send the header of a request."),
         Setting(
             "idle-timeout-seconds", \.idleTimeoutSeconds, .seconds(1...3600), in: .connections,
-            "How long a connection may stay silent between requests."),
+            "Time that a connection may stay silent between requests."),
         Setting(
             "max-waiters", \.waitersMax, .count(1...1_000_000), in: .connections,
-            "Long-polls and event streams waiting at once; more are answered 503."),
+            "Maximum number of waiting long-polls and event streams; more are answered with 503."),
         Setting(
             "max-sessions", \.sessionsMax, .count(1...10_000_000), in: .sessions,
-            "Sessions that exist at once; creating another is answered 503."),
+            "Maximum number of sessions; creating another is answered with 503."),
         Setting(
             "max-parameters", \.parametersMax, .count(1...1_000_000_000), in: .sessions,
-            "Numbers in the parameters of one session, all together."),
+            "Maximum count of numbers in all parameters of one session."),
         Setting(
             "max-session-bytes", \.sessionBytesMax, .bytes(1 << 20...1 << 44), in: .sessions,
             """
-            Memory that one session may come to need: its vectors and a full history, about \
-            (2 history_size + 6) numbers a parameter. Creating a larger one is refused.
+            Maximum memory that one session may need: its vectors and a full history, about (2 \
+            history_size + 6) numbers per parameter. Creating a larger session is refused.
             """),
         Setting(
             "max-checkpoints", \.checkpointsMax, .count(0...1_000_000), in: .sessions,
-            "Checkpoints of one session."),
+            "Maximum number of checkpoints of one session."),
         Setting(
             "max-trace-points", \.tracePointsMax, .count(100...10_000_000), in: .sessions,
             """
-            Evaluations kept in the trace of one session, and steps. Past that every second one of \
-            the older half goes, and the oldest steps; an evaluation that has gone can't be told \
-            again.
+            Maximum number of evaluations in the trace of one session, and of its steps. Beyond \
+            it, every second evaluation of the older half and the oldest steps are removed. The \
+            result of a removed evaluation can't be told again.
             """),
         Setting(
             "max-resident-sessions", \.residentSessionsMax, .count(1...1_000_000), in: .sessions,
             """
-            Sessions kept in memory. Past that the least recently used are saved and unloaded; \
-            they load again from disk when they are asked for.
+            Maximum number of sessions in memory. Beyond it, the least recently used sessions are \
+            saved and evicted; they are loaded from disk when they are used again.
             """),
         Setting(
             "max-resident-bytes", \.residentBytesMax, .memory(1 << 20...1 << 44), in: .sessions,
             """
-            Memory that the sessions kept in memory may come to need, all together, or a share of \
-            the machine's (of the control group's, if that has a limit). Past that the least \
-            recently used leave; a call on another is answered 503 when all of them are in use.
+            Maximum memory that the sessions in memory may need together, in bytes or as a share \
+            of the machine's memory (of the control group's, if it has a limit). Beyond it, the \
+            least recently used sessions are evicted. If all are in use, a request for another \
+            session is answered with 503.
             """),
         Setting(
             "idle-eviction-seconds", \.idleEvictionSeconds, .seconds(1...86_400), in: .sessions,
-            "How long a session stays in memory after its last call."),
+            "Time that a session stays in memory after its last request."),
         Setting(
             "snapshot-interval", \.snapshotInterval, .count(1...100_000), in: .sessions,
             """
-            Evaluations between snapshots of a session, at most: where they take long to replay \
-            there is one every 64. A lower number makes a session load faster after a crash, and \
-            write more.
+            Maximum number of evaluations between two snapshots of a session. If evaluations take \
+            long to replay, a snapshot is taken every 64. With a lower number a session loads \
+            faster after a crash, and more is written.
             """),
         Setting(
             "webhook-hosts", \.webhookHosts, .webhookHosts, in: .hooks,
             """
-            Hosts that webhooks may be sent to, over https: a name, *.name for all below it, with \
-            a port if it is another one; http://name allows http. Without any, webhooks are off.
+            Hosts to which webhooks may be sent over https: a name, or *.name for all names below \
+            it, followed by a port if it is not the default one. http://name allows http. Without \
+            any host, webhooks are off.
             """),
         Setting(
             "webhook-networks", \.webhookNetworks, .webhookNetworks, in: .hooks,
             """
-            Networks that connections for webhooks may be made to although they aren't public: \
-            loopback, private and link-local addresses are refused otherwise, whatever the name.
+            Networks to which webhooks may be sent although they are not public. Otherwise \
+            loopback, private and link-local addresses are refused, whatever the host name is.
             """),
         Setting(
             "hook-file", \.hookFile, .optionalFile(example: "/etc/lbfgsd/hooks.json"), in: .hooks,
             """
-            JSON list of hooks on every session, each as a client would register it; an observing \
-            one must have its secret.
+            JSON file with a list of hooks for every session, each in the form in which a client \
+            would register it. An observing hook must contain its secret.
             """),
         Setting(
             "log-level", \.logLevel, .choice, in: .operation,
-            "Least important messages that are logged."),
+            "Lowest level of the messages that are logged."),
         Setting(
             "log-form", \.logForm, .choice, in: .operation,
             """
-            How lines of the log look: as the journal reads them, the same with the time, or for a \
-            terminal; auto chooses by where standard error goes.
+            Form of the log's lines: journal for systemd's journal, stamped for the same with the \
+            time, terminal for a person. auto chooses by where standard error goes.
             """),
         Setting(
             "shutdown-timeout-seconds", \.shutdownTimeoutSeconds, .seconds(1...600),
             in: .operation,
             """
-            How long SIGTERM may take: running exchanges end, sessions are saved. After that the \
-            process ends with status 1; nothing acknowledged is lost.
+            Time that a shutdown by SIGTERM may take, in which running exchanges end and sessions \
+            are saved. After that the process exits with status 1; no acknowledged result is lost.
             """),
     ]
 }
