@@ -34,8 +34,8 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     /// The binary representations: a header, then the numbers of one vector as they are in memory.
     public static let vectors: [Representation] = [.octets, .safetensors, .npy]
 
-    /// The header before the numbers of a vector; empty for octets, nil for representations that are
-    /// not in `vectors`.
+    /// The header before the numbers of a vector; empty for octets, nil for representations that
+    /// are not in `vectors`.
     ///
     /// - Parameter specs: The parameters of the vector, in order.
     public func vectorHead(of specs: [ParameterSpec], dtype: DType) -> [UInt8]? {

@@ -2,8 +2,8 @@ public import HTTPServer
 internal import HTTPTypes
 internal import Hashing
 
-/// The bearer tokens that the daemon accepts (RFC 6750). It keeps only their digests and compares in
-/// constant time, so that neither memory nor timing reveals a token.
+/// The bearer tokens that the daemon accepts (RFC 6750). It keeps only their digests and compares
+/// in constant time, so that neither memory nor timing reveals a token.
 public struct BearerTokens: Sendable {
     private let digests: [[UInt8]]
 

@@ -3,8 +3,8 @@ internal import HTTPTypes
 internal import Synchronization
 public import Telemetry
 
-/// For `HTTPServer(observe:)`: counts requests and measures their duration by route. The duration of
-/// long-polls and streams includes their waiting; they have routes of their own.
+/// For `HTTPServer(observe:)`: counts requests and measures their duration by route. The duration
+/// of long-polls and streams includes their waiting; they have routes of their own.
 public func makeObserve(
     metrics: MetricsRegistry
 ) -> @Sendable (RequestHead, String?, Int, Double) -> Void {
@@ -27,8 +27,8 @@ private final class Observation: Sendable {
     }
 
     private let metrics: MetricsRegistry
-    /// Caches the registry's instruments. It has at most routes x statuses entries: an unknown method
-    /// counts as `other`, an unknown path as `none`.
+    /// Caches the registry's instruments. It has at most routes x statuses entries: an unknown
+    /// method counts as `other`, an unknown path as `none`.
     private let known = Mutex<[Key: Instruments]>([:])
 
     private static let methods: Set<HTTPRequest.Method> = [

@@ -8,8 +8,8 @@ struct BodyLimits {
     let vector: Int
     /// Bodies with one number a parameter, in JSON, whose parsing takes several times their length.
     let json: Int
-    /// State dicts, which have two numbers a parameter for each pair of the history. The body stays in
-    /// memory beside the parsed state dict, so large ones should use safetensors.
+    /// State dicts, which have two numbers a parameter for each pair of the history. The body stays
+    /// in memory beside the parsed state dict, so large ones should use safetensors.
     let state: Int
 
     /// - Parameter most: The operator's limit on every body.

@@ -6,8 +6,8 @@ internal import Wire
 
 // Digests of message content, which detect damage in transit: RFC 9530.
 
-/// A body's digest in one of the algorithms that IANA's registry lists as active. Others are ignored:
-/// the registry calls them insecure.
+/// A body's digest in one of the algorithms that IANA's registry lists as active. Others are
+/// ignored: the registry calls them insecure.
 struct ContentDigest: Equatable {
     enum Algorithm: String, CaseIterable {
         case sha256 = "sha-256"
@@ -54,8 +54,8 @@ extension ContentDigest {
         return Algorithm.allCases.compactMap { digests[$0] }
     }
 
-    /// The known algorithm with the highest preference in a Want-Content-Digest field; nil when there
-    /// is none or the field is malformed, since it only states a preference.
+    /// The known algorithm with the highest preference in a Want-Content-Digest field; nil when
+    /// there is none or the field is malformed, since it only states a preference.
     static func wanted(by field: String) -> Algorithm? {
         var best: (algorithm: Algorithm, weight: Int)?
         for member in split(field, at: ",") {

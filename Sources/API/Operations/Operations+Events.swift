@@ -28,8 +28,8 @@ extension Operations {
 private let heartbeatSeconds = 15.0
 /// How long a client waits before it reconnects.
 private let retryMilliseconds = 1000
-/// How many events may wait for a slow client: some 2 MB. A slower one is disconnected; it reconnects
-/// and resumes where it was.
+/// How many events may wait for a slow client: some 2 MB. A slower one is disconnected; it
+/// reconnects and resumes where it was.
 private let framesMax = 10_000
 
 /// The events as frames, with heartbeats in between. The stream ends with the events or when the

@@ -32,7 +32,8 @@ extension Operations {
         }
         let document = try ParametersDocument(json: call.body)
         if document.dtype != nil || !document.shapes.isEmpty {
-            // Both are fixed at creation, so reading them before the write can't race with a change.
+            // Both are fixed at creation, so reading them before the write can't race with a
+            // change.
             let errors = document.mismatches(with: try await service.view(id).record)
             guard errors.isEmpty else { throw Problem(errors) }
         }

@@ -79,8 +79,8 @@ final class Call: Sendable {
         request.pathParameters[resource.rawValue] ?? ""
     }
 
-    /// Parses a decimal number without sign and leading zeros, so that each resource has one name. Up
-    /// to 15 digits, which every JSON implementation represents exactly.
+    /// Parses a decimal number without sign and leading zeros, so that each resource has one name.
+    /// Up to 15 digits, which every JSON implementation represents exactly.
     private static func number(_ text: String) -> Int? {
         guard text.utf8.count <= 15, let number = Int(text), String(number) == text, number >= 0
         else { return nil }
@@ -139,8 +139,8 @@ final class Call: Sendable {
         return IdempotencyKey(key: key, requestDigest: Digest.of(Array(what.utf8), request.body))
     }
 
-    /// The seconds of `Prefer: wait=20` (RFC 7240), at most `maximum`. Other and malformed preferences
-    /// are ignored, as the standard requires.
+    /// The seconds of `Prefer: wait=20` (RFC 7240), at most `maximum`. Other and malformed
+    /// preferences are ignored, as the standard requires.
     func waitSeconds(atMost maximum: Double) -> Int? {
         guard let value = field(.prefer) else { return nil }
         for preference in split(value, at: ",") {

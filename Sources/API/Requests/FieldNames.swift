@@ -10,7 +10,8 @@ extension HTTPField.Name {
     static let preferenceApplied = HTTPField.Name("Preference-Applied")!
     static let wantContentDigest = HTTPField.Name("Want-Content-Digest")!
 
-    /// The names of the fields that accompany octets, cached: making a name costs more than a lookup.
+    /// The names of the fields that accompany octets, cached: making a name costs more than a
+    /// lookup.
     static let octets: [String: HTTPField.Name] = {
         let names = [
             "Session", "State", "Step", "Dtype", "Count", "Evaluation", "Shards",

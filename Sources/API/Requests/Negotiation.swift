@@ -18,8 +18,8 @@ enum Negotiation {
         }
     }
 
-    /// The acceptable representation with the highest quality, the first of equals; nil when none is
-    /// acceptable. Malformed ranges are ignored.
+    /// The acceptable representation with the highest quality, the first of equals; nil when none
+    /// is acceptable. Malformed ranges are ignored.
     static func choose(_ available: [Representation], accept: String?) -> Representation? {
         guard let accept, accept != "*/*" else { return available.first }
         // The common case: one representation, by its name.

@@ -12,7 +12,8 @@ enum ByteRange: Equatable {
     /// The last bytes, so many.
     case last(Int)
 
-    /// nil when the field is ignored: it is malformed, has another unit, or asks for several ranges.
+    /// nil when the field is ignored: it is malformed, has another unit, or asks for several
+    /// ranges.
     init?(_ field: String) {
         let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, trimmed(parts[0]).lowercased() == "bytes" else { return nil }

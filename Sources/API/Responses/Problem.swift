@@ -6,8 +6,8 @@ internal import Wire
 
 /// An error response: RFC 9457. This file alone decides which status an error has.
 struct Problem: Error {
-    /// Every kind of problem. The raw value is its name in `type`. Clients rely on it: a kind is never
-    /// renamed, and its status never changes.
+    /// Every kind of problem. The raw value is its name in `type`. Clients rely on it: a kind is
+    /// never renamed, and its status never changes.
     enum Kind: String, CaseIterable {
         case malformed
         case digestMismatch = "digest-mismatch"
@@ -259,7 +259,8 @@ extension Problem {
                 .idempotencyKeyReused,
                 "The Idempotency-Key \(key) was used for another request: use a new one.")
         case .overloaded(let limit, let maximum, let seconds):
-            // A session's full queue is caused by its own clients (429), any other by the load (503).
+            // A session's full queue is caused by its own clients (429), any other by the load
+            // (503).
             self.init(
                 limit == "queued_requests" ? .busy : .overloaded, limit: limit, maximum,
                 retryAfterSeconds: seconds)

@@ -19,8 +19,8 @@ public struct ReceivedVector: Sendable, Equatable {
     /// Whether the store has been given the bytes already.
     package var isStaged: Bool { preparation?.isStaged ?? false }
 
-    /// What a batch names in place of the bytes, once they are durable; nil unless they were staged.
-    /// To be called once.
+    /// What a batch names in place of the bytes, once they are durable; nil unless they were
+    /// staged. To be called once.
     package func staged() async -> Result<Octets, StoreError>? { await preparation?.staged() }
 
     public static func == (one: ReceivedVector, other: ReceivedVector) -> Bool {

@@ -16,8 +16,8 @@ public final class IncomingVector: Sendable {
     private let loss: Double?
     private let staging: (any OctetsStaging)?
     /// Sound: the memory of `State.vector`, which stays where it is, since nobody changes the array
-    /// while it is there. `append` writes behind `PlacementProgress.filled`, the workers read before
-    /// it.
+    /// while it is there. `append` writes behind `PlacementProgress.filled`, the workers read
+    /// before it.
     nonisolated(unsafe) private let memory: UnsafeMutableRawPointer?
     private let state: Mutex<State>
     /// Of who digests, of whom there is one at a time.

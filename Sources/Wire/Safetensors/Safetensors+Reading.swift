@@ -1,6 +1,6 @@
 extension Safetensors {
-    /// The limit on a header's length. The format's own is a hundred million bytes, all of which would
-    /// have to be parsed before anything could be checked.
+    /// The limit on a header's length. The format's own is a hundred million bytes, all of which
+    /// would have to be parsed before anything could be checked.
     public static let headerBytesMax = 1 << 20
 
     /// Bytes of the header's length, which precedes the header.

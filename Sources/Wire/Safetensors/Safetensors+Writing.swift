@@ -1,8 +1,8 @@
 public import SessionModel
 
 extension Safetensors {
-    /// The whole file. As in the reference implementation, wider numbers come first and the header is
-    /// padded with spaces, so that every tensor is aligned to its numbers' size.
+    /// The whole file. As in the reference implementation, wider numbers come first and the header
+    /// is padded with spaces, so that every tensor is aligned to its numbers' size.
     /// - Precondition: no two tensors have the same name.
     public var bytes: [UInt8] {
         let ordered = Number.allCases.flatMap { number in tensors.filter { $0.number == number } }
@@ -14,7 +14,8 @@ extension Safetensors {
         return bytes
     }
 
-    /// The header of a file whose data are the numbers of a vector, with a tensor for each parameter.
+    /// The header of a file whose data are the numbers of a vector, with a tensor for each
+    /// parameter.
     public static func head(of specs: [ParameterSpec], dtype: DType) -> [UInt8] {
         head(
             specs.enumerated().map { index, spec in

@@ -1,16 +1,17 @@
 public import SessionModel
 
-// torch's state dict as a safetensors file. torch's tensors are named by their path, `state.0.d` and
-// `state.0.old_dirs.3`; the metadata string `state_dict` is the JSON of the rest, as
-// `StateDict.json` writes it. To rebuild the dict a torch user splits the names at the dots. Vectors have the session's dtype, numbers are Float64 as they are in the
-// engine, and nothing is rounded.
+// torch's state dict as a safetensors file. torch's tensors are named by their path, `state.0.d`
+// and `state.0.old_dirs.3`; the metadata string `state_dict` is the JSON of the rest, as
+// `StateDict.json` writes it. To rebuild the dict a torch user splits the names at the dots.
+// Vectors have the session's dtype, numbers are Float64 as they are in the engine, and nothing is
+// rounded.
 
 extension StateDict {
     private static let metadataKey = "state_dict"
 
-    /// The limit on the header of a state dict, larger than that of other files: the four tensors of a
-    /// pair take some 300 bytes, and the header also has the names of all parameters. Every file that
-    /// is written here can be read again.
+    /// The limit on the header of a state dict, larger than that of other files: the four tensors
+    /// of a pair take some 300 bytes, and the header also has the names of all parameters. Every
+    /// file that is written here can be read again.
     public static let headerBytesMax = 16 << 20
 
     /// - Precondition: the vectors have the precision of `dtype`.
@@ -25,9 +26,9 @@ extension StateDict {
         return Safetensors(tensors: tensors, metadata: [Self.metadataKey: text]).bytes
     }
 
-    /// Accepts `t`, `prev_loss` and the learning rate as tensors too, as torch may keep them. `dtype` is
-    /// set when the vectors are Float64 and would lose digits in Float32; otherwise they fit a session
-    /// of either precision.
+    /// Accepts `t`, `prev_loss` and the learning rate as tensors too, as torch may keep them.
+    /// `dtype` is set when the vectors are Float64 and would lose digits in Float32; otherwise they
+    /// fit a session of either precision.
     public init(
         safetensors bytes: [UInt8], headerBytesMax: Int = StateDict.headerBytesMax
     ) throws(WireError) {
@@ -112,8 +113,8 @@ extension TorchState<Double> {
         return tensors
     }
 
-    /// The rest, which is written as JSON. Empty lists stay in it, since no tensor represents them, and
-    /// so do the places of the alphas, not all of which are used.
+    /// The rest, which is written as JSON. Empty lists stay in it, since no tensor represents them,
+    /// and so do the places of the alphas, not all of which are used.
     fileprivate var withoutTensors: TorchState {
         var rest = TorchState(funcEvals: funcEvals, nIter: nIter, t: t, prevLoss: prevLoss)
         if oldDirs == [] { rest.oldDirs = [] }

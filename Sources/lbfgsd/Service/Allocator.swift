@@ -2,8 +2,8 @@
     internal import CMimalloc
 #endif
 
-/// Which malloc the process uses. mimalloc replaces glibc's malloc by being linked; the call for its
-/// version keeps the linker from dropping it.
+/// Which malloc the process uses. mimalloc replaces glibc's malloc by being linked; the call for
+/// its version keeps the linker from dropping it.
 enum Allocator {
     static var name: String {
         #if LBFGSD_MIMALLOC

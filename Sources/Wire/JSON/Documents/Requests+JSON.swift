@@ -63,8 +63,8 @@ extension OptionsPatch {
         "line_search_fn", "maximize",
     ]
 
-    /// At creation `"max_eval": null` selects torch's default, as in its constructor; a change has no
-    /// default to return to.
+    /// At creation `"max_eval": null` selects torch's default, as in its constructor; a change has
+    /// no default to return to.
     init(_ field: JSONField, isCreation: Bool) throws(WireError) {
         try self.init(
             try field.object(known: OptionsPatch.names), isCreation: isCreation)

@@ -33,8 +33,8 @@ extension SessionView {
 }
 
 extension Page<SessionSummary> {
-    /// `{"sessions": [..], "next_page_token"}`. Items leave out the parameters and the options, which
-    /// would make the list long and slow.
+    /// `{"sessions": [..], "next_page_token"}`. Items leave out the parameters and the options,
+    /// which would make the list long and slow.
     public var json: [UInt8] {
         JSONText.object { text in
             text.field("sessions", array: items) { text, summary in

@@ -43,8 +43,8 @@ struct Decimal {
         return isNegative ? -magnitude : magnitude
     }
 
-    /// The correctly rounded value; nil when the numeral has more than 19 digits or a power beyond the
-    /// table, or the result is subnormal. These are rare and left to the system's conversion.
+    /// The correctly rounded value; nil when the numeral has more than 19 digits or a power beyond
+    /// the table, or the result is subnormal. These are rare and left to the system's conversion.
     var float64: Double? {
         guard !isTruncated else { return nil }
         guard digits != 0 else { return isNegative ? -0.0 : 0.0 }

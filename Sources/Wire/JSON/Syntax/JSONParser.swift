@@ -27,8 +27,8 @@ struct JSONParser {
 
     private var isAtEnd: Bool { index == bytes.count }
 
-    /// The byte at the cursor, 0 at the end. No byte of JSON outside a string is 0, so a 0 is an error
-    /// wherever it appears.
+    /// The byte at the cursor, 0 at the end. No byte of JSON outside a string is 0, so a 0 is an
+    /// error wherever it appears.
     private var byte: UInt8 { index < bytes.count ? bytes[index] : 0 }
 
     private func malformed(_ reason: String) -> WireError {
@@ -102,8 +102,8 @@ struct JSONParser {
         return .object(fields)
     }
 
-    /// An array is collected as plain numbers until it has an element of another type, since vectors
-    /// are the bulk of every large document.
+    /// An array is collected as plain numbers until it has an element of another type, since
+    /// vectors are the bulk of every large document.
     private mutating func array(depth: Int) throws(WireError) -> JSONValue {
         index += 1
         if skip("]") { return .array([]) }
@@ -131,8 +131,8 @@ struct JSONParser {
         return numbers.isEmpty ? .array(values) : .numbers(numbers)
     }
 
-    /// The value as an element of a vector. "NaN" as the first element may begin a list of names, so it
-    /// doesn't make the array a vector; after a number it is one.
+    /// The value as an element of a vector. "NaN" as the first element may begin a list of names,
+    /// so it doesn't make the array a vector; after a number it is one.
     private static func element(_ value: JSONValue, isFirst: Bool) -> Double? {
         switch value {
         case .integer(let integer): Double(exactly: integer)

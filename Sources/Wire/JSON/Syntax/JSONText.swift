@@ -84,8 +84,8 @@ struct JSONText {
         isCommaDue = true
     }
 
-    /// Float32 numbers are written with all digits of their Float64 value, so that a client evaluates
-    /// at exactly the trial point.
+    /// Float32 numbers are written with all digits of their Float64 value, so that a client
+    /// evaluates at exactly the trial point.
     mutating func numbers(_ vector: Vector) { numbers(vector.doubles) }
 
     mutating func string(_ value: String) {

@@ -80,9 +80,9 @@ struct PlainNumber {
         }
     }
 
-    /// The value of eight characters if all are digits, by three multiplications that combine pairs,
-    /// then fours, then all digits in parallel (D. Lemire, "Quickly parsing eight
-    /// digits", 2018, after J. Muła).
+    /// The value of eight characters if all are digits, by three multiplications that combine
+    /// pairs, then fours, then all digits in parallel (D. Lemire, "Quickly parsing eight digits",
+    /// 2018, after J. Muła).
     private static func eightDigits(_ characters: UInt64) -> UInt64? {
         let high = characters & 0xF0F0_F0F0_F0F0_F0F0
         let beyondNine = ((characters &+ 0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) >> 4

@@ -19,8 +19,9 @@ private func noteSignal(_ number: Int32) {
 /// of the process's life. A write to a socket whose peer has gone, or past the limit on a file's
 /// size, is an error from then on, and no signal.
 ///
-/// Handlers write to a pipe. A dispatch source for the signals themselves loses one now and then: it
-/// ignores the signal before it watches a descriptor for it, and one that arrives between is gone.
+/// Handlers write to a pipe. A dispatch source for the signals themselves loses one now and then:
+/// it ignores the signal before it watches a descriptor for it, and one that arrives between is
+/// gone.
 final class SignalWatcher {
     enum Event: Sendable {
         case reload

@@ -1,10 +1,11 @@
 internal import Sessions
 internal import Telemetry
 
-/// Notifies the service manager's watchdog after the daemon has answered a request and the store has
-/// written to disk. A round that hangs sends nothing, so that the manager restarts the daemon.
+/// Notifies the service manager's watchdog after the daemon has answered a request and the store
+/// has written to disk. A round that hangs sends nothing, so that the manager restarts the daemon.
 struct Watchdog: Sendable {
-    /// The manager's limit. Notifications are sent at half of it, so that one late round does no harm.
+    /// The manager's limit. Notifications are sent at half of it, so that one late round does no
+    /// harm.
     var limitSeconds: Double
     var manager: ServiceManager
     var request: SelfRequest
