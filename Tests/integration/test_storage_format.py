@@ -133,6 +133,12 @@ def segments(client: Client) -> None:
                 tell_octets(client, session, dtype, depth)
 
 
+def negated_rosenbrock(x: list[float]) -> tuple[float, Any]:
+    """Rosenbrock's function for a session that maximizes."""
+    loss, gradient = rosenbrock(x)
+    return -loss, -gradient
+
+
 def kinds(client: Client) -> None:
     """A session for each other thing that a journal or a snapshot can have."""
     client.create(name='idle, "new" / λ', labels={"a/b": "ü"})
@@ -162,7 +168,7 @@ def kinds(client: Client) -> None:
     session = client.create(name="maximizing", options={**WOLFE, "maximize": True})
     turn = client.begin(session)
     for _ in range(4):
-        turn = client.answer(turn, lambda x: tuple(-part for part in rosenbrock(x)))
+        turn = client.answer(turn, negated_rosenbrock)
 
     session = client.create(name="shards", shards=3, options=WOLFE)
     turn = client.begin(session)
