@@ -83,11 +83,10 @@ let package = Package(
         .target(
             name: "API",
             dependencies: [
-                "Sessions", "Wire", "HTTPServer", "Telemetry", "Hashing", httpTypes,
+                "COpenAPI", "Sessions", "Wire", "HTTPServer", "Telemetry", "Hashing", httpTypes,
             ],
-            // A link to the top-level openapi.yaml: what is served is what is documented.
-            resources: [.embedInCode("Resources/openapi.yaml")],
             swiftSettings: strict),
+        .target(name: "COpenAPI"),
         .target(name: "Telemetry", dependencies: [logging], swiftSettings: strict),
         .executableTarget(
             name: "lbfgsd",

@@ -11,7 +11,8 @@ public enum HMACSHA256 {
             let code = unsafe HMAC(
                 EVP_sha256(), key, Int32(key.count), message, message.count, buffer.baseAddress,
                 nil)
-            guard unsafe code != nil else { failed("HMAC") }
+            // No memory, or a configuration of OpenSSL without HMAC: nothing a caller can handle.
+            precondition(unsafe code != nil, "libcrypto's HMAC failed: \(ERR_get_error())")
             count = SHA256.byteCount
         }
     }

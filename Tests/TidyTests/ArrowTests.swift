@@ -21,7 +21,10 @@ struct ArrowTests {
         "HTTPServer": ["CMicrohttpd", "HTTPTypes"],
         "CCurl": [],
         "Webhooks": ["CCurl", "Hashing"],
-        "API": ["Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes", "Hashing"],
+        "COpenAPI": [],
+        "API": [
+            "COpenAPI", "Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes", "Hashing",
+        ],
         "lbfgsd": [
             "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API", "Telemetry",
             "ArgumentParser", "Yams", "CMimalloc",

@@ -44,6 +44,6 @@ extension Operations {
     }
 
     @Sendable private func getOpenAPIDocument(_ call: Call) async throws -> Response {
-        Response(PackageResources.openapi_yaml, as: .yaml).with(.cacheControl, "no-cache")
+        Response(openAPIDocument, as: .yaml).with(.cacheControl, "no-cache")
     }
 }
