@@ -1,58 +1,72 @@
 internal import Synchronization
 
-/// Called before each step of each `HookedOptimizer` in the process, with what the step was given.
-/// Returns what the step shall be given instead, in the same precision, or nil to leave it.
-/// May be called on several threads at once. If it throws, the step doesn't begin.
+/// Called before each step of each ``HookedOptimizer`` in the process, with the step's arguments.
+/// Returns other arguments of the same precision, or nil to keep them. May be called on several
+/// threads at once. If it throws, the step does not begin.
 public typealias GlobalStepPreHook =
     @Sendable (any AnyHookedOptimizer, any AnyStepArguments) throws -> (any AnyStepArguments)?
 
-/// Called after each step of each `HookedOptimizer` in the process, with what the step was given
-/// in the end. May be called on several threads at once.
+/// Called after each step of each ``HookedOptimizer`` in the process, with the arguments that the
+/// step had in the end. May be called on several threads at once.
 public typealias GlobalStepPostHook =
     @Sendable (any AnyHookedOptimizer, any AnyStepArguments) throws -> Void
 
-/// `torch.optim.optimizer.register_optimizer_step_pre_hook`: for all optimizers, whenever made.
-/// They are called before an optimizer's own.
-/// - Parameter prepend: Whether to call it before those that are registered already.
+/// Registers a hook that is called before each step of every optimizer, whenever that was created,
+/// and before the optimizer's own hooks: torch's `register_optimizer_step_pre_hook`.
+/// - Parameters:
+///   - prepend: Whether to call it before the global hooks that are registered already.
+///   - hook: The hook.
+/// - Returns: A handle that removes the hook.
 @discardableResult
 public func registerOptimizerStepPreHook(
     prepend: Bool = false, _ hook: @escaping GlobalStepPreHook
 ) -> GlobalHookHandle {
-    let number = GlobalHooks.pre.withLock { $0.add(hook, prepend: prepend) }
-    return GlobalHookHandle { GlobalHooks.pre.withLock { $0.remove(number) } }
+    GlobalHooks.pre.add(hook, prepend: prepend)
 }
 
-/// `torch.optim.optimizer.register_optimizer_step_post_hook`: for all optimizers, whenever made.
-/// They are called after an optimizer's own.
-/// - Parameter prepend: Whether to call it before those that are registered already.
+/// Registers a hook that is called after each step of every optimizer, whenever that was created,
+/// and after the optimizer's own hooks: torch's `register_optimizer_step_post_hook`.
+/// - Parameters:
+///   - prepend: Whether to call it before the global hooks that are registered already.
+///   - hook: The hook.
+/// - Returns: A handle that removes the hook.
 @discardableResult
 public func registerOptimizerStepPostHook(
     prepend: Bool = false, _ hook: @escaping GlobalStepPostHook
 ) -> GlobalHookHandle {
-    let number = GlobalHooks.post.withLock { $0.add(hook, prepend: prepend) }
-    return GlobalHookHandle { GlobalHooks.post.withLock { $0.remove(number) } }
+    GlobalHooks.post.add(hook, prepend: prepend)
 }
 
 /// Removes one of the process's hooks, from any thread.
 ///
-/// Letting go of the handle removes nothing.
+/// Discarding the handle does not remove the hook.
 public struct GlobalHookHandle: Sendable {
     private let removal: @Sendable () -> Void
 
-    init(removal: @escaping @Sendable () -> Void) {
+    fileprivate init(removal: @escaping @Sendable () -> Void) {
         self.removal = removal
     }
 
-    /// Removes the hook; again does nothing. A step that is just calling such hooks calls them to
-    /// the last, the removed one among them. O(hooks)
+    /// Removes the hook; a second call does nothing. A step that is calling global hooks at that
+    /// moment still calls all of them. O(hooks).
     public func remove() { removal() }
 }
 
-/// The process's hooks. They are called without the lock, so that they may register others.
+/// The process's hooks.
 enum GlobalHooks {
-    fileprivate static let pre = Mutex(HookEntries<GlobalStepPreHook>())
-    fileprivate static let post = Mutex(HookEntries<GlobalStepPostHook>())
+    static let pre = GlobalHookList<GlobalStepPreHook>()
+    static let post = GlobalHookList<GlobalStepPostHook>()
+}
 
-    static var preHooks: [GlobalStepPreHook] { pre.withLock { $0.hooks } }
-    static var postHooks: [GlobalStepPostHook] { post.withLock { $0.hooks } }
+/// The process's hooks of one kind. They are called without the lock, so that they may register
+/// others.
+final class GlobalHookList<Hook: Sendable>: Sendable {
+    private let entries = Mutex(HookEntries<Hook>())
+
+    var hooks: [Hook] { entries.withLock { $0.hooks } }
+
+    fileprivate func add(_ hook: Hook, prepend: Bool) -> GlobalHookHandle {
+        let number = entries.withLock { $0.add(hook, prepend: prepend) }
+        return GlobalHookHandle { self.entries.withLock { $0.remove(number) } }
+    }
 }

@@ -1,44 +1,47 @@
 public import LBFGS
 
-/// What a step is given: torch's `args`, in which hooks can put something else.
+/// The arguments of a step, torch's `args`. Hooks can replace them.
 public struct StepArguments<Scalar: EngineScalar>: AnyStepArguments {
     /// Called with x; returns f(x) and its gradient, as many numbers as x has.
     public typealias Closure = ([Scalar]) throws -> (loss: Double, gradient: [Scalar])
 
+    /// Evaluates the loss and its gradient at a point.
     public var closure: Closure
 
+    /// Arguments.
     public init(closure: @escaping Closure) {
         self.closure = closure
     }
 }
 
-/// `StepArguments` of whatever precision, for hooks of all optimizers:
+/// A ``StepArguments`` of either precision, for global hooks. A cast gives the precision:
 ///
 ///     guard let arguments = arguments as? StepArguments<Double> else { return nil }
 public protocol AnyStepArguments {}
 
-/// `HookedOptimizer` of whatever precision, for hooks of all optimizers. What needs the precision
-/// is had by a cast, e.g. `optimizer as? HookedOptimizer<Double>`.
+/// A ``HookedOptimizer`` of either precision, for global hooks. A cast gives the precision, for
+/// example `optimizer as? HookedOptimizer<Double>`.
 public protocol AnyHookedOptimizer: AnyObject {
-    /// As in `Optimizer.options`; must satisfy `Options.validate`.
+    /// The options of the next step. They must satisfy `Options.validate`.
     var options: Options { get set }
-    /// Loss at the newest accepted point, if it is known.
+    /// The loss at the last accepted point, if it is known.
     var loss: Double? { get }
     /// Iterations over the optimizer's life.
     var iterationCount: Int { get }
     /// Evaluations over the optimizer's life.
     var evaluationCount: Int { get }
-    /// Whether a step runs.
+    /// Whether a step is running.
     var isStepping: Bool { get }
 }
 
-/// A hook's answer that can't be used.
+/// A hook returned something that cannot be used.
 public enum HookError: Error, Equatable, Sendable {
-    /// A hook of all optimizers gave a step arguments of another precision than its own.
+    /// A global pre hook returned arguments of another precision than the step's.
     case wrongArguments(expected: String, got: String)
 }
 
 extension HookError: CustomStringConvertible {
+    /// What happened, and what the hook must return.
     public var description: String {
         switch self {
         case .wrongArguments(let expected, let got):

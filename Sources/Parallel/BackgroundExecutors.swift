@@ -1,28 +1,33 @@
 import Dispatch
 import Synchronization
 
-/// Runs an actor's jobs on a background thread, one after the other. Actors may share it.
+/// A serial executor with a background thread of its own. Several actors may share it.
 public final class BackgroundLane: SerialExecutor {
     private let threads = BackgroundThreads(count: 1)
 
-    /// The lane must live as long as the process.
+    /// Starts the thread. The executor must live as long as the process.
     public init() {}
 
+    /// Runs the job after those that were enqueued before.
+    /// - Parameter job: The job.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        // Sound: a lane lives as long as the process, and a job is run once.
+        // Sound: the executor lives as long as the process, and a job is run once.
         let executor = unsafe asUnownedSerialExecutor()
         threads.call { unsafe job.runSynchronously(on: executor) }
     }
 }
 
-/// Runs tasks that prefer it, and what they call, on background threads.
+/// A task executor with background threads of its own, for tasks that prefer it.
 public final class BackgroundTasks: TaskExecutor {
     private let threads: BackgroundThreads
 
-    /// The executor must live as long as the process.
+    /// Starts the threads. The executor must live as long as the process.
+    /// - Parameter count: The number of threads.
     public init(threads count: Int) { threads = BackgroundThreads(count: count) }
 
+    /// Runs the job when a thread is free.
+    /// - Parameter job: The job.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         // Sound: the executor lives as long as the process, and a job is run once.
@@ -31,27 +36,36 @@ public final class BackgroundTasks: TaskExecutor {
     }
 }
 
-/// Background threads for work that nobody's actor does.
+/// Background threads for functions that belong to no actor or task.
 public final class BackgroundCalls: Sendable {
     private let threads: BackgroundThreads
 
+    /// Starts the threads, which live as long as the process.
+    /// - Parameter count: The number of threads.
     public init(threads count: Int) { threads = BackgroundThreads(count: count) }
 
-    /// Begins in the order of the calls.
+    /// Runs `body` when a thread is free. Bodies begin in the order of the calls.
+    /// - Parameter body: The function to run.
     public func call(_ body: @escaping @Sendable () -> Void) { threads.call(body) }
 }
 
-/// Background threads that help with passes over long vectors.
+/// Background threads that share the work of passes over long vectors.
 public final class BackgroundHelpers: Sendable {
     private let threads: BackgroundThreads
 
+    /// Starts the threads, which live as long as the process.
+    /// - Parameter count: The number of threads.
     public init(threads count: Int) { threads = BackgroundThreads(count: count) }
 
-    /// Calls `body` once for each index in `0..<count`: on the thread that calls, as worker 0, and
-    /// on a helper's, if one is free in time, as worker 1. Returns when all calls have.
+    /// Calls `body` once for each index in `0..<count`: on the calling thread, as worker 0, and on
+    /// a background thread, if one is free in time, as worker 1. Returns when all calls have
+    /// returned.
     ///
-    /// Indices are taken in order, by whoever is free: a thread that the machine holds up delays
-    /// one piece of the work and not its share of it.
+    /// Each thread takes the next index when it is free. A thread that is preempted therefore
+    /// delays one piece of the work, and not half of it.
+    /// - Parameters:
+    ///   - count: The number of indices.
+    ///   - body: Called with a worker and an index, on two threads at the same time.
     public func forEachIndex(_ count: Int, _ body: (_ worker: Int, _ index: Int) -> Void) {
         withoutActuallyEscaping(body) { body in
             let pass = Pass { worker, next in
@@ -67,10 +81,10 @@ public final class BackgroundHelpers: Sendable {
     }
 }
 
-/// A pass that one thread leads and another may help with.
+/// A pass that one thread runs and another may join.
 ///
-///     open --help--> helped --(the helper ends)--> led
-///     open ----------------- lead -------------> led
+///     open --- help ---> helped     the helper runs too; `lead` waits for it
+///     open --- lead ---> led        the leader has finished alone; a later `help` does nothing
 private final class Pass: @unchecked Sendable {
     private enum Claim: UInt8, AtomicRepresentable { case open, helped, led }
     typealias Body = (_ worker: Int, _ next: borrowing Atomic<Int>) -> Void
@@ -78,8 +92,8 @@ private final class Pass: @unchecked Sendable {
     private let next = Atomic(0)
     private let claim = Atomic(Claim.open)
     private let helperEnded = DispatchSemaphore(value: 0)
-    /// Sound: the helper reads it only after it has claimed the pass, and then the leader waits for
-    /// it to end before the body goes. What the two do at once is the business of whoever began.
+    /// Sound: the helper reads it only after it has claimed the pass, and the leader then waits for
+    /// the helper before it clears the body. The body itself allows two calls at the same time.
     nonisolated(unsafe) private var body: Body?
 
     init(body: @escaping Body) { unsafe self.body = body }
@@ -93,9 +107,9 @@ private final class Pass: @unchecked Sendable {
     }
 
     func help() {
-        let (isWanted, _) = claim.compareExchange(
+        let (isOpen, _) = claim.compareExchange(
             expected: .open, desired: .helped, ordering: .sequentiallyConsistent)
-        guard isWanted else { return }
+        guard isOpen else { return }
         unsafe body?(1, next)
         helperEnded.signal()
     }

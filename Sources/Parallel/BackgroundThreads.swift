@@ -2,11 +2,11 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// Threads for work that takes milliseconds and more, so that it doesn't take those that serve:
-/// Swift has one for each core, shared by all tasks.
+/// Threads for work that takes milliseconds or longer. Without them it would occupy Swift's
+/// cooperative pool, which has one thread for each core and serves all tasks.
 ///
-/// Work begins in the order in which it came. The threads give way to others where the system lets
-/// them say so, and live as long as the process.
+/// Work begins in the order of the calls. The threads have a low priority, where the system allows
+/// to set it, and live as long as the process.
 final class BackgroundThreads: Sendable {
     private let waiting = Mutex<[@Sendable () -> Void]>([])
     private let arrivals = DispatchSemaphore(value: 0)
@@ -14,10 +14,10 @@ final class BackgroundThreads: Sendable {
     init(count: Int) {
         for _ in 0..<count {
             var thread = pthread_t()
-            // The thread takes over the reference, and never gives it back.
+            // The thread takes over the reference and never releases it.
             let context = unsafe Unmanaged.passRetained(self).toOpaque()
             let result = unsafe pthread_create(&thread, nil, backgroundMain, context)
-            precondition(result == 0, "the system has no thread: error \(result)")
+            precondition(result == 0, "no thread could be created: error \(result)")
             pthread_detach(thread)
         }
     }
@@ -28,7 +28,8 @@ final class BackgroundThreads: Sendable {
     }
 
     fileprivate func main() -> Never {
-        // Of this thread alone, on Linux. Where it is forbidden the thread competes like others.
+        // On Linux this sets the priority of this thread alone. Where it is forbidden, the thread
+        // keeps the normal priority.
         _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
         while true {
             arrivals.wait()
@@ -38,9 +39,9 @@ final class BackgroundThreads: Sendable {
     }
 }
 
-/// At file scope because it must not take on anybody's isolation.
+/// At file scope, so that it does not inherit an actor's isolation.
 private func backgroundMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context = unsafe context else { return nil }
-    // The reference that `init` gave away.
+    // The reference that `init` retained.
     unsafe Unmanaged<BackgroundThreads>.fromOpaque(context).takeRetainedValue().main()
 }

@@ -1,16 +1,17 @@
 internal import Foundation
 
-/// Runs `body`, and what it awaits, on threads of its own. The task goes on as itself, so that what
-/// it records is recorded for its test.
+/// Runs `body`, and what it awaits, on threads of its own. The task stays the same, so that issues
+/// are recorded for its test.
 ///
-/// Bodies that block would leave the pool no thread for those that they wait for. And tests that
-/// compute keep all of the pool's busy, on a slow machine for half a minute: what measures a time, or
-/// waits for a limited one, would measure that.
+/// In the cooperative pool, a body that blocks could leave no thread for the task that it waits
+/// for. And tests that compute occupy the whole pool, on a slow machine for half a minute, which
+/// would spoil tests that measure a time or wait with a limit.
 public func onThread<Result>(_ body: () async throws -> Result) async rethrows -> Result {
     try await withTaskExecutorPreference(OwnThread()) { try await body() }
 }
 
-/// Runs each job on a new thread: for a `Task`, which takes over no preference, as `onThread` does.
+/// Runs each job on a new thread. For a `Task`, which does not inherit the preference of
+/// `onThread`.
 public final class OwnThread: TaskExecutor {
     public init() {}
 

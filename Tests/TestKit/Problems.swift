@@ -1,10 +1,12 @@
 public import LBFGS
 
-/// A function to minimise, with its gradient. Only +, -, *, / and comparisons are used where
-/// `isExact`, so that its values have the same bits on every machine.
+/// A function to minimise, with its gradient.
 public struct Problem: Sendable {
     public var name: String
+    /// The starting point.
     public var start: [Double]
+    /// Whether only +, -, *, / and comparisons are used, so that the values have the same bits on
+    /// every machine.
     public var isExact: Bool
     public var evaluate: @Sendable ([Double]) -> (loss: Double, gradient: [Double])
 
@@ -18,7 +20,7 @@ public struct Problem: Sendable {
         self.evaluate = evaluate
     }
 
-    /// The same, seen through numbers of another precision.
+    /// The loss, and the gradient rounded to a precision, at a point of that precision.
     public func evaluate<Scalar: EngineScalar>(
         at point: [Scalar]
     ) -> (loss: Double, gradient: [Scalar]) {
@@ -70,7 +72,7 @@ extension Problem {
     }
 }
 
-/// FNV-1a over the bits of numbers: a fingerprint of a trajectory.
+/// A fingerprint of a trajectory: FNV-1a over the bits of numbers.
 public struct Fingerprint: Sendable {
     public private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 

@@ -1,7 +1,8 @@
 import LBFGS
 
-/// One line a case: a fingerprint of every point that the engine asks for on exact problems. The
-/// same in debug and release builds, and on every machine; kept in `Tests/TrajectoryBits/golden.txt`.
+/// One line for each case, with a fingerprint of all points at which the engine evaluates an exact
+/// problem. The lines are the same in debug and release builds and on every machine, and are stored
+/// in `Tests/TrajectoryBits/golden.txt`.
 public func trajectoryBits() -> [String] {
     let problems: [Problem] = [
         .rosenbrock(2), .rosenbrock(10), .rosenbrock(1000), .quadratic(1, condition: 1),
@@ -26,7 +27,7 @@ public func trajectoryBits() -> [String] {
     }
     for problem in problems {
         for search in Options.LineSearchFunction.allCases {
-            // The searches differ in scalars only: one of them on long vectors is enough.
+            // The searches differ in scalars only, so that one of them suffices for long vectors.
             guard problem.start.count <= 100 || search == .hagerZhang else { continue }
             let options = Options(
                 maxIterations: 12, historySize: 3, lineSearch: search, mode: .robust)

@@ -120,7 +120,7 @@ struct ArrowTests {
 
     private static let fusing = [
         "Sources/LBFGS/TorchOrder/TorchOrder.swift",
-        "Sources/LBFGS/Passes/ProjectionPass.swift",
+        "Sources/LBFGS/Passes/DotProductPass.swift",
     ]
 
     @Test("The engine has no clock, randomness, logging, concurrency or class")

@@ -1,4 +1,5 @@
 import TestKit
 
-// Prints the engine's golden bits: built in debug and in release, the output must be the same.
+// Prints the fingerprints of the engine's trajectories. Debug and release builds must print the
+// same lines, those of golden.txt.
 for line in trajectoryBits() { print(line) }

@@ -1,12 +1,18 @@
-/// The scalar work between the two passes: O(k^2), see `CurvatureHistory` for the formulas.
+/// The scalar work of the recursion in coefficients, between the two passes over vectors. O(k^2).
 ///
-/// The sums of alpha run in the order of j, each waiting for the one before, since alpha_{i+1} is
-/// needed first; those of v and w are carried for all i at once, column by column, which keeps the
-/// order of j for each i and lets the additions of different i overlap.
+/// The formulas are those of `CurvatureHistory`. The sums of alpha run in the order of j, each
+/// waiting for the one before, because alpha_{i+1} is needed first. The sums of v and w are carried
+/// for all i at once, column by column: the order of j stays the same for each i, and the additions
+/// of different i overlap.
 ///
 /// - Parameters:
-///   - dots: Four of each pair, s.g and y.g first.
-///   - alphas, weights, rests: Room for `count` numbers. Weights are the factors of s in -d.
+///   - table: `count` pairs, oldest first.
+///   - count: k, the number of pairs.
+///   - gamma: The scale of the initial inverse Hessian.
+///   - dots: Four numbers for each pair, s.g and y.g first.
+///   - alphas: Memory for `count` numbers.
+///   - weights: Memory for `count` numbers: the factors of s in d.
+///   - rests: Memory for `count` numbers: the factors of y in d.
 func compactRecursion(
     _ table: UnsafePointer<PairAddress>, _ count: Int, gamma: Double, dots: UnsafePointer<Double>,
     alphas: UnsafeMutablePointer<Double>, weights: UnsafeMutablePointer<Double>,
@@ -45,12 +51,12 @@ func compactRecursion(
 }
 
 extension Workspace {
-    /// Leaves the weights of the direction; needs the table and the dot products.
-    mutating func solve(gamma: Double, alphas: inout [Double]) {
+    /// Computes the weights of the direction from the table and the dot products.
+    mutating func computeWeights(gamma: Double, alphas: inout [Double]) {
         stepWeights.grow(to: pairCount)
         changeWeights.grow(to: pairCount)
         precondition(alphas.count == pairCount && dots.count >= 4 * pairCount)
-        // Sound: all have room for a number, or four, of each pair in the table.
+        // Sound: all have a number, or four, for each pair in the table.
         unsafe table.withUnsafeBufferPointer { table in
             unsafe dots.withUnsafeBufferPointer { dots in
                 unsafe alphas.withUnsafeMutableBufferPointer { alphas in

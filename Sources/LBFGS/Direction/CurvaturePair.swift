@@ -1,59 +1,81 @@
-/// A pair (s, y), with its column of the small matrices.
+/// A curvature pair (s, y) with its column of the small matrices of `CurvatureHistory`.
 ///
-/// It never changes once it is in a history, so that it can be written to disk once and shared.
+/// A pair never changes once it is in a history. It can therefore be written to disk once, however
+/// many snapshots refer to it, and share its memory with its copies.
+///
+/// Memory: 2 n numbers of ``dtype``, and 2 for each pair that was in the history before it.
 public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
-    /// 1, 2, 3 ... over the life of the optimizer.
+    /// 1, 2, 3 ... over the optimizer's life.
     public internal(set) var number: Int
-    /// What the numbers of `octets` are.
+    /// The precision of the stored numbers.
     public internal(set) var dtype: HistoryDType
-    var octets: PairOctets
-    /// s_i.y of the pairs that were kept when this one was made, oldest first, and its own last.
+    var storage: PairStorage
+    /// s_i.y for the pairs i in the history when this one was added, oldest first, and its own s.y
+    /// last.
     public internal(set) var sy: [Double]
-    /// y_i.y of the same pairs.
+    /// y_i.y for the same pairs.
     public internal(set) var yy: [Double]
 
-    /// - Precondition: `octets` holds two vectors of equal counts, and `sy` and `yy` have equal
-    ///   counts of at least 1.
-    init(number: Int, dtype: HistoryDType, octets: PairOctets, sy: [Double], yy: [Double]) {
-        precondition(octets.count.isMultiple(of: 2 * dtype.size))
+    /// - Precondition: `storage` holds two vectors of equal counts; `sy` and `yy` have equal counts
+    ///   of at least 1.
+    init(number: Int, dtype: HistoryDType, storage: PairStorage, sy: [Double], yy: [Double]) {
+        precondition(storage.count.isMultiple(of: 2 * dtype.size))
         precondition(sy.count == yy.count && !sy.isEmpty)
         self.number = number
         self.dtype = dtype
-        self.octets = octets
+        self.storage = storage
         self.sy = sy
         self.yy = yy
     }
 
-    /// Rounds s and y to `dtype`.
-    /// - Precondition: `s` and `y` have equal counts, and `sy` and `yy` have, at least 1.
+    /// Creates a pair from vectors, whose numbers are rounded to `dtype`. O(n).
+    /// - Parameters:
+    ///   - number: The pair's number.
+    ///   - dtype: The precision of the stored numbers.
+    ///   - s: The step; n numbers.
+    ///   - y: The change of the gradient along it; n numbers.
+    ///   - sy: s_i.y for the older pairs and for this one, at least 1 number.
+    ///   - yy: y_i.y for the same pairs.
+    /// - Precondition: `s` and `y` have equal counts, and so have `sy` and `yy`.
     public init(
         number: Int, dtype: HistoryDType = Scalar.historyDType, s: [Scalar], y: [Scalar],
         sy: [Double], yy: [Double]
     ) {
         precondition(s.count == y.count)
         self.init(
-            number: number, dtype: dtype, octets: PairOctets(packed(s, y, as: dtype)), sy: sy,
+            number: number, dtype: dtype, storage: PairStorage(packed(s, y, as: dtype)), sy: sy,
             yy: yy)
     }
 
-    /// From numbers in little-endian order.
+    /// Creates a pair from stored octets. O(n).
+    /// - Parameters:
+    ///   - number: The pair's number.
+    ///   - dtype: The precision of the stored numbers.
+    ///   - littleEndianOctets: s, then y, in little-endian order.
+    ///   - sy: s_i.y for the older pairs and for this one, at least 1 number.
+    ///   - yy: y_i.y for the same pairs.
     public init(
         number: Int, dtype: HistoryDType, littleEndianOctets: ArraySlice<UInt8>, sy: [Double],
         yy: [Double]
     ) {
-        let octets = swappedUnlessLittleEndian(littleEndianOctets, size: dtype.size)
+        let octets = convertedLittleEndian(littleEndianOctets, size: dtype.size)
         self.init(
-            number: number, dtype: dtype, octets: PairOctets(copying: octets, number: number),
+            number: number, dtype: dtype, storage: PairStorage(copying: octets, number: number),
             sy: sy, yy: yy)
     }
 
-    /// What stands behind the numbers of a pair, and how many octets those take.
+    /// The part of a stored pair that follows its vectors, and how many octets the vectors take.
     public struct Columns {
+        /// The precision of the stored numbers.
         public var dtype: HistoryDType
+        /// The octets of s and y together.
         public var octetCount: Int
+        /// As ``CurvaturePair/sy``.
         public var sy: [Double]
+        /// As ``CurvaturePair/yy``.
         public var yy: [Double]
 
+        /// Columns that were read from behind the vectors.
         public init(dtype: HistoryDType, octetCount: Int, sy: [Double], yy: [Double]) {
             self.dtype = dtype
             self.octetCount = octetCount
@@ -62,40 +84,48 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
         }
     }
 
-    /// From `count` octets that `fill` writes to where they stay: numbers in little-endian order,
-    /// and behind them what `columns` finds, or it is none.
+    /// Creates a pair from octets that are read straight into its memory. O(n).
+    /// - Parameters:
+    ///   - number: The pair's number.
+    ///   - count: The number of octets to read.
+    ///   - fill: Called once with the memory, which it must fill: s and y in little-endian order,
+    ///     and whatever follows them.
+    ///   - columns: Interprets the octets that were read; nil if they are no pair.
+    /// - Returns: nil if `columns` returned nil.
     public init?(
         number: Int, count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void,
         columns: (ArraySlice<UInt8>) -> Columns?
     ) {
-        let read = unsafe PairOctets(count: count, number: number, filledBy: fill)
+        let read = unsafe PairStorage(count: count, number: number, filledBy: fill)
         guard let columns = columns(read.octets) else { return nil }
-        var octets = read.prefix(columns.octetCount)
-        if UInt16(1).littleEndian != 1 {
-            let swapped = swappedUnlessLittleEndian(octets.octets, size: columns.dtype.size)
-            octets = PairOctets(copying: swapped, number: number)
+        var storage = read.prefix(columns.octetCount)
+        if !isLittleEndian {
+            let swapped = convertedLittleEndian(storage.octets, size: columns.dtype.size)
+            storage = PairStorage(copying: swapped, number: number)
         }
         self.init(
-            number: number, dtype: columns.dtype, octets: octets, sy: columns.sy, yy: columns.yy)
+            number: number, dtype: columns.dtype, storage: storage, sy: columns.sy,
+            yy: columns.yy)
     }
 
-    /// s, then y, in little-endian order; O(1) where that is the machine's.
+    /// s, then y, in little-endian order. O(1) on little-endian machines.
     public var littleEndianOctets: ArraySlice<UInt8> {
-        swappedUnlessLittleEndian(octets.octets, size: dtype.size)
+        convertedLittleEndian(storage.octets, size: dtype.size)
     }
 
-    /// Numbers that s has, and y.
-    public var count: Int { octets.count / (2 * dtype.size) }
-    /// s in the session's precision. O(n).
+    /// n, the count of s and of y.
+    public var count: Int { storage.count / (2 * dtype.size) }
+    /// The step s, in the optimizer's precision. O(n).
     public var s: [Scalar] { vector(0, as: Scalar.self) }
-    /// y in the session's precision. O(n).
+    /// The change of the gradient y, in the optimizer's precision. O(n).
     public var y: [Scalar] { vector(1, as: Scalar.self) }
 
+    /// s (index 0) or y (index 1).
     func vector<Wanted: EngineScalar>(_ index: Int, as _: Wanted.Type) -> [Wanted] {
         func read<Stored: StoredNumber>(_: Stored.Type) -> [Wanted] {
             let count = count
-            // Sound: octets has 2 count numbers of this type.
-            return unsafe octets.withUnsafeBytes { bytes in
+            // Sound: the storage has 2 count numbers of this type.
+            return unsafe storage.withUnsafeBytes { bytes in
                 guard let base = bytes.baseAddress else { return [] }
                 return (0..<count).map {
                     Wanted(unsafe Stored.one(base, index * count + $0))
@@ -110,22 +140,11 @@ public struct CurvaturePair<Scalar: EngineScalar>: Equatable, Sendable {
     }
 }
 
-private func swappedUnlessLittleEndian(
-    _ octets: ArraySlice<UInt8>, size: Int
-) -> ArraySlice<UInt8> {
-    if UInt16(1).littleEndian == 1 { return octets }
-    var swapped = octets
-    for start in stride(from: octets.startIndex, to: octets.endIndex, by: size) {
-        swapped[start..<start + size].reverse()
-    }
-    return swapped
-}
-
-/// Packs s and y, each number rounded to `dtype`.
+/// The octets of s, then y, each number rounded to `dtype`. O(n).
 func packed<Scalar: EngineScalar>(_ s: [Scalar], _ y: [Scalar], as dtype: HistoryDType) -> [UInt8] {
     func packed<Stored: StoredNumber>(_: Stored.Type) -> [UInt8] {
         let size = MemoryLayout<Stored>.stride
-        // Sound: every number has its own place below the capacity, and all are written.
+        // Sound: every number is written at its own offset below the capacity.
         return unsafe [UInt8](unsafeUninitializedCapacity: (s.count + y.count) * size) {
             buffer, initializedCount in
             guard let base = buffer.baseAddress else { return }

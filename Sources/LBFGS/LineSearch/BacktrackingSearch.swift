@@ -1,14 +1,16 @@
-/// A line search for sufficient decrease alone,
+/// A line search for sufficient decrease alone.
+///
+/// Theory. A trial is accepted if
 ///
 ///     phi(t) <= phi(0) + c1 t phi'(0),  c1 = 1e-4
 ///
-/// by contraction from the first trial to the minimum of the quadratic through phi(0), phi'(0) and
-/// phi(t), and from the second failure on of the cubic that also goes through the trial before it;
-/// each within [0.1, 0.5] of the last (Dennis & Schnabel 1983, algorithm A6.3.1; Nocedal & Wright
-/// 2006, section 3.5). An infeasible trial is halved. A loss above phi(0) by no more than noise
-/// counts as a decrease when the slope there has not grown.
+/// Otherwise the step is contracted: first to the minimum of the quadratic through phi(0), phi'(0)
+/// and phi(t), and from the second failure on to that of the cubic which also goes through the
+/// trial before it, in each case within [0.1, 0.5] of the last (Dennis & Schnabel 1983, algorithm
+/// A6.3.1; Nocedal & Wright 2006, section 3.5). After an infeasible trial the step is halved. A
+/// loss above phi(0) by no more than noise counts as a decrease if the slope there has not grown.
 ///
-/// Nothing here asks for curvature: the pair of such a step may be refused by the history.
+/// The search does not ask for curvature: the history may refuse the pair of such a step.
 package struct BacktrackingSearch: Equatable, Sendable, Codable {
     static let sufficientDecrease = 1e-4  // c1; Dennis & Schnabel 1983
     static let contraction = 0.1...0.5  // the same
@@ -23,8 +25,8 @@ package struct BacktrackingSearch: Equatable, Sendable, Codable {
             sufficientDecrease: BacktrackingSearch.sufficientDecrease, curvature: 1)
     }
 
-    /// Takes the trial asked for last. The caller counts trials.
-    package mutating func advance(_ point: LineSearchPoint) -> SearchDirective {
+    /// Answers the pending trial. `BudgetedLineSearch` counts the trials.
+    package mutating func advance(_ point: LineSearchPoint) -> LineSearchDirective {
         if point.isFeasible, conditions.decreasesSufficiently(point) || conditions.hold(at: point) {
             return .accept(point)
         }
@@ -40,7 +42,7 @@ package struct BacktrackingSearch: Equatable, Sendable, Codable {
         let bounds = BacktrackingSearch.contraction
         let (t, start) = (point.stepLength, conditions.start)
         guard point.isFeasible else { return bounds.upperBound * t }
-        // What phi(t) is above the tangent at 0.
+        // How far phi(t) is above the tangent at 0.
         let excess = point.loss - start.loss - t * start.slope
         var minimizer = -start.slope * t * t / (2 * excess)
         if let previous {

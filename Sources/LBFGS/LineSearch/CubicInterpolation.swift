@@ -1,17 +1,17 @@
-/// Where the cubic through two points with slopes has its minimum.
+/// The minimizer of the cubic through two points with slopes.
 ///
-/// For points (x1, f1, g1) and (x2, f2, g2), with x1 the smaller (Nocedal & Wright 2006, equation
-/// 3.59):
+/// Theory. For points (x1, f1, g1) and (x2, f2, g2), with x1 the smaller (Nocedal & Wright 2006,
+/// equation 3.59):
 ///
 ///     d1 = g1 + g2 - 3 (f1 - f2) / (x1 - x2)
 ///     d2 = sqrt(d1^2 - g1 g2)
 ///     x  = x2 - (x2 - x1) (g2 + d2 - d1) / (g2 - g1 + 2 d2)
 ///
-/// In torch's order of operations the division by x1 - x2 is a product with its reciprocal where
-/// one of them is a tensor.
+/// In torch's order of operations the division by x1 - x2 is a product with its reciprocal if one
+/// of the two is a tensor.
 ///
-/// The result is clamped to `bounds`. Where the cubic has no minimum, or an input isn't finite, or
-/// the two points coincide, it is the middle of `bounds`.
+/// The result is clamped to `bounds`. If the cubic has no minimum, an input is not finite, or the
+/// two points coincide, it is the middle of `bounds`.
 func cubicMinimizer(
     _ first: LineSearchPoint, _ second: LineSearchPoint, bounds: ClosedRange<Double>
 ) -> Interpolation {
@@ -33,14 +33,14 @@ func cubicMinimizer(
     return bounds.upperBound < minimizer ? .upper(bounds.upperBound) : .minimum(minimizer)
 }
 
-/// Where a cubic's minimum was put.
+/// The result of an interpolation, and how it was found.
 enum Interpolation: Equatable {
-    /// Between the bounds.
+    /// The minimizer, between the bounds.
     case minimum(Double)
-    /// Onto one of them.
+    /// The bound beyond which the minimizer lies.
     case lower(Double)
     case upper(Double)
-    /// It has none.
+    /// The middle of the bounds, as there is no minimizer.
     case middle(Double)
 
     var stepLength: Double {

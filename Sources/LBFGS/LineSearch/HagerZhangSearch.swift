@@ -1,54 +1,55 @@
-/// A line search for the (approximate) Wolfe conditions
+/// A line search for the Wolfe or the approximate Wolfe conditions, by secant steps.
 ///
-/// Theory: W. W. Hager and H. Zhang, A new conjugate gradient method with guaranteed descent and
+/// Theory. W. W. Hager and H. Zhang, A new conjugate gradient method with guaranteed descent and
 /// an efficient line search, SIAM J. Optim. 16 (2005) 170-192, and Algorithm 851: CG_DESCENT, ACM
 /// TOMS 32 (2006) 113-137. The search keeps an interval [a, b] with
 ///
 ///     phi(a) <= phi(0) + epsilon_k,  phi'(a) < 0,  phi'(b) >= 0
 ///
-/// which must hold an acceptable point. It is found by *expansion* (B1-B3 of their procedure
-/// bracket) and shrunk in rounds: a double secant step (S1-S4), then a bisection when the round
-/// has not shrunk it to gamma of its length (L2). A trial that descends but whose loss is above
-/// phi(0) becomes an end too, a high one, and the interval is then halved or interpolated until the
-/// slopes have opposite signs (U3). Every trial is tested for acceptance.
+/// which must contain an acceptable point. The interval is found by expansion (B1-B3 of their
+/// procedure "bracket") and shrunk in rounds: a double secant step (S1-S4), then a bisection if the
+/// round has not shrunk it to gamma of its length (L2). A trial with a negative slope, but with a
+/// loss above phi(0), becomes the upper end too. The interval is then halved or interpolated until
+/// the slopes at its ends have opposite signs (U3). Every trial is tested for acceptance.
 ///
-/// What the paper leaves open, and how it is answered here: an infeasible trial is an end like a
-/// high one, and the next trial is much nearer to the feasible end; secant steps that are not
-/// inside the interval (equal slopes, overflow) are replaced by its middle; an interval that has no
-/// number strictly inside it ends the search.
+/// Where the paper leaves a choice: an infeasible trial becomes the upper end, and the next trial
+/// is placed close to the feasible end; a secant step that is not inside the interval (equal
+/// slopes, overflow) is replaced by the middle; an interval with no number strictly inside it ends
+/// the search.
 ///
-/// What differs: a round's first step goes to the minimum of the cubic through both ends where
-/// their losses differ by more than noise, as CG_DESCENT's later versions do. Of 67 CUTEst
-/// problems it solved one more than the secant alone, with 14 % fewer evaluations (geometric mean
-/// of the ratios to L-BFGS-B's: 0.86 against 1.00; in float32 0.98 against 1.06).
+/// One thing differs: a round's first step goes to the minimum of the cubic through both ends where
+/// their losses differ by more than noise, as in CG_DESCENT's later versions. Of 67 CUTEst problems
+/// this solved one more than the secant alone, with 14 % fewer evaluations (geometric mean of the
+/// ratios to L-BFGS-B's: 0.86 against 1.00; in float32 0.98 against 1.06).
 package struct HagerZhangSearch: Equatable, Sendable, Codable {
     /// delta; Hager & Zhang 2005, section 5. 1e-2 and 1e-4 solved the same CUTEst problems.
     static let sufficientDecrease = 0.1
     static let curvature = 0.9  // sigma; the same
     static let shrinkMax = 0.66  // gamma; the same
     static let expansion = 5.0  // rho; the same
-    /// How near to its feasible end an interval is cut when the other is infeasible (CG_DESCENT's
-    /// `nan_decay`).
+    /// The share of an interval, from its feasible end, at which the next trial is placed if the
+    /// other end is infeasible (CG_DESCENT's `nan_decay`).
     static let infeasibleShare = 0.1
-    /// An interpolated trial stays this share of the interval away from the ends (Dennis & Schnabel
-    /// 1983, section 6.3).
+    /// The share of the interval by which an interpolated trial stays away from the ends (Dennis &
+    /// Schnabel 1983, section 6.3).
     static let interpolationMargin = 0.1
 
-    /// The next trial's purpose within a round.
+    /// What the pending trial is within a round.
     private enum Stage: Equatable, Sendable, Codable {
-        /// c = secant(a, b)
+        /// The first secant step, c = secant(a, b), or the cubic's minimum in its place.
         case first
-        /// The second secant step, from an end and what it was before.
+        /// The second secant step, through the end that moved and its former value.
         case second
-        /// The middle.
+        /// The middle of the interval.
         case bisection
     }
 
+    /// [a, b]
     private struct Interval: Equatable, Sendable, Codable {
         var lower: LineSearchPoint
         var upper: LineSearchPoint
         var stage = Stage.first
-        /// Length when the round began.
+        /// The length when the round began.
         var lengthBefore = Double.infinity
 
         var length: Double { upper.stepLength - lower.stepLength }
@@ -61,9 +62,11 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         }
     }
 
+    /// `expanding -> shrinking`; a search ends in either.
     private enum Phase: Equatable, Sendable, Codable {
-        /// `lower` is the farthest trial that descends and is not higher than the start.
+        /// Looks for an interval; `lower` is the farthest trial so far that can be its lower end.
         case expanding(lower: LineSearchPoint)
+        /// Shrinks an interval.
         case shrinking(Interval)
     }
 
@@ -78,29 +81,29 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         phase = .expanding(lower: setting.start)
     }
 
-    /// Takes the trial asked for last. The caller counts trials.
-    package mutating func advance(_ point: LineSearchPoint) -> SearchDirective {
+    /// Answers the pending trial. `BudgetedLineSearch` counts the trials.
+    package mutating func advance(_ point: LineSearchPoint) -> LineSearchDirective {
         if conditions.hold(at: point) { return .accept(point) }
         switch phase {
         case .expanding(let lower):
-            guard descends(point) else {
+            guard isLowerEnd(point) else {
                 return shrink(Interval(lower: lower, upper: point))
             }
             phase = .expanding(lower: point)
             return expand(from: lower, to: point)
         case .shrinking(let interval):
-            return narrow(interval, by: point)
+            return update(interval, by: point)
         }
     }
 
-    /// A lower end: the minimum is farther along.
-    private func descends(_ point: LineSearchPoint) -> Bool {
+    /// Whether a point can be the lower end: the minimum lies beyond it.
+    private func isLowerEnd(_ point: LineSearchPoint) -> Bool {
         point.isFeasible && point.slope < 0 && conditions.isNoHigher(point)
     }
 
     private func expand(
         from lower: LineSearchPoint, to point: LineSearchPoint
-    ) -> SearchDirective {
+    ) -> LineSearchDirective {
         let next = HagerZhangSearch.expansion * point.stepLength
         guard next.isFinite, next > point.stepLength else {
             return .giveUp(lower: point.stepLength, upper: .greatestFiniteMagnitude)
@@ -108,13 +111,14 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         return .evaluate(stepLength: next)
     }
 
-    /// The update procedure (U0-U2): which end the trial replaces, and the step after it.
-    private mutating func narrow(
+    /// Replaces an end of the interval by the trial (U0-U2 of the paper's update procedure), and
+    /// chooses the next trial.
+    private mutating func update(
         _ interval: Interval, by point: LineSearchPoint
-    ) -> SearchDirective {
+    ) -> LineSearchDirective {
         var next = interval
         guard interval.contains(point.stepLength) else { return giveUp(interval) }
-        let replacesLower = descends(point)
+        let replacesLower = isLowerEnd(point)
         if replacesLower { next.lower = point } else { next.upper = point }
         guard next.isBracket, interval.isBracket else {
             next.stage = .first
@@ -137,7 +141,7 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         }
     }
 
-    private mutating func bisectIfLong(_ interval: Interval) -> SearchDirective {
+    private mutating func bisectIfLong(_ interval: Interval) -> LineSearchDirective {
         guard interval.length > HagerZhangSearch.shrinkMax * interval.lengthBefore else {
             return beginRound(interval)
         }
@@ -146,7 +150,8 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         return evaluate(next.middle, in: next)
     }
 
-    private mutating func shrink(_ interval: Interval) -> SearchDirective {
+    /// Chooses the next trial in an interval whose slopes need not have opposite signs (U3).
+    private mutating func shrink(_ interval: Interval) -> LineSearchDirective {
         if interval.isBracket { return beginRound(interval) }
         let (lower, upper) = (interval.lower, interval.upper)
         guard upper.isFeasible else {
@@ -165,7 +170,7 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
             in: interval)
     }
 
-    private mutating func beginRound(_ interval: Interval) -> SearchDirective {
+    private mutating func beginRound(_ interval: Interval) -> LineSearchDirective {
         var next = interval
         next.stage = .first
         next.lengthBefore = interval.length
@@ -173,15 +178,17 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
         return evaluate(next.contains(stepLength) ? stepLength : next.middle, in: next)
     }
 
-    private mutating func evaluate(_ stepLength: Double, in interval: Interval) -> SearchDirective {
+    private mutating func evaluate(
+        _ stepLength: Double, in interval: Interval
+    ) -> LineSearchDirective {
         let next = interval.contains(stepLength) ? stepLength : interval.middle
         guard interval.contains(next) else { return giveUp(interval) }
         phase = .shrinking(interval)
         return .evaluate(stepLength: next)
     }
 
-    /// The minimum inside an interval whose slopes have opposite signs: that of the cubic, where
-    /// the losses differ by more than noise, else where the slopes say.
+    /// The minimum inside an interval whose slopes have opposite signs: that of the cubic if the
+    /// losses differ by more than noise, else that of the secant.
     private func interpolated(_ interval: Interval) -> Double {
         let (lower, upper) = (interval.lower, interval.upper)
         guard abs(upper.loss - lower.loss) > conditions.lossNoise else {
@@ -191,11 +198,11 @@ package struct HagerZhangSearch: Equatable, Sendable, Codable {
             .stepLength
     }
 
-    private func giveUp(_ interval: Interval) -> SearchDirective {
+    private func giveUp(_ interval: Interval) -> LineSearchDirective {
         .giveUp(lower: interval.lower.stepLength, upper: interval.upper.stepLength)
     }
 
-    /// Where the line through two slopes is zero; NaN or infinite where there is none.
+    /// The zero of the line through two slopes; NaN or infinite if there is none.
     private func secant(_ first: LineSearchPoint, _ second: LineSearchPoint) -> Double {
         (first.stepLength * second.slope - second.stepLength * first.slope)
             / (second.slope - first.slope)

@@ -1,32 +1,24 @@
-/// What a line search knows of one point on its line: phi(t) = f(x + t d) and phi'(t) = g.d.
+/// A point on the line of a search: phi(t) = f(x + t d) and phi'(t) = g.d.
 package struct LineSearchPoint: Equatable, Sendable, Codable {
-    /// 0 is the start of the line, 1, 2, 3 ... the trials in their order.
+    /// The number of the trial: 1, 2, 3 ...; 0 is the start of the line.
     package var trial: Int
     /// t
     package var stepLength: Double
     /// phi(t); +infinity when the point is infeasible.
     package var loss: Double
-    /// phi'(t); not finite when the point is infeasible.
+    /// phi'(t), the directional derivative; not finite when the point is infeasible.
     package var slope: Double
-    /// In torch's order of operations, whether torch has t in a tensor: one divides a number by
-    /// multiplying it with the reciprocal. nil elsewhere.
+    /// In torch's order of operations, whether torch has t in a tensor: a division by a tensor is
+    /// a product with its reciprocal, which rounds differently. nil elsewhere.
     package var isTensor: Bool?
 
     package var isFeasible: Bool { slope.isFinite }
 
-    /// A point without a finite loss and gradient: no decrease is sufficient there.
+    /// A point without a finite loss and gradient, which is no sufficient decrease.
     static func infeasible(
         trial: Int, stepLength: Double, isTensor: Bool? = nil
     ) -> LineSearchPoint {
         LineSearchPoint(
             trial: trial, stepLength: stepLength, loss: .infinity, slope: .nan, isTensor: isTensor)
     }
-}
-
-/// What a line search wants next.
-package enum LineSearchDirective: Equatable, Sendable {
-    /// phi and phi' at this step length, as the next trial.
-    case evaluate(stepLength: Double)
-    /// The search is over: go to this point, which may be the start.
-    case accept(LineSearchPoint)
 }

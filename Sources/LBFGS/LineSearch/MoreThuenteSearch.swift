@@ -1,22 +1,25 @@
-/// A line search for the strong Wolfe conditions
+/// A line search for the strong Wolfe conditions, by safeguarded cubic interpolation.
+///
+/// Theory. J. J. Moré and D. J. Thuente, Line search algorithms with guaranteed sufficient
+/// decrease, ACM TOMS 20 (1994) 286-307, as in MINPACK-2's `dcsrch` and `dcstep`. The conditions
+/// are
 ///
 ///     phi(t) <= phi(0) + ftol t phi'(0)      |phi'(t)| <= gtol |phi'(0)|
 ///
-/// Theory: J. J. Moré and D. J. Thuente, Line search algorithms with guaranteed sufficient
-/// decrease, ACM TOMS 20 (1994) 286-307, as in MINPACK-2's `dcsrch` and `dcstep`. The search keeps
-/// the best trial t_l and the other end t_u of the interval of uncertainty; in its first stage it
-/// works on psi(t) = phi(t) - ftol t phi'(0), until a trial has psi <= 0 and a slope that is not
-/// negative. Each trial is the minimum of a cubic or a quadratic through the ends, by four cases.
+/// The search keeps the best trial t_l and the other end t_u of the interval of uncertainty. In its
+/// first stage it works on psi(t) = phi(t) - ftol t phi'(0), until a trial has psi <= 0 and a slope
+/// that is not negative. Each trial is the minimum of a cubic or a quadratic through the ends, by
+/// four cases.
 ///
 /// Two things are added. The approximate Wolfe conditions accept a trial too, so that rounding
-/// errors of the loss don't end a run early. An infeasible trial bounds the interval from above,
-/// and the next one lies halfway to it.
+/// errors of the loss do not end a run early. An infeasible trial bounds the interval from above,
+/// and the next trial lies halfway to it.
 package struct MoreThuenteSearch: Equatable, Sendable, Codable {
     static let sufficientDecrease = 1e-3  // ftol; L-BFGS-B (Zhu et al. 1997), lnsrlb
     static let curvature = 0.9  // gtol; the same
-    /// The interval must shrink by this in two trials (dcsrch: p66).
+    /// The factor by which the interval must shrink in two trials (dcsrch: p66).
     static let shrinkMax = 0.66
-    /// Extrapolation by factors between these (dcsrch: xtrapl, xtrapu).
+    /// The bounds on the factor of an extrapolation (dcsrch: xtrapl, xtrapu).
     static let extrapolation = 1.1...4.0
 
     private let conditions: WolfeConditions
@@ -26,11 +29,13 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
     private var low: LineSearchPoint
     /// t_u
     private var other: LineSearchPoint
+    /// The lengths of the interval after the last trial and after the one before.
     private var length = Double.infinity
     private var lengthBefore = Double.infinity
+    /// The bounds on the next trial.
     private var lower = 0.0
     private var upper = Double.infinity
-    /// The nearest infeasible trial.
+    /// t of the nearest infeasible trial.
     private var infeasible = Double.infinity
 
     package init(_ setting: LineSearchSetting) {
@@ -44,8 +49,8 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
         upper += setting.stepLength
     }
 
-    /// Takes the trial asked for last. The caller counts trials.
-    package mutating func advance(_ point: LineSearchPoint) -> SearchDirective {
+    /// Answers the pending trial. `BudgetedLineSearch` counts the trials.
+    package mutating func advance(_ point: LineSearchPoint) -> LineSearchDirective {
         guard point.isFeasible else { return contract(from: point) }
         let start = conditions.start
         let decreases = conditions.decreasesSufficiently(point)
@@ -63,10 +68,10 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
             trial = step(low, other, point)
         }
         update(with: point)
-        return choose(trial, after: point)
+        return evaluate(trial, after: point)
     }
 
-    /// The value and slope of psi.
+    /// The point with the value and the slope of psi.
     private func tilted(_ point: LineSearchPoint, _ tilt: Double) -> LineSearchPoint {
         var point = point
         point.loss -= point.stepLength * tilt
@@ -74,7 +79,8 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
         return point
     }
 
-    private mutating func contract(from point: LineSearchPoint) -> SearchDirective {
+    /// The trial halfway to the nearest infeasible one.
+    private mutating func contract(from point: LineSearchPoint) -> LineSearchDirective {
         infeasible = min(infeasible, point.stepLength)
         let next = low.stepLength + (infeasible - low.stepLength) / 2
         guard next > low.stepLength, next < infeasible else {
@@ -84,7 +90,7 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
         return .evaluate(stepLength: next)
     }
 
-    /// Which ends the trial replaces (Moré & Thuente 1994, the updating algorithm).
+    /// Replaces ends of the interval by the trial (Moré & Thuente 1994, the updating algorithm).
     private mutating func update(with point: LineSearchPoint) {
         let isHigher: Bool
         let isOpposite: Bool
@@ -105,9 +111,10 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
         if isHigher || isOpposite { isBracketed = true }
     }
 
-    private mutating func choose(
+    /// Bounds the step that was computed by the interval, and asks for it.
+    private mutating func evaluate(
         _ trial: Double, after point: LineSearchPoint
-    ) -> SearchDirective {
+    ) -> LineSearchDirective {
         var next = trial
         if isBracketed {
             let now = abs(other.stepLength - low.stepLength)
@@ -137,7 +144,7 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
         return .evaluate(stepLength: next)
     }
 
-    /// The four cases of dcstep: low is t_l, other t_u, point t.
+    /// The next step by the four cases of dcstep; `low` is t_l, `other` t_u and `point` t.
     private func step(
         _ low: LineSearchPoint, _ other: LineSearchPoint, _ point: LineSearchPoint
     ) -> Double {

@@ -1,35 +1,35 @@
-/// A line search for the strong Wolfe conditions
+/// torch's line search for the strong Wolfe conditions.
+///
+/// Theory. The conditions are
 ///
 ///     phi(t) <= phi(0) + c1 t phi'(0)        sufficient decrease, c1 = 1e-4
 ///     |phi'(t)| <= c2 |phi'(0)|              curvature, c2 = 0.9
 ///
-/// Theory: bracketing and zoom, algorithms 3.5 and 3.6 of Nocedal & Wright, Numerical Optimization
-/// (2nd edition, 2006), in the version of minFunc (Schmidt 2005) that torch.optim.LBFGS follows.
-/// *Bracketing* extends the step until an interval must hold an acceptable point; *zoom* shrinks
-/// the interval, keeping its end with the lower loss.
+/// They are met by bracketing and zoom, algorithms 3.5 and 3.6 of Nocedal & Wright, Numerical
+/// Optimization (2nd edition, 2006), in the version of minFunc (Schmidt 2005) that
+/// torch.optim.LBFGS follows. Bracketing extends the step until an interval must contain an
+/// acceptable point. Zoom shrinks the interval and keeps its end with the lower loss. One budget
+/// counts the trials after the first over both phases.
 ///
-/// It is a machine over scalars: it never sees a vector. Each call of `advance` answers the trial
-/// asked for last. One budget counts the trials after the first over both phases.
-///
-/// An infeasible trial has loss +infinity, so that sufficient decrease fails and zoom contracts the
-/// interval toward its feasible end, by halves, since no cubic goes through infinity. The start is
+/// An infeasible trial has loss +infinity. Sufficient decrease then fails, and zoom contracts the
+/// interval towards its feasible end, by halves, since no cubic goes through infinity. The start is
 /// feasible, and so is whatever is accepted.
 ///
-/// A start whose loss isn't finite is feasible if it has a slope, and so are trials of infinite
-/// loss then: every loss is a sufficient decrease, and the slopes decide. These are torch's
-/// comparisons; where its cubic through infinity is NaN, and its parameters with it, this search
-/// takes the middle. A trial without a number for a loss is infeasible as ever.
+/// A start whose loss is not finite is feasible if it has a slope, and so are then trials of
+/// infinite loss: every loss is a sufficient decrease, and the slopes decide. torch's comparisons
+/// have this result. Where its cubic through infinity is NaN, and its parameters with it, this
+/// search takes the middle. A trial whose loss is NaN is always infeasible.
 package struct StrongWolfeSearch: Equatable, Sendable, Codable {
     static let sufficientDecrease = 1e-4  // c1; Nocedal & Wright, section 3.1
     static let curvature = 0.9  // c2; the same, for quasi-Newton directions
-    /// An extension lies between these factors of the last one (minFunc).
+    /// The bounds on the factor of an extension (minFunc).
     static let extensionFactorMin = 0.01
     static let extensionFactorMax = 10.0
-    /// Closer to an end than this share of the interval is no progress (minFunc).
+    /// A trial closer to an end than this share of the interval is no progress (minFunc).
     static let progressShareMin = 0.1
 
-    /// An interval that changes no parameter by more than this is left. torch has the same number
-    /// here whatever its option `tolerance_change` says, since it doesn't pass the option on.
+    /// Zoom ends when the interval changes no parameter by more than this. torch has this number
+    /// whatever its option `tolerance_change` says, because it does not pass the option on.
     static let changeMin = 1e-9
 
     /// `bracketing -> zooming -> over`, or `bracketing -> over`.
@@ -40,10 +40,10 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         case over
     }
 
-    /// An interval, in the order in which its ends came to be (torch's `bracket[0]`, `bracket[1]`).
+    /// An interval with its ends in the order of torch's `bracket[0]` and `bracket[1]`.
     private struct Bracket: Equatable, Sendable, Codable {
         var ends: [LineSearchPoint]
-        /// Which end has the lower loss.
+        /// The index of the end with the lower loss.
         var low: Int
         var hadInsufficientProgress = false
 
@@ -58,6 +58,7 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         var upper: Double { max(ends[0].stepLength, ends[1].stepLength) }
         var length: Double { abs(ends[1].stepLength - ends[0].stepLength) }
 
+        /// Updates `low`.
         mutating func order() {
             let isFirstLow = ends[0].loss <= ends[1].loss || !ends[1].isFeasible
             low = ends[0].isFeasible && isFirstLow ? 0 : 1
@@ -67,20 +68,25 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
     private let start: LineSearchPoint
     /// ||d||_inf, which turns a length on the line into a change of parameters.
     private let directionNormInf: Double
-    /// Trials allowed after the first.
+    /// The most trials after the first.
     private let extraTrialsMax: Int
     package private(set) var trials = 0
-    /// Trials that turned out feasible.
+    /// How many trials were feasible.
     private(set) var feasibleTrials = 0
-    /// Where the pending trial is.
-    private(set) var pendingStepLength: Double
+    /// t of the pending trial.
+    package private(set) var pendingStepLength: Double
     /// `LineSearchPoint.isTensor` of it.
     private var pendingIsTensor: Bool?
     private var phase: Phase
 
+    /// Creates a search whose first trial is at `stepLength`.
     /// - Parameters:
-    ///   - slope: phi'(0), negative.
-    ///   - isTensor: `LineSearchPoint.isTensor` of the first trial; nil: not in torch's order.
+    ///   - loss: phi(0).
+    ///   - slope: phi'(0), which is negative.
+    ///   - stepLength: t of the first trial.
+    ///   - directionNormInf: ||d||_inf.
+    ///   - extraTrialsMax: The most trials after the first.
+    ///   - isTensor: `LineSearchPoint.isTensor` of the first trial; nil outside torch's order.
     package init(
         loss: Double, slope: Double, stepLength: Double, directionNormInf: Double,
         extraTrialsMax: Int, isTensor: Bool? = nil
@@ -95,10 +101,8 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         phase = .bracketing(previous: start)
     }
 
-    /// The first trial.
-    package var firstDirective: LineSearchDirective { .evaluate(stepLength: pendingStepLength) }
-
-    /// Trials whose gradient may still be accepted; the start always is.
+    /// The trials that may still be accepted, whose gradients are therefore wanted. The start can
+    /// always be.
     package var retainedTrials: [Int] {
         switch phase {
         case .bracketing(let previous): [previous.trial]
@@ -107,8 +111,11 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         }
     }
 
-    /// Answers the pending trial; a slope that isn't finite says that it is infeasible, and so does
-    /// a loss, unless it is infinite and the start's isn't finite either.
+    /// Answers the pending trial. A slope that is not finite makes it infeasible, and so does a
+    /// loss that is not finite, unless it is infinite and the start's is not finite either.
+    /// - Parameters:
+    ///   - loss: phi(t).
+    ///   - slope: phi'(t).
     package mutating func advance(loss: Double, slope: Double) -> LineSearchDirective {
         trials += 1
         let point: LineSearchPoint
@@ -140,12 +147,13 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         abs(point.slope) <= -StrongWolfeSearch.curvature * start.slope
     }
 
+    /// Bracketing (algorithm 3.5).
     private mutating func bracket(
         _ point: LineSearchPoint, previous: LineSearchPoint
     ) -> LineSearchDirective {
         if isBudgetSpent {
-            // torch compares the start with the last trial here. If that one is infeasible, the
-            // trial before it, which decreased sufficiently, is the better end.
+            // torch compares the start with the last trial here. If the last trial is infeasible,
+            // the one before it, which decreased sufficiently, is the better end.
             let other = point.isFeasible ? start : previous
             return accept(other.loss <= point.loss || !point.isFeasible ? other : point)
         }
@@ -165,6 +173,7 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         return evaluate(next.stepLength)
     }
 
+    /// Zoom (algorithm 3.6): replaces an end of the interval by the trial.
     private mutating func zoom(
         into bracket: Bracket, with point: LineSearchPoint
     ) -> LineSearchDirective {
@@ -225,7 +234,7 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         one.isTensor ?? false || other.isTensor ?? false
     }
 
-    /// What becomes of numbers in torch's `_cubic_interpolate`, whose minimum is a tensor always.
+    /// Whether torch's `_cubic_interpolate` returns a tensor; its minimum always is one.
     private func isTensor(_ next: Interpolation, lower: Bool, upper: Bool) -> Bool? {
         guard pendingIsTensor != nil else { return nil }
         return switch next {

@@ -1,28 +1,31 @@
-/// A precision in which vectors are stored: `Double` or `Float`.
+/// A precision of vectors: `Double` or `Float`. Programs do not conform types of their own to it.
 ///
-/// The passes over vectors are requirements, so that each precision has them compiled for itself
-/// and generic code calls them once a pass. All of them compute in Float64 and round once when
-/// they store.
+/// The operations on vectors are requirements of the protocol, so that they are compiled for each
+/// precision and generic code calls each once a pass. All of them compute in Float64 and round
+/// once, when they store. All take O(n), and require arguments of equal counts.
 public protocol EngineScalar: BinaryFloatingPoint, SIMDScalar, BitwiseCopyable, Codable,
     Sendable
 {
+    /// Eight numbers as Float64.
     static func widened(_ lanes: SIMD8<Self>) -> SIMD8<Double>
+    /// Eight Float64 numbers, each rounded to this precision.
     static func narrowed(_ lanes: SIMD8<Double>) -> SIMD8<Self>
 
-    /// a.b
+    /// The dot product a.b.
     static func dot(_ a: [Self], _ b: [Self]) -> Double
-    /// max |v_i|; NaN propagates.
+    /// ||v||_inf = max |v_i|; NaN if a number is NaN.
     static func normInf(_ v: [Self]) -> Double
-    /// sum |v_i|
+    /// ||v||_1 = sum |v_i|.
     static func norm1(_ v: [Self]) -> Double
+    /// Whether all numbers are finite.
     static func isFinite(_ v: [Self]) -> Bool
-    /// a - b
+    /// a - b.
     static func difference(_ a: [Self], _ b: [Self]) -> [Self]
-    /// c v
+    /// c v.
     static func scaled(_ v: [Self], by c: Double) -> [Self]
-    /// x + t d
+    /// x + t d.
     static func moved(_ x: [Self], along d: [Self], by t: Double) -> [Self]
-    /// The precision that pairs have unless another is asked for: this one.
+    /// The precision in which pairs are stored unless the options ask for another: this one.
     static var historyDType: HistoryDType { get }
 }
 
@@ -49,7 +52,7 @@ extension Float: EngineScalar {
     public static var historyDType: HistoryDType { .float32 }
     @inline(__always)
     public static func widened(_ lanes: SIMD8<Float>) -> SIMD8<Double> {
-        // By halves: the conversion of eight would be a call.
+        // By halves, because the conversion of eight numbers would be a function call.
         SIMD8(lowHalf: SIMD4<Double>(lanes.lowHalf), highHalf: SIMD4<Double>(lanes.highHalf))
     }
     @inline(__always)
@@ -69,7 +72,7 @@ extension Float: EngineScalar {
     }
 }
 
-// MARK: - Written once, compiled for each precision
+// MARK: - Kernels, written once and compiled for each precision
 
 @inline(__always)
 private func dotKernel<Scalar: EngineScalar>(_ a: [Scalar], _ b: [Scalar]) -> Double {

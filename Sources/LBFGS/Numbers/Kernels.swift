@@ -1,18 +1,18 @@
-// The passes over vectors.
+// Sums over vectors and maps of vectors, on which the operations of `EngineScalar` are built.
 //
-// Same input, same bits: on every machine, in every build. Each sum runs in Float64 over 16 fixed
-// lanes (two SIMD8 accumulators, which also hides the latency of the additions), lanes are folded
-// in a fixed tree, blocks of `blockLength` numbers are summed on their own and their sums are
-// added in order, so that blocks may later be handed to several threads. Products and sums are
-// rounded one by one: Swift contracts nothing into a fused multiply-add unless it is asked to.
+// The same input gives the same bits, on every machine and in every build. Each sum runs in Float64
+// over 16 fixed lanes: two SIMD8 accumulators, which also hides the latency of the additions. Lanes
+// are folded in a fixed tree. Blocks of `blockLength` numbers are summed on their own, and their
+// sums are added in order, so that the passes can give blocks to several threads. Products and sums
+// are rounded one by one: Swift does not contract them into fused multiply-adds unless asked to.
 //
-// Arguments must have equal counts (checked by the caller's precondition, once a pass). NaN and
-// infinity propagate as IEEE 754 says. A vector of length zero has sum and norm 0.
+// Vectors must have equal counts, which is a precondition of each call. NaN and infinity propagate
+// as IEEE 754 says. A vector of length zero has the sum and the norm 0.
 
 typealias Lanes = SIMD8<Double>
 
-/// Numbers summed on their own before their sum joins the others. 4096 numbers of each of four
-/// operands fit in a 128 KiB share of a second-level cache.
+/// The numbers of a block, which are summed before their sum is added to the others. 4096 numbers
+/// of four operands fit in a 128 KiB share of a second-level cache.
 let blockLength = 4096
 
 /// Reads eight numbers from `offset` on, as Float64.
@@ -41,7 +41,7 @@ func folded(_ lanes: Lanes) -> Double {
     return two.x + two.y
 }
 
-/// The sum over all indices of `term`, which is given eight lanes of `first` and of `second`.
+/// The sum over all indices of `term`, which gets eight lanes of `first` and of `second`.
 @inline(__always)
 func blockedSum<Scalar: EngineScalar>(
     _ first: [Scalar], _ second: [Scalar], _ term: (Lanes, Lanes) -> Lanes
@@ -82,12 +82,13 @@ func blockedSum<Scalar: EngineScalar>(
     }
 }
 
+/// |v_i| in each lane; NaN stays NaN.
 @inline(__always)
 func absolute(_ lanes: Lanes) -> Lanes {
     lanes.replacing(with: -lanes, where: lanes .< 0)
 }
 
-/// Fills a new vector from eight lanes at a time of two others.
+/// The vector whose numbers are `transform` of those of two others, eight lanes at a time.
 @inline(__always)
 func mapped<Scalar: EngineScalar>(
     _ first: [Scalar], _ second: [Scalar], _ transform: (Lanes, Lanes) -> Lanes

@@ -1,15 +1,19 @@
-/// The precision in which curvature pairs are stored. x, g, d and all dot products keep theirs.
+/// The precision in which curvature pairs are stored. That of x, g and d, and of dot products, does
+/// not depend on it.
 ///
-/// float32 pairs need half the memory of float64 ones, and half the traffic; bfloat16 pairs, with
-/// float32's range and 8 significant bits, a quarter. The direction is that of L-BFGS on the
-/// rounded pairs: every dot product is taken with what is stored, so that a pair of positive
-/// curvature as stored keeps the direction one of descent.
+/// float32 pairs take half the memory and half the memory traffic of float64 pairs; bfloat16 pairs,
+/// which have float32's range and 8 significant bits, take a quarter. The direction is that of
+/// L-BFGS with the rounded pairs: every dot product is taken with the stored numbers, so that pairs
+/// whose stored curvature is positive give a direction of descent.
 public enum HistoryDType: String, Equatable, Sendable, Codable, CaseIterable {
+    /// IEEE 754 double precision, 8 bytes.
     case float64
+    /// IEEE 754 single precision, 4 bytes.
     case float32
+    /// The upper half of a float32, 2 bytes.
     case bfloat16
 
-    /// Bytes a number.
+    /// The bytes of a number.
     public var size: Int {
         switch self {
         case .float64: 8
@@ -19,8 +23,8 @@ public enum HistoryDType: String, Equatable, Sendable, Codable, CaseIterable {
     }
 }
 
-// A register of the machine that the engine is compiled for. Nothing but speed depends on it: sums
-// run in sixteen lanes whatever a register holds.
+// A register of the machine that the engine is compiled for. Only speed depends on its width: sums
+// run in sixteen lanes, whatever a register holds.
 #if LBFGS_WIDE_REGISTERS
     typealias Tile = SIMD4<Double>
     private typealias FloatTile = SIMD4<Float>
@@ -35,17 +39,21 @@ public enum HistoryDType: String, Equatable, Sendable, Codable, CaseIterable {
     private typealias LongTile = SIMD2<UInt64>
 #endif
 
-/// Numbers in a tile; divides eight.
+/// The numbers of a tile; a divisor of eight.
 let tileWidth = Tile.scalarCount
 
-/// A number as a pair stores it; read as Float64, rounded to nearest even when it is stored.
+/// A number of a stored pair. It is read as Float64, and rounded to nearest, ties to even, when it
+/// is stored.
 protocol StoredNumber: BitwiseCopyable {
-    /// Reads a tile from index `index` on.
+    /// Reads a tile of numbers from index `index` on.
     static func tile(_ base: UnsafeRawPointer, _ index: Int) -> Tile
-    /// Rounds a tile to where index `index` is.
+    /// Rounds a tile of numbers and writes them from index `index` on.
     static func store(_ tile: Tile, _ base: UnsafeMutableRawPointer, _ index: Int)
+    /// Rounds a number.
     static func stored(_ value: Double) -> Self
+    /// Rounds eight numbers and writes them.
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer)
+    /// The number as Float64.
     var wide: Double { get }
 }
 
@@ -74,7 +82,7 @@ extension Double: StoredNumber {
     static func stored(_ value: Double) -> Double { value }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
-        // Sound: callers have room for eight numbers.
+        // Sound: callers have memory for eight numbers.
         unsafe target.storeBytes(of: lanes, as: SIMD8<Double>.self)
     }
     @inline(__always)
@@ -97,7 +105,7 @@ extension Float: StoredNumber {
     static func stored(_ value: Double) -> Float { Float(value) }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
-        // Sound: callers have room for eight numbers.
+        // Sound: callers have memory for eight numbers.
         unsafe target.storeBytes(of: Float.narrowed(lanes), as: SIMD8<Float>.self)
     }
     @inline(__always)
@@ -118,15 +126,15 @@ struct BFloat16: StoredNumber {
         BFloat16(bits: rounded(Tile(repeating: value))[0])
     }
 
-    /// To nearest, ties to even; beyond the range to infinity. Rounded as Float64 on the way, once,
-    /// so that nothing is left for float32 to round: normal numbers by an integer addition that
-    /// carries into the exponent, numbers below by adding what has their last place as its own.
+    /// Rounds to nearest, ties to even, and to infinity beyond the range. It rounds as Float64,
+    /// once, so that the conversion to float32 is exact: normal numbers by an integer addition that
+    /// carries into the exponent, subnormal ones by adding a number whose last place is theirs.
     @inline(__always)
     private static func rounded(_ values: Tile) -> HalfTile {
         let bits = bitPatterns(values)
         let sign = bits & LongTile(repeating: 1 << 63)
         let magnitude = numbers(bits ^ sign)
-        // Float64 has 45 bits that bfloat16 has not.
+        // Float64's significand is 45 bits longer than bfloat16's.
         let isOdd = ((bits ^ sign) &>> 45) & LongTile(repeating: 1)
         let carried = (bits ^ sign) &+ isOdd &+ LongTile(repeating: (1 << 44) - 1)
         var result = numbers(carried & LongTile(repeating: ~0 << 45))
@@ -158,7 +166,7 @@ struct BFloat16: StoredNumber {
     }
     @inline(__always)
     static func narrowed(_ lanes: SIMD8<Double>, to target: UnsafeMutableRawPointer) {
-        // Sound: callers have room for eight numbers, which are whole tiles.
+        // Sound: callers have memory for eight numbers, which are whole tiles.
         unsafe withUnsafeBytes(of: lanes) { wide in
             for index in stride(from: 0, to: 8, by: tileWidth) {
                 let tile = unsafe wide.loadUnaligned(fromByteOffset: 8 * index, as: Tile.self)

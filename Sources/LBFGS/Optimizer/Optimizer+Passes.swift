@@ -1,109 +1,111 @@
-// Where the optimizer's vectors pass by: its calls of the passes, and the memory that they use.
+// The optimizer's calls of the passes over vectors, and the memory that they use. Nothing else
+// touches long vectors within an iteration.
 
 extension Optimizer {
-    /// Memory that is used again, and what a pass found out ahead of being asked. All are equal:
-    /// no result depends on them, and a snapshot has none.
+    /// Vectors that are used again, and results of a pass that are kept for the next. All values
+    /// are equal: no result depends on them, and a snapshot does not hold them.
     struct Buffers: Equatable, Sendable {
-        /// The parameters before the newest, which the next trial point is written over.
+        /// The memory of the parameters before the last move, for the next trial point.
         var spare: [Scalar] = []
-        /// Where the trial point already is, made along with the direction, and if it is finite.
-        var placed: (stepLength: Double, isFinite: Bool)?
+        /// The step length for which the trial point was computed along with the direction, and
+        /// whether that point is finite.
+        var precomputedTrial: (stepLength: Double, isFinite: Bool)?
         /// ||g||_inf of the newest trial.
         var trialNormInf = Double.infinity
 
         static func == (_: Buffers, _: Buffers) -> Bool { true }
     }
 
-    /// Runs the blocks of long vectors' passes; serial unless set. Results don't depend on it, and
-    /// a snapshot doesn't keep it: set it again after resuming.
+    /// Runs the blocks of the passes over long vectors; ``BlockExecutor/serial`` unless set. No
+    /// result depends on it. A snapshot does not hold it: set it again after resuming.
     public var executor: BlockExecutor {
         get { history.executor }
         set { history.executor = newValue }
     }
 
+    /// Whether a gradient is finite, its norm and, in a line search, its slope along the direction.
     mutating func inspect(_ gradient: [Scalar]) -> Inspection {
         let isSearching =
             switch phase {
-            case .searching, .probing: true
-            case .idle, .opening, .moving: false
+            case .searching: true
+            case .idle, .evaluatingStart, .evaluatingFixedStep: false
             }
-        let ridesAlong = isSearching && !isInTorchOrder
+        let fusesSlope = isSearching && !isInTorchOrder
         var inspection = LBFGS.inspect(
-            gradient, along: ridesAlong ? direction : nil, &history.workspace, on: executor)
-        if isSearching, !ridesAlong { inspection.slope = slope(gradient) }
+            gradient, along: fusesSlope ? direction : nil, &history.workspace, on: executor)
+        if isSearching, !fusesSlope { inspection.slope = slope(gradient) }
         return inspection
     }
 
-    /// Offers the last iteration's step to the history, and takes the dot products that the next
-    /// direction needs.
-    mutating func learn() {
-        guard !previousGradient.isEmpty else { return history.project(gradient) }
-        _ = history.learn(
-            lastStep, gradient: gradient, sizeMax: progress.options.historySize,
+    /// Adds the pair of the last iteration to the history if y.s > `curvatureMin`, and computes the
+    /// dot products that the next direction needs. O(m n). Returns whether the pair was added.
+    @discardableResult
+    mutating func addLastPair(curvatureMin: Double) -> Bool {
+        guard !previousGradient.isEmpty else {
+            history.computeDotProducts(with: gradient)
+            return false
+        }
+        return history.add(
+            CurvatureStep(
+                previousGradient: previousGradient, direction: direction, stepLength: stepLength,
+                dtype: progress.options.historyDType ?? Scalar.historyDType),
+            gradient: gradient, sizeMax: progress.options.historySize, curvatureMin: curvatureMin,
             inTorchOrder: isInTorchOrder)
     }
 
-    /// The step that the last iteration took.
-    var lastStep: Step<Scalar> {
-        Step(
-            previousGradient: previousGradient, direction: direction, stepLength: stepLength,
-            dtype: progress.options.historyDType ?? Scalar.historyDType)
-    }
-
-    /// Makes the direction, after `learn`, and returns its slope. The trial point at
-    /// `firstStepLength` is made in the same pass, unless that is nil.
-    mutating func direct(firstStepLength: Double?) -> Double {
+    /// Sets the direction to -H g and returns its slope; the dot products were computed before.
+    /// The trial point at `firstStepLength` is computed in the same pass. O(m n).
+    mutating func computeDirection(placingTrialAt firstStepLength: Double) -> Double {
         if isInTorchOrder,
-            history.directInTorchOrder(gradient, into: &direction, alphas: &alphas)
+            history.applyTwoLoopRecursion(gradient, into: &direction, alphas: &alphas)
         {
-            return finishDirection()
+            return maskAndMeasureDirection()
         }
-        if !frozenRanges.isEmpty { return directMasked() }
-        if firstStepLength != nil { takeSpare() }
+        if !frozenRanges.isEmpty {
+            // Norm, slope and trial point depend on the zeros of the frozen parameters.
+            _ = history.combine(
+                gradient, into: &direction, alphas: &alphas, from: parameters, by: nil,
+                to: &trialPoint)
+            return maskAndMeasureDirection()
+        }
+        takeSpareBuffer()
         let combined = history.combine(
             gradient, into: &direction, alphas: &alphas, from: parameters, by: firstStepLength,
             to: &trialPoint)
         directionNormInf = combined.normInf
-        buffers.placed = firstStepLength.map { ($0, combined.isTrialFinite) }
+        buffers.precomputedTrial = (firstStepLength, combined.isTrialFinite)
         return combined.slope
     }
 
-    /// With passes of its own for what depends on the zeros of the frozen parameters.
-    private mutating func directMasked() -> Double {
-        _ = history.combine(
-            gradient, into: &direction, alphas: &alphas, from: parameters, by: nil,
-            to: &trialPoint)
-        return finishDirection()
-    }
-
-    /// Sees to the frozen parameters, and works out what rides along in a combination.
-    private mutating func finishDirection() -> Double {
+    /// Zeroes the direction of frozen parameters, and computes its norm and its slope.
+    private mutating func maskAndMeasureDirection() -> Double {
         if !frozenRanges.isEmpty { direction = masked(direction) }
         directionNormInf = Scalar.normInf(direction)
-        buffers.placed = nil
+        buffers.precomputedTrial = nil
         return slope(gradient)
     }
 
-    /// Makes the trial point at a step length along the direction; returns whether it is finite.
+    /// Sets the trial point to x + t d and returns whether it is finite. O(n), or O(1) if it was
+    /// computed along with the direction.
     mutating func placeTrial(at stepLength: Double) -> Bool {
-        let placed = buffers.placed
-        buffers.placed = nil
-        if let placed, placed.stepLength == stepLength { return placed.isFinite }
-        takeSpare()
+        let precomputed = buffers.precomputedTrial
+        buffers.precomputedTrial = nil
+        if let precomputed, precomputed.stepLength == stepLength { return precomputed.isFinite }
+        takeSpareBuffer()
         if isInTorchOrder { return placeTrialInTorchOrder(at: stepLength) }
-        return move(
+        return computeTrialPoint(
             parameters, along: direction, by: stepLength, into: &trialPoint, &history.workspace,
             on: executor)
     }
 
-    /// No trial is pending: the trial point is where the parameters are.
-    mutating func dropTrial() {
-        buffers.placed = nil
+    /// Sets the trial point to the parameters, as no trial is pending.
+    mutating func clearTrialPoint() {
+        buffers.precomputedTrial = nil
         if buffers.spare.isEmpty { swap(&buffers.spare, &trialPoint) }
         trialPoint = parameters
     }
 
-    private mutating func takeSpare() {
+    private mutating func takeSpareBuffer() {
         guard !buffers.spare.isEmpty else { return }
         swap(&trialPoint, &buffers.spare)
         buffers.spare = []

@@ -10,20 +10,21 @@ public enum StopReason: String, Equatable, Sendable, Codable, CaseIterable {
     case maxIterations = "max_iterations"
     /// The step used up `max_eval` evaluations.
     case maxEvaluations = "max_evaluations"
-    /// g.d > -`tolerance_change`: the direction promises nothing.
+    /// g.d > -`tolerance_change` (in mode robust: g.d >= 0): the direction does not descend.
     case notADescentDirection = "not_a_descent_direction"
-    /// No finite loss and gradient could be had where the step had to go.
+    /// There was no finite loss and gradient at the point where the step had to go.
     case nonFinite = "non_finite"
-    /// The line search found no acceptable point, with an empty history either: the loss or its
-    /// gradient may be wrong or noisier than `noise` says, or this is as near as they can tell.
+    /// The line search found no acceptable point, not even along the gradient. The loss or its
+    /// gradient may be wrong, or less precise than `noise` says, or the point may be a minimum as
+    /// far as their precision can tell.
     case lineSearchFailed = "line_search_failed"
-    /// In mode robust: for a hundred iterations neither the loss fell by more than the evaluation's
-    /// noise nor the gradient became smaller than it had been. No tolerance was met.
+    /// In mode robust: for a hundred iterations neither did the loss decrease by more than the
+    /// evaluation's noise, nor did ||g||_inf fall below its minimum. No tolerance was met.
     case withinNoise = "within_noise"
-    /// The caller ended it.
+    /// The caller ended the step.
     case stopped
 
-    /// Whether a tolerance was met, rather than a budget spent or a direction lost.
+    /// Whether a tolerance was met.
     var isConvergence: Bool {
         switch self {
         case .gradientTolerance, .stepTolerance, .lossTolerance: true
@@ -34,22 +35,24 @@ public enum StopReason: String, Equatable, Sendable, Codable, CaseIterable {
     }
 }
 
-/// The line search that ended a step, in numbers. Step lengths are along a direction d.
+/// The line search whose failure ended a step. Step lengths are multiples of the direction d.
 public struct LineSearchFailure: Equatable, Sendable, Codable {
-    /// The interval of step lengths that was left.
+    /// The lower end of the interval of step lengths that was left.
     public var stepLengthLower: Double
+    /// The upper end of that interval.
     public var stepLengthUpper: Double
-    /// g.d at its start.
+    /// g.d at the start of the search.
     public var slope: Double
-    /// The lowest loss that a trial had, less the loss at the start; nil when no trial was finite.
+    /// The lowest loss of a trial minus the loss at the start; nil if no trial was finite.
     public var lossChange: Double?
-    /// How much of a change of the loss counted as noise.
+    /// The change of the loss that counted as noise.
     public var lossNoise: Double
-    /// ||d||_inf
+    /// ||d||_inf.
     public var directionNormInf: Double
-    /// Trials of this search.
+    /// The trials of the search.
     public var trials: Int
 
+    /// A failed search.
     public init(
         stepLengthLower: Double, stepLengthUpper: Double, slope: Double, lossChange: Double?,
         lossNoise: Double, directionNormInf: Double, trials: Int
@@ -64,36 +67,40 @@ public struct LineSearchFailure: Equatable, Sendable, Codable {
     }
 }
 
-/// The lowest loss that an optimizer has seen.
+/// The lowest finite loss that an optimizer has seen.
 public struct BestEvaluation: Equatable, Sendable, Codable {
+    /// The loss.
     public var loss: Double
-    /// Which evaluation of the optimizer's life it was: `evaluationCount` after it.
+    /// The number of the evaluation, from 1: ``Optimizer/evaluationCount`` after it.
     public var evaluation: Int
 
+    /// An evaluation.
     public init(loss: Double, evaluation: Int) {
         self.loss = loss
         self.evaluation = evaluation
     }
 }
 
-/// What one step did: one call of torch's `optimizer.step(closure)`.
+/// The result of a step, which is one call of torch's `optimizer.step(closure)`.
 public struct StepResult: Equatable, Sendable, Codable {
+    /// Why the step ended.
     public var reason: StopReason
-    /// Loss where the step began, which is what torch's `step` returns; nil when
-    /// the step ended before it, NaN or infinite when that evaluation was not usable.
+    /// The loss where the step began, which is what torch's `step` returns; nil if the step ended
+    /// before that evaluation, NaN or infinite if the evaluation was infeasible.
     public var lossBefore: Double?
-    /// Loss of the newest accepted point. Without a line search the last of `max_iter` moves is
-    /// not evaluated (as in torch), so that this is then the loss one move before.
+    /// The loss at the last accepted point. Without a line search the last of `max_iter` moves is
+    /// not evaluated, as in torch, and this is then the loss before that move.
     public var loss: Double?
-    /// ||g||_inf where `loss` was measured.
+    /// ||g||_inf where ``loss`` was measured.
     public var gradientNormInf: Double?
-    /// Iterations taken in this step.
+    /// The iterations of the step.
     public var iterations: Int
-    /// Evaluations used by this step.
+    /// The evaluations of the step.
     public var evaluations: Int
-    /// Set when the reason is `lineSearchFailed`.
+    /// The search that failed, if the reason is ``StopReason/lineSearchFailed``.
     public var failure: LineSearchFailure?
 
+    /// A result.
     public init(
         reason: StopReason, lossBefore: Double?, loss: Double?, gradientNormInf: Double?,
         iterations: Int, evaluations: Int, failure: LineSearchFailure? = nil
@@ -107,6 +114,6 @@ public struct StepResult: Equatable, Sendable, Codable {
         self.failure = failure
     }
 
-    /// Whether a tolerance was met, rather than a budget spent or a direction lost.
+    /// Whether the step ended because a tolerance was met.
     public var converged: Bool { reason.isConvergence }
 }

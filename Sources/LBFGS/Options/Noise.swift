@@ -1,13 +1,15 @@
-/// How precisely the caller evaluates loss and gradient: the relative error that a rounding of the
-/// result alone leaves. Decisions that compare losses or slopes take differences below it for
-/// nothing.
+/// The relative precision of the caller's evaluation of loss and gradient: the error that rounding
+/// the result alone would leave. Mode `robust` treats smaller differences of losses and slopes as
+/// zero.
 public enum Noise: Equatable, Sendable {
+    /// The evaluation is as precise as a `Double`: 2.2e-16.
     case float64
+    /// The evaluation is as precise as a `Float`: 1.2e-7.
     case float32
-    /// A relative precision, as the machine epsilon is one; from 0 up to below 1.
+    /// Another relative precision, defined as the machine epsilon is; at least 0 and below 1.
     case relative(Double)
 
-    /// The distance from 1 to the next number: 2.2e-16 or 1.2e-7.
+    /// The relative precision: the distance from 1 to the next number.
     public var epsilon: Double {
         switch self {
         case .float64: Double.ulpOfOne
@@ -16,7 +18,9 @@ public enum Noise: Equatable, Sendable {
         }
     }
 
-    /// From `float64` or `float32`; nil for other words.
+    /// Creates a noise level from its name.
+    /// - Parameter name: `float64` or `float32`.
+    /// - Returns: nil for another name.
     public init?(name: String) {
         switch name {
         case "float64": self = .float64
@@ -25,7 +29,7 @@ public enum Noise: Equatable, Sendable {
         }
     }
 
-    /// nil where the noise is a number.
+    /// `float64` or `float32`; nil if the noise is a number.
     public var name: String? {
         switch self {
         case .float64: "float64"
@@ -35,8 +39,9 @@ public enum Noise: Equatable, Sendable {
     }
 }
 
-/// A word or a number.
+// Coded as a name or as a number.
 extension Noise: Codable {
+    /// Reads a name or a number.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let epsilon = try? container.decode(Double.self) {
@@ -51,6 +56,7 @@ extension Noise: Codable {
         self = noise
     }
 
+    /// Writes a name or a number.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {

@@ -1,11 +1,12 @@
-/// The version of the engine's arithmetic. Two engines of the same version give the same bits for
-/// the same events; whatever changes a bit raises it.
+/// The version of the engine's arithmetic. Engines of the same version give the same bits for the
+/// same events. Every change that alters a bit raises it.
 ///
-/// An optimizer keeps the version that it began with, in its snapshots too: a journal that an older
-/// engine wrote is replayed with that engine's bits.
+/// An optimizer keeps the version that it was created with, in its snapshots too. A journal that an
+/// older engine wrote is so replayed with that engine's bits.
 ///
-/// 1. Every direction in coefficients; a start without a finite loss ends its step.
-/// 2. Mode `torch` with few parameters in torch's own order (`TorchOrder`); where a step begins
-///    without a finite loss it goes on as torch does. Mode `robust` ends where it stands still.
-/// 3. Mode `robust` too goes on where a step begins without a finite loss.
+/// 1. All directions are computed in coefficients. A start without a finite loss ends its step.
+/// 2. Mode `torch` with few parameters computes in torch's own order of operations. Where a step
+///    begins without a finite loss, mode `torch` goes on as torch does. Mode `robust` ends a step
+///    that no longer makes progress.
+/// 3. Where a step begins without a finite loss, mode `robust` goes on too.
 public let numericsVersion = 3

@@ -1,72 +1,76 @@
-/// The options of `torch.optim.LBFGS`, with its names and its defaults, and those of robust mode.
+/// The options of `torch.optim.LBFGS` with their defaults, and those of robust mode.
 ///
-/// They are read when a step begins: a change made while a step runs takes effect with the next
-/// one, as editing `param_groups[0]` inside a closure does in torch.
+/// They are read when a step begins. A change during a step takes effect with the next one, as when
+/// a closure edits `param_groups[0]` in torch.
 public struct Options: Equatable, Sendable, Codable {
     /// How a step length is found along the search direction.
     public enum LineSearchFunction: String, Equatable, Sendable, Codable, CaseIterable {
         /// Bracketing and zoom until the strong Wolfe conditions hold (Nocedal & Wright 2006,
         /// algorithms 3.5 and 3.6), c1 = 1e-4, c2 = 0.9.
         case strongWolfe = "strong_wolfe"
-        /// Moré & Thuente 1994, as MINPACK's `dcsrch`. Needs robust mode.
+        /// Moré & Thuente 1994, like MINPACK's `dcsrch`. Needs robust mode.
         case moreThuente = "more_thuente"
         /// Hager & Zhang 2005, with approximate Wolfe conditions. Needs robust mode.
         case hagerZhang = "hager_zhang"
-        /// Sufficient decrease only, for losses that cost much less than their gradients promise.
+        /// Sufficient decrease only, by contraction (Dennis & Schnabel 1983, algorithm A6.3.1).
         /// Needs robust mode.
         case backtracking
     }
 
-    /// Which trajectories the engine follows.
+    /// The rules for direction, search and termination.
     public enum Mode: String, Equatable, Sendable, Codable, CaseIterable {
-        /// Those of `torch.optim.LBFGS`.
+        /// The trajectories of `torch.optim.LBFGS`.
         case torch
-        /// The engine's own: decisions that hold whatever the scale of the problem and the
-        /// precision of its evaluation, and a step that ends at the best point it has seen.
+        /// The engine's own rules, which do not depend on the scale of the problem, take the
+        /// precision of its evaluation into account, and end a step at the best point it has seen.
         case robust
     }
 
-    /// First trial step length of each iteration; in the first iteration of a run it is scaled by
-    /// min(1, 1 / ||g||_1). Finite, at least 0; default 1. Below 1 when steps overshoot and no
-    /// line search is used. In robust mode it scales the first trial of a run's first iteration,
-    /// and nothing else; more than 0.
+    /// torch's `lr`: the first trial step length of each iteration. In the first iteration since
+    /// the optimizer was created it is scaled by min(1, 1 / ||g||_1). Finite, at least 0; default
+    /// 1. Choose less than 1 if steps overshoot and no line search is used. In robust mode it is
+    /// the first trial step length of the very first iteration only, and must be more than 0.
     public var lr: Double
-    /// Iterations a step may take at most. At least 1; default 20.
+    /// torch's `max_iter`: the most iterations of a step. At least 1; default 20.
     public var maxIterations: Int
-    /// Evaluations after which a step ends. At least 1; default `maxIterations * 5 / 4`. Robust
-    /// mode never exceeds it; torch mode may, by one.
+    /// torch's `max_eval`: the evaluations after which a step ends. At least 1; default
+    /// `maxIterations * 5 / 4`. Robust mode never exceeds it; torch mode may, by one.
     public var maxEvaluations: Int
-    /// A step ends when ||g||_inf is at most this. At least 0; default 1e-7.
+    /// torch's `tolerance_grad`: a step ends when ||g||_inf is at most this. At least 0; default
+    /// 1e-7.
     public var toleranceGradient: Double
-    /// A step ends when ||g||_inf is at most this times what it was at the first evaluation of the
-    /// optimizer's life. At least 0; default 0, which is off. Does not depend on the scale of the
-    /// loss.
+    /// A step ends when ||g||_inf is at most this times its value at the optimizer's first
+    /// evaluation. At least 0; default 0, which is off. Unlike ``toleranceGradient`` it does not
+    /// depend on the scale of the loss.
     public var toleranceGradientRelative: Double
-    /// A step ends when ||t d||_inf is at most this, when the loss changes by less, or when
-    /// g.d > -this. At least 0; default 1e-9, in robust mode 0, which is off. Absolute, as in
-    /// torch: scale it with the problem.
+    /// torch's `tolerance_change`: a step ends when ||t d||_inf is at most this, when the loss
+    /// changes by less, or, in torch mode, when g.d > -`toleranceChange`. At least 0; default 1e-9,
+    /// in robust mode 0, which is off. It is absolute, as in torch: scale it with the problem.
     public var toleranceChange: Double
     /// A step ends when an iteration changes the loss by at most this times the larger of the two
     /// losses. At least 0; default 0, which is off.
     public var toleranceLossRelative: Double
-    /// Curvature pairs kept, each 2n numbers. At least 1; default 100.
+    /// torch's `history_size`: the most curvature pairs to keep, each of 2 n numbers. At least 1;
+    /// default 100.
     public var historySize: Int
-    /// Precision in which curvature pairs are kept; nil, the default, is that of the parameters.
-    /// A change takes effect with the next step, for pairs that are made from then on.
+    /// The precision in which curvature pairs are stored; nil, the default, is that of the
+    /// parameters. A change applies to pairs that are formed from the next step on.
     public var historyDType: HistoryDType?
-    /// nil moves by `lr` without a search in torch mode, and is `.hagerZhang` in robust mode.
+    /// torch's `line_search_fn`. nil, the default, moves by ``lr`` without a search in torch mode,
+    /// and means Hager and Zhang's search in robust mode.
     public var lineSearch: LineSearchFunction?
-    /// Default `.torch`.
+    /// The rules that the steps follow; default ``Mode/torch``.
     public var mode: Mode
-    /// The precision of the caller's evaluation, which only robust mode asks for; nil, the
-    /// default, is that of the optimizer's own numbers.
+    /// The precision of the caller's evaluation, which only robust mode uses; nil, the default, is
+    /// that of the parameters.
     public var noise: Noise?
-    /// Whether a step begins without an evaluation where loss and gradient are known from the step
-    /// before. Default: only in robust mode. Off when the loss changes between steps, as with
-    /// mini-batches.
+    /// Whether a step begins without an evaluation if loss and gradient are known from the step
+    /// before. Default: true in robust mode, false in torch mode. Turn it off if the loss changes
+    /// between steps, as it does with mini-batches.
     public var reuseEvaluation: Bool
 
-    /// Arguments that are left out take the default of their mode.
+    /// Options; those that are left out have the default of their mode. The values are checked by
+    /// ``validate()``, not here.
     public init(
         lr: Double = 1, maxIterations: Int = 20, maxEvaluations: Int? = nil,
         toleranceGradient: Double = 1e-7, toleranceChange: Double? = nil, historySize: Int = 100,
@@ -92,15 +96,16 @@ public struct Options: Equatable, Sendable, Codable {
         self.reuseEvaluation = reuseEvaluation ?? (mode == .robust)
     }
 
-    /// torch's default, `max_iter * 5 // 4`; saturates instead of overflowing, and is at least 1
-    /// for a valid `maxIterations`.
+    /// torch's default for `max_eval`, `max_iter * 5 // 4`. It saturates instead of overflowing.
+    /// - Parameter maxIterations: torch's `max_iter`.
+    /// - Returns: At least 1 for a valid `maxIterations`.
     public static func defaultMaxEvaluations(maxIterations: Int) -> Int {
         let (product, overflow) = maxIterations.multipliedReportingOverflow(by: 5)
         return overflow ? Int.max : product / 4
     }
 
-    /// A key that is missing takes the default of its mode, so that options stored by an older
-    /// version can be read.
+    /// Reads options. A missing key means the default of the mode, so that options which an older
+    /// version stored can be read.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         let mode = try values.decodeIfPresent(Mode.self, forKey: .mode) ?? .torch
@@ -130,23 +135,32 @@ public struct Options: Equatable, Sendable, Codable {
     }
 }
 
-/// An option with a value outside its range.
+/// An option whose value is outside its range. Each case carries the value.
 public enum OptionError: Error, Equatable, Sendable {
+    /// ``Options/lr`` is negative or not finite.
     case lr(Double)
-    /// Robust mode has to move.
+    /// ``Options/lr`` is 0 in robust mode, which could then not move.
     case lrZeroInRobustMode
+    /// ``Options/maxIterations`` is less than 1.
     case maxIterations(Int)
+    /// ``Options/maxEvaluations`` is less than 1.
     case maxEvaluations(Int)
+    /// ``Options/toleranceGradient`` is negative or NaN.
     case toleranceGradient(Double)
+    /// ``Options/toleranceGradientRelative`` is negative or NaN.
     case toleranceGradientRelative(Double)
+    /// ``Options/toleranceChange`` is negative or NaN.
     case toleranceChange(Double)
+    /// ``Options/toleranceLossRelative`` is negative or NaN.
     case toleranceLossRelative(Double)
+    /// ``Options/historySize`` is less than 1.
     case historySize(Int)
-    /// A line search that torch doesn't have.
+    /// ``Options/lineSearch`` is a search that torch does not have, in torch mode.
     case lineSearchNeedsRobustMode(Options.LineSearchFunction)
+    /// ``Options/noise`` is not at least 0 and below 1.
     case noise(Double)
 
-    /// torch's name of the option.
+    /// The option's name in torch's spelling.
     public var option: String {
         switch self {
         case .lr, .lrZeroInRobustMode: "lr"
@@ -162,7 +176,7 @@ public enum OptionError: Error, Equatable, Sendable {
         }
     }
 
-    /// What was wrong and what is allowed.
+    /// What is allowed, and what the value was: a sentence that begins after the option's name.
     public var reason: String {
         switch self {
         case .lr(let value): "must be a finite number of at least 0, not \(value)"
@@ -180,7 +194,8 @@ public enum OptionError: Error, Equatable, Sendable {
 }
 
 extension Options {
-    /// Throws the first option that is out of range.
+    /// Checks all options. O(1).
+    /// - Throws: The first option that is out of range.
     public func validate() throws(OptionError) {
         guard lr.isFinite, lr >= 0 else { throw .lr(lr) }
         guard maxIterations >= 1 else { throw .maxIterations(maxIterations) }

@@ -1,19 +1,20 @@
-/// Runs the blocks of a pass over vectors, on as many threads as the program that uses the engine
-/// wants to give it. The engine itself knows no threads.
+/// Runs the blocks of a pass over vectors, on as many threads as the calling program provides. The
+/// engine itself has no threads.
 ///
-/// What a block computes depends on nothing but the block, and the results of blocks are joined in
-/// their order by whoever began the pass: an executor can't change a bit. So all executors are
-/// equal, and a snapshot has none.
+/// What a block computes depends on the block alone, and the results of the blocks are added up in
+/// their order when all are there. An executor can therefore not change a bit. All executors are
+/// equal, and a snapshot does not hold one.
 public struct BlockExecutor: Sendable, Equatable {
-    /// Bodies that run at the same time, at most.
+    /// The most bodies that run at the same time.
     public let width: Int
     private let run: @Sendable (_ count: Int, _ body: (_ worker: Int, _ index: Int) -> Void) -> Void
 
+    /// Creates an executor.
     /// - Parameters:
-    ///   - width: Bodies that run at the same time, at most; at least 1.
-    ///   - run: Calls `body` once for each index in `0..<count`, in any order, on any threads, and
-    ///     returns when all calls have. Bodies that run at the same time are given different
-    ///     workers, in `0..<width`. What a body wrote must be visible to the caller afterwards.
+    ///   - width: The most bodies that run at the same time; at least 1.
+    ///   - run: Calls `body` once for each index in `0..<count`, in any order and on any threads,
+    ///     and returns when all calls have returned. Bodies that run at the same time get different
+    ///     workers in `0..<width`. What a body wrote must be visible to the caller afterwards.
     public init(
         width: Int,
         run: @escaping @Sendable (_ count: Int, _ body: (Int, Int) -> Void) -> Void
@@ -23,21 +24,26 @@ public struct BlockExecutor: Sendable, Equatable {
         self.run = run
     }
 
-    /// One index after the other, on the caller's thread.
+    /// Runs one index after the other on the calling thread.
     public static let serial = BlockExecutor(width: 1) { count, body in
         for index in 0..<count { body(0, index) }
     }
 
+    /// Always true, because results do not depend on the executor.
     public static func == (_: BlockExecutor, _: BlockExecutor) -> Bool { true }
 
-    /// Numbers of memory that a pass has to read before it is worth waking another thread.
+    /// The fewest numbers that a pass has to read for another thread to be worth its wake-up.
     private static let numbersMin = 1 << 19
-    /// Pieces for each thread, so that a thread that is held up delays the pass by a part only.
+    /// Pieces for each thread, so that a thread that is preempted delays only a part of its share.
     private static let piecesEach = 4
 
-    /// Calls `body` for consecutive blocks, up to `longest` of them, until all blocks of vectors of
-    /// `count` numbers, of which `streams` are read, have had their turn. `isBackwards` takes the
-    /// last ones first.
+    /// Calls `body` for ranges of consecutive blocks until it was called for all blocks.
+    /// - Parameters:
+    ///   - count: The numbers of each vector.
+    ///   - streams: How many vectors the pass reads.
+    ///   - longest: The most blocks of a range.
+    ///   - isBackwards: Whether the last blocks are taken first.
+    ///   - body: Called with a worker and a range of blocks.
     @inline(__always)
     func forEachRange(
         of count: Int, streams: Int, longest: Int = 64, isBackwards: Bool = false,

@@ -2,26 +2,28 @@
 ///
 ///     d = scale g + sum_i (a_i s_i + b_i y_i)
 ///
-/// and, riding along while a strip of d is in the first-level cache, g.d, ||d||_inf and the next
-/// trial point x + t d.
+/// and, while a strip of d is in the first-level cache, g.d, ||d||_inf and the next trial point
+/// x + t d.
 ///
-/// Theory: 2 k n numbers of the pairs move, and four or five n of others. A strip of Float64
+/// Theory. 2 k n numbers of the pairs move, and four or five n of others. A strip of Float64
 /// accumulators stays in the second-level cache while the same strip of each pair is added. Strips
-/// are long, since memory answers whoever reads on and on: with 1024 numbers the pass took half as
-/// long again as with 32,768. Five pairs at a time, so that an accumulator is loaded and stored
-/// once for ten products, whose ten factors just fit the machine's sixteen registers. Sums of
-/// one number run over the pairs from the oldest to the newest, whatever the strips are.
+/// are long, because memory is fastest for long sequential reads: with 1024 numbers the pass took
+/// half as long again as with 32,768. Five pairs are added at a time, so that an accumulator is
+/// loaded and stored once for ten products. Their ten factors just fit the machine's sixteen
+/// registers, which is why `addFive`, `addTwo` and `addOne` are unrolled by hand. The sum for one
+/// number runs over the pairs from the oldest to the newest, whatever the strips are.
 ///
-/// Bits: those of `combined`, `dot` and `moved` one after the other, d rounded in between.
+/// Bits: those of the combination, `EngineScalar.dot` and `EngineScalar.moved` one after the other,
+/// with d rounded in between.
 @unsafe struct CombinationPass<Scalar: EngineScalar> {
     /// Blocks of a strip: long enough for memory to answer at full speed, short enough for the
     /// strip to stay in the second-level cache.
     static var blocksMax: Int { 8 }
-    /// g.d, ||d||_inf, and two sums that are 0 if d and the trial point are finite.
+    /// Sums of a block: g.d, ||d||_inf, and two that are 0 if d and the trial point are finite.
     static var sumsEach: Int { 4 }
 
-    /// The next trial point.
-    @unsafe struct Move {
+    /// The inputs of the next trial point, and the memory that it is written to.
+    @unsafe struct TrialPoint {
         var start: UnsafePointer<Scalar>
         var stepLength: Double
         var target: UnsafeMutablePointer<Scalar>
@@ -35,7 +37,7 @@
     let stepWeights: UnsafePointer<Double>
     let changeWeights: UnsafePointer<Double>
     let direction: UnsafeMutablePointer<Scalar>
-    let move: Move?
+    let trialPoint: TrialPoint?
     /// [block][sum]
     let sums: UnsafeMutablePointer<Double>
     /// `scratchLength` numbers for each worker.
@@ -47,41 +49,42 @@
 
     @inline(__always)
     func run(worker: Int, blocks: Range<Int>) {
-        // Sound: the caller made all memory as long as the layout above says; strips end at
-        // `count`, and only this body has these blocks and this worker.
+        // Sound: all memory is as long as the layout above says; strips end at `count`, and only
+        // this body has these blocks and this worker.
         let strip = unsafe scratch + worker * Self.scratchLength(count: count)
         let start = blocks.lowerBound * blockLength
         let length = unsafe min(blocks.upperBound * blockLength, count) - start
-        unsafe begin(strip, start, length)
+        unsafe scaleGradient(strip, start, length)
         var index = 0
         while unsafe index < pairCount {
             unsafe index += add(pairsFrom: index, strip, start, length)
         }
         for block in blocks {
-            var ride = Ride()
+            var sums = BlockSums()
             let at = block * blockLength - start
-            unsafe finish(strip + at, start + at, min(blockLength, length - at), &ride)
-            let target = unsafe sums + block * Self.sumsEach
-            unsafe target[0] = folded(ride.even + ride.odd)
-            unsafe target[1] = ride.largest.max()
-            unsafe target[2] = ride.directionCheck.sum()
-            unsafe target[3] = ride.moveCheck.sum()
+            unsafe finish(strip + at, start + at, min(blockLength, length - at), &sums)
+            let target = unsafe self.sums + block * Self.sumsEach
+            unsafe target[0] = folded(sums.even + sums.odd)
+            unsafe target[1] = sums.largest.max()
+            unsafe target[2] = sums.directionCheck.sum()
+            unsafe target[3] = sums.trialCheck.sum()
         }
     }
 
-    /// What rides along, over a block.
-    private struct Ride {
+    /// The sums of a block, in lanes.
+    private struct BlockSums {
         var even = Lanes.zero
         var odd = Lanes.zero
         var largest = Lanes.zero
         /// v - v is 0 for a finite number and NaN for any other.
         var directionCheck = Lanes.zero
-        var moveCheck = Lanes.zero
+        var trialCheck = Lanes.zero
     }
 
+    /// Sets the strip to scale g.
     @inline(__always)
-    private func begin(_ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int) {
-        // Sound: `length` numbers are there to read, and have room in the strip.
+    private func scaleGradient(_ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int) {
+        // Sound: `length` numbers can be read, and written to the strip.
         let values = unsafe gradient + start
         var offset = 0
         while offset &+ 8 <= length {
@@ -95,7 +98,7 @@
         }
     }
 
-    /// Adds five pairs, or two, if there are as many of one precision, or one; returns how many.
+    /// Adds five pairs, or two, or one, all of one precision. Returns how many.
     @inline(__always)
     private func add(
         pairsFrom first: Int, _ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int
@@ -132,7 +135,7 @@
         _: Stored.Type, _ index: Int, _ strip: UnsafeMutablePointer<Double>, _ start: Int,
         _ length: Int
     ) {
-        // Sound: `length` numbers from `start` on are there to read, and in the strip to change.
+        // Sound: `length` numbers from `start` on can be read, and changed in the strip.
         let shift = start * MemoryLayout<Stored>.stride
         let (s, y) = unsafe (table[index].stepPointer + shift, table[index].changePointer + shift)
         let (a, b) = unsafe (stepWeights[index], changeWeights[index])
@@ -155,7 +158,7 @@
         _: Stored.Type, _ first: Int, _ strip: UnsafeMutablePointer<Double>, _ start: Int,
         _ length: Int
     ) {
-        // Sound: `length` numbers from `start` on are there to read, and in the strip to change.
+        // Sound: `length` numbers from `start` on can be read, and changed in the strip.
         let table = unsafe table + first
         let shift = start * MemoryLayout<Stored>.stride
         let (s0, y0) = unsafe (table[0].stepPointer + shift, table[0].changePointer + shift)
@@ -186,7 +189,7 @@
         _: Stored.Type, _ first: Int, _ strip: UnsafeMutablePointer<Double>, _ start: Int,
         _ length: Int
     ) {
-        // Sound: `length` numbers from `start` on are there to read, and in the strip to change.
+        // Sound: `length` numbers from `start` on can be read, and changed in the strip.
         let table = unsafe table + first
         let shift = start * MemoryLayout<Stored>.stride
         let (s0, y0) = unsafe (table[0].stepPointer + shift, table[0].changePointer + shift)
@@ -221,26 +224,26 @@
         }
     }
 
-    /// Rounds and writes a strip of d, and takes along what rides with it.
+    /// Rounds and writes a block of d, and computes its sums and the trial point.
     @inline(__always)
     private func finish(
-        _ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int, _ ride: inout Ride
+        _ strip: UnsafeMutablePointer<Double>, _ start: Int, _ length: Int, _ sums: inout BlockSums
     ) {
-        // Sound: `length` numbers from `start` on are there to read, and have room in d and in
-        // the trial point.
+        // Sound: `length` numbers from `start` on can be read, and written to d and to the trial
+        // point.
         let (g, d) = unsafe (gradient + start, direction + start)
         var offset = 0
         while offset &+ 16 <= length {
-            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &ride)
-            unsafe ride.even += lanes(g, offset) * first
+            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &sums)
+            unsafe sums.even += lanes(g, offset) * first
             let second = unsafe eight(
-                strip + (offset &+ 8), d + (offset &+ 8), start &+ offset + 8, &ride)
-            unsafe ride.odd += lanes(g, offset &+ 8) * second
+                strip + (offset &+ 8), d + (offset &+ 8), start &+ offset + 8, &sums)
+            unsafe sums.odd += lanes(g, offset &+ 8) * second
             offset &+= 16
         }
         if offset &+ 8 <= length {
-            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &ride)
-            unsafe ride.even += lanes(g, offset) * first
+            let first = unsafe eight(strip + offset, d + offset, start &+ offset, &sums)
+            unsafe sums.even += lanes(g, offset) * first
             offset &+= 8
         }
         for lane in 0..<length - offset {
@@ -248,34 +251,36 @@
             let rounded = unsafe Scalar(strip[at])
             unsafe d[at] = rounded
             let value = Double(rounded)
-            unsafe ride.odd[lane] += Double(g[at]) * value
-            ride.largest[lane] = max(ride.largest[lane], abs(value))
-            ride.directionCheck[lane] += value - value
-            if let move = unsafe move {
-                let moved = unsafe Scalar(Double(move.start[start + at]) + value * move.stepLength)
-                unsafe move.target[start + at] = moved
-                ride.moveCheck[lane] += Double(moved - moved)
+            unsafe sums.odd[lane] += Double(g[at]) * value
+            sums.largest[lane] = max(sums.largest[lane], abs(value))
+            sums.directionCheck[lane] += value - value
+            if let trial = unsafe trialPoint {
+                let moved = unsafe Scalar(
+                    Double(trial.start[start + at]) + value * trial.stepLength)
+                unsafe trial.target[start + at] = moved
+                sums.trialCheck[lane] += Double(moved - moved)
             }
         }
     }
 
+    /// Rounds and writes eight numbers of d, and returns them.
     @inline(__always)
     private func eight(
-        _ sums: UnsafeMutablePointer<Double>, _ target: UnsafeMutablePointer<Scalar>, _ at: Int,
-        _ ride: inout Ride
+        _ strip: UnsafeMutablePointer<Double>, _ target: UnsafeMutablePointer<Scalar>, _ at: Int,
+        _ sums: inout BlockSums
     ) -> Lanes {
         // Sound: the caller has eight numbers left, in all of these.
-        let narrow = unsafe Scalar.narrowed(UnsafeRawPointer(sums).loadUnaligned(as: Lanes.self))
+        let narrow = unsafe Scalar.narrowed(UnsafeRawPointer(strip).loadUnaligned(as: Lanes.self))
         unsafe UnsafeMutableRawPointer(target).storeBytes(of: narrow, as: SIMD8<Scalar>.self)
         let wide = Scalar.widened(narrow)
-        ride.largest = larger(ride.largest, absolute(wide))
-        ride.directionCheck += wide - wide
-        if let move = unsafe move {
-            let moved = unsafe Scalar.narrowed(lanes(move.start, at) + wide * move.stepLength)
-            unsafe UnsafeMutableRawPointer(move.target + at).storeBytes(
+        sums.largest = larger(sums.largest, absolute(wide))
+        sums.directionCheck += wide - wide
+        if let trial = unsafe trialPoint {
+            let moved = unsafe Scalar.narrowed(lanes(trial.start, at) + wide * trial.stepLength)
+            unsafe UnsafeMutableRawPointer(trial.target + at).storeBytes(
                 of: moved, as: SIMD8<Scalar>.self)
             let wideMoved = Scalar.widened(moved)
-            ride.moveCheck += wideMoved - wideMoved
+            sums.trialCheck += wideMoved - wideMoved
         }
         return wide
     }

@@ -1,8 +1,7 @@
-/// What an evaluation's gradient is asked before anything else happens: whether it is finite,
-/// ||g||_inf, and its slope g.d along the direction of a line search. One pass over g, and over d
-/// if there is one.
+/// Inspects an evaluation's gradient: whether it is finite, ||g||_inf, and its slope g.d along the
+/// direction of a line search, in one pass over g, and over d if there is one.
 ///
-/// Bits: those of `isFinite`, `normInf` and `dot`.
+/// Bits: those of `EngineScalar.isFinite`, `normInf` and `dot`.
 @unsafe struct InspectionPass<Scalar: EngineScalar> {
     static var sumsEach: Int { 3 }
 

@@ -1,17 +1,21 @@
-// The passes over vectors that run block by block, as functions of arrays: they make room, take
-// the addresses, hand the blocks to the executor and join the results in the order of the blocks.
-// Each is compiled for both precisions.
+// The passes over vectors that run block by block, as functions of arrays. Each makes its outputs
+// and scratch memory long enough, takes the addresses, hands the blocks to the executor, and adds
+// up the results in the order of the blocks. Each is compiled for both precisions.
+//
+// The closures are nested as deeply as there are arrays, because `withUnsafeBufferPointer` is the
+// only way to an array's address. Spans would flatten them, but the kernels were measured with
+// pointers.
 
-/// What an evaluation's gradient looks like.
+/// What the optimizer has to know of an evaluation's gradient.
 struct Inspection: Equatable {
     var isFinite: Bool
-    /// ||g||_inf; of no meaning unless `isFinite`.
+    /// ||g||_inf; meaningless unless `isFinite`.
     var normInf: Double
-    /// g.d; 0 without a direction.
+    /// g.d; 0 if there is no direction.
     var slope: Double
 }
 
-/// What rode along with a new direction.
+/// What was computed along with a new direction.
 struct Combined: Equatable {
     /// g.d
     var slope: Double
@@ -23,7 +27,7 @@ struct Combined: Equatable {
 @inline(__always)
 func blockCount(_ count: Int) -> Int { (count + blockLength - 1) / blockLength }
 
-/// One pass over `gradient`, and over `direction` unless that is nil.
+/// Inspects a gradient in one pass over it, and over `direction` unless that is nil. O(n).
 @specialized(where Scalar == Double)
 @specialized(where Scalar == Float)
 func inspect<Scalar: EngineScalar>(
@@ -35,11 +39,11 @@ func inspect<Scalar: EngineScalar>(
     let blocks = blockCount(count)
     if let direction { precondition(direction.count == count) }
     unsafe workspace.sums.grow(to: Pass.sumsEach * blocks)
-    // Sound: everything has the room that the pass asks for, and stays in its place until the
-    // closures return; each block has memory of its own.
+    // Sound: all arrays are as long as the pass requires, and stay in place until the closures
+    // return; each block writes memory of its own.
     unsafe withPointer(to: gradient) { gradient in
         unsafe withPointer(toOptional: direction) { direction in
-            unsafe withRoom(&workspace.sums) { sums in
+            unsafe withMutablePointer(to: &workspace.sums) { sums in
                 let pass = unsafe Pass(
                     count: count, gradient: gradient, direction: direction, sums: sums)
                 executor.forEachBlock(of: count, streams: 2) {
@@ -58,22 +62,22 @@ func inspect<Scalar: EngineScalar>(
     return result
 }
 
-/// target = start + t direction; returns whether it is finite.
+/// target = start + t direction. Returns whether it is finite. O(n).
 @specialized(where Scalar == Double)
 @specialized(where Scalar == Float)
-func move<Scalar: EngineScalar>(
+func computeTrialPoint<Scalar: EngineScalar>(
     _ start: [Scalar], along direction: [Scalar], by stepLength: Double,
     into target: inout [Scalar], _ workspace: inout Workspace, on executor: BlockExecutor
 ) -> Bool {
     let count = start.count
     let blocks = blockCount(count)
     precondition(direction.count == count)
-    makeRoom(for: count, in: &target)
+    resize(&target, to: count)
     workspace.sums.grow(to: blocks)
     // Sound: as above.
     unsafe withPointers(start, direction) { start, direction in
-        unsafe withRoom(&target, &workspace.sums) { target, sums in
-            let pass = unsafe MovePass(
+        unsafe withMutablePointers(&target, &workspace.sums) { target, sums in
+            let pass = unsafe TrialPointPass(
                 count: count, start: start, direction: direction, stepLength: stepLength,
                 target: target, sums: sums)
             executor.forEachBlock(of: count, streams: 3) {
@@ -85,24 +89,30 @@ func move<Scalar: EngineScalar>(
     return true
 }
 
-/// A step that was taken, of which a pair is to be made.
-struct Step<Scalar: EngineScalar> {
+/// A step of which a curvature pair is to be formed: s = t d and y = g - g_previous.
+///
+/// s is computed as t d and not as x+ - x. The two differ in their last bits, since x+ = x + t d
+/// was rounded, and recorded runs depend on the former (as does torch, which does the same). On a
+/// path that is not straight, such as P(x + t d) with bounds, t d is not the step: it will then
+/// have to be a vector here in place of `direction`, with a `stepLength` of 1.
+struct CurvatureStep<Scalar: EngineScalar> {
     var previousGradient: [Scalar]
     var direction: [Scalar]
     var stepLength: Double
     var dtype: HistoryDType
 }
 
-/// The dot products of the pairs in the workspace's table with `gradient` and, if there is a step,
-/// with its change of the gradient; the new pair is written to `octets`, whose size fits. The
-/// results are in `workspace.dots`: four of each pair, those of the new pair last.
+/// Computes the dot products of the pairs in the workspace's table with `gradient` and, if there is
+/// a step, with the change of the gradient along it. The step's pair is written to `storage`, which
+/// must have its size. The results are in `workspace.dots`: four for each pair, those of the new
+/// pair last. O(m n).
 @specialized(where Scalar == Double)
 @specialized(where Scalar == Float)
-func project<Scalar: EngineScalar>(
-    _ gradient: [Scalar], after step: Step<Scalar>?, writing octets: inout PairOctets,
+func computeDotProducts<Scalar: EngineScalar>(
+    _ gradient: [Scalar], after step: CurvatureStep<Scalar>?, writing storage: inout PairStorage,
     _ workspace: inout Workspace, on executor: BlockExecutor
 ) {
-    typealias Pass = ProjectionPass<Scalar>
+    typealias Pass = DotProductPass<Scalar>
     let count = gradient.count
     let pairCount = workspace.pairCount
     let dotCount = unsafe (pairCount + 1) * Pass.dotsEach
@@ -113,17 +123,18 @@ func project<Scalar: EngineScalar>(
     workspace.dots.grow(to: dotCount)
     if let step {
         precondition(step.direction.count == count && step.previousGradient.count == count)
-        precondition(octets.count == 2 * count * step.dtype.size)
+        precondition(storage.count == 2 * count * step.dtype.size)
     }
-    // Sound: everything has the room that the pass asks for, and stays in its place until the
-    // closures return; each block and each worker has memory of its own.
+    // Sound: all arrays are as long as the pass requires, and stay in place until the closures
+    // return; each block and each worker writes memory of its own.
     unsafe withPointer(to: gradient) { gradient in
         unsafe withPointer(toOptional: step?.previousGradient) { previousGradient in
             unsafe withPointer(toOptional: step?.direction) { direction in
-                unsafe octets.withUnsafeMutableBytes { octets in
+                unsafe storage.withUnsafeMutableBytes { octets in
                     unsafe withPointer(to: workspace.table) { table in
-                        unsafe withRoom(&workspace.sums, &workspace.scratch) { sums, room in
-                            let scratch = unsafe lineAligned(room)
+                        unsafe withMutablePointers(&workspace.sums, &workspace.scratch) {
+                            sums, scratch in
+                            let scratch = unsafe lineAligned(scratch)
                             var newPair: Pass.NewPair?
                             if let step, let previousGradient = unsafe previousGradient,
                                 let direction = unsafe direction,
@@ -156,8 +167,8 @@ func project<Scalar: EngineScalar>(
     }
 }
 
-/// d = scale g + sum_i (a_i s_i + b_i y_i) into `direction`, with the workspace's table and
-/// weights; and start + t d into `target`, if there is a `stepLength`.
+/// Writes d = scale g + sum_i (a_i s_i + b_i y_i) to `direction`, with the workspace's table and
+/// weights, and start + t d to `target` if there is a `stepLength`. O(m n).
 @specialized(where Scalar == Double)
 @specialized(where Scalar == Float)
 func combine<Scalar: EngineScalar>(
@@ -169,34 +180,36 @@ func combine<Scalar: EngineScalar>(
     let count = gradientValues.count
     let pairCount = workspace.pairCount
     let blocks = blockCount(count)
-    makeRoom(for: count, in: &direction)
+    resize(&direction, to: count)
     if stepLength != nil {
         precondition(start.count == count)
-        makeRoom(for: count, in: &target)
+        resize(&target, to: count)
     }
     unsafe workspace.sums.grow(to: Pass.sumsEach * blocks)
     unsafe workspace.scratch.grow(
         to: executor.width * Pass.scratchLength(count: count) + numbersPerLine)
     precondition(workspace.stepWeights.count >= pairCount)
     precondition(workspace.changeWeights.count >= pairCount)
-    // Sound: everything has the room that the pass asks for, and stays in its place until the
-    // closures return; each block and each worker has memory of its own.
+    // Sound: all arrays are as long as the pass requires, and stay in place until the closures
+    // return; each block and each worker writes memory of its own.
     unsafe withPointer(to: gradientValues) { gradient in
         unsafe withPointer(to: stepLength == nil ? gradientValues : start) { start in
-            unsafe withRoom(&direction, &target) { direction, target in
+            unsafe withMutablePointers(&direction, &target) { direction, target in
                 unsafe withPointer(to: workspace.table) { table in
                     unsafe withPointers(workspace.stepWeights, workspace.changeWeights) { a, b in
-                        unsafe withRoom(&workspace.sums, &workspace.scratch) { sums, room in
-                            let scratch = unsafe lineAligned(room)
-                            var move: Pass.Move?
+                        unsafe withMutablePointers(&workspace.sums, &workspace.scratch) {
+                            sums, scratch in
+                            let scratch = unsafe lineAligned(scratch)
+                            var trialPoint: Pass.TrialPoint?
                             if let stepLength {
-                                unsafe move = Pass.Move(
+                                unsafe trialPoint = Pass.TrialPoint(
                                     start: start, stepLength: stepLength, target: target)
                             }
                             let pass = unsafe Pass(
                                 count: count, gradient: gradient, scale: scale, table: table,
                                 pairCount: pairCount, stepWeights: a, changeWeights: b,
-                                direction: direction, move: move, sums: sums, scratch: scratch)
+                                direction: direction, trialPoint: trialPoint, sums: sums,
+                                scratch: scratch)
                             unsafe executor.forEachRange(
                                 of: count, streams: 2 * pairCount + 4, longest: Pass.blocksMax,
                                 isBackwards: true
@@ -222,27 +235,28 @@ func combine<Scalar: EngineScalar>(
     return result
 }
 
-// MARK: - Room and addresses
+// MARK: - Addresses
 
-/// Float64 numbers in a line of memory.
+/// Float64 numbers in a cache line.
 private let numbersPerLine = 8
 
-/// `count` numbers and what is missing to whole lines.
+/// `count`, rounded up to whole cache lines.
 @inline(__always)
 func lineAligned(_ count: Int) -> Int { (count + numbersPerLine - 1) & ~(numbersPerLine - 1) }
 
-/// The first line that begins in `room`, which has a line more than is needed.
+/// The first address in `scratch` at which a cache line begins. The scratch memory is one line
+/// longer than required, to allow for it.
 @inline(__always)
-private func lineAligned(_ room: UnsafeMutablePointer<Double>) -> UnsafeMutablePointer<Double> {
-    // Sound: stays within the room, as said.
-    unsafe UnsafeMutableRawPointer(room).alignedUp(toMultipleOf: 8 * numbersPerLine)
+private func lineAligned(_ scratch: UnsafeMutablePointer<Double>) -> UnsafeMutablePointer<Double> {
+    // Sound: stays within the additional line.
+    unsafe UnsafeMutableRawPointer(scratch).alignedUp(toMultipleOf: 8 * numbersPerLine)
         .assumingMemoryBound(to: Double.self)
 }
 
-/// Makes `target` a vector of `count` numbers, whatever they are. One that is shared with another
-/// array is copied when it is written to, as arrays are.
+/// Gives `target` a length of `count` numbers, with any values. If it shares its memory with
+/// another array it is copied at the first write, as always.
 @inline(__always)
-private func makeRoom<Scalar: EngineScalar>(for count: Int, in target: inout [Scalar]) {
+private func resize<Scalar: EngineScalar>(_ target: inout [Scalar], to count: Int) {
     if target.count != count { target = [Scalar](repeating: 0, count: count) }
 }
 
@@ -259,7 +273,7 @@ private func withPointer<Element>(
     to array: [Element], _ body: (UnsafePointer<Element>) -> Void
 ) {
     unsafe array.withUnsafeBufferPointer {
-        // An empty array may have no address; a pass over nothing wants none.
+        // An empty array may have no address; there is nothing to do for it.
         if let base = $0.baseAddress { unsafe body(base) }
     }
 }
@@ -275,8 +289,8 @@ private func withPointers<Element>(
 }
 
 @inline(__always)
-private func withRoom<Element>(
-    _ array: inout [Element], _ body: (UnsafeMutablePointer<Element>) -> Void
+private func withMutablePointer<Element>(
+    to array: inout [Element], _ body: (UnsafeMutablePointer<Element>) -> Void
 ) {
     unsafe array.withUnsafeMutableBufferPointer {
         if let base = $0.baseAddress { unsafe body(base) }
@@ -284,11 +298,11 @@ private func withRoom<Element>(
 }
 
 @inline(__always)
-private func withRoom<One, Two>(
+private func withMutablePointers<One, Two>(
     _ first: inout [One], _ second: inout [Two],
     _ body: (UnsafeMutablePointer<One>, UnsafeMutablePointer<Two>) -> Void
 ) {
-    unsafe withRoom(&first) { first in
-        unsafe withRoom(&second) { second in unsafe body(first, second) }
+    unsafe withMutablePointer(to: &first) { first in
+        unsafe withMutablePointer(to: &second) { second in unsafe body(first, second) }
     }
 }

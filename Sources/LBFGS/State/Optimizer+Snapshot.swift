@@ -1,70 +1,28 @@
-/// The whole state of an optimizer, the middle of a line search included, in parts that can be
-/// stored: scalars, vectors by name, and the pairs, which never change.
-///
-/// What follows from the rest isn't in it: the trial point is x + t d, worked out again with the
-/// same bits.
-public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
-    /// The scalars. Opaque: only to be kept and given back.
-    public struct Scalars: Equatable, Sendable, Codable {
-        var options: Options
-        var iterationCount: Int
-        var evaluationCount: Int
-        var loss: Double?
-        var phase: Optimizer<Scalar>.Phase
-        var progress: Optimizer<Scalar>.Progress
-        var gradientNormInf: Double
-        var directionNormInf: Double
-        var stepLength: Double
-        var previousLoss: Double?
-        var alphas: [Double]?
-        var initialScale: Double
-        var pairsMade: Int
-        var frozenRanges: [Range<Int>]
-        /// Absent in a snapshot of an engine before robust mode.
-        var memory: Optimizer<Scalar>.Memory?
-        /// Absent in a snapshot of an engine whose `numericsVersion` was 1.
-        var numerics: Int?
-    }
-
-    public var scalars: Scalars
-    /// Never empty vectors; one that is absent isn't there.
-    public var vectors: [String: [Scalar]]
-    /// Oldest first.
-    public var pairs: [CurvaturePair<Scalar>]
-
-    public init(
-        scalars: Scalars, vectors: [String: [Scalar]], pairs: [CurvaturePair<Scalar>]
-    ) {
-        self.scalars = scalars
-        self.vectors = vectors
-        self.pairs = pairs
-    }
-}
-
-/// A snapshot that can't be one that was taken: it says which part is wrong.
-public enum SnapshotError: Error, Equatable, Sendable {
-    case missingVector(String)
-    case wrongLength(String, expected: Int, got: Int)
-    /// An engine took it that rounds in a way which this one doesn't know.
-    case newerNumerics(Int)
+/// The names of the stored vectors.
+private enum VectorName {
+    static let parameters = "x"
+    static let gradient = "g"
+    static let direction = "d"
+    static let previousGradient = "previous_g"
+    static let bestPoint = "best"
+    static let bestGradient = "best_g"
+    static let trialPrefix = "trial/"
 }
 
 extension Optimizer {
-    private static var trialPrefix: String { "trial/" }
-
-    /// Numbers of the pairs in the history, oldest first.
+    /// The numbers of the pairs in the history, oldest first. O(m).
     public var pairNumbers: [Int] { history.pairs.map(\.number) }
 
-    /// O(1): arrays are shared until they change.
+    /// The state, between any two events. O(m): arrays are shared until one side changes them.
     public var snapshot: OptimizerSnapshot<Scalar> {
-        var vectors = ["x": parameters]
-        vectors["g"] = gradient
-        vectors["d"] = direction
-        vectors["previous_g"] = previousGradient
-        vectors["best"] = bestPoint
-        vectors["best_g"] = bestGradient
+        var vectors = [VectorName.parameters: parameters]
+        vectors[VectorName.gradient] = gradient
+        vectors[VectorName.direction] = direction
+        vectors[VectorName.previousGradient] = previousGradient
+        vectors[VectorName.bestPoint] = bestPoint
+        vectors[VectorName.bestGradient] = bestGradient
         for (trial, gradient) in trialGradients {
-            vectors["\(Optimizer.trialPrefix)\(trial)"] = gradient
+            vectors["\(VectorName.trialPrefix)\(trial)"] = gradient
         }
         return OptimizerSnapshot(
             scalars: .init(
@@ -73,13 +31,17 @@ extension Optimizer {
                 gradientNormInf: gradientNormInf, directionNormInf: directionNormInf,
                 stepLength: stepLength, previousLoss: previousLoss, alphas: alphas,
                 initialScale: history.initialScale, pairsMade: history.pairsMade,
-                frozenRanges: frozenRanges, memory: memory, numerics: numerics),
+                frozenRanges: frozenRanges, carried: carried, numerics: numerics),
             vectors: vectors.filter { !$0.value.isEmpty }, pairs: history.pairs)
     }
 
-    /// Takes up where the snapshot was taken. O(n) for the trial point.
+    /// Resumes where a snapshot was taken. O(n), for the trial point.
+    /// - Parameter snapshot: Its parts are used as they are, and shared.
+    /// - Throws: Which part of the snapshot is wrong.
     public init(_ snapshot: OptimizerSnapshot<Scalar>) throws(SnapshotError) {
-        guard let x = snapshot.vectors["x"] else { throw .missingVector("x") }
+        guard let x = snapshot.vectors[VectorName.parameters] else {
+            throw .missingVector(VectorName.parameters)
+        }
         for (name, vector) in snapshot.vectors where vector.count != x.count {
             throw .wrongLength(name, expected: x.count, got: vector.count)
         }
@@ -97,46 +59,40 @@ extension Optimizer {
         loss = scalars.loss
         phase = scalars.phase
         progress = scalars.progress
-        gradient = snapshot.vectors["g"] ?? []
+        gradient = snapshot.vectors[VectorName.gradient] ?? []
         gradientNormInf = scalars.gradientNormInf
-        direction = snapshot.vectors["d"] ?? []
+        direction = snapshot.vectors[VectorName.direction] ?? []
         directionNormInf = scalars.directionNormInf
         stepLength = scalars.stepLength
-        previousGradient = snapshot.vectors["previous_g"] ?? []
+        previousGradient = snapshot.vectors[VectorName.previousGradient] ?? []
         previousLoss = scalars.previousLoss
         alphas = scalars.alphas
         history = CurvatureHistory(
             pairs: snapshot.pairs, pairsMade: scalars.pairsMade,
             initialScale: scalars.initialScale)
-        bestPoint = snapshot.vectors["best"] ?? []
+        bestPoint = snapshot.vectors[VectorName.bestPoint] ?? []
+        bestGradient = snapshot.vectors[VectorName.bestGradient] ?? []
         frozenRanges = scalars.frozenRanges
         guard frozenRanges.allSatisfy({ $0.lowerBound >= 0 && $0.upperBound <= x.count }) else {
             throw .missingVector("frozen range")
         }
-        bestGradient = snapshot.vectors["best_g"] ?? []
-        memory = scalars.memory ?? .init()
-        for (name, vector) in snapshot.vectors where name.hasPrefix(Optimizer.trialPrefix) {
-            guard let trial = Int(name.dropFirst(Optimizer.trialPrefix.count)) else {
+        carried = scalars.carried ?? .init()
+        for (name, vector) in snapshot.vectors where name.hasPrefix(VectorName.trialPrefix) {
+            guard let trial = Int(name.dropFirst(VectorName.trialPrefix.count)) else {
                 throw .missingVector(name)
             }
             trialGradients[trial] = vector
         }
         switch phase {
-        case .idle, .opening:
+        case .idle, .evaluatingStart:
             break
-        case .moving(let pending):
-            guard !direction.isEmpty else { throw .missingVector("d") }
+        case .evaluatingFixedStep(let pending):
+            guard !direction.isEmpty else { throw .missingVector(VectorName.direction) }
             trialPoint = point(at: pending)
         case .searching(let search):
-            guard !direction.isEmpty else { throw .missingVector("d") }
+            guard !direction.isEmpty else { throw .missingVector(VectorName.direction) }
             for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
-                throw .missingVector("\(Optimizer.trialPrefix)\(trial)")
-            }
-            trialPoint = point(at: search.pendingStepLength)
-        case .probing(let search):
-            guard !direction.isEmpty else { throw .missingVector("d") }
-            for trial in search.retainedTrials where trial > 0 && trialGradients[trial] == nil {
-                throw .missingVector("\(Optimizer.trialPrefix)\(trial)")
+                throw .missingVector("\(VectorName.trialPrefix)\(trial)")
             }
             trialPoint = point(at: search.pendingStepLength)
         }

@@ -1,56 +1,5 @@
-/// What `torch.optim.LBFGS.state_dict()` holds under the first parameter, in flat vectors.
-/// A key that torch wouldn't have yet is nil.
-public struct TorchState<Scalar: EngineScalar>: Equatable, Sendable {
-    public var funcEvals: Int
-    public var nIter: Int
-    public var d: [Scalar]?
-    public var t: Double?
-    /// The y's, oldest first: torch's name for them is misleading.
-    public var oldDirs: [[Scalar]]?
-    /// The s's, oldest first.
-    public var oldStps: [[Scalar]]?
-    /// 1 / (y.s)
-    public var ro: [Double]?
-    public var hDiag: Double?
-    public var prevFlatGrad: [Scalar]?
-    public var prevLoss: Double?
-    /// The newest direction's alphas, padded with nil to `history_size`.
-    public var al: [Double?]?
-
-    public init(
-        funcEvals: Int, nIter: Int, d: [Scalar]? = nil, t: Double? = nil,
-        oldDirs: [[Scalar]]? = nil, oldStps: [[Scalar]]? = nil, ro: [Double]? = nil,
-        hDiag: Double? = nil, prevFlatGrad: [Scalar]? = nil, prevLoss: Double? = nil,
-        al: [Double?]? = nil
-    ) {
-        self.funcEvals = funcEvals
-        self.nIter = nIter
-        self.d = d
-        self.t = t
-        self.oldDirs = oldDirs
-        self.oldStps = oldStps
-        self.ro = ro
-        self.hDiag = hDiag
-        self.prevFlatGrad = prevFlatGrad
-        self.prevLoss = prevLoss
-        self.al = al
-    }
-}
-
-/// A state that doesn't fit the optimizer; names torch's key.
-public struct TorchStateError: Error, Equatable, Sendable {
-    /// e.g. `old_dirs[3]`
-    public var key: String
-    public var reason: String
-
-    public init(key: String, reason: String) {
-        self.key = key
-        self.reason = reason
-    }
-}
-
 extension Optimizer {
-    /// nil before the first evaluation, as torch's `state` is empty then.
+    /// torch's state; nil before the first evaluation, when torch's is empty. O(m n).
     public var torchState: TorchState<Scalar>? {
         guard evaluationCount > 0 else { return nil }
         var state = TorchState<Scalar>(funcEvals: evaluationCount, nIter: iterationCount)
@@ -72,9 +21,10 @@ extension Optimizer {
         return state
     }
 
-    /// Takes over what another optimizer has learnt; the parameters stay. nil forgets everything.
-    /// O(m^2 n), for the dot products of the pairs.
-    /// - Precondition: no step runs.
+    /// Replaces the state, but not the parameters. O(m^2 n), for the dot products of the pairs.
+    /// - Parameter state: The state to load; nil for that of a new optimizer.
+    /// - Precondition: No step is running.
+    /// - Throws: As ``check(_:)``, and then nothing has changed.
     public mutating func load(_ state: TorchState<Scalar>?) throws(TorchStateError) {
         precondition(!isStepping, "a step runs")
         if let state { try check(state) }
@@ -89,7 +39,7 @@ extension Optimizer {
         loss = nil
         gradient = []
         gradientNormInf = .infinity
-        memory = Memory(best: memory.best)
+        carried = CarriedState(best: carried.best)
         let pairs = zip(state?.oldStps ?? [], state?.oldDirs ?? []).map { (s: $0, y: $1) }
         history.replace(
             with: pairs, initialScale: state?.hDiag ?? 1,
@@ -97,7 +47,9 @@ extension Optimizer {
             inTorchOrder: canBeInTorchOrder(options))
     }
 
-    /// Throws what would keep `load` from taking the state.
+    /// Checks whether a state can be loaded. O(m n).
+    /// - Parameter state: The state to check.
+    /// - Throws: The first key whose value does not fit.
     public func check(_ state: TorchState<Scalar>) throws(TorchStateError) {
         guard state.funcEvals >= 0 else {
             throw TorchStateError(key: "func_evals", reason: "must be at least 0")

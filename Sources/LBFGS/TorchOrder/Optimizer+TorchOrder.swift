@@ -1,8 +1,9 @@
-// Where a step takes torch's order of operations, which mode `torch` has since `numerics` 2.
+// The parts of a step that are computed in torch's order of operations: see `TorchOrder`. Mode
+// `torch` has it since version 2 of the numerics.
 
 extension Optimizer {
-    /// Whether the running step rounds as torch does; see `TorchOrder`. Follows from the state, as
-    /// everything that has to do with bits.
+    /// Whether the running step rounds as torch does. It follows from the state alone, because a
+    /// resumed run must decide alike.
     var isInTorchOrder: Bool {
         progress.options.mode == .torch && canBeInTorchOrder(progress.options)
     }
@@ -13,7 +14,7 @@ extension Optimizer {
             && parameters.count <= TorchOrder.countMax
     }
 
-    /// g.d, as the running step rounds it.
+    /// g.d, rounded as in the running step.
     func slope(_ gradient: [Scalar]) -> Double {
         guard isInTorchOrder else { return Scalar.dot(gradient, direction) }
         precondition(gradient.count == direction.count)
@@ -23,37 +24,35 @@ extension Optimizer {
         }
     }
 
-    /// The step length of a run's first iteration.
-    func firstStepLength(lr: Double) -> Double { min(1, 1 / gradientNorm1) * lr }
-
-    private var gradientNorm1: Double {
+    /// ||g||_1, rounded as in the running step.
+    var gradientNorm1: Double {
         isInTorchOrder ? TorchOrder.norm1(gradient.map(Double.init)) : Scalar.norm1(gradient)
     }
 
-    /// Whether torch's first step length comes from a norm, rather than being lr.
+    /// Whether torch has the first step length in a tensor, because it was computed from a norm.
     var isFirstStepLengthTensor: Bool { iterationCount == 1 && 1 / gradientNorm1 < 1 }
 
-    /// x + t d: the bits of the trial point there.
+    /// x + t d, with the bits of the trial point at that step length.
     func point(at stepLength: Double) -> [Scalar] {
         guard isInTorchOrder else {
             return Scalar.moved(parameters, along: direction, by: stepLength)
         }
         var point = parameters
-        movePoint(&point, by: stepLength)
+        addStep(stepLength, to: &point)
         return point
     }
 
-    /// Makes the trial point in torch's order; returns whether it is finite.
+    /// Computes the trial point in torch's order and returns whether it is finite.
     mutating func placeTrialInTorchOrder(at stepLength: Double) -> Bool {
         if trialPoint.count != parameters.count { trialPoint = parameters }
         var point: [Scalar] = []
         swap(&point, &trialPoint)
-        movePoint(&point, by: stepLength)
+        addStep(stepLength, to: &point)
         swap(&point, &trialPoint)
         return Scalar.isFinite(trialPoint)
     }
 
-    private func movePoint(_ target: inout [Scalar], by stepLength: Double) {
+    private func addStep(_ stepLength: Double, to target: inout [Scalar]) {
         let count = parameters.count
         precondition(direction.count == count && target.count == count)
         // Sound: all three have as many Float64 numbers.
@@ -72,7 +71,7 @@ extension Optimizer {
         unsafe first.withUnsafeBytes { first in
             unsafe second.withUnsafeBytes { second in
                 guard let first = first.baseAddress, let second = second.baseAddress else {
-                    preconditionFailure("an optimizer has a parameter at least")
+                    preconditionFailure("an optimizer has at least one parameter")
                 }
                 return unsafe body(first, second)
             }
@@ -81,13 +80,13 @@ extension Optimizer {
 }
 
 extension CurvatureHistory {
-    /// -H g into `direction` by torch's two loops, and their alphas; `learn` or `project` came
-    /// before. Returns whether it could: not with pairs of another precision.
-    mutating func directInTorchOrder(
+    /// Writes -H g to `direction` by torch's two loops, and their alphas. Returns false, and
+    /// changes nothing, if a pair is not stored in float64. O(m n).
+    mutating func applyTwoLoopRecursion(
         _ gradient: [Scalar], into direction: inout [Scalar], alphas: inout [Double]?
     ) -> Bool {
         let count = gradient.count
-        workspace.list(pairs[...])
+        workspace.setTable(pairs[...])
         guard workspace.table[..<pairs.count].allSatisfy({ $0.dtype == .float64 }) else {
             return false
         }
@@ -96,7 +95,8 @@ extension CurvatureHistory {
         alphas = nil
         if own.count > pairs.count { own.removeLast(own.count - pairs.count) }
         own.grow(to: pairs.count)
-        // Sound: vectors have `count` Float64 numbers each, which stay in their place meanwhile.
+        // Sound: vectors have `count` Float64 numbers each, which stay in place until the closures
+        // return.
         unsafe gradient.withUnsafeBytes { gradient in
             unsafe direction.withUnsafeMutableBytes { direction in
                 unsafe workspace.table.withUnsafeBufferPointer { table in
@@ -104,7 +104,7 @@ extension CurvatureHistory {
                         guard let gradient = gradient.baseAddress, let table = table.baseAddress,
                             let direction = direction.baseAddress
                         else { return }
-                        unsafe TorchOrder.direct(
+                        unsafe TorchOrder.twoLoopRecursion(
                             gradient, count, table, workspace.pairCount, gamma: initialScale,
                             into: direction, alphas: alphas)
                     }
@@ -115,11 +115,11 @@ extension CurvatureHistory {
         return true
     }
 
-    /// Replaces the own dot products, y.s and y.y, of the pair that comes next by torch's.
-    mutating func multiplyInTorchOrder(_ octets: PairOctets) {
-        let (half, own) = (octets.count / 2, 4 * workspace.pairCount)
+    /// Replaces y.s and y.y of the new pair in the workspace by what torch computes.
+    mutating func computeOwnDotProductsInTorchOrder(_ storage: PairStorage) {
+        let (half, own) = (storage.count / 2, 4 * workspace.pairCount)
         // Sound: s, then y, of Float64 numbers.
-        unsafe octets.withUnsafeBytes { octets in
+        unsafe storage.withUnsafeBytes { octets in
             guard let s = octets.baseAddress else { return }
             let y = unsafe s + half
             workspace.dots[own + 2] = unsafe TorchOrder.dot(y, s, half / 8)

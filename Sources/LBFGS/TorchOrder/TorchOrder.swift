@@ -1,34 +1,35 @@
-/// Theory: the textbook's two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) with every
-/// operation rounded where and as `torch.optim.LBFGS` rounds it on a CPU.
+/// Theory. The textbook's two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) with every
+/// operation rounded as, and in the order in which, `torch.optim.LBFGS` rounds it on a CPU:
 ///
 ///     q = -g
 ///     for i = k..1:  alpha_i = (s_i.q) rho_i;  q = q - alpha_i y_i        rho_i = 1 / y_i.s_i
 ///     d = gamma q
 ///     for i = 1..k:  d = d + (alpha_i - (y_i.d) rho_i) s_i
 ///
-/// Long runs of a quasi-Newton method are chaotic: a last bit that differs in the tenth direction
-/// is another run after a hundred iterations, and on problems at the limit another outcome. The
-/// coefficients of `CurvatureHistory` are as precise, but not the same bits. For few parameters,
-/// where memory traffic is no matter, mode `torch` goes torch's own way instead: its trial points
-/// are torch's to the last bit for as long as losses and gradients are.
+/// Long runs of a quasi-Newton method are chaotic: if the tenth direction differs in its last bit,
+/// the run is another one after a hundred iterations, and on problems at the limit its outcome is
+/// another too. The recursion in coefficients of `CurvatureHistory` is as precise, but its bits are
+/// others. With few parameters, where memory traffic does not matter, mode `torch` therefore
+/// computes in torch's own order. Its trial points are torch's to the last bit, for as long as the
+/// losses and gradients are.
 ///
-/// What torch's order is was found by asking torch 2.13 (x86-64) for it: the order of a sum shows
-/// in which terms meet before 2^70 and -2^70 cancel (Xie et al. 2025, "FPRev"). Up to `countMax`
-/// numbers, on one thread,
+/// torch's order was found by experiment with torch 2.13 (x86-64). The order of a sum shows in
+/// which terms meet before 2^70 and -2^70 cancel (Xie et al. 2025, "FPRev"). Up to `countMax`
+/// numbers, on one thread:
 ///
-/// - a dot product adds rounded products in eight lanes, what is left by twos in the first two
-///   lanes; lanes 0, 2, 4, 6 are added in a row, then 1, 3, 5, 7, then the two. That is what MKL
-///   does on processors that aren't Intel's; on Intel's it is not, and there the points agree but
-///   for rounding;
-/// - a sum of magnitudes adds vectors of four lanes in four accumulators, emptied into a second
-///   level every 16 rounds; what is left comes before the four lanes;
-/// - x + a y is one fused multiply-add each.
+/// - A dot product adds rounded products in eight lanes, and what is left by twos in the first two
+///   lanes. Lanes 0, 2, 4, 6 are added in this order, then 1, 3, 5, 7, then the two sums. This is
+///   what MKL does on processors that are not Intel's. On Intel's it does otherwise, and there the
+///   points agree up to rounding.
+/// - A sum of magnitudes adds vectors of four lanes in four accumulators, which are emptied into a
+///   second level every 16 rounds. What is left is added before the four lanes.
+/// - x + a y is one fused multiply-add for each number.
 ///
 /// All of it is the same on every machine and with every width of register.
 enum TorchOrder {
-    /// With more parameters the direction is made in coefficients. MKL's threads, and another
-    /// order with them, begin somewhere between 2048 and 4096; up to here a two-loop recursion with
-    /// 100 pairs stays in the second-level cache.
+    /// The largest number of parameters; with more, the recursion in coefficients is used. MKL uses
+    /// threads, and with them another order, from somewhere between 2048 and 4096 numbers. Up to
+    /// 1024, a two-loop recursion with 100 pairs stays in the second-level cache.
     static let countMax = 1024
 
     /// a.b
@@ -91,12 +92,18 @@ enum TorchOrder {
         }
     }
 
-    /// d = -H g, and the alphas with the sign that they have for g, as everywhere in the engine.
+    /// d = -H g. The alphas get the sign that they have for g, as everywhere in the engine; torch,
+    /// which starts from -g, has the other. O(m n).
     ///
     /// - Parameters:
+    ///   - gradient: g, `count` numbers.
+    ///   - count: The number of parameters.
     ///   - table: `pairCount` pairs of Float64 numbers, oldest first.
-    ///   - alphas: As many numbers.
-    static func direct(
+    ///   - pairCount: The number of pairs.
+    ///   - gamma: The scale of the initial inverse Hessian.
+    ///   - d: `count` numbers of memory for the direction.
+    ///   - alphas: `pairCount` numbers of memory for the alphas.
+    static func twoLoopRecursion(
         _ gradient: UnsafeRawPointer, _ count: Int, _ table: UnsafePointer<PairAddress>,
         _ pairCount: Int, gamma: Double, into d: UnsafeMutableRawPointer,
         alphas: UnsafeMutableBufferPointer<Double>

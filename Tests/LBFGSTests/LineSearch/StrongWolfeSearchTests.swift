@@ -9,7 +9,7 @@ private func run(
     var search = StrongWolfeSearch(
         loss: start.loss, slope: start.slope, stepLength: stepLength,
         directionNormInf: 1, extraTrialsMax: extraTrialsMax)
-    var directive = search.firstDirective
+    var directive = LineSearchDirective.evaluate(stepLength: search.pendingStepLength)
     var trials: [Double] = []
     while true {
         switch directive {
@@ -19,6 +19,8 @@ private func run(
             directive = search.advance(loss: loss, slope: slope)
         case .accept(let point):
             return (point, trials)
+        case .giveUp:
+            preconditionFailure("torch's search stays at its start rather than give up")
         }
     }
 }

@@ -16,14 +16,14 @@ private enum Outcome: Equatable {
 private func run(
     _ function: Options.LineSearchFunction, stepLength: Double = 1, trialsMax: Int = 30,
     lossNoise: Double = 0, _ phi: (Double) -> (loss: Double, slope: Double)
-) -> (outcome: Outcome, search: LineSearch, trials: [Double]) {
+) -> (outcome: Outcome, search: BudgetedLineSearch, trials: [Double]) {
     let start = phi(0)
-    var search = LineSearch(
+    var search = BudgetedLineSearch(
         function,
         LineSearchSetting(
             loss: start.loss, slope: start.slope, lossNoise: lossNoise, stepLength: stepLength,
             directionNormInf: 1, trialsMax: trialsMax))
-    var directive = SearchDirective.evaluate(stepLength: stepLength)
+    var directive = LineSearchDirective.evaluate(stepLength: stepLength)
     var trials: [Double] = []
     while true {
         switch directive {
@@ -48,7 +48,7 @@ private func parabola(minimum: Double) -> (Double) -> (loss: Double, slope: Doub
     { t in ((t - minimum) * (t - minimum), 2 * (t - minimum)) }
 }
 
-struct LineSearchTests {
+struct BudgetedLineSearchTests {
     @Test(arguments: functions)
     func `a good first trial is accepted at once`(function: Options.LineSearchFunction) throws {
         let (outcome, _, trials) = run(function, parabola(minimum: 1.1))
@@ -170,8 +170,8 @@ struct LineSearchTests {
                 loss: Double.random(in: -1...1, using: &generator), slope: -1e-3,
                 lossNoise: Bool.random(using: &generator) ? 0 : 0.5, stepLength: 1,
                 directionNormInf: 1, trialsMax: Int.random(in: 1...30, using: &generator))
-            var search = LineSearch(function, setting)
-            var directive = SearchDirective.evaluate(stepLength: 1)
+            var search = BudgetedLineSearch(function, setting)
+            var directive = LineSearchDirective.evaluate(stepLength: 1)
             var retained = [0]
             var isSound = true
             while case .evaluate(let stepLength) = directive, isSound {

@@ -1,43 +1,45 @@
 /// The first of an iteration's two passes over the history: the dot products of every s and y with
-/// the gradient g and with the newest change v = g - g_before.
+/// the gradient g and with its newest change v = g - g_previous.
 ///
-/// Theory: 2k vectors meet 2 others. Done one dot product at a time that would move 8 k n numbers.
-/// Here a stretch of g and v stays in the cache while the same stretch of two pairs at a time
-/// streams past once, and 2 k n numbers move. The new pair s = t d, v is made first in each stretch
-/// and meets g and itself while it is there.
+/// Theory. 2 k vectors are multiplied by 2 others. One dot product at a time would move 8 k n
+/// numbers of memory. Here a stretch of g and v stays in the cache while the same stretch of the
+/// pairs, two at a time, is read once, so that 2 k n numbers move. The new pair s = t d, v is
+/// formed first in each stretch, and multiplied by g and by itself while it is in the cache.
 ///
-/// A stretch is long, since memory answers whoever reads on and on: turning to another pair after
-/// every 512 numbers cost a third of the time. Two pairs: one took half as long again, and four
-/// about twice as long.
+/// Stretches are long, because memory is fastest for long sequential reads: with a change to
+/// another pair after every 512 numbers the pass took a third longer. Two pairs at a time, because
+/// with one the pass took half as long again, and with four about twice as long.
 ///
-/// The inner loop takes s and y together, so that g and v are loaded once for both, two registers
-/// of each at a time: the four sums are eight of the machine's sixteen registers. A load that takes
-/// two lines costs two, so the strips of g and v begin at a line, as pairs do (`PairOctets`).
+/// The inner loop takes s and y together, so that g and v are loaded once for both, in two
+/// registers each. The four sums are then eight of the machine's sixteen registers, which is why
+/// the loop is unrolled by hand. A load that crosses a cache line costs two, so the strips of g and
+/// v begin at a line, as pairs do (`PairStorage`).
 ///
-/// At n = 1e4 the four products and sums of each number of a pair are what takes the time, and a
-/// conversion to Float64 costs as much as a sum, on the same units. With float32 g and v, which
-/// stay as they are and need no strip, products are exact and are fused with the sums, so that
-/// multipliers do both and those units are free to convert: the bits can't tell.
+/// At n = 1e4 the time goes into the four products and sums for each number of a pair, and a
+/// conversion to Float64 costs as much as a sum, on the same units of the processor. With float32 g
+/// and v, which are used in place and need no strip, products are exact and are fused with the
+/// sums. The multipliers then do both, and the other units are free to convert; the bits are the
+/// same.
 ///
-/// Pairs are taken from the newest to the oldest, and `CombinationPass` begins with the last strip
-/// and the oldest pair, so that each pass begins with what the one before has left in the caches.
+/// Pairs are taken from the newest to the oldest. `CombinationPass` begins with the last strip and
+/// the oldest pair, so that each pass begins with what the one before has left in the caches.
 ///
-/// Bits: a dot product here has those of `EngineScalar.dot` with the stored numbers.
-@unsafe struct ProjectionPass<Scalar: EngineScalar> {
-    /// Blocks that one pair after the other streams past: long enough for the machine to see the
-    /// streams coming, short enough for g and v to stay in the second- or third-level cache.
+/// Bits: those of `EngineScalar.dot` with the stored numbers.
+@unsafe struct DotProductPass<Scalar: EngineScalar> {
+    /// Blocks of a stretch: long enough for the processor to prefetch the streams, short enough for
+    /// g and v to stay in the second- or third-level cache.
     static var blocksMax: Int { 16 }
-    /// Pairs that stream past side by side: four streams under way keep memory busier than two.
+    /// Pairs that are read side by side: four streams keep memory busier than two.
     static var group: Int { 2 }
-    /// Octets of each that are taken in turn. Longer parts wait for memory (float64 at n = 1e6: 1.3
-    /// times as long with four times as many, float32 1.1 with twice), shorter ones for the sums
-    /// that each part loads and stores (float32 at 1e4: 1.1 with half as many).
+    /// Octets of one pair that are taken before the next. Longer parts wait for memory (float64 at
+    /// n = 1e6: 1.3 times as long with four times as many, float32 1.1 with twice), shorter ones
+    /// for the sums that each part loads and stores (float32 at 1e4: 1.1 with half as many).
     static var partSize: Int { 512 }
     static var dotsEach: Int { 4 }
-    /// Four sums in sixteen lanes.
+    /// Four sums, in sixteen lanes each.
     static var lanesEach: Int { 64 }
 
-    /// How the new pair comes to be, and where it goes.
+    /// The step of which a pair is formed, and the memory that the pair is written to.
     @unsafe struct NewPair {
         var previousGradient: UnsafePointer<Scalar>
         var direction: UnsafePointer<Scalar>
@@ -50,7 +52,7 @@
     let count: Int
     let gradient: UnsafePointer<Scalar>
     let newPair: NewPair?
-    /// The pairs that are there, oldest first.
+    /// The pairs of the history, oldest first.
     let table: UnsafePointer<PairAddress>
     let pairCount: Int
     /// [block][pair][dot]; the new pair is the last one.
@@ -74,17 +76,16 @@
 
     @inline(__always)
     private func run<Strip: StoredNumber>(_: Strip.Type, worker: Int, blocks: Range<Int>) {
-        // Sound: the caller made all memory as long as the layout above says; strips end at
-        // `count`.
+        // Sound: all memory is as long as the layout above says; strips end at `count`.
         let start = blocks.lowerBound * blockLength
         let length = unsafe min(blocks.upperBound * blockLength, count) - start
-        let room = unsafe lineAligned(min(count, Self.blocksMax * blockLength))
+        let stripLength = unsafe lineAligned(min(count, Self.blocksMax * blockLength))
         let scratch = unsafe scratch + worker * Self.scratchLength(count: count)
-        let lanes = unsafe scratch + 2 * room
+        let lanes = unsafe scratch + 2 * stripLength
         let g = unsafe gradientStrip(Strip.self, start, length, scratch: scratch)
         var v = unsafe g
         if let newPair = unsafe newPair {
-            unsafe v = unsafe begin(Strip.self, newPair, blocks, g, scratch + room, lanes)
+            unsafe v = unsafe begin(Strip.self, newPair, blocks, g, scratch + stripLength, lanes)
         }
         var last = unsafe pairCount
         while last > 0 {
@@ -112,42 +113,43 @@
         }
     }
 
-    /// Makes a stretch of the new pair and takes its four sums, block by block while it is in the
-    /// caches; returns the strip of v.
+    /// Forms a stretch of the new pair and computes its four sums, block by block while it is in
+    /// the caches. Returns the strip of v, which is in `scratch` unless the pair's own numbers
+    /// serve.
     @inline(__always)
     private func begin<Strip: StoredNumber>(
         _: Strip.Type, _ new: NewPair, _ blocks: Range<Int>, _ g: UnsafeRawPointer,
-        _ room: UnsafeMutablePointer<Double>, _ lanes: UnsafeMutablePointer<Double>
+        _ scratch: UnsafeMutablePointer<Double>, _ lanes: UnsafeMutablePointer<Double>
     ) -> UnsafeRawPointer {
         switch unsafe new.dtype {
-        case .float64: unsafe begin(Double.self, Strip.self, new, blocks, g, room, lanes)
-        case .float32: unsafe begin(Float.self, Strip.self, new, blocks, g, room, lanes)
-        case .bfloat16: unsafe begin(BFloat16.self, Strip.self, new, blocks, g, room, lanes)
+        case .float64: unsafe begin(Double.self, Strip.self, new, blocks, g, scratch, lanes)
+        case .float32: unsafe begin(Float.self, Strip.self, new, blocks, g, scratch, lanes)
+        case .bfloat16: unsafe begin(BFloat16.self, Strip.self, new, blocks, g, scratch, lanes)
         }
     }
 
     @inline(__always)
     private func begin<Stored: StoredNumber, Strip: StoredNumber>(
         _: Stored.Type, _: Strip.Type, _ new: NewPair, _ blocks: Range<Int>,
-        _ g: UnsafeRawPointer, _ room: UnsafeMutablePointer<Double>,
+        _ g: UnsafeRawPointer, _ scratch: UnsafeMutablePointer<Double>,
         _ lanes: UnsafeMutablePointer<Double>
     ) -> UnsafeRawPointer {
         // Sound: as above.
         let stripSize = MemoryLayout<Strip>.stride
         let isStrip = Stored.self == Strip.self
         let start = blocks.lowerBound * blockLength
-        let room = UnsafeMutableRawPointer(room)
+        let scratch = UnsafeMutableRawPointer(scratch)
         let shift = start * MemoryLayout<Stored>.stride
-        let strip = unsafe isStrip ? UnsafeRawPointer(new.y + shift) : UnsafeRawPointer(room)
+        let strip = unsafe isStrip ? UnsafeRawPointer(new.y + shift) : UnsafeRawPointer(scratch)
         for block in blocks {
             let first = block * blockLength
             let length = unsafe min(blockLength, count - first)
             let shift = first * MemoryLayout<Stored>.stride
             let (s, y) = unsafe (new.s + shift, new.y + shift)
-            unsafe make(Stored.self, new, first, length)
+            unsafe form(Stored.self, new, first, length)
             let at = (first - start) * stripSize
             if !isStrip {
-                unsafe copy(Stored.self, UnsafeRawPointer(y), length, to: Strip.self, room + at)
+                unsafe copy(Stored.self, UnsafeRawPointer(y), length, to: Strip.self, scratch + at)
             }
             unsafe lanes.update(repeating: 0, count: Self.lanesEach)
             unsafe accumulate(
@@ -170,13 +172,13 @@
         }
     }
 
-    /// g, as numbers of a strip. Float64 ones begin at a line of memory; float32 ones stay where
-    /// they are, since an array begins where no register of them takes two lines.
+    /// The strip of g. A Float64 strip is a copy that begins at a cache line. A float32 strip is
+    /// the array itself, which begins where no register of its numbers crosses a line.
     @inline(__always)
     private func gradientStrip<Strip: StoredNumber>(
         _: Strip.Type, _ start: Int, _ length: Int, scratch: UnsafeMutablePointer<Double>
     ) -> UnsafeRawPointer {
-        // Sound: `length` numbers are there to read and have room in the strip.
+        // Sound: `length` numbers can be read, and written to the strip.
         let values = unsafe gradient + start
         if Strip.self == Float.self { return unsafe UnsafeRawPointer(values) }
         var offset = 0
@@ -192,7 +194,7 @@
         return UnsafeRawPointer(scratch)
     }
 
-    /// Copies what was stored, as numbers of a strip.
+    /// Copies stored numbers to a strip.
     @inline(__always)
     private func copy<Stored: StoredNumber, Strip: StoredNumber>(
         _: Stored.Type, _ values: UnsafeRawPointer, _ length: Int, to _: Strip.Type,
@@ -212,13 +214,13 @@
         }
     }
 
-    /// Writes a strip of the new pair.
+    /// Writes a stretch of the new pair.
     @inline(__always)
-    private func make<Stored: StoredNumber>(
+    private func form<Stored: StoredNumber>(
         _: Stored.Type, _ new: NewPair, _ start: Int, _ length: Int
     ) {
         let size = MemoryLayout<Stored>.stride
-        // Sound: `length` numbers from `start` on are there to read, and have room in the pair.
+        // Sound: `length` numbers from `start` on can be read, and written to the pair.
         let (s, y) = unsafe (new.s + start * size, new.y + start * size)
         let t = unsafe new.stepLength
         var offset = 0
@@ -247,7 +249,8 @@
         _ index: Int, _ at: Int, _: Strip.Type, _ g: UnsafeRawPointer, _ v: UnsafeRawPointer,
         _ length: Int, _ lanes: UnsafeMutablePointer<Double>
     ) {
-        // Sound: `index` is below the number of pairs, and `length` numbers from `at` on are there.
+        // Sound: `index` is below the number of pairs, and `length` numbers from `at` on can be
+        // read.
         let pair = unsafe table[index]
         let offset = at * pair.dtype.size
         let (s, y) = unsafe (pair.stepPointer + offset, pair.changePointer + offset)
@@ -258,9 +261,9 @@
         }
     }
 
-    /// Adds to the lanes of s.g, y.g, s.v and y.v. Sixteen numbers at a time; of the last few of
-    /// a vector eight go to the first half of the lanes, if there are eight, and the rest to the
-    /// second.
+    /// Adds to the lanes of s.g, y.g, s.v and y.v, sixteen numbers at a time. Of the last numbers
+    /// of a vector the first eight, if there are eight, go to the first half of the lanes, and the
+    /// rest to the second half.
     @inline(__always)
     private func accumulate<Stored: StoredNumber, Strip: StoredNumber>(
         _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _: Strip.Type,
@@ -268,8 +271,8 @@
         _ lanes: UnsafeMutablePointer<Double>
     ) {
         let whole = length & ~15
-        // Sound: `length` numbers are there to read, and 64 lanes to change.
-        unsafe meet(Stored.self, s, y, Strip.self, g, v, whole, lanes)
+        // Sound: `length` numbers can be read, and 64 lanes written.
+        unsafe accumulateWhole(Stored.self, s, y, Strip.self, g, v, whole, lanes)
         if whole < length {
             let target = unsafe length - whole >= 8 ? lanes : lanes + 8
             for offset in whole..<length {
@@ -286,7 +289,7 @@
 
     /// Adds to the sixteen lanes of the four dot products; `length` is a multiple of sixteen.
     @inline(__always)
-    private func meet<Stored: StoredNumber, Strip: StoredNumber>(
+    private func accumulateWhole<Stored: StoredNumber, Strip: StoredNumber>(
         _: Stored.Type, _ s: UnsafeRawPointer, _ y: UnsafeRawPointer, _: Strip.Type,
         _ g: UnsafeRawPointer, _ v: UnsafeRawPointer, _ length: Int,
         _ lanes: UnsafeMutablePointer<Double>
@@ -299,8 +302,8 @@
         }
         func add(_ sum: inout Tile, _ one: Tile, _ other: Tile) {
             #if LBFGS_WIDE_REGISTERS
-                // A product of two times 24 bits is exact in 53, and none of float32's leaves the
-                // range: fused with the sum or not, the bits are the same.
+                // A product of two significands of 24 bits is exact in 53, and no product of
+                // float32 numbers leaves Float64's range: fused or not, the bits are the same.
                 if Strip.self == Float.self, Stored.self != Double.self {
                     sum = sum.addingProduct(one, other)
                     return

@@ -38,7 +38,7 @@ private func points<Scalar: EngineScalar>(
     return (points, optimizer.snapshot.pairs)
 }
 
-struct BlockTests {
+struct BlockExecutorTests {
     /// Sizes around the boundaries of blocks, strips and lanes, and of the pieces that are handed
     /// to a thread.
     static let sizes =

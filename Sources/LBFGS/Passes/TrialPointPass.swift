@@ -1,8 +1,8 @@
-/// x + t d for any t, and whether all of it is finite. The first trial of an iteration rides along
-/// with the combination; this pass makes the others.
+/// Computes x + t d, and whether all of it is finite. The first trial point of an iteration is
+/// computed by `CombinationPass`; this pass computes the others.
 ///
-/// Bits: those of `moved`.
-@unsafe struct MovePass<Scalar: EngineScalar> {
+/// Bits: those of `EngineScalar.moved`.
+@unsafe struct TrialPointPass<Scalar: EngineScalar> {
     let count: Int
     let start: UnsafePointer<Scalar>
     let direction: UnsafePointer<Scalar>

@@ -1,0 +1,103 @@
+// Moves of the parameters, and the bookkeeping of the lowest loss that the step has seen.
+
+extension Optimizer {
+    /// Updates the lowest loss since the optimizer was created.
+    mutating func updateCarriedBest(loss: Double, _ inspection: Inspection) {
+        if carried.initialGradientNormInf == nil {
+            carried.initialGradientNormInf = inspection.normInf
+        }
+        guard loss.isFinite else { return }
+        if let best = carried.best, best.loss <= loss { return }
+        carried.best = BestEvaluation(loss: loss, evaluation: evaluationCount)
+    }
+
+    /// Updates the step's lowest loss by a trial of the line search.
+    mutating func updateStepBest(loss: Double, _ inspection: Inspection, stepLength: Double) {
+        guard loss.isFinite, isBetter(loss, than: progress.bestLoss) else { return }
+        progress.bestLoss = loss
+        progress.bestGradientNormInf = inspection.normInf
+        progress.bestLocation = .trial(stepLength: stepLength)
+        bestPoint = []
+    }
+
+    /// Moves the parameters along the direction. Saves the best point of the step if it was on the
+    /// line, or where the line begins, and is left now.
+    /// - Parameter bestTrialGradient: The gradient at the line's best trial; empty in torch mode.
+    mutating func moveParameters(
+        to destination: [Scalar], stepLength: Double, loss: Double,
+        bestTrialGradient: [Scalar] = []
+    ) {
+        switch progress.bestLocation {
+        case .trial(let best) where best == stepLength:
+            progress.bestLocation = .current
+        case .trial(let best):
+            bestPoint = point(at: best)
+            bestGradient = bestTrialGradient
+            progress.bestLocation = .saved
+        case .current where !(loss <= progress.bestLoss):
+            bestPoint = parameters
+            bestGradient = savesBestGradient ? gradient : []
+            progress.bestLocation = .saved
+        case .current, .saved:
+            break
+        }
+        swap(&parameters, &buffers.spare)
+        parameters = destination
+        self.stepLength = stepLength
+        carried.isEvaluated = false
+        if progress.bestLocation == .current { (bestPoint, bestGradient) = ([], []) }
+    }
+
+    /// Moves to a trial of the line search, whose gradient is known.
+    /// - Parameter known: x + t d, if it has been computed and the trial is the newest.
+    mutating func moveToTrial(
+        _ point: LineSearchPoint, at known: [Scalar]? = nil, of search: LineSearch
+    ) {
+        guard let accepted = trialGradients[point.trial] else {
+            preconditionFailure("trial \(point.trial) was accepted but not kept")
+        }
+        moveParameters(
+            to: known ?? self.point(at: point.stepLength), stepLength: point.stepLength,
+            loss: point.loss,
+            bestTrialGradient: search.bestTrial.flatMap { trialGradients[$0] } ?? [])
+        loss = point.loss
+        gradient = accepted
+        gradientNormInf = known != nil ? buffers.trialNormInf : Scalar.normInf(accepted)
+        carried.isEvaluated = true
+        trialGradients = [:]
+    }
+
+    /// Moves to the best point of a step that is stopped.
+    ///
+    /// Torch mode keeps no gradient for that point. It leaves t where the point is on the last
+    /// line, so that the next step's first evaluation completes the pair, and 0 elsewhere.
+    mutating func moveToBestPoint() {
+        if case .searching(let search) = phase, let best = search.best {
+            if case .trial = progress.bestLocation { moveToTrial(best, of: search) }
+            returnToSavedPoint()
+        }
+        switch progress.bestLocation {
+        case .current:
+            if progress.options.mode == .torch { stepLength = 0 }
+        case .trial(let best):
+            parameters = point(at: best)
+            stepLength = best
+            carried.isEvaluated = false
+        case .saved:
+            parameters = bestPoint
+            stepLength = 0
+            carried.isEvaluated = false
+        }
+    }
+
+    /// Returns to the saved point, if it is the best one and its gradient is known.
+    mutating func returnToSavedPoint() {
+        guard progress.bestLocation == .saved, !bestGradient.isEmpty else { return }
+        parameters = bestPoint
+        gradient = bestGradient
+        loss = progress.bestLoss
+        gradientNormInf = progress.bestGradientNormInf
+        stepLength = 0
+        progress.bestLocation = .current
+    }
+}

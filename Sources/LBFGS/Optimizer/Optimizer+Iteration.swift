@@ -1,0 +1,140 @@
+// The transitions of the machine: one iteration after the other, in either mode. Questions that
+// the modes answer differently are asked in `Optimizer+Mode.swift`.
+//
+//     beginIteration -> takeFixedStep ------------------------> endIteration
+//                    -> perform -> advance -> perform ... ----> endIteration
+//                                                          \--> recover -> beginIteration
+//     endIteration ---> beginIteration
+//
+// Each of them may finish the step instead.
+
+extension Optimizer {
+    /// Takes over the evaluation at `parameters`.
+    mutating func adoptEvaluation(loss: Double, gradient: [Scalar], gradientNormInf: Double) {
+        self.loss = loss
+        self.gradient = gradient
+        self.gradientNormInf = gradientNormInf
+        carried.isEvaluated = true
+        guard loss <= progress.bestLoss else { return }
+        progress.bestLoss = loss
+        progress.bestGradientNormInf = gradientNormInf
+        progress.bestLocation = .current
+        bestPoint = []
+    }
+
+    /// Chooses a direction and asks for the first trial along it.
+    /// - Precondition: `loss` and `gradient` are those at `parameters`.
+    mutating func beginIteration() -> Directive {
+        if let reason = reasonNotToIterate() { return finish(reason) }
+        progress.iterations += 1
+        iterationCount += 1
+        if iterationCount == 1 { history.removeAll() }
+        let line = chooseDirection()
+        previousGradient = gradient
+        previousLoss = loss
+        guard directionNormInf.isFinite, line.slope.isFinite else {
+            stepLength = 0
+            return finish(.nonFinite)
+        }
+        guard isDescent(slope: line.slope) else { return finish(.notADescentDirection) }
+        guard let search = makeLineSearch(along: line) else {
+            return takeFixedStep(line.firstStepLength)
+        }
+        trialGradients = [:]
+        return perform(.evaluate(stepLength: search.pendingStepLength), of: search)
+    }
+
+    /// Moves by a step length without a search.
+    private mutating func takeFixedStep(_ stepLength: Double) -> Directive {
+        guard placeTrial(at: stepLength) else {
+            self.stepLength = 0
+            return finish(.nonFinite)
+        }
+        if progress.iterations == progress.options.maxIterations {
+            // Like torch, which does not evaluate after the last move.
+            moveParameters(to: trialPoint, stepLength: stepLength, loss: .infinity)
+            return finish(.maxIterations)
+        }
+        phase = .evaluatingFixedStep(stepLength: stepLength)
+        return .evaluate(trial(at: stepLength))
+    }
+
+    /// Answers a feasible trial of a line search.
+    mutating func advance(
+        _ search: LineSearch, loss: Double, gradient: [Scalar], _ inspection: Inspection
+    ) -> Directive {
+        var search = search
+        let stepLength = search.pendingStepLength
+        var directive = search.advance(loss: loss, slope: inspection.slope)
+        buffers.trialNormInf = inspection.normInf
+        updateStepBest(loss: loss, inspection, stepLength: stepLength)
+        trialGradients[search.trials] = gradient
+        if acceptsAsOptimal(search, loss: loss, inspection) {
+            directive = .accept(
+                LineSearchPoint(
+                    trial: search.trials, stepLength: stepLength, loss: loss,
+                    slope: inspection.slope))
+        }
+        return perform(directive, of: search)
+    }
+
+    /// Does what a line search wants. A trial point that overflows is answered as infeasible here,
+    /// without an evaluation.
+    mutating func perform(_ directive: LineSearchDirective, of search: LineSearch) -> Directive {
+        var (directive, search) = (directive, search)
+        while true {
+            switch directive {
+            case .evaluate(let stepLength):
+                let isFinite = placeTrial(at: stepLength)
+                if search.isContraction(stepLength), trialPoint == parameters {
+                    // Contracted until no parameter changes any more.
+                    directive = .giveUp(lower: 0, upper: stepLength)
+                } else if isFinite {
+                    let retained = search.retainedTrials
+                    trialGradients = trialGradients.filter { retained.contains($0.key) }
+                    phase = .searching(search)
+                    return .evaluate(trial(at: stepLength))
+                } else {
+                    directive = search.advance(loss: .infinity, slope: .nan)
+                }
+            case .accept(let point):
+                if point.trial == 0 {
+                    stepLength = 0
+                } else {
+                    let isNewest = point.trial == search.trials
+                    moveToTrial(point, at: isNewest ? trialPoint : nil, of: search)
+                }
+                trialGradients = [:]
+                forgetFailedSearchesAfterProgress()
+                return search.feasibleTrials == 0 ? finish(.nonFinite) : endIteration()
+            case .giveUp(let lower, let upper):
+                return recover(from: search, lower: lower, upper: upper)
+            }
+        }
+    }
+
+    /// Ends the step if a tolerance is met or a budget is spent, else begins another iteration.
+    mutating func endIteration() -> Directive {
+        if let reason = reasonToStop() { return finish(reason) }
+        return beginIteration()
+    }
+
+    /// Ends the step.
+    mutating func finish(_ reason: StopReason, failure: LineSearchFailure? = nil) -> Directive {
+        if returnsToBest(after: reason) { returnToSavedPoint() }
+        // A small gradient or change where the loss is not finite is no minimum.
+        let hasMinimum = loss?.isFinite ?? true
+        let reason = reason.isConvergence && !hasMinimum ? StopReason.nonFinite : reason
+        phase = .idle
+        clearTrialPoint()
+        trialGradients = [:]
+        bestPoint = []
+        bestGradient = []
+        return .finished(
+            StepResult(
+                reason: reason, lossBefore: progress.lossBefore, loss: loss,
+                gradientNormInf: gradientNormInf < .infinity ? gradientNormInf : nil,
+                iterations: progress.iterations, evaluations: progress.evaluations,
+                failure: failure))
+    }
+}
