@@ -195,7 +195,8 @@ import Testing
     ) async throws -> TellRequest {
         let expected = try await service.expectedResult(
             id, evaluation: number, bytes: bytes.count)
-        let vector = service.arriving(expected, byteCount: bytes.count, loss: loss)
+        let vector = try service.arriving(
+            expected, .octets(byteCount: bytes.count), loss: loss)
         for start in stride(from: 0, to: bytes.count, by: 65_000) {
             // Sound: the buffer is used within the call.
             let isTaken = unsafe bytes[start..<min(start + 65_000, bytes.count)].withUnsafeBytes {
@@ -204,6 +205,6 @@ import Testing
             #expect(isTaken)
         }
         #expect(unsafe !bytes.prefix(1).withUnsafeBytes { unsafe vector.append($0) })
-        return .evaluated(loss: loss, gradient: .vector(try #require(await vector.take())))
+        return .evaluated(loss: loss, gradient: .received(try #require(await vector.take())))
     }
 }

@@ -37,7 +37,7 @@ import Testing
         let tensors = order.map { name in
             VectorHeader.Tensor(
                 name: name,
-                head: TensorHeader(dtype: .float64, shape: [slopes[name]?.count ?? 0]))
+                header: TensorHeader(dtype: .float64, shape: [slopes[name]?.count ?? 0]))
         }
         let vector = try service.arriving(expected, .tensors(tensors), loss: loss)
         let bytes = Vector(order.flatMap { slopes[$0] ?? [] }, as: .float64).bytes
@@ -72,7 +72,7 @@ import Testing
                 let vector = try await streamed(
                     order.map(String.init), slopes, loss, by: piece, to: service, id, number)
                 turn = try await service.tell(
-                    id, evaluation: number, .evaluated(loss: loss, gradient: .vector(vector))
+                    id, evaluation: number, .evaluated(loss: loss, gradient: .received(vector))
                 ).value
                 undisturbed = try await service.tell(other, evaluation: number, whole).value
                 #expect(turn.x == undisturbed.x)

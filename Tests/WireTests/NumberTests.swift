@@ -36,7 +36,7 @@ private func written(_ values: [Double], as dtype: DType = .float64) async throw
 
 private func flat(_ document: ParametersDocument) -> [Double] {
     guard case .named(let named) = document.input else { return [] }
-    return named["0"] ?? []
+    return (named["0"] ?? nil) ?? []
 }
 
 @Suite("Numbers keep their bits")

@@ -94,21 +94,12 @@ extension Operations {
     }
 
     private func told(_ call: Call) async throws -> TellRequest {
-        let gradient: GradientInput
-        if let streamed = try await call.streamedVector() {
-            gradient = streamed.gradient
-        } else {
-            switch call.bodyRepresentation {
-            case .octets: gradient = .octets(call.body)
-            case .safetensors: gradient = try GradientInput(safetensors: call.body)
-            case .npy: gradient = try GradientInput(npy: call.body)
-            default:
-                guard call.query("loss") == nil else {
-                    throw Problem.invalid("query.loss", "belongs to a body that is a vector")
-                }
-                return try TellRequest(json: call.body)
-            }
+        if let gradient = try await call.vector() {
+            return try TellRequest(gradient: gradient, loss: call.query("loss"))
         }
-        return try TellRequest(gradient: gradient, loss: call.query("loss"))
+        guard call.query("loss") == nil else {
+            throw Problem.invalid("query.loss", "belongs to a body that is a vector")
+        }
+        return try TellRequest(json: call.body)
     }
 }

@@ -26,7 +26,7 @@ extension Operations {
     @Sendable private func setParameters(_ call: Call) async throws -> Response {
         let id = try call.session()
         let precondition = try call.precondition()
-        if let input = try await vector(call) {
+        if let input = try await call.vector() {
             return response(
                 try await service.setParameters(id, input, precondition: precondition), to: call)
         }
@@ -38,17 +38,6 @@ extension Operations {
         }
         let view = try await service.setParameters(id, document.input, precondition: precondition)
         return response(view, to: call)
-    }
-
-    /// nil where the body is JSON.
-    private func vector(_ call: Call) async throws -> ParametersInput? {
-        if let streamed = try await call.streamedVector() { return streamed.parameters }
-        switch call.bodyRepresentation {
-        case .octets: return .octets(call.body)
-        case .safetensors: return try ParametersInput(safetensors: call.body)
-        case .npy: return try ParametersInput(npy: call.body)
-        default: return nil
-        }
     }
 
     private func response(_ view: ParametersView, to call: Call) -> Response {

@@ -130,7 +130,7 @@ private struct NewParameters {
             case .float64: .float64(doubles)
             case .float32: .float32(flat { Float($0) })
             }
-        guard values.isFinite else { throw .invalid([notFinite(whole, dtype)]) }
+        guard values.isFinite else { throw .invalid([.notFinite(whole, dtype)]) }
         return ValidParameters(
             specs: inputs.map { ParameterSpec(name: $0.name, shape: $0.shape) }, values: values)
     }

@@ -112,7 +112,7 @@ extension SessionService {
 
     /// Between steps only; the history stays, as when a parameter's data is written in torch.
     public func setParameters(
-        _ id: SessionID, _ input: ParametersInput, precondition: Precondition = .none
+        _ id: SessionID, _ input: VectorInput, precondition: Precondition = .none
     ) async throws(SessionError) -> ParametersView {
         try await with(id) { session async throws(Session.Refusal) in
             try await session.setParameters(input, precondition)

@@ -89,7 +89,7 @@ extension Session {
             let result: ShardResult
             switch request {
             case .evaluated(let loss, let gradient):
-                result = .evaluated(loss: loss, gradient: try state.flatGradient(gradient))
+                result = .evaluated(loss: loss, gradient: try state.shardGradient(gradient))
             case .failed(let reason):
                 result = .failed(reason: reason)
             }

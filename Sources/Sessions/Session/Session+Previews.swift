@@ -1,50 +1,8 @@
 // What can be said of a body before it is sent: by its length, and by where the session stands.
 
-/// The vector that a body will be.
-public struct ExpectedVector: Equatable, Sendable {
-    /// What is done with it.
-    public enum Use: Equatable, Sendable {
-        /// It is the result that the session waits for.
-        case result
-        /// It is a part of that, or will be refused.
-        case part
-        /// It is compared with what was told before.
-        case repetition
-        case parameters
-    }
-
-    public var dtype: DType
-    /// The parameters that it has one after the other.
-    public var specs: [ParameterSpec]
-    public var count: Int
-    public var use: Use
-
-    init(_ turn: Turn, for use: Use) {
-        dtype = turn.x.dtype
-        specs = turn.specs
-        count = turn.x.count
-        self.use = use
-    }
-
-    private var places: TensorPlaces { TensorPlaces(specs: specs[...], dtype: dtype) }
-
-    func placement(of array: TensorHeader) throws(TensorMismatch) -> Placement {
-        switch use {
-        case .result, .part, .parameters: try places.check(array)
-        // Told when fewer groups had joined, or of any length: comparing it will show.
-        case .repetition: try places.checkPrecision(array)
-        }
-        return Placement(whole: array.byteCount)
-    }
-
-    func placement(of tensors: [VectorHeader.Tensor]) throws(TensorMismatch) -> Placement {
-        let heads = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.head) })
-        let starts = try places.starts(of: heads, isComplete: use == .parameters)
-        return Placement(
-            tensors.map { tensor in
-                let start = (starts[tensor.name] ?? 0) * dtype.size
-                return start..<start + tensor.head.byteCount
-            }, of: count * dtype.size)
+extension ExpectedVector {
+    fileprivate init(_ turn: Turn, for use: Use) {
+        self.init(dtype: turn.x.dtype, specs: turn.specs, count: turn.x.count, use: use)
     }
 }
 
@@ -62,7 +20,7 @@ extension Session {
                 }
                 return ExpectedVector(turn, for: .repetition)
             }
-            let expected = ExpectedVector(turn, for: turn.shards == nil ? .result : .part)
+            let expected = ExpectedVector(turn, for: turn.shards == nil ? .result : .shard)
             try check(bytes, expected)
             return expected
         } catch {
@@ -83,8 +41,11 @@ extension Session {
     }
 
     private func check(_ bytes: Int?, _ expected: ExpectedVector) throws(SessionError) {
-        if let bytes, bytes != expected.count * expected.dtype.size {
-            throw wrongBody(bytes, expected.count, expected.dtype)
+        guard let bytes else { return }
+        do throws(VectorMismatch) {
+            try expected.checkByteCount(bytes)
+        } catch {
+            throw .invalid(error.errors)
         }
     }
 

@@ -72,7 +72,7 @@ extension Session {
     }
 
     func setParameters(
-        _ input: ParametersInput, _ precondition: Precondition
+        _ input: VectorInput, _ precondition: Precondition
     ) async throws(Refusal) -> ParametersView {
         try await exclusively { () async throws(SessionError) in
             try check(precondition)

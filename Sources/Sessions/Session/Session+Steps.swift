@@ -43,7 +43,7 @@ extension Session {
                 return Told(try await tellAgain(number, request))
             }
             let result = try pendingResult(number, request, precondition)
-            let isStaged = request.arrived?.isStaged ?? false
+            let isStaged = request.received?.isStaged ?? false
             if !isStaged, result.payload.count < Octets.longMin {
                 let commitment = commitment(telling: result, by: request)
                 try await commit(commitment)
@@ -98,7 +98,7 @@ extension Session {
     private func tellLong(
         _ result: EvaluationResult, by request: TellRequest
     ) async throws(SessionError) {
-        async let staged = staged(result.payload, request.arrived)
+        async let staged = staged(result.payload, request.received)
         var change = change(telling: result, by: request)
         switch await staged {
         case .success(let payload): change.entry.payload = payload
@@ -110,9 +110,9 @@ extension Session {
     }
 
     @concurrent private nonisolated func staged(
-        _ payload: Octets, _ arrived: ReceivedVector?
+        _ payload: Octets, _ received: ReceivedVector?
     ) async -> Result<Octets, StoreError> {
-        if let staged = await arrived?.staged() { return staged }
+        if let staged = await received?.staged() { return staged }
         return await store.stage(payload)
     }
 

@@ -3,7 +3,7 @@ public import SessionModel
 /// New values for the parameters, in the form in which they are read, so that what was read can be
 /// sent back; and what the client takes their form to be, to be compared with what it is.
 public struct ParametersDocument: Equatable, Sendable {
-    public var input: ParametersInput
+    public var input: VectorInput
     /// nil where the client didn't say.
     public var dtype: DType?
     /// By name or position, those that the client said.
@@ -18,7 +18,7 @@ public struct ParametersDocument: Equatable, Sendable {
         case (let flat?, nil):
             input = .flat(try flat.numbers())
         case (nil, let params?):
-            var named: [String: [Double]] = [:]
+            var named: [String: [Double]?] = [:]
             for (index, element) in try params.elements().enumerated() {
                 let fields = try element.object(known: ["name", "shape", "values"])
                 let name = try fields.present("name")?.string() ?? String(index)
