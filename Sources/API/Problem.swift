@@ -261,7 +261,7 @@ extension Problem {
         case .overloaded(let limit, let maximum, let seconds):
             // One session's queue is its own clients' doing; all else is the server's load.
             self.init(
-                limit == "queued_requests" ? .busy : .overloaded, limit: limit, maximum,
+                limit == .queuedRequests ? .busy : .overloaded, limit: limit.rawValue, maximum,
                 retryAfterSeconds: seconds)
         case .memoryFull(let needed, let reserved, let maximum, let seconds):
             self = Problem(

@@ -57,8 +57,11 @@ extension Operations {
 
     @Sendable func previewResult(_ call: Call, _ length: Int) async throws -> BodyPlan {
         let bytes = call.bodyRepresentation == .octets ? length : nil
-        let expected = try await service.expectedResult(
-            try call.session(), evaluation: try call.number(.evaluation), bytes: bytes)
+        let id = try call.session()
+        let number = try call.number(.evaluation)
+        let expected = try await service.withSession(id) {
+            try await $0.expectedResult(of: number, bytes: bytes)
+        }
         // A shard's is another digest, and another entry.
         let isWhole = call.request.pathParameters["shard"] == nil
         let loss = isWhole ? try? TellRequest.loss(call.query("loss")) : nil
@@ -67,9 +70,10 @@ extension Operations {
 
     @Sendable func previewParameters(_ call: Call, _ length: Int) async throws -> BodyPlan {
         let bytes = call.bodyRepresentation == .octets ? length : nil
-        return try plan(
-            length, call,
-            try await service.expectedParameters(try call.session(), bytes: bytes))
+        let expected = try await service.withSession(try call.session()) {
+            try await $0.expectedParameters(bytes: bytes)
+        }
+        return try plan(length, call, expected)
     }
 }
 

@@ -279,7 +279,9 @@ struct StreamedBodyTests {
         let harness = Harness()
         let session = try await harness.create(Self.parameters + "}")
         let id = try #require(SessionID(String(session.split(separator: "/").last ?? "")))
-        let expected = try await harness.service.expectedParameters(id, bytes: nil)
+        let expected = try await harness.service.withSession(id) {
+            try await $0.expectedParameters(bytes: nil)
+        }
         let header = VectorHeader.tensors([
             .init(name: "v", header: TensorHeader(dtype: .float64, shape: [3])),
             .init(name: "w", header: TensorHeader(dtype: .float64, shape: [2, 2])),
@@ -293,7 +295,9 @@ struct StreamedBodyTests {
             "{\"params\": [{\"name\": \"u\", \"shape\": [2], \"fill\": 1}]}")
         let arrived = try #require(await vector.take())
         await #expect(throws: SessionError.self) {
-            try await harness.service.setParameters(id, .received(arrived))
+            try await harness.service.withSession(id) {
+                try await $0.setParameters(.received(arrived))
+            }
         }
     }
 }

@@ -159,7 +159,7 @@ import Testing
                     ])
                 request.options.historySize = 3
                 let id = try await service.create(request).value.record.id
-                var turn = try await service.beginStep(id).value
+                var turn = try await service.withSession(id) { try await $0.beginStep() }.value
                 var seen: [Vector] = []
                 while let number = turn.evaluation, seen.count < 6 {
                     seen.append(turn.x)
@@ -193,8 +193,9 @@ import Testing
         _ bytes: [UInt8], _ loss: Double, to service: SessionService, _ id: SessionID,
         _ number: EvaluationNumber
     ) async throws -> TellRequest {
-        let expected = try await service.expectedResult(
-            id, evaluation: number, bytes: bytes.count)
+        let expected = try await service.withSession(id) {
+            try await $0.expectedResult(of: number, bytes: bytes.count)
+        }
         let vector = try service.arriving(
             expected, .octets(byteCount: bytes.count), loss: loss)
         for start in stride(from: 0, to: bytes.count, by: 65_000) {

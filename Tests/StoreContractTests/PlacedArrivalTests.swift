@@ -33,7 +33,9 @@ import Testing
         _ order: [String], _ slopes: [String: [Double]], _ loss: Double, by piece: Int,
         to service: SessionService, _ id: SessionID, _ number: EvaluationNumber
     ) async throws -> ReceivedVector {
-        let expected = try await service.expectedResult(id, evaluation: number, bytes: nil)
+        let expected = try await service.withSession(id) {
+            try await $0.expectedResult(of: number, bytes: nil)
+        }
         let tensors = order.map { name in
             VectorHeader.Tensor(
                 name: name,
@@ -61,8 +63,10 @@ import Testing
             let store = try await SQLiteStore(directory: directory)
             let service = SessionService(store: store)
             let (id, other) = (try await make(service), try await make(service))
-            var turn = try await service.beginStep(id).value
-            var undisturbed = try await service.beginStep(other).value
+            var turn = try await service.withSession(id) { try await $0.beginStep() }.value
+            var undisturbed = try await service.withSession(other) {
+                try await $0.beginStep()
+            }.value
             var told = 0
             while let number = turn.evaluation, told < 3 {
                 let (loss, all) = evaluate(turn)

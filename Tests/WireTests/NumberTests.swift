@@ -31,7 +31,7 @@ private func written(_ values: [Double], as dtype: DType = .float64) async throw
     ])
     request.dtype = dtype
     let id = try await service.create(request).value.record.id
-    return text(try await service.parameters(id).json)
+    return text(try await service.withSession(id) { try await $0.parameters() }.json)
 }
 
 private func flat(_ document: ParametersDocument) -> [Double] {

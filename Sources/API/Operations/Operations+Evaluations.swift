@@ -59,19 +59,27 @@ extension Operations {
 
     @Sendable private func leaseShard(_ call: Call) async throws -> Response {
         let request = try LeaseRequest(json: call.body)
-        let lease = try await service.lease(
-            try call.session(), evaluation: try call.number(.evaluation), worker: request.worker,
-            seconds: request.seconds, precondition: try call.precondition())
+        let id = try call.session()
+        let number = try call.number(.evaluation)
+        let precondition = try call.precondition()
+        let lease = try await service.withSession(id) {
+            try await $0.lease(
+                number, worker: request.worker, seconds: request.seconds,
+                precondition: precondition)
+        }
         return Response(lease.json)
     }
 
     @Sendable private func zeroGrad(_ call: Call) async throws -> Response {
         let request = try ZeroGradientRequest(json: call.body)
+        let id = try call.session()
+        let key = try call.idempotencyKey()
+        let precondition = try call.precondition()
         return turn(
-            try await service.zeroGradient(
-                try call.session(), setToNone: request.setToNone,
-                idempotency: try call.idempotencyKey(), precondition: try call.precondition()),
-            to: call)
+            try await service.withSession(id) {
+                try await $0.zeroGradient(
+                    setToNone: request.setToNone, idempotency: key, precondition: precondition)
+            }, to: call)
     }
 
     /// Whatever becomes of the items, the batch as such succeeds.

@@ -16,8 +16,8 @@ public final class IncomingVector: Sendable {
     private let loss: Double?
     private let staging: (any OctetsStaging)?
     /// Sound: the memory of `State.vector`, which does not move, since the array is not changed
-    /// while it is held there. `append` writes behind `PlacementProgress.filled`, and the background
-    /// threads read before it.
+    /// while it is held there. `append` writes behind `PlacementProgress.filled`, and the
+    /// background threads read before it.
     nonisolated(unsafe) private let memory: UnsafeMutableRawPointer?
     private let state: Mutex<State>
     /// Used by the thread that digests; there is one at a time.
@@ -196,8 +196,8 @@ extension IncomingVector: ResultPreparation {
         loss.bitPattern == self.loss?.bitPattern ? state.withLock { $0.digest } : nil
     }
 
-    /// Waits until the vector is durable, and returns what a batch names in its place; nil if it was
-    /// not staged.
+    /// Waits until the vector is durable, and returns what a batch names in its place; nil if it
+    /// was not staged.
     package func staged() async -> Result<Octets, StoreError>? {
         guard let staging else { return nil }
         await withCheckedContinuation { continuation in

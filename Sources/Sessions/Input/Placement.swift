@@ -1,19 +1,19 @@
 /// Where the bytes of a body belong in the vector that it becomes: the body is a sequence of parts,
 /// each of which goes to a byte range of the vector.
-struct Placement: Equatable, Sendable {
+package struct Placement: Equatable, Sendable {
     /// The ranges in the order of the body. None is empty, and adjacent ones are merged.
-    let parts: [Range<Int>]
+    package let parts: [Range<Int>]
     /// Indices of `parts` in the order of the vector.
-    let order: [Int]
+    package let order: [Int]
     /// Ranges of the vector that no part fills. They become zeros.
-    let gaps: [Range<Int>]
+    package let gaps: [Range<Int>]
     /// Bytes of the body.
-    let bodyBytes: Int
+    package let bodyBytes: Int
     /// Bytes of the vector.
-    let byteCount: Int
+    package let byteCount: Int
 
     /// - Precondition: The ranges lie within the vector and do not overlap.
-    init(_ places: [Range<Int>], of byteCount: Int) {
+    package init(_ places: [Range<Int>], of byteCount: Int) {
         var parts: [Range<Int>] = []
         for place in places where !place.isEmpty {
             if let last = parts.last, last.upperBound == place.lowerBound {
@@ -40,11 +40,11 @@ struct Placement: Equatable, Sendable {
     }
 
     /// A body that is the vector.
-    init(whole byteCount: Int) { self.init([0..<byteCount], of: byteCount) }
+    package init(whole byteCount: Int) { self.init([0..<byteCount], of: byteCount) }
 
     /// Writes zeros to the ranges that no part fills.
     /// - Precondition: `vector` points to `byteCount` bytes.
-    func clearGaps(of vector: UnsafeMutableRawPointer) {
+    package func clearGaps(of vector: UnsafeMutableRawPointer) {
         for gap in gaps {
             // Sound: a gap lies within the vector.
             unsafe (vector + gap.lowerBound).initializeMemory(
@@ -54,26 +54,28 @@ struct Placement: Equatable, Sendable {
 }
 
 /// How much of a body has been copied to its place.
-struct PlacementProgress: Sendable {
+package struct PlacementProgress: Sendable {
     let placement: Placement
     /// Bytes of the body that have been copied.
-    private(set) var taken = 0
+    package private(set) var taken = 0
     /// The vector is complete up to this byte. Later parts of it may be there too.
-    private(set) var filled = 0
+    package private(set) var filled = 0
     /// The part that is being copied, and how many of its bytes have been.
     private var part = 0
     private var offset = 0
     /// How many parts, counted in the order of the vector, lie before `filled`.
     private var passed = 0
 
-    init(_ placement: Placement) { self.placement = placement }
+    package init(_ placement: Placement) { self.placement = placement }
 
-    var isWhole: Bool { taken == placement.bodyBytes }
+    package var isWhole: Bool { taken == placement.bodyBytes }
 
     /// Copies the next piece of the body to where it belongs. Bytes beyond the body's end are
     /// ignored. O(parts) for all calls together, beside the copying.
     /// - Precondition: `vector` points to the placement's `byteCount` bytes.
-    mutating func copy(_ piece: UnsafeRawBufferPointer, to vector: UnsafeMutableRawPointer) {
+    package mutating func copy(
+        _ piece: UnsafeRawBufferPointer, to vector: UnsafeMutableRawPointer
+    ) {
         guard let source = piece.baseAddress else { return }
         var copied = 0
         while copied < piece.count, let place = place(piece.count - copied) {
@@ -86,14 +88,14 @@ struct PlacementProgress: Sendable {
     }
 
     /// Where the next bytes go, `count` at most; nil when the body has been copied.
-    func place(_ count: Int) -> Range<Int>? {
+    package func place(_ count: Int) -> Range<Int>? {
         guard part < placement.parts.count else { return nil }
         let rest = placement.parts[part].dropFirst(offset)
         return rest.lowerBound..<min(rest.upperBound, rest.lowerBound + count)
     }
 
     /// Counts bytes that were copied to the range that `place` returned.
-    mutating func advance(_ count: Int) {
+    package mutating func advance(_ count: Int) {
         taken += count
         offset += count
         if offset == placement.parts[part].count {

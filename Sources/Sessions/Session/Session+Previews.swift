@@ -1,4 +1,4 @@
-// What can be said of a body before it is sent: by its length, and by where the session stands.
+// What is known of a body before it is sent, from its length and the session's position.
 
 extension ExpectedVector {
     fileprivate init(_ turn: Turn, for use: Use) {
@@ -7,35 +7,35 @@ extension ExpectedVector {
 }
 
 extension Session {
-    /// A result, or a shard of one, of `bytes` octets; nil when the body has another form. An
-    /// evaluation that was told before may be told again, and is compared when the body is there.
-    func expectsResult(
-        _ number: EvaluationNumber, bytes: Int?
-    ) async throws(Refusal) -> ExpectedVector {
+    /// The vector that a result of this evaluation, or a shard of one, must have. Throws what
+    /// telling would, as far as that can be known without the body. An evaluation that was told
+    /// before may be told again: it is compared when the body has arrived.
+    /// - Parameter bytes: The length of a body of bare numbers; nil for other forms.
+    public func expectedResult(
+        of number: EvaluationNumber, bytes: Int?
+    ) async throws(CallError) -> ExpectedVector {
         do throws(SessionError) {
             guard number == turn.evaluation else {
-                try checkReached(number)
-                guard try await isTold(number) else {
-                    throw .evaluationClosed(number, pending: turn.evaluation)
-                }
+                _ = try await formerEntry(number)
                 return ExpectedVector(turn, for: .repetition)
             }
             let expected = ExpectedVector(turn, for: turn.shards == nil ? .result : .shard)
             try check(bytes, expected)
             return expected
         } catch {
-            throw .refused(error)
+            throw .failed(error)
         }
     }
 
-    /// New values for the parameters.
-    func expectsParameters(bytes: Int?) throws(Refusal) -> ExpectedVector {
+    /// The vector that new values for the parameters must have. Throws what setting them would, as
+    /// far as that can be known without the body.
+    public func expectedParameters(bytes: Int?) throws(CallError) -> ExpectedVector {
         let expected = ExpectedVector(turn, for: .parameters)
         do throws(SessionError) {
             try checkIdle()
             try check(bytes, expected)
         } catch {
-            throw .refused(error)
+            throw .failed(error)
         }
         return expected
     }
@@ -46,34 +46,6 @@ extension Session {
             try expected.checkByteCount(bytes)
         } catch {
             throw .invalid(error.errors)
-        }
-    }
-
-    private func isTold(_ number: EvaluationNumber) async throws(SessionError) -> Bool {
-        do {
-            return try await store.toldEntry(id, evaluation: number) != nil
-        } catch {
-            throw SessionError(error, session: id)
-        }
-    }
-}
-
-extension SessionService {
-    /// Throws what telling would, as far as that can be known without the body.
-    public func expectedResult(
-        _ id: SessionID, evaluation number: EvaluationNumber, bytes: Int?
-    ) async throws(SessionError) -> ExpectedVector {
-        try await with(id) { session async throws(Session.Refusal) in
-            try await session.expectsResult(number, bytes: bytes)
-        }
-    }
-
-    /// Throws what setting the parameters would, as far as that can be known without the body.
-    public func expectedParameters(
-        _ id: SessionID, bytes: Int?
-    ) async throws(SessionError) -> ExpectedVector {
-        try await with(id) { session async throws(Session.Refusal) in
-            try await session.expectsParameters(bytes: bytes)
         }
     }
 }
