@@ -17,6 +17,16 @@ public enum SessionError: Error, Equatable, Sendable {
         case hookCall = "call"
     }
 
+    /// A limit of the server that `overloaded` names.
+    public enum Limit: String, Equatable, Sendable {
+        /// Requests that wait for one session.
+        case queuedRequests = "queued_requests"
+        /// Long polls and event streams.
+        case waiters
+        case sessions
+        case hooks
+    }
+
     case notFound(Resource, id: String)
     /// Well-formed, but with values that can't be.
     case invalid([FieldError])
@@ -50,7 +60,7 @@ public enum SessionError: Error, Equatable, Sendable {
     /// The key was used before for another request.
     case idempotencyKeyReused(String)
     /// A limit of the server; trying again later may help.
-    case overloaded(limit: String, maximum: Int, retryAfterSeconds: Int)
+    case overloaded(limit: Limit, maximum: Int, retryAfterSeconds: Int)
     /// There is no room in memory for the session, and those that are there are in use.
     case memoryFull(needed: Int, reserved: Int, maximum: Int, retryAfterSeconds: Int)
     /// The disk is full.

@@ -279,13 +279,15 @@ struct StreamedBodyTests {
         let harness = Harness()
         let session = try await harness.create(Self.parameters + "}")
         let id = try #require(SessionID(String(session.split(separator: "/").last ?? "")))
-        let expected = try await harness.service.expectedParameters(id, bytes: nil)
-        let head = VectorHeader.tensors([
-            .init(name: "v", head: TensorHeader(dtype: .float64, shape: [3])),
-            .init(name: "w", head: TensorHeader(dtype: .float64, shape: [2, 2])),
-            .init(name: "b", head: TensorHeader(dtype: .float64, shape: [])),
+        let expected = try await harness.service.withSession(id) {
+            try await $0.expectedParameters(bytes: nil)
+        }
+        let header = VectorHeader.tensors([
+            .init(name: "v", header: TensorHeader(dtype: .float64, shape: [3])),
+            .init(name: "w", header: TensorHeader(dtype: .float64, shape: [2, 2])),
+            .init(name: "b", header: TensorHeader(dtype: .float64, shape: [])),
         ])
-        let vector = try harness.service.arriving(expected, head)
+        let vector = try harness.service.arriving(expected, header)
         // Sound: the buffer is used within the call.
         unsafe littleEndian(flat).withUnsafeBytes { unsafe _ = vector.append($0) }
         _ = try await harness.call(
@@ -293,7 +295,9 @@ struct StreamedBodyTests {
             "{\"params\": [{\"name\": \"u\", \"shape\": [2], \"fill\": 1}]}")
         let arrived = try #require(await vector.take())
         await #expect(throws: SessionError.self) {
-            try await harness.service.setParameters(id, .vector(arrived))
+            try await harness.service.withSession(id) {
+                try await $0.setParameters(.received(arrived))
+            }
         }
     }
 }

@@ -159,7 +159,7 @@ import Testing
                     ])
                 request.options.historySize = 3
                 let id = try await service.create(request).value.record.id
-                var turn = try await service.beginStep(id).value
+                var turn = try await service.withSession(id) { try await $0.beginStep() }.value
                 var seen: [Vector] = []
                 while let number = turn.evaluation, seen.count < 6 {
                     seen.append(turn.x)
@@ -193,9 +193,11 @@ import Testing
         _ bytes: [UInt8], _ loss: Double, to service: SessionService, _ id: SessionID,
         _ number: EvaluationNumber
     ) async throws -> TellRequest {
-        let expected = try await service.expectedResult(
-            id, evaluation: number, bytes: bytes.count)
-        let vector = service.arriving(expected, byteCount: bytes.count, loss: loss)
+        let expected = try await service.withSession(id) {
+            try await $0.expectedResult(of: number, bytes: bytes.count)
+        }
+        let vector = try service.arriving(
+            expected, .octets(byteCount: bytes.count), loss: loss)
         for start in stride(from: 0, to: bytes.count, by: 65_000) {
             // Sound: the buffer is used within the call.
             let isTaken = unsafe bytes[start..<min(start + 65_000, bytes.count)].withUnsafeBytes {
@@ -204,6 +206,6 @@ import Testing
             #expect(isTaken)
         }
         #expect(unsafe !bytes.prefix(1).withUnsafeBytes { unsafe vector.append($0) })
-        return .evaluated(loss: loss, gradient: .vector(try #require(await vector.take())))
+        return .evaluated(loss: loss, gradient: .received(try #require(await vector.take())))
     }
 }

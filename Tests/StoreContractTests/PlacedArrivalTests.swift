@@ -33,11 +33,13 @@ import Testing
         _ order: [String], _ slopes: [String: [Double]], _ loss: Double, by piece: Int,
         to service: SessionService, _ id: SessionID, _ number: EvaluationNumber
     ) async throws -> ReceivedVector {
-        let expected = try await service.expectedResult(id, evaluation: number, bytes: nil)
+        let expected = try await service.withSession(id) {
+            try await $0.expectedResult(of: number, bytes: nil)
+        }
         let tensors = order.map { name in
             VectorHeader.Tensor(
                 name: name,
-                head: TensorHeader(dtype: .float64, shape: [slopes[name]?.count ?? 0]))
+                header: TensorHeader(dtype: .float64, shape: [slopes[name]?.count ?? 0]))
         }
         let vector = try service.arriving(expected, .tensors(tensors), loss: loss)
         let bytes = Vector(order.flatMap { slopes[$0] ?? [] }, as: .float64).bytes
@@ -61,8 +63,10 @@ import Testing
             let store = try await SQLiteStore(directory: directory)
             let service = SessionService(store: store)
             let (id, other) = (try await make(service), try await make(service))
-            var turn = try await service.beginStep(id).value
-            var undisturbed = try await service.beginStep(other).value
+            var turn = try await service.withSession(id) { try await $0.beginStep() }.value
+            var undisturbed = try await service.withSession(other) {
+                try await $0.beginStep()
+            }.value
             var told = 0
             while let number = turn.evaluation, told < 3 {
                 let (loss, all) = evaluate(turn)
@@ -72,7 +76,7 @@ import Testing
                 let vector = try await streamed(
                     order.map(String.init), slopes, loss, by: piece, to: service, id, number)
                 turn = try await service.tell(
-                    id, evaluation: number, .evaluated(loss: loss, gradient: .vector(vector))
+                    id, evaluation: number, .evaluated(loss: loss, gradient: .received(vector))
                 ).value
                 undisturbed = try await service.tell(other, evaluation: number, whole).value
                 #expect(turn.x == undisturbed.x)

@@ -7,6 +7,12 @@ private func make() -> SessionService {
     SessionService(store: MemoryStore(), now: { Date(timeIntervalSince1970: 1_700_000_000.25) })
 }
 
+private func step(
+    _ number: StepNumber, of id: SessionID, in service: SessionService
+) async throws -> [UInt8] {
+    try await service.withSession(id) { try await $0.step(number) }.json(session: id)
+}
+
 private let create = """
     {"name": "a\\\\\\"b", "labels": {"team": "flow"},
      "params": [{"name": "w", "shape": [1, 2], "values": [1, 2]}, {"name": "b", "shape": [], \
@@ -65,11 +71,11 @@ struct DocumentTests {
                 == "{\"session\":\"\(id)\",\"state\":\"idle\",\"step\":0,\"x\":[1.0,2.0,0.0],"
                 + "\"result\":null}")
         #expect(
-            text(try await service.beginStep(id).value.json)
+            text(try await service.withSession(id) { try await $0.beginStep() }.value.json)
                 == "{\"session\":\"\(id)\",\"state\":\"evaluating\",\"step\":1,"
                 + "\"evaluation\":{\"number\":1,\"x\":[1.0,2.0,0.0]}}")
         #expect(
-            text(try await service.step(id, number: 1).json(session: id)) == """
+            text(try await step(1, of: id, in: service)) == """
                 {"session":"\(id)","step":1,"state":"running",\
                 "started_at":"2023-11-14T22:13:20.250000Z","ended_at":null,\
                 "first_evaluation":null,"last_evaluation":null,"result":null}
@@ -85,14 +91,14 @@ struct DocumentTests {
                 == "{\"session\":\"\(id)\",\"state\":\"idle\",\"step\":1,\"x\":[1.0,2.0,0.0],"
                 + "\"result\":\(result)}")
         #expect(
-            text(try await service.step(id, number: 1).json(session: id)) == """
+            text(try await step(1, of: id, in: service)) == """
                 {"session":"\(id)","step":1,"state":"ended",\
                 "started_at":"2023-11-14T22:13:20.250000Z",\
                 "ended_at":"2023-11-14T22:13:20.250000Z","first_evaluation":1,\
                 "last_evaluation":1,"result":\(result)}
                 """)
         #expect(
-            text(try await service.parameters(id).json) == """
+            text(try await service.withSession(id) { try await $0.parameters() }.json) == """
                 {"dtype":"float64","params":[{"name":"w","shape":[1,2],"values":[1.0,2.0]},\
                 {"name":"b","shape":[],"values":[0.0]}]}
                 """)
@@ -112,7 +118,7 @@ struct ReadParametersTests {
         let service = make()
         let view = try await service.create(CreateRequest(json: utf8(create))).value
         let document = try ParametersDocument(
-            json: try await service.parameters(view.record.id).json)
+            json: try await service.withSession(view.record.id) { try await $0.parameters() }.json)
         #expect(document.input == .named(["w": [1, 2], "b": [0]]))
         #expect(document.mismatches(with: view.record) == [])
         let other = try ParametersDocument(

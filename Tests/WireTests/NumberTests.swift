@@ -31,12 +31,12 @@ private func written(_ values: [Double], as dtype: DType = .float64) async throw
     ])
     request.dtype = dtype
     let id = try await service.create(request).value.record.id
-    return text(try await service.parameters(id).json)
+    return text(try await service.withSession(id) { try await $0.parameters() }.json)
 }
 
 private func flat(_ document: ParametersDocument) -> [Double] {
     guard case .named(let named) = document.input else { return [] }
-    return named["0"] ?? []
+    return (named["0"] ?? nil) ?? []
 }
 
 @Suite("Numbers keep their bits")

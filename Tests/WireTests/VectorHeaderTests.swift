@@ -8,7 +8,7 @@ private let specs = [
 private let numbers = Vector.float64([1, -0.0, .leastNonzeroMagnitude])
 private let forms: [Representation] = [.safetensors, .npy]
 
-/// A whole body, as it is written, and how much of it is the head.
+/// A whole body, as it is written, and how much of it is the header.
 private func written(_ form: Representation) throws -> (bytes: [UInt8], head: Int) {
     let head = try #require(form.vectorHead(of: specs, dtype: numbers.dtype))
     return (head + numbers.bytes, head.count)
@@ -16,27 +16,16 @@ private func written(_ form: Representation) throws -> (bytes: [UInt8], head: In
 
 /// What is read from the whole body.
 private func read(_ bytes: [UInt8], _ form: Representation) throws -> VectorHeader {
-    guard form == .safetensors else {
-        guard case .array(let array) = try GradientInput(npy: bytes) else {
-            throw WireError.malformed("not an array")
-        }
-        return .array(array.head)
+    guard let body = try CollectedVector(bytes, as: form) else {
+        throw WireError.malformed("a form without a header")
     }
-    guard case .tensors(let tensors) = try GradientInput(safetensors: bytes) else {
-        throw WireError.malformed("no tensors")
-    }
-    // In the order of their bytes, and what has none before what begins there.
-    let ordered = tensors.sorted {
-        ($0.value.bytes.startIndex, $0.value.bytes.endIndex)
-            < ($1.value.bytes.startIndex, $1.value.bytes.endIndex)
-    }
-    return .tensors(ordered.map { VectorHeader.Tensor(name: $0.key, head: $0.value.head) })
+    return body.header
 }
 
 /// What is read from pieces that end at these places, and how many bytes it took.
 private func read(
     _ bytes: [UInt8], _ form: Representation, cutAt ends: [Int]
-) throws -> (head: VectorHeader, bytes: Int)? {
+) throws -> (header: VectorHeader, bytes: Int)? {
     var reader = try #require(VectorHeaderReader(form, bodyBytes: bytes.count))
     var taken = 0
     var start = 0
@@ -48,7 +37,7 @@ private func read(
         taken += count
         if isWhole {
             #expect(reader.count == taken)
-            return (try reader.head(), taken)
+            return (try reader.header(), taken)
         }
         #expect(taken == end, "a piece was left")
         start = end
@@ -60,7 +49,7 @@ private func outcome(_ read: () throws -> VectorHeader?) -> Result<VectorHeader?
     Result { try read() }.mapError { $0 as? WireError ?? .malformed("\($0)") }
 }
 
-@Suite("The head of a vector's body")
+@Suite("The header of a vector's body")
 struct VectorHeaderTests {
     @Test("is the same however it is cut into pieces", arguments: forms)
     func pieces(form: Representation) throws {
@@ -68,8 +57,8 @@ struct VectorHeaderTests {
         let whole = try read(bytes, form)
         let cuts = [[], Array(1..<bytes.count)] + (0...bytes.count).map { [$0] }
         for cut in cuts {
-            let (head, taken) = try #require(try read(bytes, form, cutAt: cut))
-            #expect(head == whole)
+            let (header, taken) = try #require(try read(bytes, form, cutAt: cut))
+            #expect(header == whole)
             #expect(taken == count, "the numbers are left")
         }
     }
@@ -78,14 +67,14 @@ struct VectorHeaderTests {
     func tensors() throws {
         let (bytes, _) = try written(.safetensors)
         #expect(
-            try read(bytes, .safetensors, cutAt: [])?.head
+            try read(bytes, .safetensors, cutAt: [])?.header
                 == .tensors([
-                    .init(name: "w", head: TensorHeader(dtype: .float64, shape: [2, 1])),
-                    .init(name: "b\"\u{e9}", head: TensorHeader(dtype: .float64, shape: [])),
+                    .init(name: "w", header: TensorHeader(dtype: .float64, shape: [2, 1])),
+                    .init(name: "b\"\u{e9}", header: TensorHeader(dtype: .float64, shape: [])),
                 ]))
         let (array, _) = try written(.npy)
         #expect(
-            try read(array, .npy, cutAt: [])?.head
+            try read(array, .npy, cutAt: [])?.header
                 == .array(TensorHeader(dtype: .float64, shape: [3])))
     }
 
@@ -96,7 +85,7 @@ struct VectorHeaderTests {
             let bytes = Array(whole[..<count])
             let expected = outcome { try read(bytes, form) }
             for cut in [[], Array(1..<max(1, count)), [count / 2]] {
-                #expect(outcome { try read(bytes, form, cutAt: cut)?.head } == expected)
+                #expect(outcome { try read(bytes, form, cutAt: cut)?.header } == expected)
             }
         }
     }
@@ -105,7 +94,7 @@ struct VectorHeaderTests {
     func trailing(form: Representation) throws {
         let bytes = try written(form).bytes + [0]
         #expect(
-            outcome { try read(bytes, form, cutAt: [1, 10])?.head }
+            outcome { try read(bytes, form, cutAt: [1, 10])?.header }
                 == outcome { try read(bytes, form) })
     }
 
@@ -121,7 +110,7 @@ struct VectorHeaderTests {
             }
             let cut = Int.random(in: 0...bytes.count, using: &generator)
             let expected = outcome { try read(bytes, form) }
-            #expect(outcome { try read(bytes, form, cutAt: [cut])?.head } == expected, "\(bytes)")
+            #expect(outcome { try read(bytes, form, cutAt: [cut])?.header } == expected, "\(bytes)")
         }
     }
 

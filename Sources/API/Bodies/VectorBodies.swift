@@ -31,9 +31,9 @@ struct VectorSource: BodySource {
 }
 
 extension Operations {
-    /// The plan for a body that will be a vector: an array of bytes where it is JSON, or has a
-    /// length that only what was told before can have.
-    /// - Parameter loss: What goes with the vector, where that is known.
+    /// The plan for a body that will be a vector. It is collected where it is JSON, or longer than
+    /// any vector but one that was told before can be.
+    /// - Parameter loss: The loss that belongs to a gradient, where it is known.
     func plan(
         _ length: Int, _ call: Call, _ expected: ExpectedVector, loss: Double? = nil
     ) throws -> BodyPlan {
@@ -45,22 +45,23 @@ extension Operations {
             let service = service
             return .stream(
                 VectorSink(reader, digest: try DigestCheck(call.request.head)) {
-                    head throws(TensorMismatch) in try service.arriving(expected, head, loss: loss)
+                    header throws(VectorMismatch) in
+                    try service.arriving(expected, header, loss: loss)
                 })
         }
-        guard form == .octets, length.isMultiple(of: expected.dtype.size),
-            length <= expected.count * expected.dtype.size
+        guard form == .octets, length <= expected.count * expected.dtype.size,
+            let vector = try? service.arriving(expected, .octets(byteCount: length), loss: loss)
         else { return .collect }
-        return .stream(
-            VectorSink(
-                service.arriving(expected, byteCount: length, loss: loss),
-                digest: try DigestCheck(call.request.head)))
+        return .stream(VectorSink(vector, digest: try DigestCheck(call.request.head)))
     }
 
     @Sendable func previewResult(_ call: Call, _ length: Int) async throws -> BodyPlan {
         let bytes = call.bodyRepresentation == .octets ? length : nil
-        let expected = try await service.expectedResult(
-            try call.session(), evaluation: try call.number(.evaluation), bytes: bytes)
+        let id = try call.session()
+        let number = try call.number(.evaluation)
+        let expected = try await service.withSession(id) {
+            try await $0.expectedResult(of: number, bytes: bytes)
+        }
         // A shard's is another digest, and another entry.
         let isWhole = call.request.pathParameters["shard"] == nil
         let loss = isWhole ? try? TellRequest.loss(call.query("loss")) : nil
@@ -69,9 +70,10 @@ extension Operations {
 
     @Sendable func previewParameters(_ call: Call, _ length: Int) async throws -> BodyPlan {
         let bytes = call.bodyRepresentation == .octets ? length : nil
-        return try plan(
-            length, call,
-            try await service.expectedParameters(try call.session(), bytes: bytes))
+        let expected = try await service.withSession(try call.session()) {
+            try await $0.expectedParameters(bytes: bytes)
+        }
+        return try plan(length, call, expected)
     }
 }
 
@@ -85,8 +87,9 @@ extension Call {
         }
     }
 
-    /// What came of the body, if it went into a vector.
-    func streamedVector() async throws -> StreamedVector? {
-        try await (request.sink as? VectorSink)?.take()
+    /// The vector of a binary body; nil where the body is JSON.
+    func vector() async throws -> VectorInput? {
+        if let sink = request.sink as? VectorSink { return try await sink.take() }
+        return try CollectedVector(body, as: bodyRepresentation).map(VectorInput.collected)
     }
 }

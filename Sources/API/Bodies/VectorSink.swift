@@ -3,52 +3,52 @@ internal import Sessions
 internal import Synchronization
 internal import Wire
 
-/// Takes a body into a vector. What stands before the numbers is collected and looked at when it is
-/// whole; where it is wrong, the rest is let go.
+/// Puts a binary body into its vector while it arrives. The header is collected first, and compared
+/// with what the session expects when it is complete. Where it is wrong the rest is discarded.
 ///
-///     head --> reading --> numbers
-///        \---------\-----> malformed, mismatch
+///     header --> parsing --> numbers
+///        \-----------\-----> malformed, mismatch
 ///
-/// A long head is read aside: the serving thread, which others wait for, would be held up. What
-/// comes meanwhile waits for its place.
+/// A long header is parsed on a background thread, so as not to delay the event loop's other
+/// requests. Numbers that arrive meanwhile are kept until they have a place.
 final class VectorSink: BodySink {
-    typealias Begin = @Sendable (VectorHeader) throws(TensorMismatch) -> IncomingVector
+    typealias Begin = @Sendable (VectorHeader) throws(VectorMismatch) -> IncomingVector
 
     private enum Stage {
-        case head
-        case reading
+        case header
+        case parsing
         case numbers(IncomingVector)
         case malformed(WireError)
-        case mismatch(TensorMismatch)
+        case mismatch(VectorMismatch)
     }
 
     private struct State {
         var stage: Stage
         /// Beside the stage, not in it, so that what it collects is never copied.
-        var head: VectorHeaderReader?
-        /// What came behind a head that is being read.
+        var header: VectorHeaderReader?
+        /// Numbers that arrived while the header was being parsed.
         var waiting: [UInt8] = []
         var waiter: CheckedContinuation<Void, Never>?
-        /// What the body is compared with as it comes.
+        /// Compares the body with its Content-Digest as it arrives.
         var digest: DigestCheck?
     }
 
     private let begin: Begin?
     private let state: Mutex<State>
 
-    /// What is read in less time than another thread takes to wake.
-    private static let shortHeadBytes = 1 << 10
+    /// Parsing a header of this length takes less time than waking another thread.
+    private static let shortHeaderBytes = 1 << 10
 
-    /// A body that is the vector.
+    /// A body without a header.
     init(_ vector: IncomingVector, digest: DigestCheck?) {
         begin = nil
         state = Mutex(State(stage: .numbers(vector), digest: digest))
     }
 
-    /// A body that says something before its numbers; `begin` has a place for them.
-    init(_ head: VectorHeaderReader, digest: DigestCheck?, begin: @escaping Begin) {
+    /// A body with a header; `begin` prepares for the numbers behind it.
+    init(_ header: VectorHeaderReader, digest: DigestCheck?, begin: @escaping Begin) {
         self.begin = begin
-        state = Mutex(State(stage: .head, head: head, digest: digest))
+        state = Mutex(State(stage: .header, header: header, digest: digest))
     }
 
     func append(_ piece: UnsafeRawBufferPointer) {
@@ -56,18 +56,18 @@ final class VectorSink: BodySink {
             unsafe state.digest?.update(piece)
             return unsafe append(piece, to: &state)
         }
-        if let long { Task { await read(long) } }
+        if let long { Task { await parse(long) } }
     }
 
     func checkDigest() throws {
         try state.withLock { try $0.digest?.finish() }
     }
 
-    /// What came of it, once.
-    func take() async throws -> StreamedVector {
+    /// The vector, when the whole body has arrived. To be called once.
+    func take() async throws -> VectorInput {
         await withCheckedContinuation { continuation in
             let isRead = state.withLock { state in
-                guard case .reading = state.stage else { return true }
+                guard case .parsing = state.stage else { return true }
                 state.waiter = continuation
                 return false
             }
@@ -77,35 +77,35 @@ final class VectorSink: BodySink {
         case .malformed(let error): throw error
         case .mismatch(let mismatch): return .mismatch(mismatch)
         case .numbers(let vector):
-            if let arrived = await vector.take() { return .arrived(arrived) }
-        case .head, .reading: break
+            if let received = await vector.take() { return .received(received) }
+        case .header, .parsing: break
         }
         throw Problem(.malformed, "The body is shorter than its Content-Length.")
     }
 }
 
 extension VectorSink {
-    /// Returns the head, if it has just become whole and is too long to be read here.
+    /// Returns the header, if it has just become complete and is too long to be parsed here.
     private func append(
         _ piece: UnsafeRawBufferPointer, to state: inout State
     ) -> VectorHeaderReader? {
         switch state.stage {
-        case .head:
+        case .header:
             do throws(WireError) {
-                guard let (isWhole, bytes) = try unsafe state.head?.take(piece), isWhole,
-                    let head = state.head.take()
+                guard let (isWhole, bytes) = try unsafe state.header?.take(piece), isWhole,
+                    let header = state.header.take()
                 else { return nil }
-                let isShort = head.count <= Self.shortHeadBytes
-                state.stage = isShort ? stage(after: head) : .reading
+                let isShort = header.count <= Self.shortHeaderBytes
+                state.stage = isShort ? stage(after: header) : .parsing
                 // Sound: no more than the piece was taken of it.
                 unsafe _ = append(UnsafeRawBufferPointer(rebasing: piece[bytes...]), to: &state)
-                return isShort ? nil : head
+                return isShort ? nil : header
             } catch {
-                state.head = nil
+                state.header = nil
                 state.stage = .malformed(error)
             }
-        case .reading: unsafe state.waiting.append(contentsOf: piece)
-        // The server hands over no more than was announced, and the head goes with that.
+        case .parsing: unsafe state.waiting.append(contentsOf: piece)
+        // The server hands over no more than was announced, header included.
         case .numbers(let vector): unsafe _ = vector.append(piece)
         case .malformed, .mismatch: break
         }
@@ -113,30 +113,31 @@ extension VectorSink {
     }
 
     private func stage(after reader: VectorHeaderReader) -> Stage {
-        guard let begin else { preconditionFailure("a head of a body that has none") }
-        let head: VectorHeader
+        guard let begin else { preconditionFailure("a header of a body that has none") }
+        let header: VectorHeader
         do throws(WireError) {
-            head = try reader.head()
+            header = try reader.header()
         } catch {
             return .malformed(error)
         }
-        do throws(TensorMismatch) {
-            return .numbers(try begin(head))
+        do throws(VectorMismatch) {
+            return .numbers(try begin(header))
         } catch {
             return .mismatch(error)
         }
     }
 
-    private func read(_ head: VectorHeaderReader) async {
-        if head.count < HeavyWork.bytesMin {
-            goOn(as: stage(after: head))
+    private func parse(_ header: VectorHeaderReader) async {
+        if header.count < HeavyWork.bytesMin {
+            enter(stage(after: header))
         } else {
-            await HeavyWork.aside { self.goOn(as: self.stage(after: head)) }
+            await HeavyWork.aside { self.enter(self.stage(after: header)) }
         }
     }
 
-    /// Puts what waits where it belongs, until nothing does; then the serving thread does that.
-    private func goOn(as stage: Stage) {
+    /// Places the numbers that were kept, and enters the stage when none are left: from then on
+    /// `append` places what arrives.
+    private func enter(_ stage: Stage) {
         while let bytes = state.withLock({ state -> [UInt8]? in
             defer { state.waiting = [] }
             if case .numbers = stage, !state.waiting.isEmpty { return state.waiting }
@@ -147,27 +148,6 @@ extension VectorSink {
             guard case .numbers(let vector) = stage else { return }
             // Sound: the array outlives the call.
             unsafe bytes.withUnsafeBytes { unsafe _ = vector.append($0) }
-        }
-    }
-}
-
-/// What came of a body that went into a vector.
-enum StreamedVector {
-    case arrived(ReceivedVector)
-    /// It was let go, since its head is not what the session expects.
-    case mismatch(TensorMismatch)
-
-    var gradient: GradientInput {
-        switch self {
-        case .arrived(let vector): .vector(vector)
-        case .mismatch(let mismatch): .mismatch(mismatch)
-        }
-    }
-
-    var parameters: ParametersInput {
-        switch self {
-        case .arrived(let vector): .vector(vector)
-        case .mismatch(let mismatch): .mismatch(mismatch)
         }
     }
 }

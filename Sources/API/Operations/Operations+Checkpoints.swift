@@ -55,9 +55,12 @@ extension Operations {
     }
 
     @Sendable private func deleteCheckpoint(_ call: Call) async throws -> Response {
-        try await service.deleteCheckpoint(
-            try call.session(), number: try call.number(.checkpoint),
-            precondition: try call.precondition())
+        let id = try call.session()
+        let number = try call.number(.checkpoint)
+        let precondition = try call.precondition()
+        try await service.withSession(id) {
+            try await $0.deleteCheckpoint(number, precondition: precondition)
+        }
         return Response(status: .noContent)
     }
 

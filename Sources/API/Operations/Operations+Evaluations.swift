@@ -59,19 +59,27 @@ extension Operations {
 
     @Sendable private func leaseShard(_ call: Call) async throws -> Response {
         let request = try LeaseRequest(json: call.body)
-        let lease = try await service.lease(
-            try call.session(), evaluation: try call.number(.evaluation), worker: request.worker,
-            seconds: request.seconds, precondition: try call.precondition())
+        let id = try call.session()
+        let number = try call.number(.evaluation)
+        let precondition = try call.precondition()
+        let lease = try await service.withSession(id) {
+            try await $0.lease(
+                number, worker: request.worker, seconds: request.seconds,
+                precondition: precondition)
+        }
         return Response(lease.json)
     }
 
     @Sendable private func zeroGrad(_ call: Call) async throws -> Response {
         let request = try ZeroGradientRequest(json: call.body)
+        let id = try call.session()
+        let key = try call.idempotencyKey()
+        let precondition = try call.precondition()
         return turn(
-            try await service.zeroGradient(
-                try call.session(), setToNone: request.setToNone,
-                idempotency: try call.idempotencyKey(), precondition: try call.precondition()),
-            to: call)
+            try await service.withSession(id) {
+                try await $0.zeroGradient(
+                    setToNone: request.setToNone, idempotency: key, precondition: precondition)
+            }, to: call)
     }
 
     /// The batch itself succeeds even when items fail: each result has a status of its own.
@@ -94,21 +102,12 @@ extension Operations {
     }
 
     private func told(_ call: Call) async throws -> TellRequest {
-        let gradient: GradientInput
-        if let streamed = try await call.streamedVector() {
-            gradient = streamed.gradient
-        } else {
-            switch call.bodyRepresentation {
-            case .octets: gradient = .octets(call.body)
-            case .safetensors: gradient = try GradientInput(safetensors: call.body)
-            case .npy: gradient = try GradientInput(npy: call.body)
-            default:
-                guard call.query("loss") == nil else {
-                    throw Problem.invalid("query.loss", "belongs to a body that is a vector")
-                }
-                return try TellRequest(json: call.body)
-            }
+        if let gradient = try await call.vector() {
+            return try TellRequest(gradient: gradient, loss: call.query("loss"))
         }
-        return try TellRequest(gradient: gradient, loss: call.query("loss"))
+        guard call.query("loss") == nil else {
+            throw Problem.invalid("query.loss", "belongs to a body that is a vector")
+        }
+        return try TellRequest(json: call.body)
     }
 }

@@ -29,36 +29,48 @@ extension Operations {
     @Sendable private func registerHook(_ call: Call) async throws -> Response {
         let request = try HookRequest(json: call.body)
         let id = try call.session()
-        let outcome = try await service.addHook(
-            id, request, idempotency: try call.idempotencyKey(),
-            precondition: try call.precondition())
+        let key = try call.idempotencyKey()
+        let precondition = try call.precondition()
+        let outcome = try await service.withSession(id) {
+            try await $0.addHook(request, idempotency: key, precondition: precondition)
+        }
         return Response(outcome.value.json(showsSecret: true), status: .created)
             .with(.location, Location.hook(outcome.value.id, of: id))
             .replayed(outcome.isReplay)
     }
 
     @Sendable private func listHooks(_ call: Call) async throws -> Response {
-        Response(HookList.json(try await service.hooks(try call.session())))
+        Response(
+            HookList.json(
+                try await service.withSession(try call.session()) { try await $0.hooks() }))
     }
 
     @Sendable private func getHook(_ call: Call) async throws -> Response {
-        let hook = try await service.hook(
-            try call.session(), hook: call.shortened(call.name(.hook)))
+        let name = call.shortened(call.name(.hook))
+        let hook = try await service.withSession(try call.session()) { try await $0.hook(name) }
         return Response(hook.json(showsSecret: false))
     }
 
     @Sendable private func removeHook(_ call: Call) async throws -> Response {
-        try await service.removeHook(
-            try call.session(), hook: call.shortened(call.name(.hook)),
-            precondition: try call.precondition())
+        let id = try call.session()
+        let name = call.shortened(call.name(.hook))
+        let precondition = try call.precondition()
+        try await service.withSession(id) {
+            try await $0.removeHook(name, precondition: precondition)
+        }
         return Response(status: .noContent)
     }
 
     @Sendable private func answerHookCall(_ call: Call) async throws -> Response {
-        turn(
-            try await service.answer(
-                try call.session(), call: try call.number(.hookCall), HookAnswer(json: call.body),
-                digest: .of(call.body), precondition: try call.precondition()), to: call)
+        let id = try call.session()
+        let number = try call.number(.hookCall)
+        let answer = try HookAnswer(json: call.body)
+        let precondition = try call.precondition()
+        return turn(
+            try await service.withSession(id) {
+                try await $0.answer(
+                    number, answer, digest: .of(call.body), precondition: precondition)
+            }, to: call)
     }
 
     @Sendable private func listDeliveries(_ call: Call) async throws -> Response {

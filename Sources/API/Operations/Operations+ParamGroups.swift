@@ -22,28 +22,37 @@ extension Operations {
     @Sendable private func addParamGroup(_ call: Call) async throws -> Response {
         let request = try GroupRequest(json: call.body)
         let id = try call.session()
-        let outcome = try await service.addGroup(
-            id, request, idempotency: try call.idempotencyKey(),
-            precondition: try call.precondition())
+        let key = try call.idempotencyKey()
+        let precondition = try call.precondition()
+        let outcome = try await service.withSession(id) {
+            try await $0.addGroup(request, idempotency: key, precondition: precondition)
+        }
         return Response(outcome.value.json, status: .created)
             .with(.location, Location.group(outcome.value.index, of: id))
             .replayed(outcome.isReplay)
     }
 
     @Sendable private func listParamGroups(_ call: Call) async throws -> Response {
-        Response(GroupList.json(try await service.groups(try call.session())))
+        Response(
+            GroupList.json(
+                try await service.withSession(try call.session()) { try await $0.groups() }))
     }
 
     @Sendable private func getParamGroup(_ call: Call) async throws -> Response {
-        let (group, tag) = try await service.group(
-            try call.session(), index: try call.number(.group, from: 0))
+        let id = try call.session()
+        let index = try call.number(.group, from: 0)
+        let (group, tag) = try await service.withSession(id) { try await $0.group(index) }
         return Response(group.json, tag: tag).unlessSeen(tag, by: call)
     }
 
     @Sendable private func updateParamGroup(_ call: Call) async throws -> Response {
-        let (group, tag) = try await service.changeGroup(
-            try call.session(), index: try call.number(.group, from: 0),
-            GroupUpdate(json: call.body), precondition: try call.precondition())
+        let id = try call.session()
+        let index = try call.number(.group, from: 0)
+        let update = try GroupUpdate(json: call.body)
+        let precondition = try call.precondition()
+        let (group, tag) = try await service.withSession(id) {
+            try await $0.changeGroup(index, update, precondition: precondition)
+        }
         return Response(group.json, tag: tag)
     }
 }

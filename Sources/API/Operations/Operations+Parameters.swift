@@ -17,7 +17,9 @@ extension Operations {
     }
 
     @Sendable private func getParameters(_ call: Call) async throws -> Response {
-        let view = try await service.parameters(try call.session())
+        let view = try await service.withSession(try call.session()) {
+            try await $0.parameters()
+        }
         return await written(view.values.count) {
             response(view, to: call).unlessSeen(view.tag, by: call)
         }
@@ -26,9 +28,11 @@ extension Operations {
     @Sendable private func setParameters(_ call: Call) async throws -> Response {
         let id = try call.session()
         let precondition = try call.precondition()
-        if let input = try await vector(call) {
+        if let input = try await call.vector() {
             return response(
-                try await service.setParameters(id, input, precondition: precondition), to: call)
+                try await service.withSession(id) {
+                    try await $0.setParameters(input, precondition: precondition)
+                }, to: call)
         }
         let document = try ParametersDocument(json: call.body)
         if document.dtype != nil || !document.shapes.isEmpty {
@@ -37,19 +41,10 @@ extension Operations {
             let errors = document.mismatches(with: try await service.view(id).record)
             guard errors.isEmpty else { throw Problem(errors) }
         }
-        let view = try await service.setParameters(id, document.input, precondition: precondition)
-        return response(view, to: call)
-    }
-
-    /// nil where the body is JSON.
-    private func vector(_ call: Call) async throws -> ParametersInput? {
-        if let streamed = try await call.streamedVector() { return streamed.parameters }
-        switch call.bodyRepresentation {
-        case .octets: return .octets(call.body)
-        case .safetensors: return try ParametersInput(safetensors: call.body)
-        case .npy: return try ParametersInput(npy: call.body)
-        default: return nil
+        let view = try await service.withSession(id) {
+            try await $0.setParameters(document.input, precondition: precondition)
         }
+        return response(view, to: call)
     }
 
     private func response(_ view: ParametersView, to call: Call) -> Response {

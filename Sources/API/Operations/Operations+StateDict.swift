@@ -17,7 +17,9 @@ extension Operations {
     }
 
     @Sendable private func getStateDict(_ call: Call) async throws -> Response {
-        let (dict, tag) = try await service.stateDict(try call.session())
+        let (dict, tag) = try await service.withSession(try call.session()) {
+            try await $0.stateDict()
+        }
         return response(dict, tag, to: call).unlessSeen(tag, by: call)
     }
 
@@ -25,9 +27,12 @@ extension Operations {
         let dict =
             call.bodyRepresentation == .safetensors
             ? try StateDict(safetensors: call.body) : try StateDict(json: call.body)
-        let (loaded, tag) = try await service.loadStateDict(
-            try call.session(), dict, matching: try matching(call),
-            precondition: try call.precondition())
+        let id = try call.session()
+        let matching = try matching(call)
+        let precondition = try call.precondition()
+        let (loaded, tag) = try await service.withSession(id) {
+            try await $0.loadStateDict(dict, matching: matching, precondition: precondition)
+        }
         return response(loaded, tag, to: call)
     }
 

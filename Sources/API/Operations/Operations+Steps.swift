@@ -21,25 +21,31 @@ extension Operations {
     @Sendable private func beginStep(_ call: Call) async throws -> Response {
         let request = try StepRequest(json: call.body)
         let id = try call.session()
-        let outcome = try await service.beginStep(
-            id, request, idempotency: try call.idempotencyKey(),
-            precondition: try call.precondition())
+        let key = try call.idempotencyKey()
+        let precondition = try call.precondition()
+        let outcome = try await service.withSession(id) {
+            try await $0.beginStep(request, idempotency: key, precondition: precondition)
+        }
         return turn(outcome, to: call, status: .created)
             .with(.location, Location.step(outcome.value.step, of: id))
     }
 
     @Sendable private func getStep(_ call: Call) async throws -> Response {
         let id = try call.session()
-        let view = try await service.step(id, number: try call.number(.step))
+        let number = try call.number(.step)
+        let view = try await service.withSession(id) { try await $0.step(number) }
         return Response(view.json(session: id))
     }
 
     @Sendable private func stopStep(_ call: Call) async throws -> Response {
         try NoFields.check(json: call.body)
+        let id = try call.session()
+        let key = try call.idempotencyKey()
+        let precondition = try call.precondition()
         return turn(
-            try await service.stop(
-                try call.session(), idempotency: try call.idempotencyKey(),
-                precondition: try call.precondition()), to: call)
+            try await service.withSession(id) {
+                try await $0.stop(idempotency: key, precondition: precondition)
+            }, to: call)
     }
 
     /// The turn in the negotiated representation.

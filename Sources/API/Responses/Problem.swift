@@ -262,7 +262,7 @@ extension Problem {
             // A session's full queue is caused by its own clients (429), any other by the load
             // (503).
             self.init(
-                limit == "queued_requests" ? .busy : .overloaded, limit: limit, maximum,
+                limit == .queuedRequests ? .busy : .overloaded, limit: limit.rawValue, maximum,
                 retryAfterSeconds: seconds)
         case .memoryFull(let needed, let reserved, let maximum, let seconds):
             self = Problem(

@@ -1,7 +1,8 @@
-/// A body's vector that has arrived whole, and what was prepared from it on the way.
+/// A vector in the session's parameter order, and what was prepared while it arrived.
 public struct ReceivedVector: Sendable, Equatable {
+    /// In the session's dtype; from JSON in Float64.
     public let vector: Vector
-    /// The tensors that it was assembled from; nil when the body was flat.
+    /// The named tensors that it was assembled from; nil when the numbers came flat.
     package let tensors: ReceivedTensors?
     private let preparation: (any ResultPreparation)?
 
@@ -16,11 +17,11 @@ public struct ReceivedVector: Sendable, Equatable {
     /// The digest of the result that has this gradient and `loss`; nil unless it was prepared.
     package func digest(with loss: Double) -> Digest? { preparation?.digest(with: loss) }
 
-    /// Whether the store has been given the bytes already.
+    /// Whether the store has already been given the bytes.
     package var isStaged: Bool { preparation?.isStaged ?? false }
 
-    /// What a batch names in place of the bytes, once they are durable; nil unless they were
-    /// staged. To be called once.
+    /// Waits until the bytes are durable, and returns what a batch names in their place; nil unless
+    /// they were staged. To be called once.
     package func staged() async -> Result<Octets, StoreError>? { await preparation?.staged() }
 
     public static func == (one: ReceivedVector, other: ReceivedVector) -> Bool {
@@ -30,7 +31,7 @@ public struct ReceivedVector: Sendable, Equatable {
 
 /// Work on a result that was done while its gradient arrived.
 package protocol ResultPreparation: AnyObject, Sendable {
-    /// nil when the loss is another than the one that was announced.
+    /// nil when the loss differs from the one that was announced.
     func digest(with loss: Double) -> Digest?
     var isStaged: Bool { get }
     func staged() async -> Result<Octets, StoreError>?

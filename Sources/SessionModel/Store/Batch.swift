@@ -18,6 +18,7 @@ public struct Batch: Sendable {
     public init() {}
 }
 
+/// The part of a session's record that can change.
 public struct SessionMetadata: Equatable, Sendable {
     public var name: String?
     public var labels: [String: String]
@@ -36,5 +37,15 @@ public struct SessionMetadata: Equatable, Sendable {
         self.version = version
         self.parameters = parameters
         self.memoryBytes = memoryBytes
+    }
+}
+
+extension SessionRecord {
+    package mutating func apply(_ metadata: SessionMetadata) {
+        name = metadata.name
+        labels = metadata.labels
+        metadataVersion = metadata.version
+        if let parameters = metadata.parameters { self.parameters = parameters }
+        if let memoryBytes = metadata.memoryBytes { self.memoryBytes = memoryBytes }
     }
 }

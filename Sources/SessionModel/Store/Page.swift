@@ -14,4 +14,13 @@ public struct Page<Item: Sendable>: Sendable {
         self.items = items
         self.next = next
     }
+
+    /// The first `size` items of a listing.
+    /// - Parameter numbered: Items with their positions in the store's order, highest first; at
+    ///   least `size + 1` of them, if there are so many.
+    package init(_ numbered: some Sequence<(number: Int64, item: Item)>, size: Int) {
+        let found = Array(numbered.prefix(size + 1))
+        items = found.prefix(size).map(\.item)
+        next = found.count > size ? PageToken(below: found[size - 1].number) : nil
+    }
 }

@@ -1,37 +1,37 @@
 internal import Synchronization
 
-/// A vector that arrives in pieces, each copied once, to where it stays.
+/// A vector that arrives in pieces, each of which is copied once, to its place in the vector.
 ///
-/// While the rest of a long result is under way one background thread digests what has come, and
-/// another hands it to the store: when the last piece is there, little is left to do before the
-/// step, and what the disk still has to do goes on beside it. Tensors may come in another order
-/// than the vector has them: both follow as far as the vector is there without a gap.
+/// While a long result arrives, one background thread digests it and another hands it to the store.
+/// When the last piece has arrived little is left to do before the step, and the rest of the disk's
+/// work overlaps with the step. Tensors may arrive in another order than the vector has them: both
+/// threads follow as far as the vector is complete from its beginning.
 @safe
 public final class IncomingVector: Sendable {
     public let dtype: DType
     private let placement: Placement
-    /// The parameters by which named tensors were placed; nil where the body is flat.
+    /// The parameters by which named tensors are placed; nil where the body is flat.
     private let named: ReceivedTensors?
-    /// The loss that goes with it; nil where nothing is to be done ahead.
+    /// The loss that belongs to the gradient; nil where nothing is prepared in the background.
     private let loss: Double?
     private let staging: (any OctetsStaging)?
-    /// Sound: the memory of `State.vector`, which stays where it is, since nobody changes the array
-    /// while it is there. `append` writes behind `PlacementProgress.filled`, the workers read
-    /// before it.
+    /// Sound: the memory of `State.vector`, which does not move, since the array is not changed
+    /// while it is held there. `append` writes behind `PlacementProgress.filled`, and the
+    /// background threads read before it.
     nonisolated(unsafe) private let memory: UnsafeMutableRawPointer?
     private let state: Mutex<State>
-    /// Of who digests, of whom there is one at a time.
+    /// Used by the thread that digests; there is one at a time.
     private let digest: Mutex<IncrementalDigest?>
 
     private struct State {
-        /// Held until nobody reads the memory any more.
+        /// Held until no thread reads the memory any more.
         var vector: Vector?
-        var filling: PlacementProgress
+        var progress: PlacementProgress
         var digested = 0
         var isDigesting = false
         var staged = 0
         var isStaging = false
-        /// What came of it.
+        /// The result's digest, when the whole vector has been digested.
         var digest: Digest?
         var isDurable = false
         var isTaken = false
@@ -39,13 +39,14 @@ public final class IncomingVector: Sendable {
         var stagingWaiter: CheckedContinuation<Void, Never>?
     }
 
-    /// What is worked on at a time: still in a core's cache when it is read the second time.
-    private static let stretchBytes = 256 << 10
+    /// Bytes that are digested or staged at a time: few enough to be still in a core's cache when
+    /// the second thread reads them.
+    private static let chunkBytes = 256 << 10
 
     /// - Parameters:
-    ///   - loss: Of the result that the vector belongs to, if its session waits for it.
-    ///   - store: Where that goes.
-    /// - Precondition: the vector has whole numbers.
+    ///   - loss: The loss of the result that the vector belongs to, if its session waits for it.
+    ///   - store: The store that the vector is staged in.
+    /// - Precondition: The vector has whole numbers.
     init(
         _ placement: Placement, dtype: DType, named: ReceivedTensors? = nil, loss: Double?,
         store: any Store
@@ -55,72 +56,67 @@ public final class IncomingVector: Sendable {
         self.placement = placement
         self.dtype = dtype
         self.named = named
-        // Zeros that nobody sends would stop both workers: there is nothing to be done ahead then.
-        let isAhead =
+        // The background threads would wait in vain for a gap to be filled.
+        let isPrepared =
             loss != nil && byteCount >= HeavyWork.bytesMin && placement.gaps.isEmpty
-        self.loss = isAhead ? loss : nil
-        staging = isAhead ? store.staging(byteCount: byteCount) : nil
-        digest = Mutex(isAhead ? loss.map { IncrementalDigest(littleEndianBytes([$0])) } : nil)
+        self.loss = isPrepared ? loss : nil
+        staging = isPrepared ? store.staging(byteCount: byteCount) : nil
+        digest = Mutex(isPrepared ? loss.map { IncrementalDigest(littleEndianBytes([$0])) } : nil)
         var memory: UnsafeMutableRawPointer?
-        // Sound: any bits are a number, and nobody reads them before all have been written.
+        // Sound: any bits are a number, and they are read only after they have been written.
         let vector = unsafe Vector(count: byteCount / dtype.size, dtype: dtype) {
             unsafe memory = $0.baseAddress
         }
         unsafe self.memory = memory
-        state = Mutex(State(vector: vector, filling: PlacementProgress(placement)))
+        state = Mutex(State(vector: vector, progress: PlacementProgress(placement)))
     }
 
     /// Bytes of the vector.
     public var byteCount: Int { placement.byteCount }
 
-    /// Returns false, and takes nothing, if that would be too much. One call at a time.
+    /// Copies the next piece to its place. Returns false, and takes nothing, if the body would
+    /// become longer than announced. Calls must not overlap.
     public func append(_ piece: UnsafeRawBufferPointer) -> Bool {
-        // Nobody else changes it.
-        var filling = state.withLock { $0.filling }
-        guard piece.count <= placement.bodyBytes - filling.taken else { return false }
-        guard let memory = unsafe memory, let source = piece.baseAddress else { return true }
-        var copied = 0
-        while copied < piece.count, let place = filling.place(piece.count - copied) {
-            // Sound: the place is within the vector, and no longer than what is left of the piece.
-            unsafe (memory + place.lowerBound).copyMemory(
-                from: source + copied, byteCount: place.count)
-            copied += place.count
-            filling.advance(place.count)
-        }
+        // No other call changes it.
+        var progress = state.withLock { $0.progress }
+        guard piece.count <= placement.bodyBytes - progress.taken else { return false }
+        guard let memory = unsafe memory else { return true }
+        // Sound: the memory holds the placement's bytes.
+        unsafe progress.copy(piece, to: memory)
         let (digests, stages) = state.withLock { state in
-            state.filling = filling
+            state.progress = progress
             let digests = !state.isDigesting && digestible(state) != nil
             let stages = !state.isStaging && stageable(state) != nil
             if digests { state.isDigesting = true }
             if stages { state.isStaging = true }
             return (digests, stages)
         }
-        if digests { HeavyWork.ahead { self.digestWhatCame() } }
-        if stages { HeavyWork.ahead { self.stageWhatCame() } }
+        if digests { HeavyWork.ahead { self.digestArrived() } }
+        if stages { HeavyWork.ahead { self.stageArrived() } }
         return true
     }
 }
 
-// MARK: - Ahead
+// MARK: - Preparing the result in the background
 
 extension IncomingVector {
-    /// From `start` on, as much as is worth beginning with; nil if there is no more.
-    private func stretch(_ start: Int, _ state: State) -> Range<Int>? {
-        let filled = state.filling.filled
+    /// The next chunk from `start` on; nil until a whole one, or the vector's last, has arrived.
+    private func chunk(_ start: Int, _ state: State) -> Range<Int>? {
+        let filled = state.progress.filled
         let ready =
-            filled == byteCount ? byteCount : filled / Self.stretchBytes * Self.stretchBytes
-        return start < ready ? start..<min(start + Self.stretchBytes, ready) : nil
+            filled == byteCount ? byteCount : filled / Self.chunkBytes * Self.chunkBytes
+        return start < ready ? start..<min(start + Self.chunkBytes, ready) : nil
     }
 
     private func digestible(_ state: State) -> Range<Int>? {
-        loss == nil ? nil : stretch(state.digested, state)
+        loss == nil ? nil : chunk(state.digested, state)
     }
 
     private func stageable(_ state: State) -> Range<Int>? {
-        staging == nil ? nil : stretch(state.staged, state)
+        staging == nil ? nil : chunk(state.staged, state)
     }
 
-    private func digestWhatCame() {
+    private func digestArrived() {
         while let range = state.withLock({ state in
             let range = digestible(state)
             if range == nil { state.isDigesting = false }
@@ -138,7 +134,7 @@ extension IncomingVector {
         }
     }
 
-    private func stageWhatCame() {
+    private func stageArrived() {
         while let range = state.withLock({ state in
             let range = stageable(state)
             if range == nil { state.isStaging = false }
@@ -158,7 +154,7 @@ extension IncomingVector {
     }
 
     private func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
-        // Sound: used within the call, while the vector is there, and all of it has come.
+        // Sound: used within the call, while the vector is held, and all of these have arrived.
         unsafe UnsafeRawBufferPointer(
             start: memory.map { unsafe $0 + range.lowerBound }, count: range.count)
     }
@@ -167,11 +163,11 @@ extension IncomingVector {
 // MARK: - Taking the vector
 
 extension IncomingVector: ResultPreparation {
-    /// Once: nil unless every byte has come.
+    /// The vector, when it has been digested; nil unless every byte has arrived. To be called once.
     public func take() async -> ReceivedVector? {
         await withCheckedContinuation { continuation in
             let isReady = state.withLock { state in
-                if loss == nil || !state.filling.isWhole || state.digested == byteCount {
+                if loss == nil || !state.progress.isWhole || state.digested == byteCount {
                     return true
                 }
                 state.arrivalWaiter = continuation
@@ -180,35 +176,28 @@ extension IncomingVector: ResultPreparation {
             if isReady { continuation.resume() }
         }
         return state.withLock { state in
-            guard state.filling.isWhole, !state.isTaken, let vector = state.vector else {
+            guard state.progress.isWhole, !state.isTaken, let vector = state.vector else {
                 return nil
             }
-            fillGaps()
+            // Sound: the vector is there, and has been handed to nobody.
+            if let memory = unsafe memory { unsafe placement.clearGaps(of: memory) }
             state.isTaken = true
-            // Else the store still reads it.
+            // Otherwise the store still reads it.
             if staging == nil || state.isDurable { state.vector = nil }
             return ReceivedVector(
                 vector: vector, tensors: named, preparation: loss == nil ? nil : self)
         }
     }
 
-    private func fillGaps() {
-        for gap in placement.gaps {
-            guard let memory = unsafe memory else { return }
-            // Sound: within the vector, which is there, and which nobody has been given yet.
-            unsafe (memory + gap.lowerBound).initializeMemory(
-                as: UInt8.self, repeating: 0, count: gap.count)
-        }
-    }
-
     package var isStaged: Bool { staging != nil }
 
-    /// Of this result; nil if it is another, or nothing was done ahead.
+    /// The digest of the result with this loss; nil if another was announced, or none.
     package func digest(with loss: Double) -> Digest? {
         loss.bitPattern == self.loss?.bitPattern ? state.withLock { $0.digest } : nil
     }
 
-    /// What the vector is for a batch, when it is durable; nil if the store was not asked.
+    /// Waits until the vector is durable, and returns what a batch names in its place; nil if it
+    /// was not staged.
     package func staged() async -> Result<Octets, StoreError>? {
         guard let staging else { return nil }
         await withCheckedContinuation { continuation in
@@ -223,30 +212,18 @@ extension IncomingVector: ResultPreparation {
 }
 
 extension SessionService {
-    /// Takes a body of so many octets. With the loss that goes with it, what can be done ahead is.
+    /// Prepares for the numbers behind this header. With the loss that belongs to a gradient, the
+    /// result is digested and staged in the background while it arrives. Throws what telling would
+    /// throw of a collected body with such a header.
     public func arriving(
-        _ expected: ExpectedVector, byteCount: Int, loss: Double? = nil
-    ) -> IncomingVector {
-        IncomingVector(
-            Placement(whole: byteCount), dtype: expected.dtype,
-            loss: expected.use == .result ? loss : nil, store: store)
-    }
-
-    /// Takes what follows this head. Throws what telling would throw of a body with such a head.
-    public func arriving(
-        _ expected: ExpectedVector, _ head: VectorHeader, loss: Double? = nil
-    ) throws(TensorMismatch) -> IncomingVector {
-        let placement: Placement
+        _ expected: ExpectedVector, _ header: VectorHeader, loss: Double? = nil
+    ) throws(VectorMismatch) -> IncomingVector {
         var named: ReceivedTensors?
-        switch head {
-        case .array(let array):
-            placement = try expected.placement(of: array)
-        case .tensors(let tensors):
-            placement = try expected.placement(of: tensors)
+        if case .tensors(let tensors) = header {
             named = ReceivedTensors(names: Set(tensors.map(\.name)), specs: expected.specs)
         }
         return IncomingVector(
-            placement, dtype: expected.dtype, named: named,
+            try expected.placement(of: header), dtype: expected.dtype, named: named,
             loss: expected.use == .result ? loss : nil, store: store)
     }
 }

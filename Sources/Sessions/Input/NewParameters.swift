@@ -1,7 +1,7 @@
-// Parameters that come into being, with a session or joining others: everything that can be wrong
-// with them is found before memory is taken for their numbers.
+// Parameters of a new session, or of a group that joins one. They are checked completely before
+// memory is allocated for their numbers.
 
-/// Parameters that were found to be right.
+/// Parameters that passed all checks.
 struct ValidParameters {
     var specs: [ParameterSpec]
     var values: Vector
@@ -11,13 +11,13 @@ extension CreateRequest {
     func validated(
         _ limits: Limits
     ) throws(SessionError) -> (parameters: ValidParameters, options: Options) {
-        try check(name: name, labels: labels, limits)
-        try check(shards: shardCount, limits)
+        try limits.checkMetadata(name: name, labels: labels)
+        try limits.checkShardCount(shardCount)
         let new = NewParameters(
             inputs: parameters, whole: isShortForm ? "x0" : "params", isShortForm: isShortForm)
         let count = try new.count(joining: nil, limits)
         let options = try options.applied(to: Options(), isCreation: true)
-        try checkMemory(count: count, dtype: dtype, options: options, limits)
+        try limits.checkHistoryFitsMemory(count: count, dtype: dtype, options: options)
         return (try new.made(as: dtype), options)
     }
 }
@@ -27,7 +27,7 @@ extension GroupRequest {
     func validated(
         joining layout: Layout, as dtype: DType, _ options: Options, _ limits: Limits
     ) throws(SessionError) -> ValidParameters {
-        try check(name: name, labels: nil, limits)
+        try limits.checkMetadata(name: name)
         guard layout.groups.count < limits.groupsMax else {
             throw .invalid([
                 FieldError(field: "params", reason: "the limit is \(limits.groupsMax) groups")
@@ -35,7 +35,7 @@ extension GroupRequest {
         }
         let new = NewParameters(inputs: parameters, whole: "params", isShortForm: false)
         let count = try new.count(joining: layout, limits)
-        try checkMemory(count: count, dtype: dtype, options: options, limits)
+        try limits.checkHistoryFitsMemory(count: count, dtype: dtype, options: options)
         return try new.made(as: dtype)
     }
 }
@@ -104,8 +104,10 @@ private struct NewParameters {
         }
         for (index, parameter) in inputs.enumerated() {
             guard let name = parameter.name else { continue }
-            if !isPlain(name, lengthMax: limits.nameLengthMax) {
-                wrong("params[\(index)].name", plainText(lengthMax: limits.nameLengthMax))
+            if !PrintableText.isValid(name, lengthMax: limits.nameLengthMax) {
+                wrong(
+                    "params[\(index)].name",
+                    PrintableText.requirement(lengthMax: limits.nameLengthMax))
             }
             if name == ParameterSpec.reservedName {
                 wrong("params[\(index)].name", ParameterSpec.isReserved)
@@ -130,7 +132,7 @@ private struct NewParameters {
             case .float64: .float64(doubles)
             case .float32: .float32(flat { Float($0) })
             }
-        guard values.isFinite else { throw .invalid([notFinite(whole, dtype)]) }
+        guard values.isFinite else { throw .invalid([.notFinite(whole, dtype)]) }
         return ValidParameters(
             specs: inputs.map { ParameterSpec(name: $0.name, shape: $0.shape) }, values: values)
     }

@@ -1,19 +1,19 @@
-/// Where the bytes of a body go in the vector that it becomes: parts that follow each other in the
-/// body, each to a place of its own.
-struct Placement: Equatable, Sendable {
-    /// In the order of the body; none is empty, and none goes on where the one before ended.
-    let parts: [Range<Int>]
-    /// The same in the order of the vector: which of `parts` they are.
-    let order: [Int]
-    /// What no part goes to, and so is zeros.
-    let gaps: [Range<Int>]
-    /// Bytes that the body has.
-    let bodyBytes: Int
-    /// Bytes that the vector has.
-    let byteCount: Int
+/// Where the bytes of a body belong in the vector that it becomes: the body is a sequence of parts,
+/// each of which goes to a byte range of the vector.
+package struct Placement: Equatable, Sendable {
+    /// The ranges in the order of the body. None is empty, and adjacent ones are merged.
+    package let parts: [Range<Int>]
+    /// Indices of `parts` in the order of the vector.
+    package let order: [Int]
+    /// Ranges of the vector that no part fills. They become zeros.
+    package let gaps: [Range<Int>]
+    /// Bytes of the body.
+    package let bodyBytes: Int
+    /// Bytes of the vector.
+    package let byteCount: Int
 
-    /// - Precondition: the places lie within the vector and don't overlap.
-    init(_ places: [Range<Int>], of byteCount: Int) {
+    /// - Precondition: The ranges lie within the vector and do not overlap.
+    package init(_ places: [Range<Int>], of byteCount: Int) {
         var parts: [Range<Int>] = []
         for place in places where !place.isEmpty {
             if let last = parts.last, last.upperBound == place.lowerBound {
@@ -40,35 +40,62 @@ struct Placement: Equatable, Sendable {
     }
 
     /// A body that is the vector.
-    init(whole byteCount: Int) { self.init([0..<byteCount], of: byteCount) }
+    package init(whole byteCount: Int) { self.init([0..<byteCount], of: byteCount) }
+
+    /// Writes zeros to the ranges that no part fills.
+    /// - Precondition: `vector` points to `byteCount` bytes.
+    package func clearGaps(of vector: UnsafeMutableRawPointer) {
+        for gap in gaps {
+            // Sound: a gap lies within the vector.
+            unsafe (vector + gap.lowerBound).initializeMemory(
+                as: UInt8.self, repeating: 0, count: gap.count)
+        }
+    }
 }
 
-/// How much of a body has come to its place.
-struct PlacementProgress: Sendable {
+/// How much of a body has been copied to its place.
+package struct PlacementProgress: Sendable {
     let placement: Placement
-    /// Bytes of the body that have come.
-    private(set) var taken = 0
-    /// The vector has all of its bytes before this one; others may be there too.
-    private(set) var filled = 0
-    /// The part that is coming, and how many bytes of it have come.
+    /// Bytes of the body that have been copied.
+    package private(set) var taken = 0
+    /// The vector is complete up to this byte. Later parts of it may be there too.
+    package private(set) var filled = 0
+    /// The part that is being copied, and how many of its bytes have been.
     private var part = 0
     private var offset = 0
-    /// How many of the parts in the order of the vector `filled` has passed.
+    /// How many parts, counted in the order of the vector, lie before `filled`.
     private var passed = 0
 
-    init(_ placement: Placement) { self.placement = placement }
+    package init(_ placement: Placement) { self.placement = placement }
 
-    var isWhole: Bool { taken == placement.bodyBytes }
+    package var isWhole: Bool { taken == placement.bodyBytes }
 
-    /// Where the next bytes go, `count` at most; nil when all have come.
-    func place(_ count: Int) -> Range<Int>? {
+    /// Copies the next piece of the body to where it belongs. Bytes beyond the body's end are
+    /// ignored. O(parts) for all calls together, beside the copying.
+    /// - Precondition: `vector` points to the placement's `byteCount` bytes.
+    package mutating func copy(
+        _ piece: UnsafeRawBufferPointer, to vector: UnsafeMutableRawPointer
+    ) {
+        guard let source = piece.baseAddress else { return }
+        var copied = 0
+        while copied < piece.count, let place = place(piece.count - copied) {
+            // Sound: the place lies within the vector, and is no longer than the rest of the piece.
+            unsafe (vector + place.lowerBound).copyMemory(
+                from: source + copied, byteCount: place.count)
+            copied += place.count
+            advance(place.count)
+        }
+    }
+
+    /// Where the next bytes go, `count` at most; nil when the body has been copied.
+    package func place(_ count: Int) -> Range<Int>? {
         guard part < placement.parts.count else { return nil }
         let rest = placement.parts[part].dropFirst(offset)
         return rest.lowerBound..<min(rest.upperBound, rest.lowerBound + count)
     }
 
-    /// So many bytes have come to the place that `place` named. O(parts) for all calls together.
-    mutating func advance(_ count: Int) {
+    /// Counts bytes that were copied to the range that `place` returned.
+    package mutating func advance(_ count: Int) {
         taken += count
         offset += count
         if offset == placement.parts[part].count {

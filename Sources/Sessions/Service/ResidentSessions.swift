@@ -1,15 +1,15 @@
-internal import struct Foundation.Date
+package import struct Foundation.Date
 
 /// Which sessions are in memory, when each was used last, and what they may come to need there.
 ///
 /// A ledger of estimates, not of what the allocator holds: a session counts with its vectors and a
 /// full history from the moment it begins to load, so that none has to be turned away when its
 /// history has grown.
-struct ResidentSessions {
+package struct ResidentSessions {
     /// What a session takes beside its vectors: the objects, the records, the small matrices.
     static let overheadBytes = 16 << 10
 
-    struct Slot {
+    package struct Slot {
         var session: Session?
         var loading: Task<Loaded, Never>?
         /// Counted in `bytes`.
@@ -18,14 +18,16 @@ struct ResidentSessions {
         var lastUsedAt: Date
     }
 
-    enum Loaded {
+    package enum Loaded {
         case session(Session)
         case failed(SessionError)
     }
 
-    private(set) var slots: [SessionID: Slot] = [:]
+    package private(set) var slots: [SessionID: Slot] = [:]
     /// Reserved by all together.
-    private(set) var bytes = 0
+    package private(set) var bytes = 0
+    package init() {}
+
     /// Orders uses.
     private var clock = 0
     var isShuttingDown = false
@@ -34,12 +36,12 @@ struct ResidentSessions {
     /// How many callers hold each session that isn't asked to leave meanwhile.
     private var holders: [SessionID: Int] = [:]
 
-    var sessions: [(id: SessionID, session: Session)] {
+    package var sessions: [(id: SessionID, session: Session)] {
         slots.compactMap { id, slot in slot.session.map { (id, $0) } }
     }
 
     /// The session's slot, if it has one, used now.
-    mutating func use(_ id: SessionID, at time: Date) -> Slot? {
+    package mutating func use(_ id: SessionID, at time: Date) -> Slot? {
         guard let index = slots.index(forKey: id) else { return nil }
         clock += 1
         slots.values[index].lastUse = clock
@@ -48,7 +50,7 @@ struct ResidentSessions {
     }
 
     /// What was reserved for it stays.
-    mutating func begin(_ id: SessionID, loading: Task<Loaded, Never>?, at time: Date) {
+    package mutating func begin(_ id: SessionID, loading: Task<Loaded, Never>?, at time: Date) {
         clock += 1
         slots[id] = Slot(
             session: nil, loading: loading, reserved: slots[id]?.reserved ?? 0, lastUse: clock,
@@ -56,7 +58,7 @@ struct ResidentSessions {
     }
 
     /// False if another object has the place, or is about to.
-    mutating func place(_ session: Session, replacing loading: Bool) -> Bool {
+    package mutating func place(_ session: Session, replacing loading: Bool) -> Bool {
         guard let slot = slots[session.id], slot.session == nil,
             (slot.loading != nil) == loading
         else { return false }
@@ -65,18 +67,18 @@ struct ResidentSessions {
         return true
     }
 
-    mutating func remove(_ id: SessionID) {
+    package mutating func remove(_ id: SessionID) {
         bytes -= slots.removeValue(forKey: id)?.reserved ?? 0
     }
 
-    mutating func remove(_ id: SessionID, _ session: Session) {
+    package mutating func remove(_ id: SessionID, _ session: Session) {
         if slots[id]?.session === session { remove(id) }
     }
 
-    /// Until `letGo`, the session isn't asked to leave.
-    mutating func hold(_ id: SessionID) { holders[id, default: 0] += 1 }
+    /// Until `release`, the session is not evicted to make room.
+    package mutating func hold(_ id: SessionID) { holders[id, default: 0] += 1 }
 
-    mutating func letGo(_ id: SessionID) {
+    package mutating func release(_ id: SessionID) {
         guard let count = holders[id] else { return }
         holders[id] = count > 1 ? count - 1 : nil
     }
@@ -85,7 +87,7 @@ struct ResidentSessions {
 
     /// Reserves room for a session that has a slot; false if there isn't so much. What is larger
     /// than the whole budget is let in when it is alone, or with `companion`.
-    mutating func reserve(
+    package mutating func reserve(
         _ needed: Int, for id: SessionID, beside companion: SessionID? = nil, within budget: Int
     ) -> Bool {
         guard let slot = slots[id] else { return false }
@@ -97,7 +99,7 @@ struct ResidentSessions {
     }
 
     /// A session that is here has grown or shrunk.
-    mutating func resize(_ session: Session, to needed: Int) {
+    package mutating func resize(_ session: Session, to needed: Int) {
         if slots[session.id]?.session === session { set(needed, for: session.id) }
     }
 
@@ -108,7 +110,7 @@ struct ResidentSessions {
 
     /// The least recently used sessions that take `wanted` bytes together, or all there are that
     /// nobody holds.
-    func leastRecentlyUsed(
+    package func leastRecentlyUsed(
         holding wanted: Int, except passedOver: Set<SessionID>
     ) -> [(id: SessionID, session: Session)] {
         var taken = 0
@@ -126,7 +128,7 @@ struct ResidentSessions {
 
     /// Those that had better leave now: when little of the budget is left, as much again. The
     /// newcomer, for whom the others left, isn't one of them.
-    mutating func beginClearing(
+    package mutating func beginClearing(
         _ budget: Int, except newcomer: SessionID
     ) -> [(id: SessionID, session: Session)] {
         let margin = budget / 16
@@ -137,7 +139,7 @@ struct ResidentSessions {
     }
 
     /// The least recently used sessions above a limit on their number, a tenth of it at a time.
-    func overCrowding(_ maximum: Int) -> [(id: SessionID, session: Session)] {
+    package func overCrowding(_ maximum: Int) -> [(id: SessionID, session: Session)] {
         guard slots.count > maximum else { return [] }
         let count = slots.count - maximum + maximum / 10
         return slots.sorted { $0.value.lastUse < $1.value.lastUse }.prefix(count).compactMap {
@@ -145,7 +147,7 @@ struct ResidentSessions {
         }
     }
 
-    func idle(since deadline: Date) -> [(id: SessionID, session: Session)] {
+    package func idle(since deadline: Date) -> [(id: SessionID, session: Session)] {
         slots.compactMap { id, slot in
             slot.lastUsedAt < deadline ? slot.session.map { (id, $0) } : nil
         }

@@ -27,12 +27,10 @@ extension SessionService {
     ) async throws(SessionError) -> Outcome<SessionView> {
         let scope = "\(id)/checkpoints/\(number)/fork"
         if let earlier = try await earlierSession(key, scope: scope) { return earlier }
-        try Sessions.check(name: name, labels: labels, limits)
+        try limits.checkMetadata(name: name, labels: labels ?? [:])
         let (state, record) = try await withSecondState(of: id) {
             () async throws(SessionError) in
-            try await with(id) { session async throws(Session.Refusal) in
-                try await session.forkSource(number)
-            }
+            try await withSession(id) { try await $0.forkSource(number) }
         }
         return try await insert(
             state, name: name ?? record.name, labels: labels ?? record.labels,
@@ -58,7 +56,7 @@ extension SessionService {
             let count = try await store.sessionCount()
             guard count < limits.sessionsMax else {
                 throw SessionError.overloaded(
-                    limit: "sessions", maximum: limits.sessionsMax, retryAfterSeconds: 60)
+                    limit: .sessions, maximum: limits.sessionsMax, retryAfterSeconds: 60)
             }
             let time = now()
             var (first, change) = state.forked(at: time)
@@ -111,11 +109,43 @@ extension SessionService {
         return Outcome(try await view(id), isReplay: true)
     }
 
+    public func view(_ id: SessionID) async throws(SessionError) -> SessionView {
+        try await withDiskBytes(try await withSession(id) { try await $0.view() })
+    }
+
+    public func update(
+        _ id: SessionID, _ request: UpdateRequest, precondition: Precondition = .none
+    ) async throws(SessionError) -> SessionView {
+        try await withDiskBytes(
+            try await withSession(id) {
+                try await $0.update(request, precondition: precondition)
+            })
+    }
+
+    /// Adds what only the store knows; it need not be of the same moment.
+    private func withDiskBytes(_ view: SessionView) async throws(SessionError) -> SessionView {
+        var view = view
+        let id = view.record.id
+        view.diskBytes = try await read(id) { store throws(StoreError) in
+            try await store.diskBytes(id)
+        }
+        return view
+    }
+
+    public func delete(
+        _ id: SessionID, precondition: Precondition = .none
+    ) async throws(SessionError) {
+        try await withSession(id) { session in
+            try await session.delete(precondition: precondition)
+            forget(id, session)
+        }
+    }
+
     /// Newest first; doesn't load sessions.
     public func list(
         pageSize: Int? = nil, after: PageToken? = nil, label: (key: String, value: String)? = nil
     ) async throws(SessionError) -> Page<SessionSummary> {
-        let size = try check(pageSize: pageSize)
+        let size = try checkedPageSize(pageSize)
         do {
             return try await store.list(pageSize: size, after: after, label: label)
         } catch {
@@ -123,7 +153,7 @@ extension SessionService {
         }
     }
 
-    func check(pageSize: Int?) throws(SessionError) -> Int {
+    func checkedPageSize(_ pageSize: Int?) throws(SessionError) -> Int {
         let size = pageSize ?? limits.pageSizeDefault
         guard (1...limits.pageSizeMax).contains(size) else {
             throw .invalid([

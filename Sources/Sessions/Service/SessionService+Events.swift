@@ -2,10 +2,8 @@ extension SessionService {
     public func trace(
         _ id: SessionID, from first: EvaluationNumber = 1, limit: Int
     ) async throws(SessionError) -> [TracePoint] {
-        do {
-            return try await store.trace(id, from: first, limit: limit)
-        } catch {
-            throw SessionError(error, session: id)
+        try await read(id) { store throws(StoreError) in
+            try await store.trace(id, from: first, limit: limit)
         }
     }
 
@@ -21,8 +19,8 @@ extension SessionService {
         let relay: EventRelay
         do throws(SessionError) {
             // Subscribed before the trace is read, so that nothing falls in between.
-            let live = try await with(id) { session async throws(Session.Refusal) in
-                try await session.subscribe(limit: EventRelay.liveBufferMax)
+            let live = try await withSession(id) {
+                try await $0.subscribe(limit: EventRelay.liveBufferMax)
             }
             relay = EventRelay(service: self, session: id, after: last, live: live)
         } catch {

@@ -6,33 +6,56 @@ internal import struct Foundation.Date
 // Sessions come into memory and leave it.
 
 extension SessionService {
-    /// Runs `body` on the session, loading it if need be; once more if it left memory meanwhile.
-    func with<Value: Sendable>(
-        _ id: SessionID, _ body: (Session) async throws(Session.Refusal) -> Value
+    /// Runs `body` on the session, which is loaded if it is not in memory. If it was evicted before
+    /// `body` used it, it is loaded and `body` is called again.
+    ///
+    /// Inlined where this module calls it; see `Session.exclusively`.
+    @inline(__always)
+    public func withSession<Value: Sendable>(
+        _ id: SessionID, _ body: (Session) async throws -> Value
     ) async throws(SessionError) -> Value {
         // Each round ends with a session that another caller retired. From the second on it is
-        // held, so that others who need the room don't make it leave before it is used: more than a
-        // few in a row means that its commits keep failing.
+        // held, so that it is not evicted before it is used: more than a few rounds mean that its
+        // commits keep failing.
         var isHeld = false
-        defer { if isHeld { resident.withLock { $0.letGo(id) } } }
+        defer { if isHeld { resident.withLock { $0.release(id) } } }
         for round in 0..<8 {
             if round == 1 {
                 resident.withLock { $0.hold(id) }
                 isHeld = true
             }
             let session = if let session = resident(id) { session } else { try await loaded(id) }
-            do throws(Session.Refusal) {
+            do {
                 return try await body(session)
+            } catch Session.CallError.retired {
+                forget(id, session)
             } catch {
-                switch error {
-                case .retired: forget(id, session)
-                case .refused(let error):
-                    if error.leavesSessionBehind { forget(id, session) }
-                    throw error
-                }
+                throw failure(error, of: session)
             }
         }
         throw .storageFailed("session \(id) can't be kept in memory")
+    }
+
+    @inline(never)
+    private func failure(_ error: any Error, of session: Session) -> SessionError {
+        switch error {
+        case Session.CallError.failed(let error):
+            if error.leavesSessionBehind { forget(session.id, session) }
+            return error
+        case let error as SessionError: return error
+        default: return .storageFailed("\(error)")
+        }
+    }
+
+    /// Reads what the store has of a session.
+    func read<Value: Sendable>(
+        _ id: SessionID, _ body: (any Store) async throws(StoreError) -> Value
+    ) async throws(SessionError) -> Value {
+        do {
+            return try await body(store)
+        } catch {
+            throw SessionError(error, session: id)
+        }
     }
 
     func forget(_ id: SessionID, _ session: Session) {
@@ -87,13 +110,11 @@ extension SessionService {
     }
 
     private func loadFromStore(_ id: SessionID) async throws(SessionError) -> Session {
-        let needed = try await read(id) { () async throws(StoreError) in
+        let needed = try await read(id) { store throws(StoreError) in
             try await store.summary(id).record.memoryBytes
         }
         try await makeRoom(needed, for: id)
-        let stored = try await read(id) { () async throws(StoreError) in
-            try await store.load(id)
-        }
+        let stored = try await read(id) { store throws(StoreError) in try await store.load(id) }
         metrics.loads.increment()
         let record = stored.record
         return await makeSession(
@@ -120,16 +141,6 @@ extension SessionService {
             }
         }
         return try replayed.get()
-    }
-
-    private func read<Value: Sendable>(
-        _ id: SessionID, _ body: () async throws(StoreError) -> Value
-    ) async throws(SessionError) -> Value {
-        do throws(StoreError) {
-            return try await body()
-        } catch {
-            throw SessionError(error, session: id)
-        }
     }
 
     private func makeSession(
@@ -206,9 +217,7 @@ extension SessionService {
         of id: SessionID, _ body: () async throws(SessionError) -> Value
     ) async throws(SessionError) -> Value {
         // First of all it comes into memory itself.
-        let bytes = try await with(id) { session async throws(Session.Refusal) in
-            await session.record.memoryBytes
-        }
+        let bytes = try await withSession(id) { await $0.record.memoryBytes }
         var generator = SystemRandomNumberGenerator()
         let guest = SessionID.random(using: &generator)
         let begins = now()

@@ -68,7 +68,7 @@ extension SessionService {
         guard count <= limits.waitersMax else {
             leaveWait()
             throw .overloaded(
-                limit: "waiters", maximum: limits.waitersMax, retryAfterSeconds: 1)
+                limit: .waiters, maximum: limits.waitersMax, retryAfterSeconds: 1)
         }
     }
 

@@ -1,8 +1,8 @@
 extension Session {
     /// O(1): pins what is on disk.
     func createCheckpoint(
-        name: String?, _ key: IdempotencyKey?, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<CheckpointNumber> {
+        name: String?, idempotency key: IdempotencyKey?, precondition: Precondition
+    ) async throws(CallError) -> Outcome<CheckpointNumber> {
         try await exclusively { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "checkpoints"),
                 let number = CheckpointNumber(earlier.outcome)
@@ -11,7 +11,7 @@ extension Session {
             }
             try check(precondition)
             try checkNoHookCalled()
-            try Sessions.check(name: name, labels: nil, limits)
+            try limits.checkMetadata(name: name)
             let time = now()
             let number = nextCheckpoint
             var batch = Batch()
@@ -25,9 +25,9 @@ extension Session {
         }
     }
 
-    func deleteCheckpoint(
-        _ number: CheckpointNumber, _ precondition: Precondition
-    ) async throws(Refusal) {
+    public func deleteCheckpoint(
+        _ number: CheckpointNumber, precondition: Precondition = .none
+    ) async throws(CallError) {
         try await exclusively { () async throws(SessionError) in
             _ = try await stored(number)
             try check(precondition)
@@ -56,15 +56,15 @@ extension Session {
             stored.snapshot, tail: stored.tail, dtype: state.dtype, session: id)
     }
 
-    func checkpointStateDict(_ number: CheckpointNumber) async throws(Refusal) -> StateDict {
+    func checkpointStateDict(_ number: CheckpointNumber) async throws(CallError) -> StateDict {
         try await exclusively { () async throws(SessionError) in
             try await state(at: number).stateDict
         }
     }
 
     func restore(
-        _ number: CheckpointNumber, _ key: IdempotencyKey?, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Turn> {
+        _ number: CheckpointNumber, idempotency key: IdempotencyKey?, precondition: Precondition
+    ) async throws(CallError) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
             let scope = "checkpoints/\(number)/restore"
             if try await earlier(key, scope: scope) != nil { return Outcome(turn, isReplay: true) }
@@ -81,7 +81,7 @@ extension Session {
     /// What a fork of a checkpoint starts from. O(m n) and up to a snapshot interval of replay.
     func forkSource(
         _ number: CheckpointNumber
-    ) async throws(Refusal) -> (state: SessionState, record: SessionRecord) {
+    ) async throws(CallError) -> (state: SessionState, record: SessionRecord) {
         try await exclusively { () async throws(SessionError) in
             (try await state(at: number), record)
         }

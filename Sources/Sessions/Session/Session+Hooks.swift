@@ -1,13 +1,14 @@
 internal import struct Foundation.Date
 
 extension Session {
-    func hooks() async throws(Refusal) -> [Hook] {
+    /// The session's own hooks in the order of their calls, then the operator's.
+    public func hooks() async throws(CallError) -> [Hook] {
         try await exclusively { () async throws(SessionError) in
             state.scalars.hooks.own + hooking.serverHooks
         }
     }
 
-    func hook(_ id: String) async throws(Refusal) -> Hook {
+    public func hook(_ id: String) async throws(CallError) -> Hook {
         try await exclusively { () async throws(SessionError) in
             let all = state.scalars.hooks.own + hooking.serverHooks
             guard let hook = all.first(where: { $0.id == id }) else {
@@ -17,15 +18,16 @@ extension Session {
         }
     }
 
-    func isRegistered(_ id: String) async throws(Refusal) -> Bool {
+    func isRegistered(_ id: String) async throws(CallError) -> Bool {
         try await exclusively { () async throws(SessionError) in
             (state.scalars.hooks.own + hooking.serverHooks).contains { $0.id == id }
         }
     }
 
-    func addHook(
-        _ request: HookRequest, _ key: IdempotencyKey?, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Hook> {
+    public func addHook(
+        _ request: HookRequest, idempotency key: IdempotencyKey? = nil,
+        precondition: Precondition = .none
+    ) async throws(CallError) -> Outcome<Hook> {
         try await exclusively { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "hooks") {
                 guard let hook = state.scalars.hooks.own.first(where: { $0.id == earlier.outcome })
@@ -44,7 +46,7 @@ extension Session {
     private func validated(_ request: HookRequest) throws(SessionError) -> HookRequest {
         let count = state.scalars.hooks.own.count
         guard count < limits.hooksMax else {
-            throw .overloaded(limit: "hooks", maximum: limits.hooksMax, retryAfterSeconds: 60)
+            throw .overloaded(limit: .hooks, maximum: limits.hooksMax, retryAfterSeconds: 60)
         }
         var request = request
         switch request.action {
@@ -78,7 +80,9 @@ extension Session {
         return request
     }
 
-    func removeHook(_ id: String, _ precondition: Precondition) async throws(Refusal) {
+    public func removeHook(
+        _ id: String, precondition: Precondition = .none
+    ) async throws(CallError) {
         try await exclusively { () async throws(SessionError) in
             guard state.scalars.hooks.own.contains(where: { $0.id == id }) else {
                 throw .notFound(.hook, id: id)
@@ -98,10 +102,12 @@ extension Session {
 // MARK: - Calls and answers
 
 extension Session {
-    func answer(
+    /// Durable when it returns, and applied exactly once, however often it is called.
+    /// - Parameter digest: The digest of the answer as the client sent it.
+    public func answer(
         _ number: HookCallNumber, _ answer: HookAnswer, digest: Digest,
-        _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Turn> {
+        precondition: Precondition = .none
+    ) async throws(CallError) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
             let hooks = state.scalars.hooks
             guard number >= 1, number <= hooks.callsMade else { throw .hookCallNotReached(number) }
@@ -131,7 +137,7 @@ extension Session {
         case .nothing: return .nothing
         case .options(let patch):
             guard case .beginStep(let options, _) = call.operation else { throw refuse("options") }
-            try patch.checkMaximize(state.scalars.isMaximizing)
+            try patch.checkMaximizeUnchanged(state.scalars.isMaximizing)
             return .options(try patch.applied(to: options, isCreation: false))
         case .stateDict(let dict):
             switch call.hook.event {
@@ -194,12 +200,12 @@ extension Session {
 extension Session {
     /// Messages to those who observe what a change brought.
     func deliveries(of change: SessionState.Change) -> [DeliveryRecord] {
-        change.fired.flatMap { event in
+        change.effects.fired.flatMap { event in
             state.scalars.hooks.chain(event).compactMap { hook in
                 guard case .observe(let url, let secret) = hook.action else { return nil }
                 let message = HookMessage(
                     event: event, time: change.entry.time, session: id, hook: hook.id,
-                    status: state.status, step: event == .stepPost ? change.step : nil)
+                    status: state.status, step: event == .stepPost ? change.effects.step : nil)
                 return DeliveryRecord(
                     id: DeliveryRecord.newID(), session: id, hook: hook.id, event: event, url: url,
                     secret: secret, body: hooking.render(message), createdAt: change.entry.time,

@@ -3,11 +3,11 @@ internal import struct Foundation.Date
 // Groups of parameters, and evaluations that are told in parts.
 
 extension Session {
-    func groups() async throws(Refusal) -> [GroupView] {
+    public func groups() async throws(CallError) -> [GroupView] {
         try await exclusively { () async throws(SessionError) in state.groupViews }
     }
 
-    func group(_ index: Int) async throws(Refusal) -> (GroupView, EntityTag) {
+    public func group(_ index: Int) async throws(CallError) -> (GroupView, EntityTag) {
         try await exclusively { () async throws(SessionError) in
             guard state.layout.groups.indices.contains(index) else {
                 throw .notFound(.group, id: "\(index)")
@@ -16,9 +16,11 @@ extension Session {
         }
     }
 
-    func addGroup(
-        _ request: GroupRequest, _ key: IdempotencyKey?, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<GroupView> {
+    /// torch's `add_param_group`; here the run continues. Between steps only. O(m n).
+    public func addGroup(
+        _ request: GroupRequest, idempotency key: IdempotencyKey? = nil,
+        precondition: Precondition = .none
+    ) async throws(CallError) -> Outcome<GroupView> {
         try await exclusively { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "param-groups") {
                 guard let index = Int(earlier.outcome), index < state.layout.groups.count else {
@@ -40,9 +42,10 @@ extension Session {
         }
     }
 
-    func changeGroup(
-        _ index: Int, _ update: GroupUpdate, _ precondition: Precondition
-    ) async throws(Refusal) -> (GroupView, EntityTag) {
+    /// Names a group, freezes it or unfreezes it. Between steps only.
+    public func changeGroup(
+        _ index: Int, _ update: GroupUpdate, precondition: Precondition = .none
+    ) async throws(CallError) -> (GroupView, EntityTag) {
         try await exclusively { () async throws(SessionError) in
             guard state.layout.groups.indices.contains(index) else {
                 throw .notFound(.group, id: "\(index)")
@@ -53,7 +56,7 @@ extension Session {
             let isFrozen = update.isFrozen ?? group.isFrozen
             if name != group.name || isFrozen != group.isFrozen {
                 try checkIdle()
-                try Sessions.check(name: name, labels: nil, limits)
+                try limits.checkMetadata(name: name)
                 try await commit(
                     state.changeGroup(index, name: name, isFrozen: isFrozen, at: now()))
             }
@@ -77,11 +80,12 @@ extension SessionState {
 // MARK: - Shards
 
 extension Session {
-    /// Durable when it returns; the last one that was missing lets the turn go on.
+    /// Tells one shard of the pending evaluation. Durable when it returns. The last missing shard
+    /// completes the evaluation.
     func tellShard(
         _ shard: Int, of number: EvaluationNumber, _ request: TellRequest,
-        _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Turn> {
+        precondition: Precondition
+    ) async throws(CallError) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
             guard number == state.pendingEvaluation else {
                 return try await tellShardAgain(shard, of: number, request)
@@ -89,7 +93,7 @@ extension Session {
             let result: ShardResult
             switch request {
             case .evaluated(let loss, let gradient):
-                result = .evaluated(loss: loss, gradient: try state.flatGradient(gradient))
+                result = .evaluated(loss: loss, gradient: try state.shardGradient(gradient))
             case .failed(let reason):
                 result = .failed(reason: reason)
             }
@@ -131,11 +135,8 @@ extension Session {
         _ shard: Int, of number: EvaluationNumber, _ request: TellRequest
     ) async throws(SessionError) -> Outcome<Turn> {
         try checkReached(number)
-        let record: IdempotencyRecord?
-        do {
-            record = try await store.idempotencyRecord(scope: shardScope(number), key: "digests")
-        } catch {
-            throw SessionError(error, session: id)
+        let record = try await read { store throws(StoreError) in
+            try await store.idempotencyRecord(scope: shardScope(number), key: "digests")
         }
         guard let record else {
             throw .evaluationClosed(number, pending: state.pendingEvaluation)
@@ -156,10 +157,12 @@ extension Session {
         return Outcome(turn, isReplay: true)
     }
 
-    /// torch's `zero_grad`. Without anything accumulated it changes nothing.
-    func zeroGradient(
-        setToNone: Bool, _ key: IdempotencyKey?, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Turn> {
+    /// torch's `zero_grad`: drops the shards of the pending evaluation, which are then absent, or
+    /// zeros. Without any it changes nothing.
+    public func zeroGradient(
+        setToNone: Bool, idempotency key: IdempotencyKey? = nil,
+        precondition: Precondition = .none
+    ) async throws(CallError) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
             if try await earlier(key, scope: "zero-grad") != nil {
                 return Outcome(turn, isReplay: true)
@@ -176,11 +179,13 @@ extension Session {
         }
     }
 
-    func lease(
-        _ number: EvaluationNumber, worker: String, seconds: Double, _ precondition: Precondition
-    ) async throws(Refusal) -> Lease {
+    /// Gives one shard of the pending evaluation to one worker for some time.
+    public func lease(
+        _ number: EvaluationNumber, worker: String, seconds: Double,
+        precondition: Precondition = .none
+    ) async throws(CallError) -> Lease {
         try await exclusively { () async throws(SessionError) in
-            try Sessions.check(worker: worker, seconds: seconds, limits)
+            try limits.checkLease(worker: worker, seconds: seconds)
             guard number == state.pendingEvaluation else {
                 try checkReached(number)
                 throw .evaluationClosed(number, pending: state.pendingEvaluation)

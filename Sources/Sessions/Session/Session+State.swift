@@ -10,28 +10,28 @@ extension Session {
             memoryBytesEstimate: state.memoryBytesEstimate)
     }
 
-    func view() async throws(Refusal) -> SessionView {
+    func view() async throws(CallError) -> SessionView {
         try await exclusively { () async throws(SessionError) in currentView }
     }
 
     func update(
-        _ request: UpdateRequest, _ precondition: Precondition
-    ) async throws(Refusal) -> SessionView {
+        _ request: UpdateRequest, precondition: Precondition
+    ) async throws(CallError) -> SessionView {
         try await exclusively { () async throws(SessionError) in
             try check(precondition)
             var batch = Batch()
             if request.name != nil || request.labels != nil {
                 let name = request.name ?? record.name
-                try Sessions.check(name: name, labels: request.labels, limits)
+                try limits.checkMetadata(name: name, labels: request.labels ?? [:])
                 batch.metadata = SessionMetadata(
                     name: name, labels: request.labels ?? record.labels,
                     version: record.metadataVersion + 1)
             }
             if let patch = request.options {
-                try patch.checkMaximize(state.scalars.isMaximizing)
+                try patch.checkMaximizeUnchanged(state.scalars.isMaximizing)
                 let options = try patch.applied(to: state.engine.options, isCreation: false)
-                try checkMemory(
-                    count: state.layout.count, dtype: state.dtype, options: options, limits)
+                try limits.checkHistoryFitsMemory(
+                    count: state.layout.count, dtype: state.dtype, options: options)
                 if options != state.engine.options {
                     try checkNoHookCalled()
                     batch.entries = [state.change(options, at: now()).entry]
@@ -50,7 +50,7 @@ extension Session {
         }
     }
 
-    func delete(_ precondition: Precondition) async throws(Refusal) {
+    func delete(precondition: Precondition) async throws(CallError) {
         try await exclusively { () async throws(SessionError) in
             try check(precondition)
             do throws(StoreError) {
@@ -62,7 +62,7 @@ extension Session {
         }
     }
 
-    func parameters() async throws(Refusal) -> ParametersView {
+    public func parameters() async throws(CallError) -> ParametersView {
         try await exclusively { () async throws(SessionError) in currentParameters }
     }
 
@@ -71,9 +71,10 @@ extension Session {
             specs: state.layout.parameters, values: state.engine.parameterVector, tag: turn.tag)
     }
 
-    func setParameters(
-        _ input: ParametersInput, _ precondition: Precondition
-    ) async throws(Refusal) -> ParametersView {
+    /// Between steps only. The history stays, as when a parameter's data is written in torch.
+    public func setParameters(
+        _ input: VectorInput, precondition: Precondition = .none
+    ) async throws(CallError) -> ParametersView {
         try await exclusively { () async throws(SessionError) in
             try check(precondition)
             try checkIdle()
@@ -84,7 +85,7 @@ extension Session {
     }
 
     /// torch's `state_dict()`. With hooks that intercept it waits for their answers.
-    func stateDict() async throws(Refusal) -> (StateDict, EntityTag) {
+    public func stateDict() async throws(CallError) -> (StateDict, EntityTag) {
         let ready = try await exclusively { () async throws(SessionError) -> StateDict? in
             try await adoptServerHooks()
             let hooks = state.scalars.hooks
@@ -96,20 +97,22 @@ extension Session {
             try checkNoHookCalled()
             let change = state.readStateDict(at: now())
             try await commit(change)
-            if case .read(let dict) = change.outcome { return dict }
+            if case .read(let dict) = change.effects.outcome { return dict }
             return nil
         }
         if let ready { return (ready, turn.tag) }
         switch await hookedOutcome() {
         case .read(let dict): return (dict, turn.tag)
-        case .aborted(let event): throw .refused(.aborted(event))
+        case .aborted(let event): throw .failed(.aborted(event))
         case .loaded, nil: throw .retired
         }
     }
 
-    func loadStateDict(
-        _ dict: StateDict, matching: StateDictMatching, _ precondition: Precondition
-    ) async throws(Refusal) -> (StateDict, EntityTag) {
+    /// torch's `load_state_dict()`. Between steps only. O(m^2 n).
+    public func loadStateDict(
+        _ dict: StateDict, matching: StateDictMatching = .position,
+        precondition: Precondition = .none
+    ) async throws(CallError) -> (StateDict, EntityTag) {
         let isDone = try await exclusively { () async throws(SessionError) -> Bool in
             try check(precondition)
             try checkIdle()
@@ -122,9 +125,9 @@ extension Session {
         if !isDone {
             switch await hookedOutcome() {
             case .loaded, .read: break
-            case .aborted(let event): throw .refused(.aborted(event))
+            case .aborted(let event): throw .failed(.aborted(event))
             // Whether it was loaded is for the next reader to see.
-            case nil: throw .refused(.shuttingDown)
+            case nil: throw .failed(.shuttingDown)
             }
         }
         return (state.stateDict, turn.tag)
@@ -137,8 +140,8 @@ extension Session {
     ) throws(SessionError) -> StateDict {
         var dict = try dict.checked(against: state, matching: matching)
         let options = try dict.options.applied(to: state.engine.options, isCreation: false)
-        try checkMemory(
-            count: state.layout.count, dtype: state.dtype, options: options, limits)
+        try limits.checkHistoryFitsMemory(
+            count: state.layout.count, dtype: state.dtype, options: options)
         dict.options = OptionsPatch(torch: options)
         do throws(TorchStateError) {
             try state.engine.checkDoubles(dict.state)

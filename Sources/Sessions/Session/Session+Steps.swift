@@ -1,15 +1,16 @@
-/// What a tell came to, behind a reference: it is handed up through some asynchronous functions,
-/// each of which would have room for a copy.
-final class Told: Sendable {
+/// The outcome of a tell. A reference, so that the asynchronous functions that return it hold no
+/// copies of a turn.
+final class TellOutcome: Sendable {
     let outcome: Outcome<Turn>
 
     init(_ outcome: Outcome<Turn>) { self.outcome = outcome }
 }
 
 extension Session {
-    func beginStep(
-        _ request: StepRequest, _ key: IdempotencyKey?, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Turn> {
+    public func beginStep(
+        _ request: StepRequest = StepRequest(), idempotency key: IdempotencyKey? = nil,
+        precondition: Precondition = .none
+    ) async throws(CallError) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "steps") {
                 guard let number = StepNumber(earlier.outcome), number <= turn.step else {
@@ -19,7 +20,7 @@ extension Session {
             }
             try check(precondition)
             try checkIdle()
-            try Sessions.check(shards: request.shards, limits)
+            try limits.checkShardCount(request.shards)
             try await adoptServerHooks()
             let time = now()
             let change = state.beginStep(request, at: time)
@@ -30,30 +31,22 @@ extension Session {
         }
     }
 
-    /// What nearly every request does, so it is written out: each asynchronous function between the
-    /// caller and the store keeps a frame on the heap, of all that it holds while it waits.
+    /// Durable when it returns, and applied exactly once, however often it is called.
     func tell(
-        _ number: EvaluationNumber, _ request: TellRequest, _ precondition: Precondition
-    ) async throws(Refusal) -> Told {
-        if isBusy { try await waitInLine() } else { isBusy = true }
-        defer { passOn() }
-        try checkNotRetired()
-        do throws(SessionError) {
+        _ number: EvaluationNumber, _ request: TellRequest, precondition: Precondition
+    ) async throws(CallError) -> TellOutcome {
+        try await exclusively { () async throws(SessionError) in
             guard number == state.pendingEvaluation else {
-                return Told(try await tellAgain(number, request))
+                return TellOutcome(try await tellAgain(number, request))
             }
             let result = try pendingResult(number, request, precondition)
-            let isStaged = request.arrived?.isStaged ?? false
-            if !isStaged, result.payload.count < Octets.longMin {
-                let commitment = commitment(telling: result, by: request)
-                try await commit(commitment)
-                goOn(hasPosted: !commitment.batch.deliveries.isEmpty)
-            } else {
+            let isStaged = request.received?.isStaged ?? false
+            if isStaged || result.payload.count >= Octets.longMin {
                 try await tellLong(result, by: request)
+            } else {
+                try await commit(commitment(telling: result, by: request))
             }
-            return Told(Outcome(turn))
-        } catch {
-            throw .refused(error)
+            return TellOutcome(Outcome(turn))
         }
     }
 
@@ -80,25 +73,25 @@ extension Session {
     @inline(never)
     private func commitment(telling result: EvaluationResult, by request: TellRequest) -> Commitment
     {
-        Commitment(withSnapshotIfDue(batch(of: change(telling: result, by: request))))
+        commitment(of: change(telling: result, by: request))
     }
 
     private func change(
         telling result: EvaluationResult, by request: TellRequest
     ) -> SessionState.Change {
-        let isAhead = pointDigest?.evaluation == state.pendingEvaluation
+        let isKnown = pointDigest?.evaluation == state.pendingEvaluation
         return state.tell(
-            result, digest: request.digest, pointDigest: isAhead ? pointDigest?.value : nil,
+            result, digest: request.digest, pointDigest: isKnown ? pointDigest?.value : nil,
             at: now())
     }
 
-    /// A long gradient goes to the disk while it comes, or while its step is worked out; it counts
-    /// when the change that names it is committed.
+    /// A long gradient is written while it arrives, or while its step is computed. It has no effect
+    /// until the change that names it is committed.
     @inline(never)
     private func tellLong(
         _ result: EvaluationResult, by request: TellRequest
     ) async throws(SessionError) {
-        async let staged = staged(result.payload, request.arrived)
+        async let staged = staged(result.payload, request.received)
         var change = change(telling: result, by: request)
         switch await staged {
         case .success(let payload): change.entry.payload = payload
@@ -110,9 +103,9 @@ extension Session {
     }
 
     @concurrent private nonisolated func staged(
-        _ payload: Octets, _ arrived: ReceivedVector?
+        _ payload: Octets, _ received: ReceivedVector?
     ) async -> Result<Octets, StoreError> {
-        if let staged = await arrived?.staged() { return staged }
+        if let staged = await received?.staged() { return staged }
         return await store.stage(payload)
     }
 
@@ -122,18 +115,21 @@ extension Session {
         }
     }
 
-    /// An evaluation that isn't pending: told before, closed, or not reached yet.
+    /// The entry of an evaluation that was told before. Throws if it was closed unanswered, or has
+    /// not been asked for.
+    func formerEntry(_ number: EvaluationNumber) async throws(SessionError) -> JournalEntry {
+        try checkReached(number)
+        let entry = try await read { store throws(StoreError) in
+            try await store.toldEntry(id, evaluation: number)
+        }
+        guard let entry else { throw .evaluationClosed(number, pending: state.pendingEvaluation) }
+        return entry
+    }
+
     private func tellAgain(
         _ number: EvaluationNumber, _ request: TellRequest
     ) async throws(SessionError) -> Outcome<Turn> {
-        try checkReached(number)
-        let told: JournalEntry?
-        do {
-            told = try await store.toldEntry(id, evaluation: number)
-        } catch {
-            throw SessionError(error, session: id)
-        }
-        guard let told else { throw .evaluationClosed(number, pending: state.pendingEvaluation) }
+        let told = try await formerEntry(number)
         let results: [EvaluationResult]
         switch request {
         case .evaluated(let loss, let gradient):
@@ -147,9 +143,10 @@ extension Session {
         return Outcome(turn, isReplay: true)
     }
 
-    func stop(
-        _ key: IdempotencyKey?, _ precondition: Precondition
-    ) async throws(Refusal) -> Outcome<Turn> {
+    /// Ends the running step at the best finite point it has seen.
+    public func stop(
+        idempotency key: IdempotencyKey? = nil, precondition: Precondition = .none
+    ) async throws(CallError) -> Outcome<Turn> {
         try await exclusively { () async throws(SessionError) in
             if try await earlier(key, scope: "stop") != nil {
                 return Outcome(turn, isReplay: true)
@@ -170,13 +167,10 @@ extension Session {
         }
     }
 
-    func step(_ number: StepNumber) async throws(Refusal) -> StepView {
+    public func step(_ number: StepNumber) async throws(CallError) -> StepView {
         try await exclusively { () async throws(SessionError) in
-            let found: StepRecord?
-            do throws(StoreError) {
-                found = try await store.step(id, number: number)
-            } catch {
-                throw SessionError(error, session: id)
+            let found = try await read { store throws(StoreError) in
+                try await store.step(id, number: number)
             }
             if let found {
                 return StepView(number: number, record: found, startedAt: found.startedAt)

@@ -1,13 +1,15 @@
 internal import struct Foundation.Date
 internal import Parallel
 
-/// One session in memory: its state, in step with its journal.
+/// One session in memory: its state, and the journal that the state follows from.
 ///
-/// Changes go one after the other: each applies an event to the state, commits what the event
-/// journals, and only then shows it. While a commit is under way readers see the turn before it.
-/// If a commit fails, the state in memory is ahead of the disk and the object is retired; the next
-/// use loads the session anew.
-actor Session {
+/// Changes are applied one after the other. Each applies an event to the state, commits the event's
+/// journal entry, and only then shows the new turn; readers see the former turn until then. If a
+/// commit fails, the state in memory is ahead of the disk: the object is retired, and the next use
+/// loads the session again.
+///
+/// Its methods are called through `SessionService.withSession`.
+public actor Session {
     let id: SessionID
     let store: any Store
     let limits: Limits
@@ -44,10 +46,12 @@ actor Session {
     /// Applies the default of the call that waits, when its time comes.
     var hookTimer: Task<Void, Never>?
 
-    /// Why a call on this object has to be made again on a fresh one.
-    enum Refusal: Error {
+    /// Why a call did not succeed.
+    public enum CallError: Error {
+        /// The object was evicted, or no longer matches the disk: call again on a fresh one, as
+        /// `SessionService.withSession` does.
         case retired
-        case refused(SessionError)
+        case failed(SessionError)
     }
 
     init(
@@ -74,7 +78,7 @@ actor Session {
         turn = state.turn(of: record.id, metadataVersion: record.metadataVersion)
     }
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor {
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
         // Sound: lanes live for ever, and the other executor as long as the session.
         unsafe lane?.asUnownedSerialExecutor() ?? ordinary.unownedExecutor
     }
@@ -82,7 +86,7 @@ actor Session {
     /// Lends its place in the queues to an actor that says itself where it runs.
     private actor Ordinary {}
 
-    /// Whether someone is waiting on this object, so that it shouldn't leave memory.
+    /// Whether a caller waits on this object, so that it should not be evicted.
     var isInUse: Bool {
         isBusy || !turnWaiters.isEmpty || !subscribers.isEmpty || !hookedWaiters.isEmpty
     }
@@ -92,36 +96,40 @@ actor Session {
 
 extension Session {
     /// Runs `body` when every change before it has been committed.
+    ///
+    /// Inlined, as `commit` is: each asynchronous function between a caller and the store keeps a
+    /// frame on the heap while the store writes, and every tell goes through both.
+    @inline(__always)
     func exclusively<Value: Sendable>(
         _ body: () async throws(SessionError) -> Value
-    ) async throws(Refusal) -> Value {
+    ) async throws(CallError) -> Value {
         if isBusy { try await waitInLine() } else { isBusy = true }
         defer { passOn() }
         try checkNotRetired()
         do throws(SessionError) {
             return try await body()
         } catch {
-            throw .refused(error)
+            throw .failed(error)
         }
     }
 
     /// Returns when it is the caller's turn, who then says so to `passOn`.
-    func waitInLine() async throws(Refusal) {
+    private func waitInLine() async throws(CallError) {
         guard queue.count < limits.queuedRequestsMax else {
-            throw .refused(
+            throw .failed(
                 .overloaded(
-                    limit: "queued_requests", maximum: limits.queuedRequestsMax,
+                    limit: .queuedRequests, maximum: limits.queuedRequestsMax,
                     retryAfterSeconds: 1))
         }
         await withCheckedContinuation { queue.append($0) }
     }
 
     /// The next may go.
-    func passOn() {
+    private func passOn() {
         if queue.isEmpty { isBusy = false } else { queue.removeFirst().resume() }
     }
 
-    func checkNotRetired() throws(Refusal) {
+    private func checkNotRetired() throws(CallError) {
         if isRetired { throw .retired }
     }
 
@@ -129,10 +137,12 @@ extension Session {
         try await commit(Commitment(withSnapshotIfDue(batch)))
     }
 
+    /// Returns when the batch is on disk and its change is shown.
+    @inline(__always)
     func commit(_ commitment: Commitment) async throws(SessionError) {
         do {
             let ids = try await store.commit(commitment.batch, to: id)
-            committed(commitment.batch, ids)
+            committed(commitment, ids)
         } catch {
             retire()
             throw SessionError(error, session: id)
@@ -140,7 +150,7 @@ extension Session {
     }
 
     @inline(never)
-    func withSnapshotIfDue(_ batch: Batch) -> Batch {
+    private func withSnapshotIfDue(_ batch: Batch) -> Batch {
         guard batch.snapshot == nil, !batch.entries.isEmpty,
             isSnapshotDue(after: journal + JournalLength(batch.entries))
         else { return batch }
@@ -151,7 +161,8 @@ extension Session {
 
     /// The batch is on disk; `ids` are those of its vectors.
     @inline(never)
-    private func committed(_ batch: Batch, _ ids: [VectorName: VectorID]) {
+    private func committed(_ commitment: Commitment, _ ids: [VectorName: VectorID]) {
+        let batch = commitment.batch
         if batch.snapshot != nil {
             state.storedPairs = StateCodec.pairs(in: ids)
             journal = JournalLength()
@@ -159,18 +170,15 @@ extension Session {
             journal = journal + JournalLength(batch.entries)
         }
         if let metadata = batch.metadata {
-            record.name = metadata.name
-            record.labels = metadata.labels
-            record.metadataVersion = metadata.version
-            if let parameters = metadata.parameters { record.parameters = parameters }
-            if let memoryBytes = metadata.memoryBytes {
-                record.memoryBytes = memoryBytes
-                resized(self, memoryBytes)
-            }
+            record.apply(metadata)
+            if let memoryBytes = metadata.memoryBytes { resized(self, memoryBytes) }
         }
         if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
         if let last = batch.entries.last { updatedAt = last.time }
         publish(batch)
+        if !batch.deliveries.isEmpty { hooking.wake() }
+        if hookTimer != nil || state.scalars.hooks.isCalling { armHookDeadline() }
+        if let outcome = commitment.outcome { resumeHooked(with: outcome) }
     }
 
     private func isSnapshotDue(after journal: JournalLength) -> Bool {
@@ -215,18 +223,16 @@ extension Session {
     func commit(_ change: SessionState.Change, _ idempotency: IdempotencyRecord? = nil)
         async throws(SessionError)
     {
-        let batch = batch(of: change, idempotency)
-        try await commit(batch)
-        goOn(hasPosted: !batch.deliveries.isEmpty, change.outcome)
+        try await commit(commitment(of: change, idempotency))
     }
 
-    /// What a change brings to the disk.
-    func batch(
+    /// What a change writes to the disk.
+    func commitment(
         of change: SessionState.Change, _ idempotency: IdempotencyRecord? = nil
-    ) -> Batch {
+    ) -> Commitment {
         var batch = Batch()
         batch.entries = [change.entry]
-        batch.step = change.step
+        batch.step = change.effects.step
         batch.idempotency = idempotency
         batch.deliveries = deliveries(of: change)
         if change.entry.kind.canChangeRecord,
@@ -238,14 +244,18 @@ extension Session {
                 parameters: state.layout.parameters, memoryBytes: state.memoryBytesEstimate)
         }
         if !change.entry.kind.isReplayable { batch.snapshot = StateCodec.draft(of: state) }
-        return batch
+        return Commitment(withSnapshotIfDue(batch), outcome: change.effects.outcome)
     }
 
-    /// After a change was committed.
-    func goOn(hasPosted: Bool, _ outcome: HookedOutcome? = nil) {
-        if hasPosted { hooking.wake() }
-        if hookTimer != nil || state.scalars.hooks.isCalling { armHookDeadline() }
-        if let outcome { resumeHooked(with: outcome) }
+    /// Reads from the store.
+    func read<Value: Sendable>(
+        _ body: (any Store) async throws(StoreError) -> Value
+    ) async throws(SessionError) -> Value {
+        do {
+            return try await body(store)
+        } catch {
+            throw SessionError(error, session: id)
+        }
     }
 
     func check(_ precondition: Precondition) throws(SessionError) {
@@ -270,11 +280,17 @@ extension Session {
     }
 }
 
-/// A batch on its way to the disk, behind a reference: those who wait for it keep no copies.
+/// A batch that is being written. A reference, so that the functions that wait for it hold no
+/// copies.
 final class Commitment: Sendable {
     let batch: Batch
+    /// How an operation ended that hooks delayed; its callers are resumed after the commit.
+    let outcome: HookedOutcome?
 
-    init(_ batch: Batch) { self.batch = batch }
+    init(_ batch: Batch, outcome: HookedOutcome? = nil) {
+        self.batch = batch
+        self.outcome = outcome
+    }
 }
 
 extension JournalEntry.Kind {
@@ -304,11 +320,8 @@ extension Session {
         _ key: IdempotencyKey?, scope: String
     ) async throws(SessionError) -> IdempotencyRecord? {
         guard let key else { return nil }
-        let found: IdempotencyRecord?
-        do {
-            found = try await store.idempotencyRecord(scope: "\(id)/\(scope)", key: key.key)
-        } catch {
-            throw SessionError(error, session: id)
+        let found = try await read { store throws(StoreError) in
+            try await store.idempotencyRecord(scope: "\(id)/\(scope)", key: key.key)
         }
         if let found, found.requestDigest != key.requestDigest {
             throw .idempotencyKeyReused(key.key)
@@ -360,7 +373,7 @@ extension Session {
 
     /// A stream of what happens from now on; the newest `limit` events are kept for a slow reader,
     /// who is cut off beyond that.
-    func subscribe(limit: Int) throws(Refusal) -> AsyncStream<SessionEvent> {
+    func subscribe(limit: Int) throws(CallError) -> AsyncStream<SessionEvent> {
         guard !isRetired else { throw .retired }
         let subscriber = nextWaiter
         nextWaiter += 1

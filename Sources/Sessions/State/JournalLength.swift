@@ -1,7 +1,7 @@
 /// What a load would have to replay.
-struct JournalLength: Equatable, Sendable {
-    var entries = 0
-    var payloadBytes = 0
+package struct JournalLength: Equatable, Sendable {
+    package var entries = 0
+    package var payloadBytes = 0
 
     init() {}
 
@@ -10,7 +10,7 @@ struct JournalLength: Equatable, Sendable {
         payloadBytes = entries.reduce(0) { $0 + $1.payload.count }
     }
 
-    static func + (one: JournalLength, other: JournalLength) -> JournalLength {
+    package static func + (one: JournalLength, other: JournalLength) -> JournalLength {
         var sum = one
         sum.entries += other.entries
         sum.payloadBytes += other.payloadBytes
@@ -19,7 +19,7 @@ struct JournalLength: Equatable, Sendable {
 
     /// How many entries may come between a session's snapshots: down to three quarters of the
     /// most, so that sessions which are told in turn don't all take theirs at once.
-    static func interval(of id: SessionID, entriesMax: Int) -> Int {
+    package static func interval(of id: SessionID, entriesMax: Int) -> Int {
         entriesMax - Int(UInt(bitPattern: id.hashValue) % UInt(max(1, entriesMax / 4)))
     }
 
@@ -29,7 +29,7 @@ struct JournalLength: Equatable, Sendable {
     /// replaces: then at most twice the payload is written, whatever the history's size, and no
     /// more is read by the next load than twice the snapshot. With short ones both are a few
     /// pages, and entries are counted.
-    func isDue(_ snapshotBytes: @autoclosure () -> Int, entriesMax: Int) -> Bool {
+    package func isDue(_ snapshotBytes: @autoclosure () -> Int, entriesMax: Int) -> Bool {
         entries >= entriesMax
             || (payloadBytes >= Octets.longMin && payloadBytes >= snapshotBytes())
     }

@@ -59,10 +59,9 @@ extension SessionState {
             }
         case .stateDict(let dict): hookedDict = dict
         }
-        let change =
-            scalars.hooks.call(call.rest, for: call.operation, at: time)
-            ? blankChange(at: time) : goOn(after: call, at: time)
-        return finished(change, at: time)
+        let isCalling = scalars.hooks.call(call.rest, for: call.operation, at: time)
+        let effects = isCalling ? Effects() : resume(after: call, at: time)
+        return Change(entry: entry(.hookAnswered, at: time), effects: effects)
     }
 
     /// The operation that the call was about doesn't take place.
@@ -71,118 +70,87 @@ extension SessionState {
         guard let call = scalars.hooks.call else { preconditionFailure("no hook is called") }
         scalars.hooks.call = nil
         hookedDict = nil
-        var change = blankChange(at: time)
+        var effects = Effects()
         switch call.operation {
         case .beginStep:
             let result = StepResult(
                 reason: .stopped, lossBefore: nil, loss: loss, gradientNormInf: nil,
                 iterations: 0, evaluations: 0)
             scalars.lastResult = result
-            change.step = StepRecord(
+            effects.step = StepRecord(
                 number: scalars.step, startedAt: scalars.stepStartedAt, endedAt: time,
                 firstEvaluation: scalars.stepFirstEvaluation,
                 lastEvaluation: scalars.stepFirstEvaluation - 1, result: result)
         case .endStep: break
-        case .readStateDict, .loadStateDict: change.outcome = .aborted(call.hook.event)
+        case .readStateDict, .loadStateDict: effects.outcome = .aborted(call.hook.event)
         }
-        return finished(change, at: time)
+        return Change(entry: entry(.hookAnswered, at: time), effects: effects)
     }
 
-    /// Begins to read the state dict; the outcome is there at once if no hook intercepts.
+    /// Begins to read the state dict. The outcome is known at once if no hook intercepts.
     mutating func readStateDict(at time: Date) -> Change {
-        var change = blankChange(at: time)
-        if !scalars.hooks.call(
+        let isCalling = scalars.hooks.call(
             scalars.hooks.intercepts(.stateDictPre), for: .readStateDict, at: time)
-        {
-            change = makeStateDict(at: time)
-        }
-        return finished(change, at: time, kind: .hookCalled)
+        let effects = isCalling ? Effects() : makeStateDict(at: time)
+        return Change(entry: entry(.hookCalled, at: time), effects: effects)
     }
 
     /// Begins to load a state dict that was checked.
     /// - Precondition: idle.
     mutating func beginLoad(_ dict: StateDict, at time: Date) -> Change {
         hookedDict = dict
-        var change = blankChange(at: time)
-        if !scalars.hooks.call(
+        let isCalling = scalars.hooks.call(
             scalars.hooks.intercepts(.loadStateDictPre), for: .loadStateDict, at: time)
-        {
-            change = loadHooked(at: time)
-        }
+        let effects = isCalling ? Effects() : loadHooked(at: time)
         let kind: JournalEntry.Kind =
             scalars.hooks.call == nil ? .stateDictLoaded : .hookCalled
-        return finished(change, at: time, kind: kind)
+        return Change(entry: entry(kind, at: time), effects: effects)
     }
 
-    private mutating func goOn(after call: HookCall, at time: Date) -> Change {
+    /// Continues the operation that the last of an event's hooks has answered.
+    private mutating func resume(after call: HookCall, at time: Date) -> Effects {
         switch call.hook.event {
         case .stepPre:
-            guard case .beginStep(let options, let shards) = call.operation else { break }
+            guard case .beginStep(let options, let shards) = call.operation else {
+                return Effects()
+            }
             return startStep(options, shards: shards, at: time)
-        case .stepPost: break
+        case .stepPost: return Effects()
         case .stateDictPre: return makeStateDict(at: time)
-        case .stateDictPost: return finishRead(at: time)
+        case .stateDictPost: return finishRead()
         case .loadStateDictPre: return loadHooked(at: time)
-        case .loadStateDictPost: return finishLoad(at: time)
+        case .loadStateDictPost: return finishLoad()
         }
-        return blankChange(at: time)
     }
 
-    private mutating func makeStateDict(at time: Date) -> Change {
+    private mutating func makeStateDict(at time: Date) -> Effects {
         hookedDict = stateDict
-        if scalars.hooks.call(
+        let isCalling = scalars.hooks.call(
             scalars.hooks.intercepts(.stateDictPost), for: .readStateDict, at: time)
-        {
-            return blankChange(at: time)
-        }
-        return finishRead(at: time)
+        return isCalling ? Effects() : finishRead()
     }
 
-    private mutating func finishRead(at time: Date) -> Change {
-        var change = blankChange(at: time)
-        if let dict = hookedDict { change.outcome = .read(dict) }
-        change.fired = [.stateDictPre, .stateDictPost]
-        hookedDict = nil
-        return change
+    private mutating func finishRead() -> Effects {
+        defer { hookedDict = nil }
+        return Effects(
+            fired: [.stateDictPre, .stateDictPost], outcome: hookedDict.map { .read($0) })
     }
 
-    private mutating func loadHooked(at time: Date) -> Change {
-        var change = blankChange(at: time)
-        guard let dict = hookedDict else { return change }
+    private mutating func loadHooked(at time: Date) -> Effects {
+        guard let dict = hookedDict else { return Effects() }
         hookedDict = nil
         do throws(TorchStateError) {
             try load(dict, options: dict.fullOptions(over: engine.options))
         } catch {
-            // It was checked when it came: only a rule that is newer than the journal fails.
-            change.outcome = .aborted(.loadStateDictPre)
-            return change
+            // It was checked when it arrived: only a rule newer than the journal can fail here.
+            return Effects(outcome: .aborted(.loadStateDictPre))
         }
-        if scalars.hooks.call(
+        let isCalling = scalars.hooks.call(
             scalars.hooks.intercepts(.loadStateDictPost), for: .loadStateDict, at: time)
-        {
-            return change
-        }
-        return finishLoad(at: time)
+        return isCalling ? Effects() : finishLoad()
     }
 
-    private func finishLoad(at time: Date) -> Change {
-        var change = blankChange(at: time)
-        change.outcome = .loaded
-        change.fired = [.loadStateDictPre, .loadStateDictPost]
-        return change
-    }
-
-    /// To be given its entry by `finished`, when it is known where the session stands.
-    private func blankChange(at time: Date) -> Change {
-        Change(
-            entry: JournalEntry(sequence: 0, kind: .hookAnswered, time: time, status: status))
-    }
-
-    private mutating func finished(
-        _ change: Change, at time: Date, kind: JournalEntry.Kind = .hookAnswered
-    ) -> Change {
-        var change = change
-        change.entry = entry(kind, at: time)
-        return change
+    private func finishLoad() -> Effects {
+        Effects(fired: [.loadStateDictPre, .loadStateDictPost], outcome: .loaded)
     }
 }

@@ -44,9 +44,14 @@ struct SessionState: Sendable {
     /// Pairs that are on disk, by number.
     var storedPairs: [Int: VectorID] = [:]
 
-    /// What an event leads to.
+    /// What an event did: the entry to journal, and its effects.
     struct Change {
         var entry: JournalEntry
+        var effects = Effects()
+    }
+
+    /// What an event did besides changing the state.
+    struct Effects {
         /// A step that the event ended.
         var step: StepRecord?
         /// What happened that hooks may observe.
@@ -173,19 +178,18 @@ extension SessionState {
         {
             return Change(entry: entry(.hookCalled, at: time))
         }
-        var change = startStep(options, shards: shards, at: time)
-        change.entry = entry(.stepBegun, at: time, payload: Octets(StateCodec.encode(request)))
-        return change
+        let effects = startStep(options, shards: shards, at: time)
+        let payload = Octets(StateCodec.encode(request))
+        return Change(entry: entry(.stepBegun, at: time, payload: payload), effects: effects)
     }
 
-    /// The change's entry is a placeholder. A step ends at once when the engine knows the point
-    /// already, and that it is optimal.
-    mutating func startStep(_ options: Options, shards count: Int?, at time: Date) -> Change {
+    /// A step ends at once when the engine already knows the point, and that it is optimal.
+    mutating func startStep(_ options: Options, shards count: Int?, at time: Date) -> Effects {
         scalars.stepShardCount = count
-        var change = follow(
+        var effects = follow(
             engine.beginStep(options: options), lastEvaluation: scalars.evaluationsAsked, at: time)
-        change.fired.insert(.stepPre, at: 0)
-        return change
+        effects.fired.insert(.stepPre, at: 0)
+        return effects
     }
 
     /// Another evaluation is wanted.
@@ -238,8 +242,8 @@ extension SessionState {
         case .failed:
             directive = engine.advanceInfeasible(loss: .nan)
         }
-        var change = follow(directive, lastEvaluation: number, at: time)
-        change.entry = entry(kind, at: time, payload: payload)
+        let effects = follow(directive, lastEvaluation: number, at: time)
+        var change = Change(entry: entry(kind, at: time, payload: payload), effects: effects)
         change.entry.trace = trace
         change.entry.resultDigest = digest ?? result.digest
         change.entry.pointDigest = pointDigest
@@ -250,10 +254,9 @@ extension SessionState {
     mutating func stop(at time: Date) -> Change {
         let closed = pendingEvaluation
         let result = engine.stop()
-        var change = follow(
+        let effects = follow(
             .finished(result), lastEvaluation: scalars.evaluationsAsked - 1, at: time)
-        change.entry = entry(.stopped, at: time, closed: closed)
-        return change
+        return Change(entry: entry(.stopped, at: time, closed: closed), effects: effects)
     }
 
     /// Takes effect with the next step.
@@ -277,7 +280,7 @@ extension SessionState {
         let closed = pendingEvaluation
         var step: StepRecord?
         if closed != nil {
-            step = record(
+            step = endStep(
                 engine.stop(), lastEvaluation: scalars.evaluationsAsked - 1, at: time)
         }
         var next = former
@@ -288,7 +291,8 @@ extension SessionState {
         next.renumberRunningStep()
         self = next
         let entry = entry(.restored, at: time, closed: closed)
-        return Change(entry: entry, step: step, fired: step == nil ? [] : [.stepPost])
+        return Change(
+            entry: entry, effects: Effects(step: step, fired: step == nil ? [] : [.stepPost]))
     }
 
     /// The same optimizer as the beginning of another session, numbered from 1.
@@ -323,27 +327,24 @@ extension SessionState {
         scalars.best = BestEvaluation(loss: loss, evaluation: number)
     }
 
-    /// What the engine wants next. The change's entry is a placeholder: where the session stands
-    /// is known only when this has returned.
+    /// Does what the engine wants next.
     private mutating func follow(
         _ directive: Directive, lastEvaluation: EvaluationNumber, at time: Date
-    ) -> Change {
-        var change = Change(
-            entry: JournalEntry(sequence: 0, kind: .told, time: time, status: status))
+    ) -> Effects {
         switch directive {
         case .evaluate:
             askNext()
+            return Effects()
         case .finished(let result):
-            change.step = record(result, lastEvaluation: lastEvaluation, at: time)
-            change.fired = [.stepPost]
+            let step = endStep(result, lastEvaluation: lastEvaluation, at: time)
             _ = scalars.hooks.call(
                 scalars.hooks.intercepts(.stepPost), for: .endStep, at: time)
+            return Effects(step: step, fired: [.stepPost])
         }
-        return change
     }
 
     /// The running step has ended.
-    mutating func record(
+    private mutating func endStep(
         _ result: StepResult, lastEvaluation: EvaluationNumber, at time: Date
     ) -> StepRecord {
         var result = result

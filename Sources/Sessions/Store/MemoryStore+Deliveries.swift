@@ -10,10 +10,7 @@ extension MemoryStore {
         let matching = deliveries.reversed().lazy.filter {
             $0.number < below && $0.record.session == id && $0.record.hook == hook
         }
-        let page = Array(matching.prefix(pageSize + 1))
-        return Page(
-            items: page.prefix(pageSize).map(\.record),
-            next: page.count > pageSize ? PageToken(below: page[pageSize - 1].number) : nil)
+        return Page(matching.map { ($0.number, $0.record) }, size: pageSize)
     }
 
     public func delivery(

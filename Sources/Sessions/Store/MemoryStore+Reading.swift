@@ -36,15 +36,14 @@ extension MemoryStore {
         pageSize: Int, after: PageToken?, label: (key: String, value: String)?
     ) throws(StoreError) -> Page<SessionSummary> {
         try checkOpen()
-        let matching = order.reversed().lazy.filter { number, id in
-            if let after, number >= after.below { return false }
-            guard let label else { return true }
-            return self.sessions[id]?.record.labels[label.key] == label.value
+        let below = after?.below ?? .max
+        let matching = order.reversed().lazy.compactMap {
+            (number, id) -> (number: Int64, item: SessionSummary)? in
+            guard number < below, let session = self.sessions[id] else { return nil }
+            if let label, session.record.labels[label.key] != label.value { return nil }
+            return (number, self.summary(session))
         }
-        let page = Array(matching.prefix(pageSize + 1))
-        return Page(
-            items: page.prefix(pageSize).compactMap { sessions[$0.id].map(summary) },
-            next: page.count > pageSize ? PageToken(below: page[pageSize - 1].number) : nil)
+        return Page(matching, size: pageSize)
     }
 
     public func summary(_ id: SessionID) throws(StoreError) -> SessionSummary {
@@ -81,11 +80,7 @@ extension MemoryStore {
         let below = after?.below ?? .max
         let records = try session(id).checkpoints.values
             .filter { $0.number < below }.sorted { $0.number > $1.number }
-        let items = Array(records.prefix(pageSize))
-        return Page(
-            items: items,
-            next: records.count > pageSize
-                ? items.last.map { PageToken(below: Int64($0.number)) } : nil)
+        return Page(records.map { (Int64($0.number), $0) }, size: pageSize)
     }
 
     public func idempotencyRecord(

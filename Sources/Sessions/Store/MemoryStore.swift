@@ -111,17 +111,7 @@ extension MemoryStore {
             sessions[id]?.checkpoints[checkpoint.number] = checkpoint
             sessions[id]?.nextCheckpoint = checkpoint.number + 1
         }
-        if let metadata = batch.metadata {
-            sessions[id]?.record.name = metadata.name
-            sessions[id]?.record.labels = metadata.labels
-            sessions[id]?.record.metadataVersion = metadata.version
-            if let parameters = metadata.parameters {
-                sessions[id]?.record.parameters = parameters
-            }
-            if let memoryBytes = metadata.memoryBytes {
-                sessions[id]?.record.memoryBytes = memoryBytes
-            }
-        }
+        if let metadata = batch.metadata { sessions[id]?.record.apply(metadata) }
         remember(batch.idempotency)
         for delivery in batch.deliveries {
             newestDelivery += 1

@@ -4,17 +4,14 @@ extension Npy {
     /// What a header may have: as much as version 1.0 can say. A real one has some 120 bytes.
     static let headerBytesMax = 1 << 16
 
-    /// Reads a whole file, without a copy of its numbers.
+    /// What the header of a file of `count` bytes says of its numbers.
     ///
-    /// `malformed` where the bytes are no such file, or end too early; otherwise `invalid` with the
-    /// header's field.
-    static func array(_ bytes: [UInt8]) throws(WireError) -> TensorInput {
-        let end = try headEnd(bytes, of: bytes.count)
-        return TensorInput(try head(bytes[..<end], of: bytes.count), bytes: bytes[end...])
-    }
-
-    /// What the head of a file of `count` bytes, all that stands before the numbers, says of them.
-    static func head(_ head: ArraySlice<UInt8>, of count: Int) throws(WireError) -> TensorHeader {
+    /// - Parameter head: All bytes before the numbers.
+    /// - Throws: `malformed` where the bytes are no such file, or end too early; otherwise
+    ///   `invalid` with the header's field.
+    static func header(
+        _ head: ArraySlice<UInt8>, of count: Int
+    ) throws(WireError) -> TensorHeader {
         var parser = PythonDict(text: head[try headerStart(head, of: count)...])
         let header = try parser.header()
         var needed = header.dtype.size
@@ -37,11 +34,11 @@ extension Npy {
         return header
     }
 
-    /// Where the head of a file ends of which the first bytes are `first`. If that is beyond them,
-    /// it is how many are needed to say more.
+    /// The position of the first number in a file that begins with `first`. A result beyond the end
+    /// of `first` is how many bytes are needed to say more.
     ///
     /// - Parameter count: Bytes of the whole file.
-    static func headEnd(_ first: [UInt8], of count: Int) throws(WireError) -> Int {
+    static func headerEnd(_ first: [UInt8], of count: Int) throws(WireError) -> Int {
         let start = try headerStart(first[...], of: count)
         guard count >= start else { throw .malformed("unexpected end in the header's length") }
         guard first.count >= start else { return start }

@@ -27,11 +27,3 @@ public enum Npy {
         return magic + [1, 0, UInt8(header.count & 0xFF), UInt8(header.count >> 8)] + header
     }
 }
-
-extension GradientInput {
-    public init(npy bytes: [UInt8]) throws(WireError) { self = .array(try Npy.array(bytes)) }
-}
-
-extension ParametersInput {
-    public init(npy bytes: [UInt8]) throws(WireError) { self = .array(try Npy.array(bytes)) }
-}

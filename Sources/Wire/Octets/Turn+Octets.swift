@@ -42,8 +42,8 @@ extension StepResult {
 }
 
 extension TellRequest {
-    /// A gradient in a form that has no place for the loss, which comes as text.
-    public init(gradient: GradientInput, loss text: String?) throws(WireError) {
+    /// A gradient in a binary form. Those have no field for the loss, which comes as text.
+    public init(gradient: VectorInput, loss text: String?) throws(WireError) {
         self = .evaluated(loss: try Self.loss(text), gradient: gradient)
     }
 

@@ -16,7 +16,7 @@ extension Safetensors {
     public init(
         bytes: [UInt8], headerBytesMax: Int = Safetensors.headerBytesMax
     ) throws(WireError) {
-        let start = try Safetensors.headEnd(
+        let start = try Safetensors.headerEnd(
             bytes, of: bytes.count, headerBytesMax: headerBytesMax)
         let header = try Header(head: bytes[..<start], of: bytes.count)
         self.init(
@@ -28,11 +28,11 @@ extension Safetensors {
             metadata: header.metadata)
     }
 
-    /// The offset at which the header ends in a file that begins with `first`. If that is beyond
-    /// `first`, the number of bytes that are needed to know more.
+    /// The position of the first tensor's bytes in a file that begins with `first`. A result beyond
+    /// the end of `first` is how many bytes are needed to say more.
     ///
     /// - Parameter count: Bytes of the whole file.
-    static func headEnd(
+    static func headerEnd(
         _ first: [UInt8], of count: Int, headerBytesMax: Int
     ) throws(WireError) -> Int {
         guard count >= prefix else {

@@ -110,7 +110,9 @@ actor WebhookDispatcher {
         }
         if next == .disable {
             // 410: the receiver wants no more of them. The operator's hooks are the operator's.
-            try? await service.removeHook(record.session, hook: record.hook)
+            try? await service.withSession(record.session) {
+                try await $0.removeHook(record.hook)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ public import SessionModel
 /// send back what it read; and the dtype and shapes that the client states, to be compared with the
 /// session's.
 public struct ParametersDocument: Equatable, Sendable {
-    public var input: ParametersInput
+    public var input: VectorInput
     /// nil when the client didn't state it.
     public var dtype: DType?
     /// The stated shapes, by name or position.
@@ -19,7 +19,7 @@ public struct ParametersDocument: Equatable, Sendable {
         case (let flat?, nil):
             input = .flat(try flat.numbers())
         case (nil, let params?):
-            var named: [String: [Double]] = [:]
+            var named: [String: [Double]?] = [:]
             for (index, element) in try params.elements().enumerated() {
                 let fields = try element.object(known: ["name", "shape", "values"])
                 let name = try fields.present("name")?.string() ?? String(index)

@@ -19,12 +19,12 @@ extension TellRequest {
         guard let loss = body["loss"] else {
             throw body.invalid("loss", "is required (or failed, if the point has no loss)")
         }
-        self = .evaluated(loss: try loss.number(), gradient: try GradientInput(body))
+        self = .evaluated(loss: try loss.number(), gradient: try VectorInput(gradientIn: body))
     }
 }
 
-extension GradientInput {
-    fileprivate init(_ body: JSONFields) throws(WireError) {
+extension VectorInput {
+    fileprivate init(gradientIn body: JSONFields) throws(WireError) {
         switch (body["gradient"], body["gradients"]) {
         case (let flat?, nil):
             self = .flat(try flat.numbers())

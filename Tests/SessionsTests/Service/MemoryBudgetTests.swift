@@ -1,12 +1,11 @@
 import Foundation
+import Sessions
 import Telemetry
+import TestKit
 import Testing
 
-import Sessions
-import TestKit
-
 /// Sessions in memory are held to a budget of bytes.
-@Suite struct SessionMemoryTests {
+@Suite struct MemoryBudgetTests {
     private let count = 1000
     private let metrics = MetricsRegistry()
 
