@@ -44,7 +44,10 @@ extension Operations {
         if let reader = VectorHeaderReader(form, bodyBytes: length) {
             let service = service
             return .stream(
-                VectorSink(reader, digest: try DigestCheck(call.request.head)) {
+                VectorSink(
+                    reader, digest: try DigestCheck(call.request.head),
+                    background: service.background
+                ) {
                     header throws(VectorMismatch) in
                     try service.arriving(expected, header, loss: loss)
                 })
@@ -52,7 +55,9 @@ extension Operations {
         guard form == .octets, length <= expected.count * expected.dtype.size,
             let vector = try? service.arriving(expected, .octets(byteCount: length), loss: loss)
         else { return .collect }
-        return .stream(VectorSink(vector, digest: try DigestCheck(call.request.head)))
+        return .stream(
+            VectorSink(
+                vector, digest: try DigestCheck(call.request.head), background: service.background))
     }
 
     @Sendable func previewResult(_ call: Call, _ length: Int) async throws -> BodyPlan {

@@ -34,20 +34,26 @@ final class VectorSink: BodySink {
     }
 
     private let begin: Begin?
+    private let background: BackgroundWork
     private let state: Mutex<State>
 
     /// Parsing a header of this length takes less time than waking another thread.
     private static let shortHeaderBytes = 1 << 10
 
     /// A body without a header.
-    init(_ vector: IncomingVector, digest: DigestCheck?) {
+    init(_ vector: IncomingVector, digest: DigestCheck?, background: BackgroundWork) {
         begin = nil
+        self.background = background
         state = Mutex(State(stage: .numbers(vector), digest: digest))
     }
 
     /// A body with a header; `begin` prepares for the numbers behind it.
-    init(_ header: VectorHeaderReader, digest: DigestCheck?, begin: @escaping Begin) {
+    init(
+        _ header: VectorHeaderReader, digest: DigestCheck?, background: BackgroundWork,
+        begin: @escaping Begin
+    ) {
         self.begin = begin
+        self.background = background
         state = Mutex(State(stage: .header, header: header, digest: digest))
     }
 
@@ -128,10 +134,10 @@ extension VectorSink {
     }
 
     private func parse(_ header: VectorHeaderReader) async {
-        if header.count < HeavyWork.bytesMin {
+        if header.count < BackgroundWork.bytesMin {
             enter(stage(after: header))
         } else {
-            await HeavyWork.aside { self.enter(self.stage(after: header)) }
+            await background.run { self.enter(self.stage(after: header)) }
         }
     }
 

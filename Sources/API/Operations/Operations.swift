@@ -65,9 +65,9 @@ struct Operations: Sendable {
                 let call = try Call(request, query: query, produces: produces)
                 try call.checkDigest()
                 var response =
-                    request.sink == nil && request.body.count < HeavyWork.bytesMin
+                    request.sink == nil && request.body.count < BackgroundWork.bytesMin
                     ? try await handler(call)
-                    : try await HeavyWork.aside { try await handler(call) }
+                    : try await service.background.run { try await handler(call) }
                 if inRanges { response = try response.ranged(for: request.head) }
                 if let digest = response.contentDigest(for: request.head) {
                     response.headerFields[.contentDigest] = digest
@@ -99,7 +99,7 @@ struct Operations: Sendable {
     func written(
         _ count: Int, _ write: @escaping @Sendable () -> Response
     ) async -> Response {
-        guard count * 8 >= HeavyWork.bytesMin else { return write() }
-        return await HeavyWork.aside { write() }
+        guard count * 8 >= BackgroundWork.bytesMin else { return write() }
+        return await service.background.run { write() }
     }
 }

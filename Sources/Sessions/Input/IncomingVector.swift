@@ -15,6 +15,7 @@ public final class IncomingVector: Sendable {
     /// The loss that belongs to the gradient; nil where nothing is prepared in the background.
     private let loss: Double?
     private let staging: (any OctetsStaging)?
+    private let background: BackgroundWork
     /// Sound: the memory of `State.vector`, which does not move, since the array is not changed
     /// while it is held there. `append` writes behind `PlacementProgress.filled`, and the
     /// background threads read before it.
@@ -46,11 +47,13 @@ public final class IncomingVector: Sendable {
     /// - Parameters:
     ///   - loss: The loss of the result that the vector belongs to, if its session waits for it.
     ///   - store: The store that the vector is staged in.
+    ///   - background: The threads that digest and stage it.
     /// - Precondition: The vector has whole numbers.
     init(
         _ placement: Placement, dtype: DType, named: ReceivedTensors? = nil, loss: Double?,
-        store: any Store
+        store: any Store, background: BackgroundWork
     ) {
+        self.background = background
         let byteCount = placement.byteCount
         precondition(byteCount.isMultiple(of: dtype.size))
         self.placement = placement
@@ -58,7 +61,7 @@ public final class IncomingVector: Sendable {
         self.named = named
         // The background threads would wait in vain for a gap to be filled.
         let isPrepared =
-            loss != nil && byteCount >= HeavyWork.bytesMin && placement.gaps.isEmpty
+            loss != nil && byteCount >= BackgroundWork.bytesMin && placement.gaps.isEmpty
         self.loss = isPrepared ? loss : nil
         staging = isPrepared ? store.staging(byteCount: byteCount) : nil
         digest = Mutex(isPrepared ? loss.map { IncrementalDigest(littleEndianBytes([$0])) } : nil)
@@ -91,8 +94,8 @@ public final class IncomingVector: Sendable {
             if stages { state.isStaging = true }
             return (digests, stages)
         }
-        if digests { HeavyWork.ahead { self.digestArrived() } }
-        if stages { HeavyWork.ahead { self.stageArrived() } }
+        if digests { background.start { self.digestArrived() } }
+        if stages { background.start { self.stageArrived() } }
         return true
     }
 }
@@ -224,6 +227,6 @@ extension SessionService {
         }
         return IncomingVector(
             try expected.placement(of: header), dtype: expected.dtype, named: named,
-            loss: expected.use == .result ? loss : nil, store: store)
+            loss: expected.use == .result ? loss : nil, store: store, background: background)
     }
 }

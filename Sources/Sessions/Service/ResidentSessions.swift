@@ -1,10 +1,10 @@
 package import struct Foundation.Date
 
-/// Which sessions are in memory, when each was used last, and what they may come to need there.
+/// Which sessions are in memory, when each was last used, and how much memory they may need.
 ///
-/// A ledger of estimates, not of what the allocator holds: a session counts with its vectors and a
-/// full history from the moment it begins to load, so that none has to be turned away when its
-/// history has grown.
+/// A ledger of estimates, not of what the allocator holds. A session counts with its vectors and a
+/// full history from the moment it begins to load, so that it need not be refused when its history
+/// has grown.
 package struct ResidentSessions {
     /// What a session takes beside its vectors: the objects, the records, the small matrices.
     static let overheadBytes = 16 << 10
@@ -31,9 +31,9 @@ package struct ResidentSessions {
     /// Orders uses.
     private var clock = 0
     var isShuttingDown = false
-    /// Whether some are on their way out so that those to come need not wait.
+    /// Whether sessions are being evicted in advance, so that the next loads need not wait.
     var isClearing = false
-    /// How many callers hold each session that isn't asked to leave meanwhile.
+    /// How many callers hold each session, which is not evicted to make room meanwhile.
     private var holders: [SessionID: Int] = [:]
 
     package var sessions: [(id: SessionID, session: Session)] {
@@ -49,7 +49,7 @@ package struct ResidentSessions {
         return slots.values[index]
     }
 
-    /// What was reserved for it stays.
+    /// Gives the session an empty slot. What was reserved for it stays reserved.
     package mutating func begin(_ id: SessionID, loading: Task<Loaded, Never>?, at time: Date) {
         clock += 1
         slots[id] = Slot(
@@ -57,7 +57,7 @@ package struct ResidentSessions {
             lastUsedAt: time)
     }
 
-    /// False if another object has the place, or is about to.
+    /// Returns false if another object has the slot, or is being loaded into it.
     package mutating func place(_ session: Session, replacing loading: Bool) -> Bool {
         guard let slot = slots[session.id], slot.session == nil,
             (slot.loading != nil) == loading
@@ -83,10 +83,10 @@ package struct ResidentSessions {
         holders[id] = count > 1 ? count - 1 : nil
     }
 
-    // MARK: Room
+    // MARK: Budget
 
-    /// Reserves room for a session that has a slot; false if there isn't so much. What is larger
-    /// than the whole budget is let in when it is alone, or with `companion`.
+    /// Reserves memory for a session that has a slot; false if the budget does not allow it. A
+    /// session larger than the whole budget is allowed when it is alone, or beside `companion`.
     package mutating func reserve(
         _ needed: Int, for id: SessionID, beside companion: SessionID? = nil, within budget: Int
     ) -> Bool {
@@ -98,7 +98,7 @@ package struct ResidentSessions {
         return true
     }
 
-    /// A session that is here has grown or shrunk.
+    /// Changes what is reserved for a session that has grown or shrunk.
     package mutating func resize(_ session: Session, to needed: Int) {
         if slots[session.id]?.session === session { set(needed, for: session.id) }
     }
@@ -108,8 +108,8 @@ package struct ResidentSessions {
         slots[id]?.reserved = needed
     }
 
-    /// The least recently used sessions that take `wanted` bytes together, or all there are that
-    /// nobody holds.
+    /// The least recently used sessions that hold `wanted` bytes together; fewer if there are not
+    /// so many that nobody holds.
     package func leastRecentlyUsed(
         holding wanted: Int, except passedOver: Set<SessionID>
     ) -> [(id: SessionID, session: Session)] {
@@ -126,8 +126,8 @@ package struct ResidentSessions {
         return found
     }
 
-    /// Those that had better leave now: when little of the budget is left, as much again. The
-    /// newcomer, for whom the others left, isn't one of them.
+    /// Sessions to evict in advance: when less than a sixteenth of the budget is left, those that
+    /// hold another sixteenth. The newcomer is not one of them.
     package mutating func beginClearing(
         _ budget: Int, except newcomer: SessionID
     ) -> [(id: SessionID, session: Session)] {

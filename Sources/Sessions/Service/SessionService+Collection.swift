@@ -12,7 +12,8 @@ extension SessionService {
             state = try SessionState(
                 dtype: request.dtype, layout: Layout(parameters: valid.parameters.specs),
                 values: valid.parameters.values, options: valid.options,
-                isMaximizing: request.options.maximize ?? false, shardCount: request.shardCount)
+                isMaximizing: request.options.maximize ?? false, shardCount: request.shardCount,
+                background: background)
         } catch {
             throw .invalid([FieldError(field: "options.\(error.option)", reason: error.reason)])
         }
@@ -51,7 +52,7 @@ extension SessionService {
         }
         if isShuttingDown { throw .shuttingDown }
         defer { if !isCreated { resident.withLock { $0.remove(id) } } }
-        try await makeRoom(state.memoryBytesEstimate, for: id)
+        try await reserveMemory(state.memoryBytesEstimate, for: id)
         do {
             let count = try await store.sessionCount()
             guard count < limits.sessionsMax else {

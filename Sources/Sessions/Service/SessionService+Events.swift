@@ -7,15 +7,15 @@ extension SessionService {
         }
     }
 
-    /// What the trace has after evaluation `last` (nothing, if nil), then what happens, until the
-    /// session is deleted, leaves memory or the server stops; a reader who is too slow is cut off.
+    /// The trace after evaluation `last` (nothing, if nil), then live events, until the session is
+    /// deleted or evicted, the server stops, or the reader is too slow.
     ///
-    /// Pulled: the trace is read a page at a time, when the reader wants more.
+    /// The stream is pulled: the trace is read a page at a time, when the reader wants more.
     public func events(
         _ id: SessionID, after last: EvaluationNumber?
     ) async throws(SessionError) -> AsyncStream<SessionEvent> {
         try enterWait()
-        // From here on the relay's end gives the place back.
+        // From here on the end of the relay leaves the wait.
         let relay: EventRelay
         do throws(SessionError) {
             // Subscribed before the trace is read, so that nothing falls in between.
@@ -27,20 +27,20 @@ extension SessionService {
             leaveWait()
             throw error
         }
-        // The first page at once: what was there when the reader asked, it gets.
+        // The first page is read now: the reader gets what the trace had when it asked.
         await relay.readPage()
         return AsyncStream { await relay.next() }
     }
 }
 
-/// Joins a session's past, from the trace, and its present, without a gap or a repetition.
+/// Joins the trace and the live events of a session, without a gap or a repetition.
 private actor EventRelay {
     static let liveBufferMax = 10_000
     private static let pageSize = 1_000
 
     private let service: SessionService
     private let session: SessionID
-    /// The newest evaluation that the reader has, or doesn't want.
+    /// The newest evaluation that the reader has, or does not want.
     private var newest: EvaluationNumber
     private var isReplaying: Bool
     private var page: ArraySlice<TracePoint> = []
@@ -75,7 +75,7 @@ private actor EventRelay {
         }
         while let event = await nextLive() {
             guard case .evaluation(let point) = event else { return event }
-            // What happened since the subscription may have been in the trace already.
+            // An event since the subscription may have been in the trace already.
             if point.evaluation > newest {
                 newest = point.evaluation
                 return event

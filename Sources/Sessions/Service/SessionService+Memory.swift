@@ -3,7 +3,7 @@ internal import Telemetry
 
 internal import struct Foundation.Date
 
-// Sessions come into memory and leave it.
+// Loading sessions into memory, and evicting them.
 
 extension SessionService {
     /// Runs `body` on the session, which is loaded if it is not in memory. If it was evicted before
@@ -62,7 +62,7 @@ extension SessionService {
         resident.withLock { $0.remove(id, session) }
     }
 
-    /// nil if it isn't in memory, or nobody may come in any more.
+    /// nil if it is not in memory, or the service is shutting down.
     private func resident(_ id: SessionID) -> Session? {
         let time = now()
         return resident.withLock { resident in
@@ -105,7 +105,7 @@ extension SessionService {
             resident.withLock { $0.remove(id) }
             return .failed(error)
         }
-        settle(session, replacing: true)
+        keep(session, replacing: true)
         return .session(session)
     }
 
@@ -113,7 +113,7 @@ extension SessionService {
         let needed = try await read(id) { store throws(StoreError) in
             try await store.summary(id).record.memoryBytes
         }
-        try await makeRoom(needed, for: id)
+        try await reserveMemory(needed, for: id)
         let stored = try await read(id) { store throws(StoreError) in try await store.load(id) }
         metrics.loads.increment()
         let record = stored.record
@@ -122,20 +122,22 @@ extension SessionService {
             updatedAt: stored.newest.time, journal: JournalLength(stored.tail))
     }
 
-    /// Up to a snapshot interval of evaluations, each as long as when it was told.
+    /// Replays up to a snapshot interval of evaluations, in the background if they are long.
     private func replayed(_ stored: StoredSession) async throws(SessionError) -> SessionState {
         let record = stored.record
-        let bytes = record.parameterCount * record.dtype.size
-        guard bytes * max(1, stored.snapshot.vectors.count) >= HeavyWork.bytesMin else {
-            return try SessionState(
-                stored.snapshot, tail: stored.tail, dtype: record.dtype, session: record.id)
+        let background = background
+        @Sendable func replay() throws(SessionError) -> SessionState {
+            try SessionState(
+                stored.snapshot, tail: stored.tail, dtype: record.dtype, session: record.id,
+                background: background)
         }
-        let replayed: Result<SessionState, SessionError> = await HeavyWork.aside {
+        let bytes = record.parameterCount * record.dtype.size
+        guard bytes * max(1, stored.snapshot.vectors.count) >= BackgroundWork.bytesMin else {
+            return try replay()
+        }
+        let replayed: Result<SessionState, SessionError> = await background.run {
             do throws(SessionError) {
-                return .success(
-                    try SessionState(
-                        stored.snapshot, tail: stored.tail, dtype: record.dtype, session: record.id)
-                )
+                return .success(try replay())
             } catch {
                 return .failure(error)
             }
@@ -149,116 +151,119 @@ extension SessionService {
     ) async -> Session {
         let session = Session(
             record: record, state: state, nextCheckpoint: nextCheckpoint, updatedAt: updatedAt,
-            journal: journal, store: store, limits: limits, hooking: hooking, now: now,
+            journal: journal, store: store, limits: limits, hooking: hooking,
+            background: background, now: now,
             resized: { [weak self] session, bytes in self?.resized(session, bytes) })
         await session.armHookDeadline()
         return session
     }
 
-    /// A session that was written a moment ago, in the room that was made for it.
+    /// Keeps a new session in memory, which was reserved for it.
     func adopt(_ record: SessionRecord, _ state: SessionState) async {
         let session = await makeSession(
             record, state, nextCheckpoint: 1, updatedAt: record.createdAt,
             journal: JournalLength())
-        settle(session, replacing: false)
+        keep(session, replacing: false)
     }
 
-    private func settle(_ session: Session, replacing loading: Bool) {
-        let leaving = resident.withLock { resident in
+    private func keep(_ session: Session, replacing loading: Bool) {
+        let evicted = resident.withLock { resident in
             _ = resident.place(session, replacing: loading)
             let crowd = resident.overCrowding(limits.residentSessionsMax)
             guard crowd.isEmpty else { return crowd }
             return resident.beginClearing(limits.residentBytesMax, except: session.id)
         }
-        guard !leaving.isEmpty else { return }
+        guard !evicted.isEmpty else { return }
         Task {
-            await self.release(leaving)
+            await self.evict(evicted)
             resident.withLock { $0.isClearing = false }
         }
     }
 }
 
-// MARK: - Room
+// MARK: - Memory budget
 
 extension SessionService {
-    /// Reserves room for a session that is about to come into memory; those used least recently
-    /// leave for it. Throws `.memoryFull` when those that would have to are in use.
-    /// What is larger than the budget is let in when nothing else is there, or only `companion`.
-    func makeRoom(
+    /// Reserves memory for a session that is about to be loaded. Those used least recently are
+    /// evicted for it. Throws `.memoryFull` when they are in use. A session larger than the budget
+    /// is loaded when no other is in memory, or only `companion`.
+    func reserveMemory(
         _ memoryBytes: Int, for id: SessionID, beside companion: SessionID? = nil
     ) async throws(SessionError) {
         let budget = limits.residentBytesMax
         let needed = ResidentSessions.needed(memoryBytes)
-        // Sessions leave in lots, so that not every load has to save one.
+        // Sessions are evicted several at a time, so that not every load has to save one.
         let wanted = max(needed, budget / 32)
         var passedOver: Set<SessionID> = [id]
         if let companion { passedOver.insert(companion) }
         while true {
-            let leaving: [(id: SessionID, session: Session)]? = resident.withLock { resident in
+            let evicted: [(id: SessionID, session: Session)]? = resident.withLock { resident in
                 if resident.reserve(needed, for: id, beside: companion, within: budget) {
                     return nil
                 }
                 return resident.leastRecentlyUsed(holding: wanted, except: passedOver)
             }
-            guard let leaving else { return }
-            guard !leaving.isEmpty else {
+            guard let evicted else { return }
+            guard !evicted.isEmpty else {
                 throw .memoryFull(
                     needed: needed, reserved: resident.withLock { $0.bytes }, maximum: budget,
                     retryAfterSeconds: 1)
             }
-            await release(leaving)
-            // One that is in use stays; it isn't asked again.
-            passedOver.formUnion(leaving.map(\.id))
+            await evict(evicted)
+            // One that is in use stays, and is not tried again.
+            passedOver.formUnion(evicted.map(\.id))
         }
     }
 
-    /// Room for the state at a checkpoint, beside the session's own, while `body` works it out.
+    /// Reserves memory for the state at a checkpoint, beside the session's own, while `body`
+    /// computes it.
     func withSecondState<Value: Sendable>(
         of id: SessionID, _ body: () async throws(SessionError) -> Value
     ) async throws(SessionError) -> Value {
-        // First of all it comes into memory itself.
+        // The session itself is loaded first.
         let bytes = try await withSession(id) { await $0.record.memoryBytes }
         var generator = SystemRandomNumberGenerator()
         let guest = SessionID.random(using: &generator)
         let begins = now()
         resident.withLock { $0.begin(guest, loading: nil, at: begins) }
         defer { resident.withLock { $0.remove(guest) } }
-        try await makeRoom(bytes, for: guest, beside: id)
+        try await reserveMemory(bytes, for: guest, beside: id)
         return try await body()
     }
 
     private func resized(_ session: Session, _ memoryBytes: Int) {
-        let leaving = resident.withLock { resident in
+        let evicted = resident.withLock { resident in
             resident.resize(session, to: ResidentSessions.needed(memoryBytes))
             let excess = resident.bytes - limits.residentBytesMax
             return excess > 0
                 ? resident.leastRecentlyUsed(holding: excess, except: [session.id]) : []
         }
-        if !leaving.isEmpty { Task { await self.release(leaving) } }
+        if !evicted.isEmpty { Task { await self.evict(evicted) } }
     }
 
-    /// At once, so that their snapshots share commits.
-    private func release(_ sessions: [(id: SessionID, session: Session)]) async {
+    /// Evicts sessions concurrently, so that their snapshots share commits.
+    private func evict(_ sessions: [(id: SessionID, session: Session)]) async {
         await withTaskGroup(of: Void.self) { group in
             for (id, session) in sessions {
                 group.addTask {
-                    if await session.leave(isForced: false) { self.forget(id, session) }
+                    if await session.evict(isForced: false) { self.forget(id, session) }
                 }
             }
         }
     }
 
-    /// Lets sessions go that nobody used for `idleSeconds`. To be called now and then.
+    /// Evicts sessions that were not used for `idleSeconds`, and expires records. To be called from
+    /// time to time.
     public func releaseIdleSessions() async {
         let deadline = now().addingTimeInterval(-limits.idleSeconds)
-        await release(resident.withLock { $0.idle(since: deadline) })
+        await evict(resident.withLock { $0.idle(since: deadline) })
         let horizon = now().addingTimeInterval(-limits.idempotencySeconds)
         try? await store.expireIdempotencyRecords(before: horizon)
         try? await store.expireDeliveries(
             before: now().addingTimeInterval(-limits.deliverySeconds))
     }
 
-    /// Refuses new work, wakes who waits, and takes a snapshot of every session in memory.
+    /// Refuses new work, ends all waits, and takes a snapshot of every session in memory.
     public func shutdown() async {
         let sessions = resident.withLock { resident in
             resident.isShuttingDown = true
@@ -267,7 +272,7 @@ extension SessionService {
         await withTaskGroup(of: Void.self) { group in
             for (id, session) in sessions {
                 group.addTask {
-                    if await session.leave(isForced: true) { self.forget(id, session) }
+                    if await session.evict(isForced: true) { self.forget(id, session) }
                 }
             }
         }
@@ -283,7 +288,7 @@ extension ResidentSessions {
 }
 
 extension SessionError {
-    /// Whether the object that threw this is no longer in step with the disk.
+    /// Whether the object that threw this may no longer match the disk.
     fileprivate var leavesSessionBehind: Bool {
         switch self {
         case .storageFull, .storageFailed, .shuttingDown, .corrupt: true

@@ -3,14 +3,16 @@ public import Telemetry
 
 public import struct Foundation.Date
 
-/// All sessions: finds them, loads them when they are touched, and lets the idle ones go.
+/// All sessions: finds them, loads them on use, and evicts those that are not used.
 ///
-/// Only touched sessions are in memory, so that start-up doesn't depend on how many there are.
+/// Only sessions in use are in memory, so that start-up does not depend on how many there are.
 public final class SessionService: Sendable {
     public let limits: Limits
     let store: any Store
     let now: @Sendable () -> Date
     let hooking: HookEnvironment
+    /// The threads for long steps and bodies.
+    public let background: BackgroundWork
     let resident = Mutex(ResidentSessions())
     private let waiters: Atomic<Int> = Atomic(0)
     let metrics: Metrics
@@ -27,12 +29,13 @@ public final class SessionService: Sendable {
     /// - Parameter now: The time that goes into records; injected, so that tests are repeatable.
     public init(
         store: any Store, limits: Limits = Limits(), metrics: MetricsRegistry = MetricsRegistry(),
-        hooking: HookEnvironment = HookEnvironment(),
+        hooking: HookEnvironment = HookEnvironment(), background: BackgroundWork = .shared,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.store = store
         self.limits = limits
         self.hooking = hooking
+        self.background = background
         self.now = now
         self.metrics = Metrics(
             tells: metrics.counter(

@@ -53,7 +53,8 @@ extension Session {
     private func state(at number: CheckpointNumber) async throws(SessionError) -> SessionState {
         let stored = try await stored(number)
         return try SessionState(
-            stored.snapshot, tail: stored.tail, dtype: state.dtype, session: id)
+            stored.snapshot, tail: stored.tail, dtype: state.dtype, session: id,
+            background: background)
     }
 
     func checkpointStateDict(_ number: CheckpointNumber) async throws(CallError) -> StateDict {

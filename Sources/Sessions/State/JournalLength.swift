@@ -3,9 +3,9 @@ package struct JournalLength: Equatable, Sendable {
     package var entries = 0
     package var payloadBytes = 0
 
-    init() {}
+    package init() {}
 
-    init(_ entries: [JournalEntry]) {
+    package init(_ entries: [JournalEntry]) {
         self.entries = entries.count
         payloadBytes = entries.reduce(0) { $0 + $1.payload.count }
     }

@@ -2,15 +2,17 @@ internal import Synchronization
 
 // A session is replayed by applying the stored entries to the snapshot below them.
 
-/// A journal that doesn't lead where it led before.
+/// A journal whose replay differs from what was recorded.
 struct ReplayError: Error, Equatable {
     var sequence: SequenceNumber
     var reason: String
 }
 
 extension SessionState {
-    /// Applies a stored entry, and checks that it leads where it led when it was written.
-    mutating func replay(_ stored: JournalEntry) throws(ReplayError) {
+    /// Applies a stored entry, and checks that the result is the one recorded when it was written.
+    mutating func replay(
+        _ stored: JournalEntry, _ background: BackgroundWork
+    ) throws(ReplayError) {
         func fail(_ reason: String) -> ReplayError {
             ReplayError(sequence: stored.sequence, reason: reason)
         }
@@ -30,9 +32,10 @@ extension SessionState {
             guard engine.isStepping else { throw fail("answers, but nothing was asked") }
             // The payload's checksums have been looked at.
             let result = try result(of: stored)
-            if let number = pendingEvaluation, result.payload.count >= HeavyWork.bytesMin {
-                // Beside the step, which is taken on trust until it is over.
-                point = PointDigest(of: engine.trialVector, evaluation: number)
+            if let number = pendingEvaluation, result.payload.count >= BackgroundWork.bytesMin {
+                // Computed beside the step, and compared when that is over.
+                point = PointDigest(
+                    of: engine.trialVector, evaluation: number, background: background)
             }
             change = tell(
                 result, digest: stored.resultDigest,
@@ -96,20 +99,22 @@ extension SessionState {
     }
 }
 
-/// A payload that is read while the entry before it is replayed: one vector more in memory.
+/// A payload that is read while the entry before it is replayed. It costs memory for one more
+/// vector.
 final class PayloadPrefetch: Sendable {
     private let state: Mutex<(payload: Octets, dtype: DType?)>
 
-    init(_ payload: Octets, _ dtype: DType) {
+    init(_ payload: Octets, _ dtype: DType, _ background: BackgroundWork) {
         guard case .stored = payload else {
             state = Mutex((payload, nil))
             return
         }
         state = Mutex((payload, dtype))
-        HeavyWork.ahead { _ = self.payload }
+        background.start { _ = self.payload }
     }
 
-    /// Read by who comes first. What can't be read stays where it is, and says so when it is used.
+    /// Read by the first caller. A payload that cannot be read stays on disk, and fails when it is
+    /// used.
     var payload: Octets {
         state.withLock { state in
             if let dtype = state.dtype.take(), let vector = try? state.payload.vector(as: dtype) {

@@ -62,7 +62,7 @@ struct SessionState: Sendable {
 
     init(
         dtype: DType, layout: Layout, values: Vector, options: Options,
-        isMaximizing: Bool = false, shardCount: Int? = nil
+        isMaximizing: Bool = false, shardCount: Int? = nil, background: BackgroundWork
     ) throws(OptionError) {
         self.dtype = dtype
         scalars = Scalars(layout: layout)
@@ -72,20 +72,20 @@ struct SessionState: Sendable {
         case .float64(let values): engine = try Optimizer(values, options: options)
         case .float32(let values): engine = try Optimizer(values, options: options)
         }
-        engine.executor = HeavyWork.executor(
+        engine.executor = background.stepExecutor(
             count: layout.count, historySize: options.historySize)
     }
 
     init(
         dtype: DType, scalars: Scalars, engine: any SessionEngine, shards: ShardTable,
-        hookedDict: StateDict?, storedPairs: [Int: VectorID]
+        hookedDict: StateDict?, storedPairs: [Int: VectorID], background: BackgroundWork
     ) {
         self.dtype = dtype
         self.scalars = scalars
         self.engine = engine
         self.shards = shards
         self.hookedDict = hookedDict
-        self.engine.executor = HeavyWork.executor(
+        self.engine.executor = background.stepExecutor(
             count: scalars.layout.count, historySize: engine.options.historySize)
         self.storedPairs = storedPairs
     }

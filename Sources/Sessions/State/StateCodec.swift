@@ -103,7 +103,7 @@ enum StateCodec {
 
     /// The state that the snapshot holds; throws what is wrong with it, in words.
     static func state(
-        from snapshot: StoredSnapshot, dtype: DType
+        from snapshot: StoredSnapshot, dtype: DType, _ background: BackgroundWork
     ) throws(UnreadableSnapshot) -> SessionState {
         guard 1...formatVersion ~= snapshot.formatVersion else {
             throw UnreadableSnapshot(
@@ -147,7 +147,8 @@ enum StateCodec {
         }
         return SessionState(
             dtype: dtype, scalars: scalars.session, engine: engine, shards: shards,
-            hookedDict: hookedDict, storedPairs: pairs(in: snapshot.vectors.mapValues(\.id)))
+            hookedDict: hookedDict, storedPairs: pairs(in: snapshot.vectors.mapValues(\.id)),
+            background: background)
     }
 
     private static func bytes(

@@ -48,7 +48,8 @@ struct Daemon {
         eventLoopHooks = (store as? SQLiteStore).map(EventLoopHooks.init) ?? EventLoopHooks()
         self.hooks = hooks
         service = SessionService(
-            store: store, limits: settings.limits, metrics: registry, hooking: hooks.hooking)
+            store: store, limits: settings.limits, metrics: registry, hooking: hooks.hooking,
+            background: BackgroundWork())
         registry.gauge(
             "lbfgsd_build_info", help: "Always 1; its label tells the version.",
             labels: [("version", Version.current)]

@@ -15,15 +15,18 @@ struct ResidentSessionsTests {
             let id = try await makeSession(service)
             let session = try await service.withSession(id) { $0 }
             ledger.begin(id, loading: nil, at: time)
-            #expect(ledger.reserve(100, for: id, within: .max))
-            #expect(ledger.place(session, replacing: false))
+            let isReserved = ledger.reserve(100, for: id, within: .max)
+            #expect(isReserved)
+            let isPlaced = ledger.place(session, replacing: false)
+            #expect(isPlaced)
             ids.append(id)
         }
         return (ledger, ids)
     }
 
     @Test func `reservations are counted until their sessions are removed`() async throws {
-        var (ledger, ids) = try await make(3)
+        let (made, ids) = try await make(3)
+        var ledger = made
         #expect(ledger.bytes == 300 && ledger.sessions.count == 3)
         ledger.remove(ids[0])
         ledger.remove(ids[0])
@@ -31,26 +34,29 @@ struct ResidentSessionsTests {
     }
 
     @Test func `room is reserved within the budget only`() async throws {
-        var (ledger, ids) = try await make(2)
+        let (made, ids) = try await make(2)
+        var ledger = made
         var generator = SystemRandomNumberGenerator()
         let newcomer = SessionID.random(using: &generator)
-        #expect(!ledger.reserve(1, for: newcomer, within: .max), "it has no slot")
+        func reserve(_ bytes: Int, beside companion: SessionID? = nil) -> Bool {
+            ledger.reserve(bytes, for: newcomer, beside: companion, within: 300)
+        }
+        #expect(!reserve(1), "it has no slot")
         ledger.begin(newcomer, loading: nil, at: time)
-        #expect(!ledger.reserve(101, for: newcomer, within: 300))
-        #expect(ledger.reserve(100, for: newcomer, within: 300))
-        #expect(ledger.reserve(50, for: newcomer, within: 300), "it may shrink")
+        #expect(!reserve(101))
+        #expect(reserve(100))
+        #expect(reserve(50), "it may shrink")
         #expect(ledger.bytes == 250)
         ledger.remove(ids[0])
-        #expect(!ledger.reserve(1000, for: newcomer, within: 300))
-        #expect(
-            ledger.reserve(1000, for: newcomer, beside: ids[1], within: 300),
-            "more than the budget is let in beside its companion")
+        #expect(!reserve(1000))
+        #expect(reserve(1000, beside: ids[1]), "more than the budget fits beside a companion only")
     }
 
     @Test func `the least recently used are evicted first, and those that are held are not`()
         async throws
     {
-        var (ledger, ids) = try await make(4)
+        let (made, ids) = try await make(4)
+        var ledger = made
         #expect(ledger.leastRecentlyUsed(holding: 150, except: []).map(\.id) == [ids[0], ids[1]])
         _ = ledger.use(ids[0], at: time)
         #expect(ledger.leastRecentlyUsed(holding: 100, except: []).map(\.id) == [ids[1]])
@@ -63,13 +69,17 @@ struct ResidentSessionsTests {
     }
 
     @Test func `another object does not take a place that is taken`() async throws {
-        var (ledger, ids) = try await make(1)
+        let (made, ids) = try await make(1)
+        var ledger = made
         let session = try #require(ledger.sessions.first?.session)
-        #expect(!ledger.place(session, replacing: false))
+        func place(replacingLoading: Bool) -> Bool {
+            ledger.place(session, replacing: replacingLoading)
+        }
+        #expect(!place(replacingLoading: false))
         ledger.begin(ids[0], loading: nil, at: time)
-        #expect(ledger.bytes == 100, "what was reserved stays")
-        #expect(!ledger.place(session, replacing: true), "nobody loads it")
-        #expect(ledger.place(session, replacing: false))
+        #expect(ledger.bytes == 100, "what was reserved stays reserved")
+        #expect(!place(replacingLoading: true), "it is not being loaded")
+        #expect(place(replacingLoading: false))
     }
 
     @Test func `too many sessions are evicted with a tenth more`() async throws {
@@ -79,7 +89,8 @@ struct ResidentSessionsTests {
     }
 
     @Test func `sessions that nobody used since are idle`() async throws {
-        var (ledger, ids) = try await make(2)
+        let (made, ids) = try await make(2)
+        var ledger = made
         _ = ledger.use(ids[1], at: time.addingTimeInterval(10))
         #expect(ledger.idle(since: time.addingTimeInterval(5)).map(\.id) == [ids[0]])
         #expect(ledger.idle(since: time).isEmpty)
