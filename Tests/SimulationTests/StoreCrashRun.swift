@@ -1,3 +1,4 @@
+import DiskLog
 import Foundation
 import SQLiteStore
 import Sessions
@@ -25,16 +26,16 @@ final class CrashRun: Sendable {
 
     /// - Parameter stagedBytesMin: Longer ones are written beside the committer; then only one
     ///   session may run, so that nobody writes while the directory is copied.
-    /// - Parameter isAttended: Whether a thread looks in, as a server's do.
+    /// - Parameter hasEventLoop: Whether an event loop's thread commits, as a server's do.
     func workload(
-        sessions: Int, commits: Int, stagedBytesMin: Int = .max, isAttended: Bool = false
+        sessions: Int, commits: Int, stagedBytesMin: Int = .max, hasEventLoop: Bool = false
     ) async throws {
         precondition(stagedBytesMin == .max || sessions == 1)
         var limits = SQLiteStoreLimits()
         limits.inlineBytesMax = 100
         limits.segmentBytesMax = 4096
         limits.stagedBytesMin = stagedBytesMin
-        limits.checkpointPages = 40
+        limits.walPagesBeforeCheckpoint = 40
         limits.loggedBytesMax = 100
         limits.logFileBytesMax = 1500
         let passed = Mutex(0)
@@ -51,11 +52,12 @@ final class CrashRun: Sendable {
                 if reached == .answer { noteSegments() }
                 return 0
             }, onFatal: { fatalError($0) })
-        let attending =
-            isAttended
-            ? Attending(attend: store.attend, commit: store.commitWhatWaits, leave: store.leave)
-            : nil
-        defer { attending?.end() }
+        let eventLoop =
+            hasEventLoop
+            ? EventLoopThread(
+                woke: store.eventLoopWoke, drained: store.eventLoopDrained,
+                willBlock: store.eventLoopWillBlock) : nil
+        defer { eventLoop?.end() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for session in 1...sessions {
                 group.addTask { [self] in

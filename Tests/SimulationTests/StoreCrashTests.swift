@@ -1,3 +1,4 @@
+import DiskLog
 import Foundation
 import SQLiteStore
 import Sessions
@@ -26,11 +27,11 @@ import Testing
     }
 
     @Test(
-        "The same where the threads that serve commit", arguments: WritePoint.allCases, [1, 2])
+        "The same where an event loop commits", arguments: WritePoint.allCases, [1, 2])
     func attendedSteps(_ point: WritePoint, seed: UInt64) async throws {
         try await withDirectory { root in
             let run = CrashRun(root: root, point: point, seed: seed)
-            try await run.workload(sessions: 4, commits: 40, isAttended: true)
+            try await run.workload(sessions: 4, commits: 40, hasEventLoop: true)
             #expect(run.crashes.withLock { $0.count } >= 2, "seed \(seed)")
             for crash in run.crashes.withLock({ $0 }) {
                 try await crash.verify("\(point), seed \(seed), crash \(crash.directory)")
@@ -55,7 +56,7 @@ import Testing
         }
     }
 
-    @Test("A log torn at any byte gives the commits that were whole", arguments: 1...6)
+    @Test("An SQLite WAL torn at any byte gives the commits that were whole", arguments: 1...6)
     func tornLog(seed: UInt64) async throws {
         try await withDirectory { root in
             var generator = Seeded(state: seed)
@@ -63,7 +64,7 @@ import Testing
             let live = root + "/live"
             var limits = SQLiteStoreLimits()
             limits.inlineBytesMax = 100
-            limits.checkpointPages = .max
+            limits.walPagesBeforeCheckpoint = .max
             limits.loggedBytesMax = 0
             let store = try await SQLiteStore(directory: live, limits: limits)
             var sizes = [0, 0]
