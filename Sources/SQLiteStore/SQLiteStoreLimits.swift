@@ -30,7 +30,8 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     public var groupWritesMax = 256
     public var groupBytesMax = 64 * 1024 * 1024
     /// An event-loop thread appends up to this many entries to the log itself, as long as a sync
-    /// takes no longer than this on average: it serves nobody meanwhile.
+    /// takes no longer than this on average. The bounds are low because it serves no other request
+    /// meanwhile.
     public var eventLoopEntriesMax = 16
     public var eventLoopSyncMicrosecondsMax = 1000
     /// Writes that wait for the committer, and the sum of their bytes; more are refused. A longer

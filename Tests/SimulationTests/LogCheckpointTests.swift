@@ -24,7 +24,7 @@ import Testing
                 try await store.begin(session)
                 for sequence in 2...4 { try await store.tell(session, at: sequence) }
             }
-            // In both: some of the first session's come with a snapshot.
+            // Some of the first session's entries are in the tables, by its snapshot.
             try await store.advance(1, to: 5)
             try await store.tell(1, at: 6)
             func seen() async throws -> [String] {
@@ -69,7 +69,7 @@ import Testing
                 await first.close()
                 var limits = self.limits
                 limits.groupWritesMax = 4
-                // Where each journal ends is to be found out, and nobody else writes meanwhile.
+                // Each journal's tail must be looked up, and no other write starts the writer.
                 let store = try await SQLiteStore(directory: root, limits: limits)
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for session in sessions {
@@ -98,7 +98,7 @@ import Testing
                     try await store.begin(session)
                     for sequence in 2...300 { try await store.tell(session, at: sequence) }
                 }
-                // Without its log the store has everything, sooner or later.
+                // Eventually the tables have everything, even without the log.
                 for trial in 1... {
                     let copy = root + "/copy-\(trial)"
                     try copyCrashed(root + "/live", to: copy)
@@ -127,7 +127,7 @@ import Testing
                 for session in 1...8 {
                     group.addTask {
                         try await store.begin(session)
-                        // Of odd sessions snapshots take entries away, of even ones nothing does.
+                        // Snapshots cover the entries of odd sessions; even ones have none.
                         for sequence in 2...200 {
                             if session.isMultiple(of: 2) {
                                 try await store.tell(session, at: sequence)
@@ -173,7 +173,7 @@ import Testing
             for session in 1...2 { try await store.begin(session) }
             for sequence in 2...4 { try await store.tell(1, at: sequence) }
             isDamaged.isOn = true
-            // Nothing gets into the tables: the log takes what it has room for, then refuses.
+            // Nothing can be flushed: the log accepts entries until it is full, then refuses.
             var told = 1
             while told < 100, (try? await store.tell(2, at: told + 1)) != nil { told += 1 }
             #expect(told > 2 && told < 100)

@@ -6,7 +6,7 @@ import Synchronization
 import TestKit
 import Testing
 
-/// A run that is copied, now and then, as a crash at `point` would leave it.
+/// A run whose directory is copied now and then, as a crash at `point` would leave it.
 final class CrashRun: Sendable {
     let root: String
     let point: WritePoint
@@ -24,8 +24,8 @@ final class CrashRun: Sendable {
 
     private var live: String { root + "/live" }
 
-    /// - Parameter stagedBytesMin: Longer ones are written beside the committer; then only one
-    ///   session may run, so that nobody writes while the directory is copied.
+    /// - Parameter stagedBytesMin: Longer byte strings are staged outside the committer; then only
+    ///   one session may run, so that there are no writes while the directory is copied.
     /// - Parameter hasEventLoop: Whether an event loop's thread commits, as a server's do.
     func workload(
         sessions: Int, commits: Int, stagedBytesMin: Int = .max, hasEventLoop: Bool = false
@@ -74,7 +74,7 @@ final class CrashRun: Sendable {
         await store.close()
     }
 
-    /// While writes wait for each other, or the only writer stages: nobody writes meanwhile.
+    /// Called while all other writes are excluded, or by the only writer.
     private func crash(_ number: Int) {
         let acknowledged = acknowledged.withLock { $0 }
         let copy = root + "/crash-\(number)"
@@ -115,7 +115,7 @@ struct Crash: Sendable {
         for session in 1...4 {
             try await store.verify(session, comment)
         }
-        // It can go on from here.
+        // The store accepts further entries.
         for (session, _) in acknowledged {
             let newest = try await store.load(workID(session)).newest.sequence
             try await store.advance(session, to: newest + 1)

@@ -5,12 +5,12 @@ import Sessions
 import Synchronization
 import Testing
 
-/// What a crash can leave on the disk, and what the next start makes of it: whatever was
-/// acknowledged is there, and of the rest each batch is there as a whole or not at all.
+/// Recovery from every state that a crash can leave on the disk: all acknowledged batches are
+/// there, and each of the others is there as a whole or not at all.
 ///
-/// Killing the process shows too little, since the kernel keeps what was written. So the states
-/// are made: copies of the directory between the steps of a write, logs torn at any byte, and
-/// segments whose unsynced end is lost.
+/// Killing the process is not enough of a test, because the kernel keeps what was written. So the
+/// states are constructed: copies of the directory between the steps of a write, logs torn at any
+/// byte, and segments whose unsynced end is lost.
 @Suite struct StoreCrashTests {
     @Test(
         "Stopped between any two steps of a write, nothing acknowledged is lost",
@@ -81,7 +81,7 @@ import Testing
                 var bytes = try Data(contentsOf: URL(fileURLWithPath: copy + log))
                 let rest = bytes.count - torn
                 bytes.removeLast(rest)
-                // Torn off, or never written: whatever the blocks held before.
+                // Truncated, or never written: whatever the blocks held before.
                 if Bool.random(using: &generator) {
                     let block = (0..<64).map { _ in
                         UInt8.random(in: 0...255, using: &generator)
@@ -110,7 +110,7 @@ import Testing
                     let path = crash.directory + "/segments/" + name
                     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
                     guard bytes.count > size else { continue }
-                    // As long as it was, and nothing in it; or gone.
+                    // The unsynced bytes are zeros, or missing.
                     let lost = bytes.count - size
                     bytes.removeLast(lost)
                     if seed.isMultiple(of: 2) { bytes.append(Data(count: lost)) }

@@ -63,8 +63,8 @@ package struct SegmentLog: Sendable {
         committedEnd = 0
         guard let newest = indexed.last, newest.number > 0 else { return }
         number = newest.number
-        // A segment that is missing, or shorter than its committed size, takes no more; whoever
-        // reads its bytes gets an error.
+        // A segment that is missing, or shorter than its committed size, takes no more, and
+        // reading its bytes throws.
         let path = directory.path(of: number)
         if let file = try? DiskFile(path, for: .writing), try file.size() >= newest.size {
             try file.truncate(to: newest.size)

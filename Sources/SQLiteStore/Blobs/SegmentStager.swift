@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// The caller's task writes them, not the committer: while one caller's 800 MB go to the disk, the
 /// short writes of others are committed. Until a row names it, a staged segment is a file that the
-/// next start removes. It goes with its only blob, so that collecting the blob frees its space.
+/// next start removes. It holds only one blob, so that collecting the blob frees its space.
 final class SegmentStager: Sendable {
     private let directory: SegmentDirectory
     private let storePath: String

@@ -116,8 +116,7 @@ extension Committer {
                 let began = ContinuousClock.now
                 try log.append(accepted.map(\.record))
                 noteSync(ContinuousClock.now - began)
-                // Under the log's lock: who begins the next epoch looks here for what the log
-                // holds.
+                // Under the log's lock: `beginEpoch` reads from the memtable what the log holds.
                 memtable.add(accepted.map(\.logged))
                 schedule.withLock {
                     $0.appended(to: log.position, fractionFilled: log.fractionFilled)

@@ -3,10 +3,10 @@
 ///
 /// Handing an entry to another thread and being woken by it costs a lone client as much as the disk
 /// does. So an event-loop thread that has drained its ready requests leads: it appends their
-/// entries itself, if they are few and syncs are quick, because it serves nobody meanwhile.
-/// Otherwise the log's own thread leads, and the event loops read further requests while it writes.
-/// Entries that need the database (the log is full, or a journal's tail is not cached) go to the
-/// writer.
+/// entries itself, if they are few and syncs are quick, because it serves no other request
+/// meanwhile. Otherwise the log's own thread leads, and the event loops read further requests while
+/// it writes. Entries that need the database (the log is full, or a journal's tail is not cached)
+/// go to the writer.
 ///
 /// A state machine without locks or I/O: methods are events, and return what the caller must do.
 package struct GroupCommitLeader: Equatable, Sendable {

@@ -88,7 +88,7 @@ final class CallerRequest<Value: Sendable>: TransactionRequest {
     }
 }
 
-/// A request of the committer's own, which nobody waits for.
+/// A request of the committer itself, which no caller waits for.
 final class InternalRequest: TransactionRequest {
     let bytes: Int
     let undo = UndoStrategy.savepoint

@@ -1,7 +1,7 @@
 import Sessions
 import Testing
 
-/// What is kept for replay, and what goes.
+/// What is kept for replay, and what is collected.
 extension StoreContract {
     @Test(
         "A new snapshot replaces the one before, and shares its vectors",
@@ -100,7 +100,7 @@ extension StoreContract {
                     $0.snapshot = make(snapshot: 2, [("x", .new([5, 5, 5]))])
                     $0.checkpoint = make(checkpoint: 1, at: 2)
                 }, to: id)
-            // A second snapshot of the same state takes the first one's place.
+            // A second snapshot of the same state replaces the first.
             try await store.commit(
                 batch { $0.snapshot = make(snapshot: 2, [("x", .new([6, 6, 6]))]) }, to: id)
             let held = try await store.inventory()

@@ -16,7 +16,7 @@ extension StoreContract {
                         for sequence in 2...9 {
                             try await store.commit(
                                 batch(make(told: sequence - 1, at: sequence)), to: id)
-                            // One of each pair fails, once all of it is written.
+                            // One of each pair fails, after all of it has been written.
                             let failing = batch(make(told: sequence, at: sequence + 1)) {
                                 $0.removedCheckpoint = 9
                             }
@@ -83,7 +83,7 @@ extension StoreContract {
     }
 }
 
-/// Without the vectors' identifiers, which each store gives as it likes.
+/// Without the vectors' identifiers, which differ between stores.
 private func unnumbered(_ session: StoredSession?) -> StoredSession? {
     var session = session
     for name in session?.snapshot.vectors.keys.sorted() ?? [] {

@@ -3,7 +3,7 @@ import SQLiteStore
 import Sessions
 import Testing
 
-/// What stays of a session's past, how much room it takes, and that room is given back.
+/// What is kept of a session's history, how much space it takes, and that the space is freed.
 extension StoreContract {
     @Test(
         "Entries that nothing replays stay for their trace only",
@@ -56,7 +56,7 @@ extension StoreContract {
             #expect(kept.suffix(20) == Array(381...400)[...])
             // Of the two halves the newer one is denser.
             #expect(kept.count { $0 > 300 } > kept.count { $0 <= 200 })
-            // Pages go on across what is gone, and what is gone can't be found.
+            // Pages continue across deleted entries, which can't be found any more.
             let page = try await store.trace(id, from: 1, limit: 7)
             let next = try await store.trace(id, from: page[6].evaluation + 1, limit: 7)
             #expect(page.map(\.evaluation) + next.map(\.evaluation) == Array(kept.prefix(14)))
@@ -94,8 +94,9 @@ extension StoreContract {
         #expect(left[0].count < 80)
     }
 
-    /// Snapshots that close long stretches, which the database keeps as chapters; stretches with a
-    /// checkpoint in them; entries without a trace; snapshots with an entry and without.
+    /// Snapshots that close long stretches, which the database keeps as batches of traces;
+    /// stretches with a checkpoint in them; entries without a trace; snapshots with an entry and
+    /// without.
     @Test("Long stretches between snapshots read the same in every store")
     func stretches() async throws {
         let losses: [Double?] = [
@@ -370,7 +371,7 @@ extension StoreContract {
 private func allocated(_ path: String) throws -> Int {
     let values = try URL(fileURLWithPath: path).resourceValues(forKeys: [.fileSizeKey])
     let size = try #require(values.fileSize)
-    // What du says: Foundation doesn't tell blocks on Linux.
+    // By du: Foundation doesn't report blocks on Linux.
     let du = Process()
     let pipe = Pipe()
     du.executableURL = URL(fileURLWithPath: "/usr/bin/du")

@@ -1,7 +1,7 @@
 import Sessions
 import Testing
 
-/// What every store promises; see `Store`. The aspects are in the files beside this one.
+/// The contract of every store; see `Store`. Its parts are in the other files of this folder.
 @Suite struct StoreContract {
     @Test("A session that was created is loaded as it was", arguments: StoreKind.allCases)
     func created(_ kind: StoreKind) async throws {

@@ -4,7 +4,7 @@ import Sessions
 import TestKit
 import Testing
 
-/// The stores that keep the contract.
+/// The stores that the contract is tested on.
 enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case memory
     case sqlite
@@ -67,7 +67,7 @@ extension EventLoopThread {
     }
 }
 
-/// A directory that is gone afterwards.
+/// A directory that is removed afterwards.
 func withDirectory(_ body: (String) async throws -> Void) async throws {
     let directory = NSTemporaryDirectory() + "/store-" + UUID().uuidString
     defer { try? FileManager.default.removeItem(atPath: directory) }

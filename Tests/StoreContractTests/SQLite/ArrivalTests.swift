@@ -146,8 +146,8 @@ import Testing
         }
     }
 
-    /// With gradients as a server hands them over, and a session that is read back from the disk
-    /// after each: point, digests and journal are those of one that gets them in one piece.
+    /// Sends gradients in pieces, as a server does, and reads the session back from the disk after
+    /// each: its points, digests and journal equal those of a session that gets them whole.
     @Test("A session that is told in pieces is the session", arguments: [50_000, 400_000])
     func session(n: Int) async throws {
         try await withDirectory { directory in
@@ -172,7 +172,7 @@ import Testing
                     let told =
                         isStreamed
                         ? try await streamed(bytes, loss, to: service, id, number) : whole
-                    // The next one finds the session on the disk.
+                    // Another service loads the session from the disk.
                     let next = SessionService(store: store)
                     turn = try await service.tell(id, evaluation: number, told).value
                     #expect(try await next.turn(id).x == turn.x)

@@ -3,7 +3,7 @@ import Sessions
 import TestKit
 import Testing
 
-/// Gradients of named tensors that go to their places while they come, and to the disk.
+/// Gradients of named tensors that are placed, and written to the disk, while they arrive.
 @Suite struct PlacedArrivalTests {
     private static let sizes = ["a": 40_000, "b": 3, "c": 60_001]
 
@@ -80,7 +80,7 @@ import Testing
                 ).value
                 undisturbed = try await service.tell(other, evaluation: number, whole).value
                 #expect(turn.x == undisturbed.x)
-                // The next one finds the session on the disk.
+                // Another service loads the session from the disk.
                 let next = SessionService(store: store)
                 #expect(try await next.turn(id).x == turn.x)
                 #expect(try await next.tell(id, evaluation: number, whole).isReplay)
