@@ -59,10 +59,11 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "LBFGSHooks", dependencies: ["LBFGS"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["SessionModel"], swiftSettings: strict),
+        .target(name: "DiskLog", dependencies: ["CLinux"], swiftSettings: strict),
         .target(
             name: "SQLiteStore",
             dependencies: [
-                "CLinux", "SessionModel", .product(name: "GRDB", package: "GRDB.swift"),
+                "DiskLog", "SessionModel", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
@@ -124,11 +125,15 @@ let package = Package(
             name: "WireTests", dependencies: ["SessionModel", "Sessions", "Wire"],
             swiftSettings: strict),
         .testTarget(
+            name: "DiskLogTests", dependencies: ["DiskLog"], swiftSettings: strict),
+        .testTarget(
             name: "StoreContractTests",
-            dependencies: ["Sessions", "SQLiteStore", "TestKit"],
+            dependencies: ["DiskLog", "SessionModel", "Sessions", "SQLiteStore", "TestKit"],
+            exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(
-            name: "SimulationTests", dependencies: ["Sessions", "SQLiteStore", "TestKit"],
+            name: "SimulationTests",
+            dependencies: ["DiskLog", "SessionModel", "Sessions", "SQLiteStore", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "HTTPServerTests", dependencies: ["HTTPServer", "TestKit", httpTypes],

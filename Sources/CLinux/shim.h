@@ -1,5 +1,6 @@
-/* What Swift cannot import: what glibc's headers show to _GNU_SOURCE only, and an instruction that
- * not every processor has. Nothing else belongs here; every decision is made in Swift. */
+/* What Swift cannot import: functions that glibc's headers declare for _GNU_SOURCE only, and an
+ * instruction that not every processor has. Nothing else belongs here; every decision is made in
+ * Swift. */
 #ifndef CLINUX_SHIM_H
 #define CLINUX_SHIM_H
 
@@ -10,39 +11,40 @@
 extern int fallocate64(int descriptor, int mode, int64_t offset, int64_t length);
 extern int sync_file_range(int descriptor, int64_t offset, int64_t length, unsigned flags);
 
-/* Gives the blocks that lie in the range back to the file system; the rest of it is zeroed, and
- * the file stays as long as it is. fallocate(2) with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE. */
+/* fallocate(2) with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE: frees the whole blocks in the
+ * range, zeroes the rest of it, and does not change the file's length. */
 static inline int
 clinux_punch_hole(int descriptor, int64_t offset, int64_t length)
 {
     return fallocate64(descriptor, 0x02 | 0x01, offset, length);
 }
 
-/* Opens a file that is read and written past the kernel's memory. open(2) with O_DIRECT. */
+/* open(2) with O_DIRECT: reads and writes bypass the page cache. */
 static inline int
 clinux_open_directly(const char *path, int flags)
 {
     return open(path, flags | __O_DIRECT, 0600);
 }
 
-/* Has the range written, without waiting for it. sync_file_range(2) with SYNC_FILE_RANGE_WRITE. */
+/* sync_file_range(2) with SYNC_FILE_RANGE_WRITE: starts the write-back of the range. */
 static inline int
 clinux_begin_writing(int descriptor, int64_t offset, int64_t length)
 {
     return sync_file_range(descriptor, offset, length, 0x02);
 }
 
-/* Waits for what of the range is being written. SYNC_FILE_RANGE_WAIT_BEFORE: no more than a pace,
- * since it says nothing of the file's size, nor of what the disk still has in its own memory. */
+/* sync_file_range(2) with SYNC_FILE_RANGE_WAIT_BEFORE: waits for write-back of the range that is
+ * in progress. It only paces the writer: neither the file's size nor the disk's own cache is
+ * synced. */
 static inline int
 clinux_await_writing(int descriptor, int64_t offset, int64_t length)
 {
     return sync_file_range(descriptor, offset, length, 0x01);
 }
 
-/* CRC-32C by instruction: SSE 4.2's crc32, or that of ARMv8's CRC extension. One takes eight bytes,
- * and its result is there three cycles later, so that three sums at once take the time of one.
- * Sums are raw: neither what goes in nor what comes out is inverted. */
+/* CRC-32C by instruction: SSE 4.2's crc32, or that of ARMv8's CRC extension. It takes eight bytes,
+ * and its result is available after three cycles, so that three independent sums take the time of
+ * one. Sums are raw: neither input nor output is inverted. */
 #if defined(__x86_64__)
 #define CLINUX_HAS_CRC32C 1
 #define CLINUX_CRC32C_TARGET __attribute__((target("sse4.2")))
@@ -85,7 +87,7 @@ clinux_word(const uint8_t *bytes)
     return word;
 }
 
-/* The sum of `count` bytes, going on from `sum`. Only where clinux_can_crc32c() says so. */
+/* The sum of `count` bytes, continued from `sum`. Requires that clinux_can_crc32c() returns 1. */
 CLINUX_CRC32C_TARGET static inline uint32_t
 clinux_crc32c(uint32_t sum, const uint8_t *bytes, size_t count)
 {
@@ -96,8 +98,8 @@ clinux_crc32c(uint32_t sum, const uint8_t *bytes, size_t count)
     return sum;
 }
 
-/* Sums of three stretches of `count` bytes, one behind the other: of the first going on from
- * sums[0], of the others from theirs. `count` is a multiple of 8. */
+/* The sums of three adjacent stretches of `count` bytes each, continued from sums[0..2]. `count` is
+ * a multiple of 8. */
 CLINUX_CRC32C_TARGET static inline void
 clinux_crc32c_three(uint32_t sums[3], const uint8_t *bytes, size_t count)
 {

@@ -1,27 +1,29 @@
+package import DiskLog
 public import Foundation
 import GRDB
 public import SessionModel
 
-/// What a compaction did.
+/// The outcome of a compaction.
 public struct CompactionReport: Equatable, Sendable {
-    /// Bytes that the store's files take on the disk.
+    /// Bytes that the store's files occupy on the disk.
     public var bytesBefore: Int
     public var bytesAfter: Int
-    /// Vectors that can't be read and were left where they are.
+    /// Descriptions of vectors that can't be read. They are left where they are.
     public var damaged: [String]
 }
 
 extension SQLiteStore {
-    /// Makes a store that no process has open as small as it can be: forgets what has had its time
-    /// (idempotency keys and ended messages from before `horizon`, the surplus of traces), copies
-    /// what lives in segments with dead bytes to new ones, and rewrites the database.
+    /// Makes a store as small as possible while no process has it open: deletes what has expired
+    /// (idempotency keys and ended messages from before `horizon`, surplus points of traces),
+    /// copies the live bytes of segments that have dead ones to new segments, and rewrites the
+    /// database.
     ///
     /// Everything goes through the committer, as in a daemon: a crash at any moment leaves a store
-    /// that opens, with each vector in one place or the other. Needs room for what lives in the
-    /// largest segment, and then for another copy of the database.
+    /// that opens, with each vector in one place or the other. Needs space for the live bytes of
+    /// the largest segment, and then for another copy of the database.
     ///
-    /// Throws `.failed` when there is no store, when a process has it open, or when it is another
-    /// user's: a daemon couldn't read what this would write.
+    /// Throws `.inUse` when a process has the store open, and `.failed` when there is no store or
+    /// when it belongs to another user: a daemon couldn't read the files that this would write.
     public static func compact(
         directory: String, limits: SQLiteStoreLimits = SQLiteStoreLimits(), horizon: Date,
         onFatal: @escaping @Sendable (String) -> Never = { fatalError("the store failed: \($0)") }
@@ -68,9 +70,9 @@ extension SQLiteStore {
     private func thinTraces() async throws(StoreError) {
         let limit = limits.tracePointsMax
         let long = try await read { transaction in
-            try Int64.fetchAll(
-                transaction.database, sql: "SELECT session FROM holding WHERE points > ?",
-                arguments: [limit])
+            try transaction.database.rows(
+                sql: "SELECT session FROM holding WHERE points > ?", [limit]
+            ).map { try $0.int64(0) }
         }
         for session in long {
             try await write { transaction in
@@ -81,39 +83,39 @@ extension SQLiteStore {
         }
     }
 
-    private struct Moving: Sendable {
+    private struct BlobToRelocate: Sendable {
         var blob: Int64
         var length: Int
     }
 
-    /// Moves what lives in segments with dead bytes; the segments go with the last of it. Returns
-    /// what can't be moved.
+    /// Relocates the blobs of segments with dead bytes; a segment is removed with its last blob.
+    /// Returns descriptions of blobs that can't be read.
     private func rewriteSegments() async throws(StoreError) -> [String] {
-        let moving = try await read { transaction in
+        let blobs = try await read { transaction in
             let sql = """
                 SELECT blob.id, length FROM segment JOIN blob ON blob.segment = segment.id
                 WHERE live < size ORDER BY segment.id, offset
                 """
-            return try Row.fetchAll(transaction.database, sql: sql)
-                .map { Moving(blob: $0[0], length: $0[1]) }
+            return try transaction.database.rows(sql: sql)
+                .map { try BlobToRelocate(blob: $0.int64(0), length: $0.int(1)) }
         }
-        guard !moving.isEmpty else { return [] }
+        guard !blobs.isEmpty else { return [] }
         try await write { $0.segments.beginSegment() }
         var damaged: [String] = []
-        var rest = moving[...]
+        var rest = blobs[...]
         while let first = rest.first {
-            var lot = [first.blob]
+            var group = [first.blob]
             var bytes = rest.removeFirst().length
             while let next = rest.first, bytes + next.length <= limits.groupBytesMax {
-                lot.append(next.blob)
+                group.append(next.blob)
                 bytes += rest.removeFirst().length
             }
-            damaged += try await move(lot)
+            damaged += try await relocate(group)
         }
         return damaged
     }
 
-    private func move(_ blobs: [Int64]) async throws(StoreError) -> [String] {
+    private func relocate(_ blobs: [Int64]) async throws(StoreError) -> [String] {
         var whole: [(blob: Int64, bytes: [UInt8])] = []
         var damaged: [String] = []
         for blob in blobs {
@@ -125,7 +127,7 @@ extension SQLiteStore {
             }
         }
         try await write(bytes: whole.reduce(0) { $0 + $1.bytes.count }) { [whole] transaction in
-            for (blob, bytes) in whole { try transaction.move(blob, bytes) }
+            for (blob, bytes) in whole { try transaction.relocate(blob, bytes) }
         }
         return damaged
     }
@@ -141,17 +143,5 @@ extension SQLiteStore {
         case .error(let error): throw error
         case .fatal(let reason): throw .failed(reason)
         }
-    }
-}
-
-extension WriteTransaction {
-    /// Writes a blob's bytes to the end of the newest segment and makes those before dead.
-    mutating func move(_ blob: Int64, _ bytes: [UInt8]) throws {
-        guard let row = try database.rows(.blob, [blob]).first, let segment: Int64 = row[3],
-            let offset: Int = row[4]
-        else { throw StoreError.corrupt("blob \(blob) has no place in a segment") }
-        let (newSegment, newOffset) = try segments.append(Octets(bytes))
-        try database.run(.moveBlob, [newSegment, newOffset, blob])
-        segments.release(offset..<offset + bytes.count, in: segment)
     }
 }

@@ -1,19 +1,20 @@
+import DiskLog
 import Foundation
 import GRDB
 package import SessionModel
 
-// For tests: what is on the disk beside what the contract shows.
+// For tests: the contents of the disk that the contract doesn't show.
 
 extension SQLiteStore {
     package func inventory() async throws(StoreError) -> StoreInventory {
-        await committer.settle()
-        // Files that are still being removed are nobody's.
-        await SegmentRemoval.finished()
+        await committer.flushAll()
+        // Files that are still being removed don't count.
+        await removalsDone()
         return try await read { transaction in
             func count(_ sql: String) throws -> Int {
                 try Int.fetchOne(transaction.database, sql: sql) ?? 0
             }
-            let directory = transaction.segmentDirectory
+            let directory = transaction.segments.path
             return StoreInventory(
                 sessions: try count("SELECT count(*) FROM session"),
                 entries: try count("SELECT count(*) FROM event")
@@ -27,28 +28,28 @@ extension SQLiteStore {
         }
     }
 
-    /// What is wrong with the store as a whole; empty when nothing is. Reads all of it.
+    /// Contradictions within the store; empty when there are none. Reads all of it.
     package func inconsistencies() async throws(StoreError) -> [String] {
-        await committer.settle()
+        await committer.flushAll()
         return try await read { transaction in
             let database = transaction.database
             var found = try String.fetchAll(database, sql: "PRAGMA integrity_check")
                 .filter { $0 != "ok" }
             found += try Row.fetchAll(database, sql: "PRAGMA foreign_key_check").map { "\($0)" }
-            var names: [VectorID: Int] = [:]
+            var references: [VectorID: Int] = [:]
             var blobs: Set<Int64> = []
-            for row in try Row.fetchAll(database, sql: "SELECT * FROM snapshot") {
+            for row in try database.rows(sql: SnapshotColumn.table.selectWithID("")) {
                 let snapshot = try SnapshotRow(row)
                 blobs.insert(snapshot.scalars)
-                for item in snapshot.vectors.items { names[item.id, default: 0] += 1 }
+                for item in snapshot.vectors.items { references[item.id, default: 0] += 1 }
             }
-            blobs.formUnion(names.keys)
+            blobs.formUnion(references.keys)
             blobs.formUnion(
                 try Int64.fetchAll(
                     database, sql: "SELECT payload FROM event JOIN blob ON blob.id = payload"))
             let counts = try Row.fetchAll(database, sql: "SELECT id, names FROM vector")
             if Dictionary(uniqueKeysWithValues: counts.map { ($0[0] as Int64, $0[1] as Int) })
-                != names
+                != references
             {
                 found.append("vector.names differs from what snapshots name")
             }
@@ -72,7 +73,8 @@ extension SQLiteStore {
         }
     }
 
-    /// Holes and live bytes make up each segment, and `holding` counts what there is.
+    /// Segments that are not the sum of their holes and live bytes, and sessions whose counts in
+    /// `holding` are wrong.
     private func miscounts(in database: Database) throws -> [String] {
         let uncovered = """
             SELECT segment.id FROM segment LEFT JOIN
@@ -100,22 +102,22 @@ extension SQLiteStore {
             + Int64.fetchAll(database, sql: holding).map { "session \($0) miscounts its entries" }
     }
 
-    /// SQLite's plan for each statement, one line a step.
-    package func plans() async throws(StoreError) -> [Statement: [String]] {
+    /// SQLite's plan for each query, one line a step.
+    package func plans() async throws(StoreError) -> [StoreQuery: [String]] {
         try await read { transaction in
-            var plans: [Statement: [String]] = [:]
-            for statement in Statement.allCases {
+            var plans: [StoreQuery: [String]] = [:]
+            for query in StoreQuery.allCases {
                 let rows = try Row.fetchAll(
-                    transaction.database, sql: "EXPLAIN QUERY PLAN " + statement.rawValue,
+                    transaction.database, sql: "EXPLAIN QUERY PLAN " + query.sql,
                     arguments: StatementArguments(
-                        Array(repeating: 1, count: statement.rawValue.count { $0 == "?" })))
-                plans[statement] = rows.map { $0["detail"] }
+                        Array(repeating: 1, count: query.sql.count { $0 == "?" })))
+                plans[query] = rows.map { $0["detail"] }
             }
             return plans
         }
     }
 
-    /// What `PRAGMA name` says on the writing connection.
+    /// The value of a pragma on the writing connection.
     package func pragma(_ name: String) async throws(StoreError) -> String? {
         try await write { transaction in
             try String.fetchOne(transaction.database, sql: "PRAGMA " + name)

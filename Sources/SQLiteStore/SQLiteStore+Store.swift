@@ -3,14 +3,14 @@ public import SessionModel
 
 public import struct Foundation.Date
 
-// The store's promises, each handed to a transaction.
+// The methods of `Store`, each of which runs one transaction.
 
 extension SQLiteStore {
     public func create(
         _ record: SessionRecord, entry: JournalEntry, snapshot: SnapshotDraft,
         idempotency: IdempotencyRecord?
     ) async throws(StoreError) -> [VectorName: VectorID] {
-        try await stage.staging(snapshot) { snapshot async throws(StoreError) in
+        try await stager.staging(snapshot) { snapshot async throws(StoreError) in
             let prepared = PreparedSnapshot(snapshot)
             return try await write(bytes: prepared.bytes) { transaction in
                 try transaction.create(
@@ -21,14 +21,14 @@ extension SQLiteStore {
 
     public func stage(_ octets: Octets) async -> Result<Octets, StoreError> {
         do throws(StoreError) {
-            return .success(try await stage.stage(octets))
+            return .success(try await stager.stage(octets))
         } catch {
             return .failure(error)
         }
     }
 
     public func staging(byteCount: Int) -> (any OctetsStaging)? {
-        stage.arriving(byteCount: byteCount)
+        stager.receive(byteCount: byteCount)
     }
 
     @discardableResult
@@ -41,10 +41,12 @@ extension SQLiteStore {
             try await committer.append(LoggedEntry(session: session, entry: entry))
             return [:]
         }
-        return try await stage.staging(batch) { batch async throws(StoreError) in
+        return try await stager.staging(batch) { batch async throws(StoreError) in
             let prepared = PreparedBatch(batch)
-            return try await write(bytes: prepared.bytes, looksFirst: prepared.isEntryAlone) {
-                transaction in
+            return try await write(
+                bytes: prepared.bytes,
+                undo: prepared.isEntryAlone ? .validatesBeforeWriting : .savepoint
+            ) { transaction in
                 try transaction.commit(prepared, to: session)
             }
         }
@@ -55,7 +57,7 @@ extension SQLiteStore {
     }
 
     public func load(_ session: SessionID) async throws(StoreError) -> StoredSession {
-        let logged = pending.entries(of: session)
+        let logged = memtable.entries(of: session)
         return try await read { transaction in try transaction.load(session, logged: logged) }
     }
 
@@ -70,14 +72,14 @@ extension SQLiteStore {
     public func list(
         pageSize: Int, after: PageToken?, label: (key: String, value: String)?
     ) async throws(StoreError) -> Page<SessionSummary> {
-        let logged = pending.all
+        let logged = memtable.all
         return try await read { transaction in
             try transaction.list(pageSize: pageSize, after: after, label: label, logged: logged)
         }
     }
 
     public func summary(_ session: SessionID) async throws(StoreError) -> SessionSummary {
-        let logged = pending.entries(of: session)
+        let logged = memtable.entries(of: session)
         return try await read { transaction in
             try transaction.summary(transaction.session(session), logged: logged)
         }
@@ -86,7 +88,7 @@ extension SQLiteStore {
     public func toldEntry(
         _ session: SessionID, evaluation number: EvaluationNumber
     ) async throws(StoreError) -> JournalEntry? {
-        if var entry = pending.entries(of: session).last(where: {
+        if var entry = memtable.entries(of: session).last(where: {
             $0.trace?.evaluation == number
         }) {
             entry.payload = []
@@ -111,7 +113,7 @@ extension SQLiteStore {
     public func trace(
         _ session: SessionID, from first: EvaluationNumber, limit: Int
     ) async throws(StoreError) -> [TracePoint] {
-        let logged = pending.entries(of: session)
+        let logged = memtable.entries(of: session)
         return try await read { transaction in
             var points = try transaction.evaluated(
                 transaction.rowID(session), from: first, limit: limit
@@ -178,8 +180,9 @@ extension SQLiteStore {
         try await write(bytes: delivery.body.count) { transaction in
             guard try transaction.reading.delivery(delivery.id) != nil else { return }
             let session = try transaction.reading.rowID(delivery.session)
-            let row = delivery.sealed(session: session)
-            try transaction.database.run(.updateDelivery, row.arguments + [delivery.id])
+            let row = delivery.row(session: session)
+            try transaction.database.run(
+                .updateDelivery, binding: row.bound + [.text(delivery.id)])
         }
     }
 
@@ -190,7 +193,7 @@ extension SQLiteStore {
     }
 
     public func diskBytes(_ session: SessionID) async throws(StoreError) -> Int {
-        let logged = pending.entries(of: session)
+        let logged = memtable.entries(of: session)
         return try await read { transaction in
             try transaction.diskBytes(transaction.rowID(session), logged: logged)
         }

@@ -1,37 +1,42 @@
 import Dispatch
+package import DiskLog
 import GRDB
 public import SessionModel
 import Synchronization
 
-/// Sessions in a directory: an SQLite database, and segment files for long vectors.
+/// Stores sessions in a directory: an SQLite database, a write-ahead log of journal entries, and
+/// segment files for long vectors.
 ///
-/// Writes go through one `Committer`, which groups them; reads through a few read-only
-/// connections, each for one short transaction. A write returns when it is durable: its long
-/// vectors are written and synced to a segment first, then the SQLite transaction that names them
-/// is committed with `synchronous = FULL`. Readers see the database as of some commit, so never a
-/// vector that isn't whole.
+/// Writes go through one `Committer`, which groups them; reads go through a few read-only
+/// connections, each for one short transaction. A write returns when it is durable. An entry that
+/// comes alone is appended to the write-ahead log. Of other writes the long vectors are written and
+/// synced to a segment first, then the SQLite transaction that names them is committed with
+/// `synchronous = FULL`. Readers see the database as of some commit, so they never find a vector
+/// that isn't whole; entries that are only in the log come from the memtable.
 ///
-/// Everything read is checked against CRC-32C checksums: rows, payloads, and vectors by the MiB.
+/// Everything that is read is verified by CRC-32C checksums: rows, payloads, and each MiB of a
+/// vector.
 public final class SQLiteStore: Store {
     let directory: StoreDirectory
     let pool: DatabasePool
     let limits: SQLiteStoreLimits
     let committer: Committer
-    /// What has been logged and isn't in the tables.
-    let pending: PendingEntries
-    let stage: SegmentStage
+    let memtable: EntryMemtable
+    let stager: SegmentStager
     private let puncher: HolePuncher
+    private let segments: SegmentDirectory
     private let reads = Mutex((waiting: 0, isClosed: false))
+    private static let readRetriesMax = 4
 
-    /// Opens the store in `directory`, creating it (mode 0700) if need be, and recovers from
-    /// whatever ended the process before.
+    /// Opens the store in `directory`, creating it (mode 0700) if need be, and recovers it if the
+    /// last process did not close it.
     ///
-    /// Throws `.failed` when another process has it open, `.incompatible` when a newer program or
+    /// Throws `.inUse` when another process has it open, `.incompatible` when a newer program or
     /// another one made the database.
     ///
-    /// `onFatal` is called when a sync has failed. What is on the disk is then in doubt until a
-    /// new process has read it back, so it must end this one; no caller hears of a success that
-    /// may not be one.
+    /// `onFatal` is called when a sync has failed. The contents of the disk are then in doubt until
+    /// a new process has read them back, so it must end this one; no caller is told of a success
+    /// that may not be one.
     public convenience init(
         directory: String, limits: SQLiteStoreLimits = SQLiteStoreLimits(),
         onFatal: @escaping @Sendable (String) -> Never = { fatalError("the store failed: \($0)") }
@@ -44,10 +49,11 @@ public final class SQLiteStore: Store {
         onFatal: @escaping @Sendable (String) -> Never
     ) async throws(StoreError) {
         let faults = FaultInjection(faults: faults)
-        let opened: Result<Opened, StoreError> = await withCheckedContinuation { continuation in
+        let opened: Result<OpenedStore, StoreError> = await withCheckedContinuation {
+            continuation in
             DispatchQueue(label: "lbfgsd.store.open").async {
                 do {
-                    let opened = try Opened(path, limits: limits, faults: faults)
+                    let opened = try OpenedStore(path, limits: limits, faults: faults)
                     continuation.resume(returning: .success(opened))
                 } catch {
                     switch StoreFailure(error, directory: path) {
@@ -62,10 +68,11 @@ public final class SQLiteStore: Store {
         pool = store.pool
         puncher = store.puncher
         self.limits = limits
-        stage = SegmentStage(
-            directory: store.directory, limits: limits,
-            newest: store.segments.newestStaged, faults: faults, onFatal: onFatal)
-        pending = store.pending
+        segments = store.segments.directory
+        stager = SegmentStager(
+            directory: segments, storePath: path, limits: limits,
+            newest: store.newestStagedSegment, onFatal: onFatal)
+        memtable = store.memtable
         committer = Committer(store, limits: limits, faults: faults, onFatal: onFatal)
     }
 
@@ -84,53 +91,50 @@ public final class SQLiteStore: Store {
         if let refusal { throw refusal }
         defer { reads.withLock { $0.waiting -= 1 } }
         var result = await attemptRead(body)
-        // Bytes that were collected under the reader's eyes aren't named in the next attempt. A
-        // busy session may collect others by then, but not for ever.
-        for _ in 0..<4 {
-            guard case .failure(let error) = result, error is SegmentBytesGone else { break }
+        // Bytes that were collected after the transaction began aren't named in the next one. A
+        // busy session may have collected others by then, so several attempts are made.
+        for _ in 0..<Self.readRetriesMax {
+            guard case .failure(let error) = result, error is SegmentReadError else { break }
             result = await attemptRead(body)
         }
         switch result {
         case .success(let value): return value
         case .failure(let error):
-            switch StoreFailure(error, directory: directory.path) {
-            case .error(let error): throw error
-            case .fatal(let reason): throw .failed(reason)
-            }
+            throw StoreFailure(error, directory: directory.path).ofReading
         }
     }
 
     private func attemptRead<Value: Sendable>(
         _ body: @escaping @Sendable (ReadTransaction) throws -> Value
     ) async -> Result<Value, any Error> {
-        let segments = directory.segments
         return await withCheckedContinuation { continuation in
-            pool.asyncRead { database in
+            pool.asyncRead { [segments] database in
                 continuation.resume(
                     returning: Result {
-                        try body(
-                            ReadTransaction(database: database.get(), segmentDirectory: segments))
+                        try body(ReadTransaction(database: database.get(), segments: segments))
                     })
             }
         }
     }
 
     func write<Value: Sendable>(
-        bytes: Int = 0, looksFirst: Bool = false,
+        bytes: Int = 0, undo: UndoStrategy = .savepoint,
         _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
     ) async throws(StoreError) -> Value {
-        try await committer.write(bytes: bytes, looksFirst: looksFirst, body)
+        try await committer.write(bytes: bytes, undo: undo, body)
     }
 
-    /// The calling thread will look in with `commitWhatWaits`, soon and again and again, until it
-    /// says `leave`: entries that others hand in may wait for it.
-    public func attend() { committer.attend() }
+    /// To be called by an event loop's thread when it wakes. Until it calls `eventLoopWillBlock`,
+    /// it must call `eventLoopDrained` soon and repeatedly: entries that arrive meanwhile wait for
+    /// it.
+    public func eventLoopWoke() { committer.eventLoopWoke() }
 
-    /// Makes entries that wait durable on the calling thread, if that is brief.
-    public func commitWhatWaits() { committer.commitHere() }
+    /// To be called when the event loop has drained its ready requests: commits the entries that
+    /// wait, on the calling thread if they are few and the disk is quick.
+    public func eventLoopDrained() { committer.eventLoopDrained() }
 
-    /// The same, and the thread looks in no more.
-    public func leave() { committer.leave() }
+    /// To be called before the event loop blocks: does what `eventLoopDrained` does.
+    public func eventLoopWillBlock() { committer.eventLoopWillBlock() }
 
     public func close() async {
         let wasClosed = reads.withLock { reads in
@@ -140,11 +144,11 @@ public final class SQLiteStore: Store {
         guard !wasClosed else { return }
         await committer.close()
         await withCheckedContinuation { continuation in
-            DispatchQueue(label: "lbfgsd.store.close").async { [pool, puncher] in
-                puncher.finish()
-                SegmentRemoval.finish()
+            DispatchQueue(label: "lbfgsd.store.close").async { [pool, puncher, segments] in
+                puncher.waitUntilIdle()
+                segments.remover.waitUntilIdle()
                 // Waits for the readers and closes them, so that the writer is the last
-                // connection and can remove its log.
+                // connection and can remove its WAL.
                 pool.releaseMemory()
                 try? pool.close()
                 continuation.resume()
@@ -152,4 +156,9 @@ public final class SQLiteStore: Store {
         }
         directory.unlock()
     }
+
+    /// Returns when all segments that nothing names are removed.
+    package func waitForRemovals() { segments.remover.waitUntilIdle() }
+
+    func removalsDone() async { await segments.remover.idle() }
 }

@@ -1,50 +1,57 @@
+import DiskLog
 internal import SessionModel
 
 /// Every bound of the store. The defaults suit a machine with a few cores and one disk.
 public struct SQLiteStoreLimits: Equatable, Sendable {
-    /// Payloads and vectors up to this size live in SQLite, longer ones in segment files. Below
-    /// it the rows are cheaper than a second file to sync; above it writing every byte twice,
-    /// through the write-ahead log, is what costs.
+    /// Payloads and vectors up to this size are stored in SQLite, longer ones in segment files.
+    /// Below this size rows are cheaper than a second file to sync; above it, writing every byte
+    /// twice, through SQLite's WAL, costs more.
     public var inlineBytesMax = 16 * 1024
-    /// Entries that come alone with a payload up to this size are made durable in the entry log.
+    /// Entries that come alone, with a payload up to this size, go to the write-ahead log.
     public var loggedBytesMax = 16 * 1024
-    /// A file of the entry log is full when it has so many bytes, or so many entries. There are two
-    /// of them, and what is in them is in memory too.
+    /// A file of the write-ahead log is full when it has this many bytes, or this many entries.
+    /// There are two files, and their entries are in memory too.
     public var logFileBytesMax = 32 * 1024 * 1024
     public var logFileEntriesMax = 64 * 1024
-    /// When nothing has been logged for so long, what is in the log goes to the tables.
+    /// When nothing has been logged for this long, the log's entries are flushed to the tables.
     public var quietSeconds = 1.0
-    /// Payloads and vectors from this size on get a segment of their own, written beside the
-    /// committer: others' short writes don't wait for it, and its space comes back with it.
+    /// Payloads and vectors from this size on get a segment of their own, which is written outside
+    /// the committer: short writes of others don't wait for it, and deleting it frees its space.
     public var stagedBytesMin = Octets.longMin
-    /// Payloads from this size on do, if they are written while they arrive: that costs no time.
+    /// The same for payloads that are written while they arrive, which costs no time.
     public var arrivingBytesMin = 256 << 10
-    /// A segment file that has grown to this takes no more: the next transaction opens another.
-    /// Dead bytes are given back a whole segment at a time.
+    /// A segment that has grown to this size takes no more: the next transaction opens another.
     public var segmentBytesMax = 256 * 1024 * 1024
-    /// Points of a session's trace, and its steps: past that the trace is thinned out, and the
-    /// oldest steps go.
+    /// Points of a session's trace, and its steps. Past this count the trace is thinned out, and
+    /// the oldest steps are deleted.
     public var tracePointsMax = Limits().tracePointsMax
-    /// Writes that share one transaction, and their bytes together. One longer write goes alone.
+    /// Writes that share one transaction, and the sum of their bytes. A longer write gets a
+    /// transaction of its own.
     public var groupWritesMax = 256
     public var groupBytesMax = 64 * 1024 * 1024
-    /// Up to so many entries are committed by the threads that serve, while a sync takes no longer
-    /// than this: they do nothing else meanwhile.
-    public var attendedEntriesMax = 16
-    public var attendedSyncMicrosecondsMax = 1000
-    /// Writes that wait for the committer, and their bytes together; more are refused. A longer
-    /// write is taken when nothing waits.
+    /// An event-loop thread appends up to this many entries to the log itself, as long as a sync
+    /// takes no longer than this on average. The bounds are low because it serves no other request
+    /// meanwhile.
+    public var eventLoopEntriesMax = 16
+    public var eventLoopSyncMicrosecondsMax = 1000
+    /// Writes that wait for the committer, and the sum of their bytes; more are refused. A longer
+    /// write is accepted when nothing waits.
     public var waitingWritesMax = 8192
     public var waitingBytesMax = 1 << 30
-    /// Read-only connections, each with its thread, and reads that wait for one of them.
+    /// Read-only connections, each with a thread, and reads that wait for one of them.
     public var readersMax = 4
     public var waitingReadsMax = 8192
-    /// Pages written to the write-ahead log, as estimated, before it is copied back into the
-    /// database: 32 MiB, a page that is written often being copied once. Reading them back after a
-    /// crash takes some tens of milliseconds.
-    public var checkpointPages = 8 * 1024
-    /// A log that has grown to this many pages because of readers is emptied by waiting for them.
-    public var logPagesMax = 16 * 1024
+    /// Pages written to SQLite's WAL, as estimated, before it is copied back into the database: 32
+    /// MiB. A page that is written often is copied once. Recovering that many after a crash takes
+    /// some tens of milliseconds.
+    public var walPagesBeforeCheckpoint = 8 * 1024
+    /// A WAL that readers have kept from being overwritten until it has this many pages is
+    /// truncated after waiting for them.
+    public var walPagesMax = 16 * 1024
 
     public init() {}
+
+    var log: WriteAheadLogLimits {
+        WriteAheadLogLimits(fileBytesMax: logFileBytesMax, fileRecordsMax: logFileEntriesMax)
+    }
 }

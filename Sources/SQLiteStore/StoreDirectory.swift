@@ -1,15 +1,16 @@
+import DiskLog
 import Foundation
 import SessionModel
 
 /// The directory that holds a store:
 ///
 ///     lbfgsd.sqlite   the database, with -wal and -shm beside it while it is open
-///     journal/        1.log, 2.log: entries that aren't in the database yet
+///     journal/        1.log, 2.log: the write-ahead log of entries
 ///     segments/       000001.seg, 000001.vec ...: vectors and payloads too long for the database
-///     lock            held as long as a process has the store open
+///     lock            locked as long as a process has the store open
 ///
-/// What is created here gets mode 0700 (directories) or 0600 (files; SQLite gives -wal and -shm
-/// the database's mode). A directory that is there keeps its mode: whoever made it chose it.
+/// Directories are created with mode 0700, files with 0600 (SQLite gives -wal and -shm the
+/// database's mode). The store's own directory keeps its mode if it exists.
 struct StoreDirectory: Sendable {
     let path: String
     private let lock: DiskFile
@@ -18,17 +19,18 @@ struct StoreDirectory: Sendable {
     var segments: String { path + "/segments" }
     var journal: String { path + "/journal" }
 
-    /// Creates what isn't there, with its missing parents, and takes the lock: two processes that
-    /// append to one segment would overwrite each other's vectors.
+    /// Creates what is missing, parents included, and takes the lock: two processes that append to
+    /// one segment would overwrite each other's vectors. Throws `.inUse` when another process holds
+    /// the lock.
     init(_ path: String) throws {
         self.path = path
         try StoreDirectory.make(path)
         lock = try DiskFile(path + "/lock", for: .creatingIfAbsent)
         guard try lock.lock() else {
-            throw StoreError.failed("the store in \(path) is in use by another process")
+            throw StoreError.inUse("the store in \(path) is in use by another process")
         }
         try DiskFile.makeDirectory(segments)
-        // SQLite would create the file with the mode that the umask leaves.
+        // SQLite would create the file with a mode that depends on the umask.
         _ = try DiskFile(database, for: .creatingIfAbsent)
         try DiskFile.syncDirectory(path)
     }

@@ -1,3 +1,4 @@
+import DiskLog
 import Foundation
 import SQLiteStore
 import Sessions

@@ -1,3 +1,4 @@
+import DiskLog
 import Foundation
 import SQLiteStore
 import Sessions
@@ -5,7 +6,7 @@ import Synchronization
 import TestKit
 import Testing
 
-/// A run that is copied, now and then, as a crash at `point` would leave it.
+/// A run whose directory is copied now and then, as a crash at `point` would leave it.
 final class CrashRun: Sendable {
     let root: String
     let point: WritePoint
@@ -23,18 +24,18 @@ final class CrashRun: Sendable {
 
     private var live: String { root + "/live" }
 
-    /// - Parameter stagedBytesMin: Longer ones are written beside the committer; then only one
-    ///   session may run, so that nobody writes while the directory is copied.
-    /// - Parameter isAttended: Whether a thread looks in, as a server's do.
+    /// - Parameter stagedBytesMin: Longer byte strings are staged outside the committer; then only
+    ///   one session may run, so that there are no writes while the directory is copied.
+    /// - Parameter hasEventLoop: Whether an event loop's thread commits, as a server's do.
     func workload(
-        sessions: Int, commits: Int, stagedBytesMin: Int = .max, isAttended: Bool = false
+        sessions: Int, commits: Int, stagedBytesMin: Int = .max, hasEventLoop: Bool = false
     ) async throws {
         precondition(stagedBytesMin == .max || sessions == 1)
         var limits = SQLiteStoreLimits()
         limits.inlineBytesMax = 100
         limits.segmentBytesMax = 4096
         limits.stagedBytesMin = stagedBytesMin
-        limits.checkpointPages = 40
+        limits.walPagesBeforeCheckpoint = 40
         limits.loggedBytesMax = 100
         limits.logFileBytesMax = 1500
         let passed = Mutex(0)
@@ -51,11 +52,12 @@ final class CrashRun: Sendable {
                 if reached == .answer { noteSegments() }
                 return 0
             }, onFatal: { fatalError($0) })
-        let attending =
-            isAttended
-            ? Attending(attend: store.attend, commit: store.commitWhatWaits, leave: store.leave)
-            : nil
-        defer { attending?.end() }
+        let eventLoop =
+            hasEventLoop
+            ? EventLoopThread(
+                woke: store.eventLoopWoke, drained: store.eventLoopDrained,
+                willBlock: store.eventLoopWillBlock) : nil
+        defer { eventLoop?.end() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for session in 1...sessions {
                 group.addTask { [self] in
@@ -72,7 +74,7 @@ final class CrashRun: Sendable {
         await store.close()
     }
 
-    /// While writes wait for each other, or the only writer stages: nobody writes meanwhile.
+    /// Called while all other writes are excluded, or by the only writer.
     private func crash(_ number: Int) {
         let acknowledged = acknowledged.withLock { $0 }
         let copy = root + "/crash-\(number)"
@@ -113,7 +115,7 @@ struct Crash: Sendable {
         for session in 1...4 {
             try await store.verify(session, comment)
         }
-        // It can go on from here.
+        // The store accepts further entries.
         for (session, _) in acknowledged {
             let newest = try await store.load(workID(session)).newest.sequence
             try await store.advance(session, to: newest + 1)

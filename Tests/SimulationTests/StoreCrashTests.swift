@@ -1,15 +1,16 @@
+import DiskLog
 import Foundation
 import SQLiteStore
 import Sessions
 import Synchronization
 import Testing
 
-/// What a crash can leave on the disk, and what the next start makes of it: whatever was
-/// acknowledged is there, and of the rest each batch is there as a whole or not at all.
+/// Recovery from every state that a crash can leave on the disk: all acknowledged batches are
+/// there, and each of the others is there as a whole or not at all.
 ///
-/// Killing the process shows too little, since the kernel keeps what was written. So the states
-/// are made: copies of the directory between the steps of a write, logs torn at any byte, and
-/// segments whose unsynced end is lost.
+/// Killing the process is not enough of a test, because the kernel keeps what was written. So the
+/// states are constructed: copies of the directory between the steps of a write, logs torn at any
+/// byte, and segments whose unsynced end is lost.
 @Suite struct StoreCrashTests {
     @Test(
         "Stopped between any two steps of a write, nothing acknowledged is lost",
@@ -26,11 +27,11 @@ import Testing
     }
 
     @Test(
-        "The same where the threads that serve commit", arguments: WritePoint.allCases, [1, 2])
+        "The same where an event loop commits", arguments: WritePoint.allCases, [1, 2])
     func attendedSteps(_ point: WritePoint, seed: UInt64) async throws {
         try await withDirectory { root in
             let run = CrashRun(root: root, point: point, seed: seed)
-            try await run.workload(sessions: 4, commits: 40, isAttended: true)
+            try await run.workload(sessions: 4, commits: 40, hasEventLoop: true)
             #expect(run.crashes.withLock { $0.count } >= 2, "seed \(seed)")
             for crash in run.crashes.withLock({ $0 }) {
                 try await crash.verify("\(point), seed \(seed), crash \(crash.directory)")
@@ -55,7 +56,7 @@ import Testing
         }
     }
 
-    @Test("A log torn at any byte gives the commits that were whole", arguments: 1...6)
+    @Test("An SQLite WAL torn at any byte gives the commits that were whole", arguments: 1...6)
     func tornLog(seed: UInt64) async throws {
         try await withDirectory { root in
             var generator = Seeded(state: seed)
@@ -63,7 +64,7 @@ import Testing
             let live = root + "/live"
             var limits = SQLiteStoreLimits()
             limits.inlineBytesMax = 100
-            limits.checkpointPages = .max
+            limits.walPagesBeforeCheckpoint = .max
             limits.loggedBytesMax = 0
             let store = try await SQLiteStore(directory: live, limits: limits)
             var sizes = [0, 0]
@@ -80,7 +81,7 @@ import Testing
                 var bytes = try Data(contentsOf: URL(fileURLWithPath: copy + log))
                 let rest = bytes.count - torn
                 bytes.removeLast(rest)
-                // Torn off, or never written: whatever the blocks held before.
+                // Truncated, or never written: whatever the blocks held before.
                 if Bool.random(using: &generator) {
                     let block = (0..<64).map { _ in
                         UInt8.random(in: 0...255, using: &generator)
@@ -109,7 +110,7 @@ import Testing
                     let path = crash.directory + "/segments/" + name
                     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
                     guard bytes.count > size else { continue }
-                    // As long as it was, and nothing in it; or gone.
+                    // The unsynced bytes are zeros, or missing.
                     let lost = bytes.count - size
                     bytes.removeLast(lost)
                     if seed.isMultiple(of: 2) { bytes.append(Data(count: lost)) }

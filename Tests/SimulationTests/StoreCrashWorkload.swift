@@ -11,7 +11,7 @@ func workID(_ session: Int) -> SessionID {
     return .random(using: &generator)
 }
 
-/// Long enough for a segment for odd numbers.
+/// Odd numbers give byte strings that are long enough for a segment.
 private func workBytes(_ session: Int, _ sequence: Int) -> Octets {
     let count = sequence.isMultiple(of: 2) ? 60 : 700
     return Octets((0..<count).map { UInt8(truncatingIfNeeded: $0 &* sequence &+ session) })
@@ -86,7 +86,7 @@ extension SQLiteStore {
     }
 }
 
-/// A copy as a power loss leaves it: the log's index is memory shared by processes, and is gone.
+/// A copy as a power loss leaves it: the WAL's index, which is shared memory, is lost.
 func copyCrashed(_ directory: String, to copy: String) throws {
     try FileManager.default.copyItem(atPath: directory, toPath: copy)
     try? FileManager.default.removeItem(atPath: copy + "/lbfgsd.sqlite-shm")

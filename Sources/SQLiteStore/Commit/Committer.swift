@@ -1,54 +1,78 @@
 import Dispatch
+import DiskLog
 import GRDB
-import Glibc
 import SessionModel
 import Synchronization
 
-/// The one writer. Writes wait in a queue; whatever waits when the committer looks is one group:
-/// one transaction, one sync, a savepoint for each write, so that one that fails is undone alone. A
-/// write that looks before it changes anything, as an evaluation's does, needs no savepoint.
+// Theory of operation
+//
+//   callers (Swift tasks)
+//      |  enqueue
+//      v
+//   CommitQueue --- entries that come alone ---> GroupCommitLeader chooses a thread:
+//      |                                           event loop | log thread | writer
+//      |  transactions                                            |
+//      v                                                          v
+//   writer (the queue of SQLite's writing connection)        WriteAheadLog.append, one sync
+//      |  a group of requests: one transaction               EntryMemtable.add
+//      |    savepoint, attempt, release   (each request)     answer the callers
+//      |    sync the segment, update its index
+//      |    COMMIT (synchronous = FULL)
+//      |    answer the callers
+//      |
+//      +-- between groups: flush a slice of the memtable to the tables, so that the log's
+//          checkpoint ends before the log is full             (Committer+LogCheckpoint.swift)
+//      +-- when SQLite's WAL is long: copy it back; punch holes; release free pages
+//                                                             (Committer+Maintenance.swift)
+//
+// Each request is atomic: a transaction that fails as a whole is tried again request by request,
+// so that what one of them did (filled the disk, say) does not fail the others.
+//
+// Locks: `queue` is never held during I/O. `log` is held while a frame is written and synced;
+// within it the memtable, the tail cache and the schedule are locked for moments. Nothing that
+// holds `queue` or `schedule` takes `log`.
+
+/// The one writer of a store.
 ///
-/// Entries that come alone don't wait for a transaction: see Committer+Attendants.swift for who
-/// commits them, and Committer+Entries.swift for how.
-///
-/// It works on the queue of SQLite's writing connection, never on Swift's cooperative threads,
-/// which must not block.
+/// It works on the queue of SQLite's writing connection, on the log's thread and on the threads of
+/// event loops, never on Swift's cooperative threads, which must not block.
 final class Committer: Sendable {
-    let waiting = Mutex(WaitingWrites())
-    private let pool: DatabasePool
+    let queue = Mutex(CommitQueue())
+    let pool: DatabasePool
     let limits: SQLiteStoreLimits
     let directory: String
     let faults: FaultInjection
-    private let onFatal: @Sendable (String) -> Never
-    /// What entries have been logged and are not in the tables.
-    let pending: PendingEntries
-    /// Whether somebody will look whether it has become quiet.
-    private let isWatched = Atomic(false)
-    /// How long a sync of the entry log takes, as far as the last few tell.
+    let onFatal: @Sendable (String) -> Never
+
+    /// Held while a frame is written and synced.
+    let log: Mutex<WriteAheadLog>
+    let memtable: EntryMemtable
+    let tails = JournalTailCache()
+    let schedule: Mutex<LogCheckpointSchedule>
+    /// The average duration of the last syncs of the log.
     let syncNanoseconds = Atomic<Int>(0)
+    let logThread = DispatchQueue(label: "lbfgsd.store.log")
+
     // Used on the writer's queue only.
-    private let segments: Mutex<SegmentLog>
-    /// Held while it is written and synced.
-    let entryLog: Mutex<EntryLog>
-    let moves: Mutex<LogMoves>
-    let journals = JournalEnds()
-    private let puncher: HolePuncher
-    /// Pages written to the log since it was last copied back, as estimated.
-    private let logPages = Mutex(0)
-    private let mayHaveFreePages = Mutex(false)
-    private let quiet = DispatchQueue(label: "lbfgsd.store.quiet")
-    /// Where entries are written that no attendant commits.
-    let logging = DispatchQueue(label: "lbfgsd.store.log")
+    let segments: Mutex<SegmentLog>
+    /// Pages written to SQLite's WAL since it was last copied back, as estimated.
+    let walPages = Mutex(0)
+    let mayHaveFreePages = Mutex(false)
+
+    let puncher: HolePuncher
+    let quietTimer = DispatchQueue(label: "lbfgsd.store.quiet")
+    /// Whether the quiet timer is running.
+    let isQuietTimerSet = Atomic(false)
 
     init(
-        _ opened: Opened, limits: SQLiteStoreLimits, faults: FaultInjection,
+        _ opened: OpenedStore, limits: SQLiteStoreLimits, faults: FaultInjection,
         onFatal: @escaping @Sendable (String) -> Never
     ) {
         pool = opened.pool
         segments = Mutex(opened.segments)
-        entryLog = Mutex(opened.entryLog)
-        moves = Mutex(opened.moves)
-        pending = opened.pending
+        log = Mutex(opened.log)
+        schedule = Mutex(opened.schedule)
+        memtable = opened.memtable
         puncher = opened.puncher
         directory = opened.directory.path
         self.limits = limits
@@ -56,287 +80,135 @@ final class Committer: Sendable {
         self.onFatal = onFatal
     }
 
-    /// Runs `body` in a transaction, and returns when it is durable. `bytes` is what the write
-    /// holds in memory and brings to the disk.
+    /// Runs `body` in a transaction and returns when it is durable.
+    /// - Parameter bytes: How many bytes the request holds in memory and writes.
     func write<Value: Sendable>(
-        bytes: Int, looksFirst: Bool,
+        bytes: Int, undo: UndoStrategy,
         _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
     ) async throws(StoreError) -> Value {
         let result = await withCheckedContinuation { continuation in
             enqueue(
-                .transacted(
-                    Write(
-                        bytes: bytes, looksFirst: looksFirst, body: body,
-                        continuation: continuation)))
+                .transaction(
+                    CallerRequest(
+                        bytes: bytes, undo: undo, body: body, continuation: continuation)))
         }
         return try result.get()
     }
 
-    /// Makes the entry durable in the entry log.
+    /// Appends the entry to the log and returns when it is durable.
     func append(_ logged: LoggedEntry) async throws(StoreError) {
         let record = try logged.record()
         let result = await withCheckedContinuation { continuation in
             enqueue(
-                .logged(EntryWrite(logged: logged, record: record, continuation: continuation)))
+                .log(LogRequest(logged: logged, record: record, continuation: continuation)))
         }
         try result.get()
     }
 
-    /// Takes no more writes, finishes those that wait, and copies the log back.
+    /// Takes no more requests, finishes those that wait, and empties the log and SQLite's WAL.
     func close() async {
-        waiting.withLock { $0.isClosed = true }
-        // Entries under way are logged before the log is emptied.
-        await withCheckedContinuation { continuation in logging.async { continuation.resume() } }
+        queue.withLock { $0.isClosed = true }
+        // The log's thread finishes its group before the log is emptied.
+        await withCheckedContinuation { continuation in
+            logThread.async { continuation.resume() }
+        }
         await withCheckedContinuation { continuation in
             onWriter { [self] database in
                 drain(database)
-                closeEntryLog(on: database)
-                checkpoint(database, .truncate)
+                emptyLog(database)
+                copyBackWAL(database, .truncate)
                 continuation.resume()
             }
         }
     }
 
-    /// Brings all entries to the tables, as far as that can be done.
-    func settle() async {
+    /// Flushes all entries to the tables, as far as that is possible.
+    func flushAll() async {
         await withCheckedContinuation { continuation in
             onWriter { [self] database in
-                settleAll(on: database)
+                _ = flush(memtable.all.keys, on: database)
                 continuation.resume()
             }
         }
     }
 
-    private func enqueue(_ write: QueuedWrite) {
-        var beginsLogging = false
-        let refusal: StoreError? = waiting.withLock { waiting in
-            if let refusal = waiting.refusal(of: write, limits) { return refusal }
-            switch write {
-            case .logged(let write):
-                waiting.append(write)
-                beginsLogging = entriesCame(&waiting)
-            case .transacted(let write):
-                waiting.append(write)
-                if !waiting.isDraining { beginDraining(&waiting) }
+    private func enqueue(_ request: WriteRequest) {
+        var action = GroupCommitLeader.Action.wait
+        let refusal: StoreError? = queue.withLock { queue in
+            if let refusal = queue.refusal(of: request, limits) { return refusal }
+            switch request {
+            case .log(let request):
+                queue.append(request)
+                action = queue.leader.entriesArrived(areSyncsQuick: areSyncsQuick)
+            case .transaction(let request):
+                queue.append(request)
+                startDraining(&queue)
             }
             return nil
         }
-        if beginsLogging { beginLogging() }
-        if let refusal { write.fail(refusal) }
+        // Without the lock, which would be held while a thread is woken.
+        if action == .startLogThread { startLogThread() }
+        if let refusal { request.fail(refusal) }
     }
 
-    func beginDraining(_ waiting: inout WaitingWrites) {
-        waiting.isDraining = true
+    func startDraining(_ queue: inout CommitQueue) {
+        guard !queue.isDraining else { return }
+        queue.isDraining = true
         onWriter { [self] in drain($0) }
     }
 
-    private func onWriter(_ body: @escaping @Sendable (Database) -> Void) {
-        pool.asyncWriteWithoutTransaction { [faults] database in faults.alone { body(database) } }
-    }
-
-    private func drain(_ database: Database) {
-        while let group = nextGroup() {
-            append(group.logged, on: database)
-            if !group.transacted.isEmpty { run(group.transacted, on: database) }
-            moveEntries(on: database)
-            if logPages.withLock({ $0 }) >= limits.checkpointPages {
-                checkpoint(database, .passive)
-                mayHaveFreePages.withLock { $0 = true }
-            }
-        }
-        if mayHaveFreePages.withLock({ $0 }) || puncher.isCrowded { releaseFreePages(database) }
-        if !pending.isEmpty { watch() }
-    }
-
-    /// When nothing has been written for a while what is logged goes to the tables, in slices, so
-    /// that a copy of the database has it and memory hasn't.
-    func watch() {
-        guard !isWatched.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        let written = moves.withLock { $0.position }
-        quiet.asyncAfter(deadline: .now() + limits.quietSeconds) { [self] in
-            onQueue { committer, database in
-                committer.isWatched.store(false, ordering: .releasing)
-                guard committer.moves.withLock({ $0.position }) == written else {
-                    return committer.watch()
-                }
-                committer.settleSlices(on: database)
-            }
+    func onWriter(_ body: @escaping @Sendable (Database) -> Void) {
+        pool.asyncWriteWithoutTransaction { [faults] database in
+            faults.exclusively { body(database) }
         }
     }
 
     /// Runs `body` on the writer's queue, unless the store is closed.
-    func onQueue(_ body: @escaping @Sendable (Committer, Database) -> Void) {
-        waiting.withLock { waiting in
-            guard !waiting.isClosed else { return }
+    func onOpenWriter(_ body: @escaping @Sendable (Committer, Database) -> Void) {
+        queue.withLock { queue in
+            guard !queue.isClosed else { return }
             onWriter { [self] database in body(self, database) }
         }
     }
 
-    /// A slice, when nothing waits; then those go first who have come in the meantime.
-    private func releaseFreePages(_ database: Database) {
-        mayHaveFreePages.withLock { $0 = false }
-        if waiting.withLock({ $0.isClosed }) { return }
-        do {
-            guard try FreePages.release(in: database) else {
-                if puncher.isWaiting { checkpoint(database, .passive) }
-                return
-            }
-            logPages.withLock { $0 += 2 * FreePages.sliceMax }
-            onWriter { [self] database in
+    /// Serves the queue until nothing waits for the writer.
+    func drain(_ database: Database) {
+        while let group = nextGroup() {
+            append(group.entries, on: database)
+            if !group.transactions.isEmpty { run(group.transactions, on: database) }
+            flushIfDue(database)
+            if walPages.withLock({ $0 }) >= limits.walPagesBeforeCheckpoint {
+                copyBackWAL(database, .passive)
                 mayHaveFreePages.withLock { $0 = true }
-                drain(database)
             }
-        } catch {
-            _ = survivable(error)
         }
+        if mayHaveFreePages.withLock({ $0 }) || puncher.hasMany { releaseFreePages(database) }
+        if !memtable.isEmpty { setQuietTimer() }
     }
 
-    /// nil when nothing waits for the writer; then the next write starts it again.
-    private func nextGroup() -> (logged: [EntryWrite], transacted: [any WaitingWrite])? {
-        waiting.withLock { waiting in
-            let logged =
-                waiting.needsWriter || waiting.isClosed ? waiting.takeEntries(limits) : []
-            let transacted = waiting.takeTransacted(limits)
-            if logged.isEmpty && transacted.isEmpty {
-                waiting.isDraining = false
+    /// nil when nothing waits for the writer; then the next request starts it again.
+    private func nextGroup() -> (entries: [LogRequest], transactions: [any TransactionRequest])? {
+        queue.withLock { queue in
+            var entries: [LogRequest] = []
+            if queue.leader.needsWriter || queue.isClosed {
+                entries = queue.takeEntries(limits)
+                queue.leader.writerTook(entriesWaiting: queue.entryCount)
+            }
+            let transactions = queue.takeTransactionGroup(limits)
+            if entries.isEmpty && transactions.isEmpty {
+                queue.isDraining = false
                 return nil
             }
-            return (logged, transacted)
+            return (entries, transactions)
         }
     }
 
-    /// A transaction that fails as a whole is tried again write by write: what one of them did
-    /// (filled the disk, say) must not fail the others.
-    private func run(_ group: [any WaitingWrite], on database: Database) {
-        guard let error = commit(group, on: database) else { return }
-        if group.count == 1 {
-            group[0].fail(error)
-        } else {
-            for write in group { run([write], on: database) }
-        }
-    }
-
-    /// Commits the group and answers it. Returns the error if none of it was committed, in which
-    /// case nobody has been answered.
-    func commit(_ group: [any WaitingWrite], on database: Database) -> StoreError? {
-        var transaction = WriteTransaction(
-            database: database, segments: segments.withLock { $0 }, journals: journals,
-            inlineBytesMax: limits.inlineBytesMax, tracePointsMax: limits.tracePointsMax,
-            pending: pending)
-        var accepted: [any WaitingWrite] = []
-        var refused: [(write: any WaitingWrite, error: StoreError)] = []
-        do {
-            try database.beginTransaction(.immediate)
-            for write in group {
-                if let error = try attempt(write, in: &transaction, isAlone: group.count == 1) {
-                    refused.append((write, error))
-                } else {
-                    accepted.append(write)
-                }
-            }
-            if accepted.isEmpty {
-                try database.rollback()
-            } else {
-                try transaction.segments.prepareCommit(in: database)
-                try faults.pass(.commit, directory)
-                try database.commit()
-                transaction.segments.committed()
-                segments.withLock { $0 = transaction.segments }
-                if transaction.freesPages { mayHaveFreePages.withLock { $0 = true } }
-                noteSettled(transaction.settled)
-                // A group touches the ends of a few tables, and each write its place in an
-                // index; its bytes come on top, as its snapshot's rows do.
-                logPages.withLock { pages in
-                    pages += 16
-                    for write in accepted {
-                        pages += (write.looksFirst ? 1 : 5) + (write.bytes + 4095) / 4096
-                    }
-                }
-                try? faults.pass(.answer, directory)
-            }
-        } catch {
-            let error = survivable(error)
-            journals.forgetAll()
-            rollBack(database)
-            transaction.segments.discard(after: segments.withLock { $0 })
-            if case .full = error, logPages.withLock({ $0 > limits.checkpointPages / 8 }) {
-                // What has been copied back can be written over.
-                checkpoint(database, .passive)
-            }
-            return error
-        }
-        for write in accepted { write.succeed() }
-        for (write, error) in refused { write.fail(error) }
-        return nil
-    }
-
-    /// Returns the error of a write that was undone alone; throws when the transaction is lost.
-    private func attempt(
-        _ write: any WaitingWrite, in transaction: inout WriteTransaction, isAlone: Bool
-    ) throws -> StoreError? {
-        if isAlone {
-            try write.attempt(in: &transaction)
-            return nil
-        }
-        if write.looksFirst {
-            do {
-                try write.attempt(in: &transaction)
-                return nil
-            } catch let error as StoreError {
-                return error
-            }
-        }
-        let segments = transaction.segments
-        let settled = transaction.settled
-        try transaction.database.run(.savepoint, [])
-        do {
-            try write.attempt(in: &transaction)
-        } catch {
-            let error = survivable(error)
-            journals.forgetAll()
-            // After a full disk or an I/O error SQLite may have rolled back everything.
-            guard transaction.database.isInsideTransaction else { throw error }
-            try transaction.database.run(.rollBack, [])
-            try transaction.database.run(.release, [])
-            transaction.segments.discard(after: segments)
-            transaction.segments = segments
-            transaction.settled = settled
-            return error
-        }
-        try transaction.database.run(.release, [])
-        return nil
-    }
-
-    private func rollBack(_ database: Database) {
-        guard database.isInsideTransaction else { return }
-        do {
-            try database.rollback()
-        } catch {
-            onFatal("a transaction could not be rolled back: \(error)")
-        }
-    }
-
-    /// Ends the process if the error leaves it in doubt what is on the disk.
+    /// The error to report to the caller. Ends the process if the error leaves the contents of the
+    /// disk in doubt.
     func survivable(_ error: any Error) -> StoreError {
         switch StoreFailure(error, directory: directory) {
         case .error(let error): return error
         case .fatal(let reason): onFatal(reason)
-        }
-    }
-
-    /// Copies the log back into the database. Done here and by nobody else: SQLite's own would
-    /// hide a failed sync, and with 3.40's bug two at once could corrupt the database. Another
-    /// failure (no space) leaves the log as it is, to be tried again.
-    private func checkpoint(_ database: Database, _ kind: Database.CheckpointMode) {
-        logPages.withLock { $0 = 0 }
-        do {
-            var result = try database.checkpoint(kind)
-            if kind == .passive, result.walFrameCount >= limits.logPagesMax {
-                result = try database.checkpoint(.truncate)
-            }
-            if result.checkpointedFrameCount == result.walFrameCount { puncher.punch() }
-        } catch {
-            _ = survivable(error)
         }
     }
 }

@@ -1,13 +1,14 @@
 import SessionModel
 
-// What a caller hands in, with checksums computed, and what it will cost the committer.
+// A caller's batch with its checksums computed, and the number of bytes that the committer has to
+// write.
 
 struct PreparedEntry: Sendable {
     let entry: JournalEntry
     let payload: PreparedBytes?
 
-    /// - Parameter covered: Up to here entries lie below the snapshot that comes with them, and are
-    ///   written without payload: nothing replays them.
+    /// - Parameter covered: The sequence number of the snapshot that comes with the entries. Those
+    ///   up to it are written without payload, because nothing replays them.
     init(_ entry: JournalEntry, covered: SequenceNumber) {
         self.entry = entry
         let isReplayed = entry.sequence > covered && !entry.payload.isEmpty
@@ -18,7 +19,7 @@ struct PreparedEntry: Sendable {
 struct PreparedSnapshot: Sendable {
     let draft: SnapshotDraft
     let scalars: PreparedBytes
-    /// In the order of the draft's vectors; nil for those that are stored already.
+    /// The bytes of the draft's vectors, in order; nil for those that are stored already.
     let new: [PreparedBytes?]
 
     init(_ draft: SnapshotDraft) {
@@ -34,7 +35,7 @@ struct PreparedSnapshot: Sendable {
         }
     }
 
-    /// Bytes that it brings.
+    /// Bytes that the committer has to write.
     var bytes: Int {
         scalars.count + new.reduce(0) { $0 + ($1?.bytesToWrite ?? 0) }
     }
@@ -70,7 +71,7 @@ struct PreparedBatch: Sendable {
 }
 
 extension Batch {
-    /// Whether it is one entry and nothing else: what nearly all batches are.
+    /// Whether the batch is one entry and nothing else, as nearly all batches are.
     var isEntryAlone: Bool {
         entries.count == 1 && step == nil && snapshot == nil && checkpoint == nil
             && removedCheckpoint == nil && metadata == nil && idempotency == nil

@@ -1,18 +1,18 @@
 import GRDB
 import SessionModel
 
-/// The tables, their versions, and how a file is known to be ours.
+/// The tables, their versions, and how the store recognizes its own files.
 ///
 /// Child tables name a session by its rowid. Rows are appended in rowid order wherever there are
 /// many of them: `WITHOUT ROWID` by (session, k) writes a page a session and transaction, and
 /// measured three times slower. Foreign keys guard the session only: every other reference would
 /// need an index that nothing reads.
 enum Schema {
-    /// "LBFG": tells our files from other SQLite databases, also to file(1).
+    /// "LBFG": distinguishes the store's files from other SQLite databases, also for file(1).
     static let applicationID: Int64 = 0x4C42_4647
 
-    /// Each brings a file from the version before; the version is the count of those applied.
-    /// What has been released is never edited.
+    /// Each migrates a file from the version before; a file's version is the number of migrations
+    /// applied. The SQL of a released one is never edited.
     static let migrations: [String] = [version1, version2, version3]
 
     static let version1 = """
@@ -203,13 +203,13 @@ enum Schema {
         """
 
     static let version2 = """
-        -- The generation of the entry log up to which all entries are in `event`.
+        -- The epoch of the write-ahead log up to which all entries are in `event`.
         ALTER TABLE store ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
         """
 
     static let version3 = """
-        -- Entries that nothing replays any more, many in a row, each as its row in `event` would
-        -- be; all have a trace. See Chapter.
+        -- Entries that nothing replays any more, many in a row, each encoded as its row in `event`
+        -- would be; all have a trace. See TraceBatch.
         CREATE TABLE chapter (
             id INTEGER PRIMARY KEY,
             session INTEGER NOT NULL REFERENCES session (id),
@@ -221,9 +221,9 @@ enum Schema {
         CREATE UNIQUE INDEX chapter_by_evaluation ON chapter (session, last_evaluation);
         """
 
-    /// Makes the database at `path` one of ours in the newest version, or throws `.incompatible`
-    /// without having changed it. A new file becomes one in a single transaction, so that a crash
-    /// leaves either nothing or all of it.
+    /// Creates the tables, or migrates them to the newest version. Throws `.incompatible`, without
+    /// having changed anything, if the file belongs to another application or a newer program. All
+    /// of it is one transaction, so that a crash leaves either nothing or everything.
     static func prepare(_ database: Database) throws {
         let application = try Int64.fetchOne(database, sql: "PRAGMA application_id") ?? 0
         let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
@@ -238,7 +238,7 @@ enum Schema {
                     + "newest that this program knows: run the newer program")
         }
         if isNew {
-            // Only possible before the first table: later space is given back page by page.
+            // Only possible before the first table. Free pages are released incrementally later.
             try database.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
         }
         guard version < migrations.count else { return }

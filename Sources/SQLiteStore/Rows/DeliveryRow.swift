@@ -1,71 +1,53 @@
-import GRDB
 import SessionModel
+
+enum DeliveryColumn: Int, TableColumn {
+    case publicId, session, sessionId, hook, event, url, secret, body, createdAt, status
+    case attempts, nextAttemptAt, lastAttemptAt, lastOutcome
+
+    static let table = Table("delivery", Self.self)
+}
 
 /// A row of `delivery`.
 struct DeliveryRow {
-    /// Orders listings.
+    /// The rowid, which orders listings.
     var id: Int64
     var record: DeliveryRecord
 
-    init(_ row: Row) throws {
-        guard case .int64(let id)? = row.databaseValues.first?.storage else {
-            throw StoreError.corrupt("a delivery without a rowid")
-        }
-        self.id = id
-        var columns = try SealedRowReader(row, of: "delivery", leading: 1)
-        let publicID = try columns.text()
-        _ = try columns.int64()
-        let session = try columns.require(SessionID(try columns.text()))
-        let hook = try columns.text()
-        let event = try columns.require(HookEvent(rawValue: try columns.text()))
-        let url = try columns.text()
-        let secret = try columns.text()
-        let body = try columns.require(try columns.optionalBytes())
-        let createdAt = try columns.date()
-        let status = try columns.require(DeliveryRecord.Status(rawValue: try columns.text()))
+    init(_ result: ResultRow) throws {
+        id = try result.int64(0)
+        let row = try ChecksummedRow<DeliveryColumn>(result, rowIDs: 1)
         record = DeliveryRecord(
-            id: publicID, session: session, hook: hook, event: event, url: url, secret: secret,
-            body: body, createdAt: createdAt, status: status, attempts: try columns.int(),
-            nextAttemptAt: try columns.optionalDate(), lastAttemptAt: try columns.optionalDate(),
-            lastOutcome: try columns.optionalText())
+            id: try row.text(.publicId),
+            session: try row.require(.sessionId, SessionID(try row.text(.sessionId))),
+            hook: try row.text(.hook),
+            event: try row.require(.event, HookEvent(rawValue: try row.text(.event))),
+            url: try row.text(.url), secret: try row.text(.secret), body: try row.bytes(.body),
+            createdAt: try row.date(.createdAt),
+            status: try row.require(
+                .status, DeliveryRecord.Status(rawValue: try row.text(.status))),
+            attempts: try row.int(.attempts), nextAttemptAt: try row.optionalDate(.nextAttemptAt),
+            lastAttemptAt: try row.optionalDate(.lastAttemptAt),
+            lastOutcome: try row.optionalText(.lastOutcome))
     }
 }
 
 extension DeliveryRecord {
-    func sealed(session: Int64) -> SealedRow {
-        var row = SealedRow()
-        row.add(id)
-        row.add(session)
-        row.add(self.session.rawValue)
-        row.add(hook)
-        row.add(event.rawValue)
-        row.add(url)
-        row.add(secret)
-        row.add(body)
-        row.add(createdAt)
-        row.add(status.rawValue)
-        row.add(attempts)
-        row.add(nextAttemptAt?.microseconds)
-        row.add(lastAttemptAt?.microseconds)
-        row.add(lastOutcome)
+    func row(session: Int64) -> ChecksummedRow<DeliveryColumn> {
+        var row = ChecksummedRow<DeliveryColumn>()
+        row.set(.publicId, id)
+        row.set(.session, session)
+        row.set(.sessionId, self.session.rawValue)
+        row.set(.hook, hook)
+        row.set(.event, event.rawValue)
+        row.set(.url, url)
+        row.set(.secret, secret)
+        row.set(.body, body)
+        row.set(.createdAt, createdAt)
+        row.set(.status, status.rawValue)
+        row.set(.attempts, attempts)
+        row.set(.nextAttemptAt, nextAttemptAt)
+        row.set(.lastAttemptAt, lastAttemptAt)
+        row.set(.lastOutcome, lastOutcome)
         return row
-    }
-}
-
-extension ReadTransaction {
-    func deliveries(
-        _ session: Int64, hook: String, pageSize: Int, after token: PageToken?
-    ) throws -> Page<DeliveryRecord> {
-        let rows = try database.rows(
-            .deliveriesBelow, [session, hook, token?.below ?? .max, pageSize + 1])
-        let found = try rows.prefix(pageSize).map(DeliveryRow.init)
-        return Page(
-            items: found.map(\.record),
-            next: rows.count > pageSize ? found.last.map { PageToken(below: $0.id) } : nil)
-    }
-
-    /// nil when it is gone.
-    func delivery(_ id: DeliveryID) throws -> DeliveryRecord? {
-        try database.rows(.delivery, [id]).first.map { try DeliveryRow($0).record }
     }
 }

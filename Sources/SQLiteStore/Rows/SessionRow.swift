@@ -1,57 +1,57 @@
 import Foundation
-import GRDB
 import SessionModel
 
-/// A row of `session`: the record, and what else is kept once a session.
+enum SessionColumn: Int, TableColumn {
+    case publicId, nextCheckpoint, name, labels, dtype, originSession, originCheckpoint
+    case createdAt, metadataVersion, parameters, memoryBytes
+
+    static let table = Table("session", Self.self)
+}
+
+/// A row of `session`: the record, and what else is stored once a session.
 struct SessionRow {
     /// The rowid: names the session in every other table, and orders listings.
     var id: Int64
     var record: SessionRecord
     var nextCheckpoint: CheckpointNumber
 
-    static func sealed(
+    /// The row as its columns store it.
+    static func columns(
         _ record: SessionRecord, nextCheckpoint: CheckpointNumber
-    ) throws -> SealedRow {
-        var row = SealedRow()
-        row.add(record.id.rawValue)
-        row.add(nextCheckpoint)
-        row.add(record.name)
-        row.add(try json(record.labels))
-        row.add(record.dtype.rawValue)
-        row.add(record.origin?.session)
-        row.add(record.origin?.checkpoint)
-        row.add(record.createdAt)
-        row.add(record.metadataVersion)
-        row.add(try json(record.parameters))
-        row.add(record.memoryBytes)
+    ) throws -> ChecksummedRow<SessionColumn> {
+        var row = ChecksummedRow<SessionColumn>()
+        row.set(.publicId, record.id.rawValue)
+        row.set(.nextCheckpoint, nextCheckpoint)
+        row.set(.name, record.name)
+        row.set(.labels, try json(record.labels))
+        row.set(.dtype, record.dtype.rawValue)
+        row.set(.originSession, record.origin?.session)
+        row.set(.originCheckpoint, record.origin?.checkpoint)
+        row.set(.createdAt, record.createdAt)
+        row.set(.metadataVersion, record.metadataVersion)
+        row.set(.parameters, try json(record.parameters))
+        row.set(.memoryBytes, record.memoryBytes)
         return row
     }
 
-    init(_ row: Row) throws {
-        guard case .int64(let id)? = row.databaseValues.first?.storage else {
-            throw StoreError.corrupt("a session without a rowid")
-        }
-        self.id = id
-        var columns = try SealedRowReader(row, of: "session", leading: 1)
-        let publicID = try columns.require(SessionID(try columns.text()))
-        nextCheckpoint = try columns.int()
-        let name = try columns.optionalText()
-        let labels = try columns.text()
-        let dtype = try columns.require(DType(rawValue: try columns.text()))
-        let originSession = try columns.optionalText()
-        let originCheckpoint = try columns.optionalInt()
-        let createdAt = try columns.date()
-        let metadataVersion = try columns.int()
-        let parameters = try columns.text()
-        let memoryBytes = try columns.int()
+    init(_ result: ResultRow) throws {
+        id = try result.int64(0)
+        let row = try ChecksummedRow<SessionColumn>(result, rowIDs: 1)
+        nextCheckpoint = try row.int(.nextCheckpoint)
         let origin: Origin? =
-            if let originSession, let originCheckpoint {
-                Origin(session: originSession, checkpoint: originCheckpoint)
+            if let session = try row.optionalText(.originSession),
+                let checkpoint = try row.optionalInt(.originCheckpoint)
+            {
+                Origin(session: session, checkpoint: checkpoint)
             } else { nil }
         record = SessionRecord(
-            id: publicID, name: name, labels: try SessionRow.value(fromJSON: labels), dtype: dtype,
-            parameters: try SessionRow.value(fromJSON: parameters), origin: origin,
-            createdAt: createdAt, metadataVersion: metadataVersion, memoryBytes: memoryBytes)
+            id: try row.require(.publicId, SessionID(try row.text(.publicId))),
+            name: try row.optionalText(.name),
+            labels: try SessionRow.value(fromJSON: row.text(.labels)),
+            dtype: try row.require(.dtype, DType(rawValue: try row.text(.dtype))),
+            parameters: try SessionRow.value(fromJSON: row.text(.parameters)), origin: origin,
+            createdAt: try row.date(.createdAt), metadataVersion: try row.int(.metadataVersion),
+            memoryBytes: try row.int(.memoryBytes))
     }
 
     private static func json(_ value: some Encodable) throws -> String {

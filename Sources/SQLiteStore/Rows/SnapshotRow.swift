@@ -1,42 +1,47 @@
-import GRDB
+import DiskLog
 import SessionModel
+
+enum SnapshotColumn: Int, TableColumn {
+    case session, sequence, formatVersion, numericsVersion, scalars, vectors
+
+    static let table = Table("snapshot", Self.self)
+}
 
 /// A row of `snapshot`: which blobs make up a session's state.
 struct SnapshotRow {
+    /// The rowid.
     var id: Int64
     var sequence: SequenceNumber
     var formatVersion: Int
     var numericsVersion: Int
-    /// A blob.
+    /// The scalars' blob.
     var scalars: Int64
     var vectors: VectorList
 
-    static func sealed(
-        _ draft: SnapshotDraft, session: Int64, scalars: Int64, vectors: VectorList
-    ) -> SealedRow {
-        var row = SealedRow()
-        row.add(session)
-        row.add(draft.sequence)
-        row.add(draft.formatVersion)
-        row.add(draft.numericsVersion)
-        row.add(scalars)
-        row.add(vectors.bytes)
-        return row
+    init(_ result: ResultRow) throws {
+        id = try result.int64(0)
+        let row = try ChecksummedRow<SnapshotColumn>(result, rowIDs: 1)
+        sequence = try row.int(.sequence)
+        formatVersion = try row.int(.formatVersion)
+        numericsVersion = try row.int(.numericsVersion)
+        scalars = try row.int64(.scalars)
+        vectors = try row.require(.vectors, VectorList(bytes: try row.bytes(.vectors)))
     }
+}
 
-    init(_ row: Row) throws {
-        guard case .int64(let id)? = row.databaseValues.first?.storage else {
-            throw StoreError.corrupt("a snapshot without a rowid")
-        }
-        self.id = id
-        var columns = try SealedRowReader(row, of: "snapshot", leading: 1)
-        _ = try columns.int64()
-        sequence = try columns.int()
-        formatVersion = try columns.int()
-        numericsVersion = try columns.int()
-        scalars = try columns.int64()
-        let bytes = try columns.require(try columns.optionalBytes())
-        vectors = try columns.require(VectorList(bytes: bytes))
+extension SnapshotDraft {
+    /// - Parameter scalars: The blob of the scalars.
+    func row(
+        session: Int64, scalars: Int64, vectors: VectorList
+    ) -> ChecksummedRow<SnapshotColumn> {
+        var row = ChecksummedRow<SnapshotColumn>()
+        row.set(.session, session)
+        row.set(.sequence, sequence)
+        row.set(.formatVersion, formatVersion)
+        row.set(.numericsVersion, numericsVersion)
+        row.set(.scalars, scalars)
+        row.set(.vectors, vectors.bytes)
+        return row
     }
 }
 
@@ -54,15 +59,10 @@ struct VectorList: Equatable {
 
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
-        func append(_ value: some FixedWidthInteger) {
-            for byte in 0..<(type(of: value).bitWidth / 8) {
-                bytes.append(UInt8(truncatingIfNeeded: value >> (8 * byte)))
-            }
-        }
-        append(UInt32(items.count))
+        bytes.appendLittleEndian(UInt32(items.count))
         for item in items {
-            append(item.id)
-            append(UInt16(item.name.utf8.count))
+            bytes.appendLittleEndian(item.id)
+            bytes.appendLittleEndian(UInt16(item.name.utf8.count))
             bytes.append(contentsOf: item.name.utf8)
         }
         return bytes
@@ -72,24 +72,15 @@ struct VectorList: Equatable {
 
     /// nil unless `bytes` are exactly those of a list.
     init?(bytes: [UInt8]) {
-        var position = 0
-        func read<Value: FixedWidthInteger>(_: Value.Type) -> Value? {
-            let width = Value.bitWidth / 8
-            guard position + width <= bytes.count else { return nil }
-            defer { position += width }
-            return bytes[position..<position + width].reversed().reduce(0) {
-                $0 << 8 | Value(truncatingIfNeeded: $1)
-            }
-        }
-        guard let count = read(UInt32.self) else { return nil }
+        var reader = LittleEndianReader(bytes[...])
+        guard let count = reader.integer(UInt32.self) else { return nil }
         for _ in 0..<count {
-            guard let id = read(Int64.self), let length = read(UInt16.self).map(Int.init),
-                position + length <= bytes.count,
-                let name = String(validating: bytes[position..<position + length], as: UTF8.self)
+            guard let id = reader.integer(Int64.self), let length = reader.integer(UInt16.self),
+                let text = reader.bytes(Int(length)),
+                let name = String(validating: text, as: UTF8.self)
             else { return nil }
-            position += length
             items.append((name, id))
         }
-        guard position == bytes.count else { return nil }
+        guard reader.isAtEnd else { return nil }
     }
 }

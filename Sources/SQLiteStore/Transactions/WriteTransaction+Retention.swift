@@ -1,14 +1,14 @@
 import GRDB
 import SessionModel
 
-// What a session keeps of its past besides its state: the trace, thinned out, and its steps.
+// What a session keeps of its history besides its state: the trace, thinned out, and its steps.
 //
-// An entry that nothing replays is kept for its trace only: it goes when it has none, unless it is
-// the newest, which says where the session stands. All of it happens with a new snapshot or when a
-// checkpoint is removed, in the same transaction, and is counted in `holding`.
+// An entry that nothing replays is kept only for its trace. An entry without one is deleted, unless
+// it is the newest, which holds the session's status. Entries are deleted in the transaction of a
+// new snapshot or of a checkpoint's removal, and counted in the table `holding`.
 
 extension WriteTransaction {
-    /// Deletes the entries of a stretch that have no trace, and that nothing replays any more.
+    /// Deletes the entries of a stretch that have no trace. Nothing may replay them any more.
     /// Returns how many there were.
     func deleteUntraced(
         _ session: Int64, from first: SequenceNumber, through last: SequenceNumber
@@ -18,37 +18,38 @@ extension WriteTransaction {
         return database.changesCount
     }
 
-    /// Entries in `event` after the one at the former snapshot, and how many have a trace.
+    /// How many entries `event` has after the one at the former snapshot, and how many of them have
+    /// a trace.
     func countNew(
         _ session: Int64, after former: SequenceNumber, through newest: SequenceNumber
     ) throws -> (entries: Int, points: Int) {
-        let row = try database.rows(.countEntries, [session, former, newest]).first
-        return (row?[0] ?? 0, row?[1] ?? 0)
+        let row = try database.rows(.countEvents, [session, former, newest]).first
+        return (try row?.int(0) ?? 0, try row?.int(1) ?? 0)
     }
 
-    /// Counts what is new, less the entries that were `deleted`, and thins out what is then too
-    /// much.
+    /// Adds the new entries to the session's counts, subtracts those that were `deleted`, and then
+    /// thins the trace and deletes the oldest steps, if there are too many.
     func retain(
         _ session: Int64, newest: SequenceNumber, new: (entries: Int, points: Int), deleted: Int
     ) throws {
-        guard let row = try database.rows(.holding, [session]).first else {
+        guard let row = try database.rows(.entryCounts, [session]).first else {
             throw StoreError.corrupt("a session has no count of its entries")
         }
-        let entries: Int = row[0]
-        let points: Int = row[1] + new.points
+        let entries = try row.int(0)
+        let points = try row.int(1) + new.points
         let thinned = try thin(session, points: points, newest: newest)
         try database.run(
-            .setHolding, [entries + new.entries - deleted - thinned, points - thinned, session])
+            .setEntryCounts, [entries + new.entries - deleted - thinned, points - thinned, session])
         if let step = try database.integer(.newestStep, [session]) {
             try database.run(.deleteSteps, [session, Int(step) - tracePointsMax])
         }
     }
 
-    func uncount(_ deleted: Int, of session: Int64) throws {
-        if deleted > 0 { try database.run(.uncountEntries, [deleted, session]) }
+    func subtractEntries(_ deleted: Int, of session: Int64) throws {
+        if deleted > 0 { try database.run(.subtractEntries, [deleted, session]) }
     }
 
-    /// Returns how many points went.
+    /// Returns how many points were deleted.
     private func thin(
         _ session: Int64, points: Int, newest: SequenceNumber
     ) throws -> Int {
@@ -57,18 +58,18 @@ extension WriteTransaction {
         var left = points
         while left > tracePointsMax {
             let inRows: [SequenceNumber] = try database.rows(.oldestPoints, [session, left / 2])
-                .map { $0[0] }
-            let chapters = try reading.chapters(session, from: 0, count: left / 2)
-            let oldest = (inRows + chapters.flatMap { $0.entries.map(\.sequence) }).sorted()
+                .map { try $0.int(0) }
+            let batches = try reading.traceBatches(session, from: 0, count: left / 2)
+            let oldest = (inRows + batches.flatMap { $0.entries.map(\.sequence) }).sorted()
             let surplus = Set(
                 TraceThinning.surplus(of: Array(oldest.prefix(left / 2))) { point in
                     point == newest || replayed.contains { $0.contains(point) }
                 })
             if surplus.isEmpty { break }
             for point in inRows where surplus.contains(point) {
-                try database.run(.deleteEntry, [session, point])
+                try database.run(.deleteEvent, [session, point])
             }
-            for chapter in chapters { try remove(surplus, from: chapter, of: session) }
+            for batch in batches { try remove(surplus, from: batch, of: session) }
             left -= surplus.count
         }
         return points - left
@@ -76,11 +77,11 @@ extension WriteTransaction {
 }
 
 extension ReadTransaction {
-    /// The entries that restoring checkpoints replays, by stretches between snapshots, and those
-    /// after the newest snapshot.
+    /// The ranges of entries that are replayed: by restoring a checkpoint, one range for each
+    /// stretch between snapshots, and by loading, those after the newest snapshot.
     func replayed(_ session: Int64) throws -> [Range<SequenceNumber>] {
         let snapshots: [SequenceNumber] = try database.rows(.snapshotSequences, [session])
-            .map { $0[0] }
+            .map { try $0.int(0) }
         var stretches: [Range<SequenceNumber>] = []
         for (snapshot, next) in zip(snapshots, snapshots.dropFirst()) {
             let pinned = try database.integer(.newestPinnedSequence, [session, snapshot, next])
@@ -92,8 +93,8 @@ extension ReadTransaction {
 }
 
 extension ReadTransaction {
-    /// Bytes on the disk for the session: see `Store.diskBytes`. Costs a look at each vector that
-    /// it names and at each payload that it keeps.
+    /// The session's bytes on the disk: see `Store.diskBytes`. Reads the length of each vector that
+    /// the session names and of each payload that it keeps.
     func diskBytes(_ session: Int64, logged: [JournalEntry]) throws -> Int {
         var blobs: Set<Int64> = []
         var newestSnapshot = 0
@@ -112,10 +113,10 @@ extension ReadTransaction {
                 try database.integer(
                     .payloadBytes, [session, stretch.lowerBound, stretch.upperBound]) ?? 0)
         }
-        let counted = Int(try database.integer(.holding, [session]) ?? 0)
+        let counted = Int(try database.integer(.entryCounts, [session]) ?? 0)
         let newest = Int(try database.integer(.newestSequence, [session]) ?? 0)
         bytes += (counted + newest - newestSnapshot) * RowBytes.entry
-        for entry in try logged.after(newest) { bytes += entry.payload.count + RowBytes.entry }
+        for entry in try logged.following(newest) { bytes += entry.payload.count + RowBytes.entry }
         if let newest = try database.integer(.newestStep, [session]),
             let oldest = try database.integer(.oldestStep, [session])
         {

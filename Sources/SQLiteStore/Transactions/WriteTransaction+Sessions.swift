@@ -1,8 +1,8 @@
 import GRDB
 import SessionModel
 
-// What `create`, `commit` and `delete` do, within a transaction. Whatever one of them throws, the
-// committer undoes what it has done so far.
+// The transactions of `create`, `commit` and `delete`. If one of them throws, the committer undoes
+// what it has done so far.
 
 extension WriteTransaction {
     mutating func create(
@@ -13,40 +13,39 @@ extension WriteTransaction {
         guard try database.rows(.session, [record.id.rawValue]).isEmpty else {
             throw StoreError.exists
         }
-        let row = try SessionRow.sealed(record, nextCheckpoint: 1)
-        try database.run(.insertSession, binding: row.values)
+        let row = try SessionRow.columns(record, nextCheckpoint: 1)
+        try database.run(.insertSession, binding: row.bound)
         let session = database.lastInsertedRowID
         try insertLabels(record.labels, session: session)
-        try database.run(.insertHolding, [session])
-        try database.run(.countSession, [1])
+        try database.run(.insertEntryCounts, [session])
+        try database.run(.addToSessionCount, [1])
         try append(
             [PreparedEntry(entry, covered: snapshot.draft.sequence)], to: session, after: 0,
-            upTo: entry.sequence)
+            coveredThrough: entry.sequence)
         return try setNewestSnapshot(
-            snapshot, of: session, newest: entry.sequence, chaptered: 0)
+            snapshot, of: session, newest: entry.sequence, batched: 0)
     }
 
     mutating func commit(
         _ batch: PreparedBatch, to id: SessionID
     ) throws -> [VectorName: VectorID] {
-        let end = try journals.end(of: id, in: reading, pending)
-        let session = end.rowID
-        if let first = batch.entries.first?.entry.sequence, first != end.newest + 1 {
-            throw StoreError.outOfOrder(expected: end.newest + 1, got: first)
+        let tail = try tails.tail(of: id, in: reading, memtable)
+        let session = tail.rowID
+        if let first = batch.entries.first?.entry.sequence, first != tail.newestSequence + 1 {
+            throw StoreError.outOfOrder(expected: tail.newestSequence + 1, got: first)
         }
-        let chaptered = try settle(
-            id, in: session, upTo: batch.snapshot?.draft.sequence ?? 0,
-            isNewest: batch.entries.isEmpty)
+        let covered = batch.snapshot?.draft.sequence ?? 0
+        let batched = try flush(
+            id, in: session, coveredThrough: covered, keepsNewest: batch.entries.isEmpty)
         if let idempotency = batch.idempotency { try insert(idempotency) }
         let newest = try append(
-            batch.entries, to: session, after: end.newest,
-            upTo: batch.snapshot?.draft.sequence ?? 0)
-        journals[id] = JournalEnds.End(rowID: session, newest: newest)
+            batch.entries, to: session, after: tail.newestSequence, coveredThrough: covered)
+        tails[id] = JournalTailCache.Tail(rowID: session, newestSequence: newest)
         if let step = batch.step {
             guard try reading.step(session, number: step.number) == nil else {
                 throw StoreError.exists
             }
-            try database.run(.insertStep, binding: step.sealed(session: session).values)
+            try database.run(.insertStep, binding: step.row(session: session).bound)
         }
         if let number = batch.removedCheckpoint {
             try removeCheckpoint(number, of: session)
@@ -57,80 +56,87 @@ extension WriteTransaction {
                 try insert(checkpoint, at: newest, into: &row)
             }
             if let metadata = batch.metadata { try update(&row, with: metadata) }
-            let sealed = try SessionRow.sealed(row.record, nextCheckpoint: row.nextCheckpoint)
-            try database.run(.updateSession, sealed.arguments + [session])
+            let columns = try SessionRow.columns(
+                row.record, nextCheckpoint: row.nextCheckpoint)
+            try database.run(.updateSession, binding: columns.bound + [.integer(session)])
         }
         for delivery in batch.deliveries {
-            try database.run(.insertDelivery, binding: delivery.sealed(session: session).values)
+            try database.run(.insertDelivery, binding: delivery.row(session: session).bound)
         }
         guard let snapshot = batch.snapshot else { return [:] }
         return try setNewestSnapshot(
-            snapshot, of: session, newest: newest, chaptered: chaptered)
+            snapshot, of: session, newest: newest, batched: batched)
     }
 
     mutating func delete(_ id: SessionID) throws {
         let session = try reading.rowID(id)
-        journals[id] = nil
-        settled[id] = .max
+        tails[id] = nil
+        flushedThrough[id] = .max
         try deletePayloads(session, after: 0, through: Int.max)
-        var names = VectorNames()
+        var references = VectorReferences()
         while let snapshot = try reading.snapshot(session, atOrBelow: Int.max) {
-            names.subtract(snapshot.vectors)
+            references.remove(snapshot.vectors)
             try deleteBlob(snapshot.scalars)
             try database.run(.deleteSnapshot, [snapshot.id])
         }
-        try apply(names)
+        try apply(references)
         try database.run(.deleteSteps, [session, Int.max])
-        for statement: Statement in [
-            .deleteEvents, .deleteChapters, .deleteHolding, .deleteCheckpoints, .deleteLabels,
-            .deleteDeliveries, .deleteSession,
+        for query: StoreQuery in [
+            .deleteEvents, .deleteTraceBatches, .deleteEntryCounts, .deleteCheckpoints,
+            .deleteLabels, .deleteDeliveries, .deleteSession,
         ] {
-            try database.run(statement, [session])
+            try database.run(query, [session])
         }
-        try database.run(.countSession, [-1])
+        try database.run(.addToSessionCount, [-1])
         freesPages = true
     }
 
-    /// Brings a session's entries from the log to the tables. Entries below a snapshot that comes
-    /// with them leave their payload behind, and what is left is a trace or nothing.
-    /// - Parameter isNewest: Whether no entry follows the last of them.
-    /// - Returns: How many went to chapters.
-    @discardableResult
-    mutating func settle(
-        _ id: SessionID, in session: Int64, upTo covered: SequenceNumber = 0,
-        isNewest: Bool = true
+    /// Flushes a session's entries from the memtable to the tables.
+    mutating func flush(_ id: SessionID) throws {
+        _ = try flush(id, in: tails.tail(of: id, in: reading, memtable).rowID)
+    }
+
+    /// Flushes a session's entries from the memtable to the tables. Entries up to `covered`, the
+    /// sequence number of a snapshot that comes with them, lose their payload, and are kept only
+    /// for their traces, in batches if there are enough.
+    /// - Parameter keepsNewest: Whether the last of them stays the session's newest entry.
+    /// - Returns: How many entries went to batches.
+    private mutating func flush(
+        _ id: SessionID, in session: Int64, coveredThrough covered: SequenceNumber = 0,
+        keepsNewest: Bool = true
     ) throws -> Int {
-        guard settled[id] == nil else { return 0 }
-        let entries = pending.entries(of: id)
+        guard flushedThrough[id] == nil else { return 0 }
+        let entries = memtable.entries(of: id)
         guard let first = entries.first, let last = entries.last else { return 0 }
-        settled[id] = last.sequence
+        flushedThrough[id] = last.sequence
         var rows = entries[...]
-        var chaptered: [JournalEntry] = []
+        var batched: [JournalEntry] = []
         if last.sequence <= covered {
-            rows = isNewest ? entries.suffix(1) : []
+            rows = keepsNewest ? entries.suffix(1) : []
             let others = entries.prefix(entries.count - rows.count)
-            for (place, entry) in others.enumerated()
-            where entry.sequence != first.sequence + place {
-                throw StoreError.outOfOrder(expected: first.sequence + place, got: entry.sequence)
+            for (index, entry) in others.enumerated()
+            where entry.sequence != first.sequence + index {
+                throw StoreError.outOfOrder(expected: first.sequence + index, got: entry.sequence)
             }
-            chaptered = others.filter { $0.trace != nil }
-            if chaptered.count < Chapter.entriesMin { (chaptered, rows) = ([], entries[...]) }
+            batched = others.filter { $0.trace != nil }
+            if batched.count < TraceBatch.entriesMin { (batched, rows) = ([], entries[...]) }
         }
-        try insertChapters(chaptered, session: session)
+        try insertTraceBatches(batched, session: session)
         if let first = rows.first {
             try append(
                 rows.map { PreparedEntry($0, covered: covered) }, to: session,
-                after: first.sequence - 1, upTo: covered)
+                after: first.sequence - 1, coveredThrough: covered)
         }
-        return chaptered.count
+        return batched.count
     }
 
-    /// Returns the sequence of the newest entry. Entries up to and including `covered` lie below
-    /// the snapshot that comes with them, and are written without payload: nothing replays them.
+    /// Inserts the rows of entries. Those up to `covered` lie below the snapshot that comes with
+    /// them, and are written without payload, because nothing replays them.
+    /// - Returns: The sequence number of the newest entry.
     @discardableResult
     private mutating func append(
         _ entries: [PreparedEntry], to session: Int64, after newest: SequenceNumber,
-        upTo covered: SequenceNumber
+        coveredThrough covered: SequenceNumber
     ) throws -> SequenceNumber {
         var newest = newest
         for prepared in entries {
@@ -143,8 +149,8 @@ extension WriteTransaction {
             if let bytes = prepared.payload, entry.sequence > covered {
                 payload = try insert(bytes)
             }
-            let row = EventRow.sealed(entry, session: session, payload: payload)
-            try database.run(.insertEvent, binding: row.values)
+            try database.run(
+                .insertEvent, binding: entry.row(session: session, payload: payload).bound)
         }
         return newest
     }
@@ -157,7 +163,7 @@ extension WriteTransaction {
             throw StoreError.outOfOrder(expected: newest, got: checkpoint.sequence)
         }
         row.nextCheckpoint = checkpoint.number + 1
-        try database.run(.insertCheckpoint, binding: checkpoint.sealed(session: row.id).values)
+        try database.run(.insertCheckpoint, binding: checkpoint.row(session: row.id).bound)
     }
 
     private func update(_ row: inout SessionRow, with metadata: SessionMetadata) throws {
@@ -174,7 +180,7 @@ extension WriteTransaction {
         if let taken = try reading.idempotency(scope: record.scope, key: record.key) {
             throw StoreError.duplicateKey(taken)
         }
-        try database.run(.insertIdempotency, binding: record.sealed.values)
+        try database.run(.insertIdempotency, binding: record.row.bound)
     }
 
     private func insertLabels(_ labels: [String: String], session: Int64) throws {

@@ -1,7 +1,7 @@
 import GRDB
 import SessionModel
 
-// Snapshots, and the collection that comes with them.
+// Snapshots, and the garbage collection that each of them triggers.
 //
 // A session's snapshots S1 < S2 < ... < Sn (by sequence) cut its journal into stretches. A
 // checkpoint in [Si, Si+1) is restored from Si and the entries up to the checkpoint, so:
@@ -10,18 +10,19 @@ import SessionModel
 // - Si (i < n) is kept as long as its stretch has a checkpoint, and with it the payloads of the
 //   entries up to the last of them.
 //
-// Of the other entries only the traces stay, see WriteTransaction+Retention.swift.
+// Of the other entries only the traces are kept, see WriteTransaction+Retention.swift.
 //
-// So a new snapshot concerns the stretch that it closes, and a removed checkpoint its own: each
-// looks at one stretch, by index, however long the session and however many its checkpoints.
+// So a new snapshot affects only the stretch that it closes, and the removal of a checkpoint only
+// the checkpoint's stretch: each reads one stretch, by index, however long the session is and
+// however many checkpoints it has.
 
 extension WriteTransaction {
     /// Writes a snapshot of the state after the `newest` entry and collects what it replaces.
     /// Throws `.missing` when a vector that it names isn't stored.
-    /// - Parameter chaptered: Entries since the last snapshot that this transaction wrote to
-    ///   chapters.
+    /// - Parameter batched: Entries since the last snapshot that this transaction wrote to batches
+    ///   of traces.
     mutating func setNewestSnapshot(
-        _ snapshot: PreparedSnapshot, of session: Int64, newest: SequenceNumber, chaptered: Int
+        _ snapshot: PreparedSnapshot, of session: Int64, newest: SequenceNumber, batched: Int
     ) throws -> [VectorName: VectorID] {
         let draft = snapshot.draft
         guard draft.sequence == newest else {
@@ -29,32 +30,32 @@ extension WriteTransaction {
         }
         let replaced = try reading.snapshot(session, atOrBelow: Int.max)
         var vectors = VectorList()
-        var names = VectorNames()
+        var references = VectorReferences()
         for (vector, new) in zip(draft.vectors, snapshot.new) {
             switch vector.content {
             case .stored(let id):
-                names.add(id)
+                references.add(id)
                 vectors.items.append((vector.name, id))
             case .new:
-                guard let new else { preconditionFailure("\(vector.name) was not prepared") }
+                guard let new else { preconditionFailure("vector \(vector.name) is not prepared") }
                 let id = try insert(new)
-                try database.run(.insertVector, binding: [.integer(id), .integer(1)])
+                try database.run(.insertVector, [id, 1])
                 vectors.items.append((vector.name, id))
             }
         }
         let scalars = try insert(snapshot.scalars)
-        let row = SnapshotRow.sealed(draft, session: session, scalars: scalars, vectors: vectors)
-        try database.run(.insertSnapshot, binding: row.values)
+        let row = draft.row(session: session, scalars: scalars, vectors: vectors)
+        try database.run(.insertSnapshot, binding: row.bound)
         var new = try countNew(session, after: replaced?.sequence ?? 0, through: newest)
-        new.entries += chaptered
-        new.points += chaptered
+        new.entries += batched
+        new.points += batched
         var deleted = 0
         if let replaced {
             deleted = try collect(
                 replaced, of: session, before: newest, through: newest, upTo: newest - 1,
-                names: &names)
+                references: &references)
         }
-        try apply(names)
+        try apply(references)
         try retain(session, newest: newest, new: new, deleted: deleted)
         return Dictionary(uniqueKeysWithValues: vectors.items.map { ($0.name, $0.id) })
     }
@@ -69,46 +70,48 @@ extension WriteTransaction {
         }
         guard let next = try database.integer(.snapshotSequenceAbove, [session, below.sequence])
         else { return }
-        var names = VectorNames()
+        var references = VectorReferences()
         let deleted = try collect(
             below, of: session, before: Int(next), through: sequence, upTo: sequence,
-            names: &names)
-        try uncount(deleted, of: session)
-        try apply(names)
+            references: &references)
+        try subtractEntries(deleted, of: session)
+        try apply(references)
     }
 
     /// Collects what no checkpoint pins of the stretch from `snapshot` to the one at `next`: the
     /// payloads up to the entry `last`, after which there are none, the entries without a trace up
-    /// to `untraced`, and the snapshot itself. What it stops naming is taken off `names`. Returns
-    /// how many entries went.
+    /// to `untraced`, and the snapshot itself, whose vectors are removed from `references`. Returns
+    /// how many entries were deleted.
     private mutating func collect(
         _ snapshot: SnapshotRow, of session: Int64, before next: SequenceNumber,
-        through last: SequenceNumber, upTo untraced: SequenceNumber, names: inout VectorNames
+        through last: SequenceNumber, upTo untraced: SequenceNumber,
+        references: inout VectorReferences
     ) throws -> Int {
         let pinned = try database.integer(
             .newestPinnedSequence, [session, snapshot.sequence, next])
         let replayed = pinned.map { Int($0) } ?? snapshot.sequence
         try deletePayloads(session, after: replayed, through: last)
-        // The snapshot stands for the entry that it was taken at.
+        // The snapshot replaces the entry that it was taken at.
         let own = min(snapshot.sequence, untraced)
         var deleted = try deleteUntraced(session, from: snapshot.sequence, through: own)
         deleted += try deleteUntraced(session, from: replayed + 1, through: untraced)
         guard pinned == nil else { return deleted }
-        names.subtract(snapshot.vectors)
+        references.remove(snapshot.vectors)
         try deleteBlob(snapshot.scalars)
         try database.run(.deleteSnapshot, [snapshot.id])
         return deleted
     }
 
-    /// Brings the count of each vector up to date, and deletes vectors that nothing names.
-    mutating func apply(_ names: VectorNames) throws {
-        for (vector, change) in names.changes.sorted(by: { $0.key < $1.key }) where change != 0 {
-            guard let count = try database.integer(.vectorNames, [vector]) else {
+    /// Updates the vectors' reference counts, and deletes vectors that nothing names.
+    mutating func apply(_ references: VectorReferences) throws {
+        for (vector, change) in references.changes.sorted(by: { $0.key < $1.key }) where change != 0
+        {
+            guard let count = try database.integer(.vectorReferences, [vector]) else {
                 throw StoreError.missing
             }
             let remaining = Int(count) + change
             if remaining > 0 {
-                try database.run(.setVectorNames, [remaining, vector])
+                try database.run(.setVectorReferences, [remaining, vector])
             } else {
                 try database.run(.deleteVector, [vector])
                 try deleteBlob(vector)
@@ -117,14 +120,14 @@ extension WriteTransaction {
     }
 }
 
-/// How often vectors are named more, or less, than before. A snapshot that replaces another names
-/// nearly the same vectors: what cancels out here costs nothing on disk.
-struct VectorNames {
+/// Changes of vectors' reference counts. A snapshot names nearly the same vectors as the one that
+/// it replaces: changes that cancel out here cost nothing on disk.
+struct VectorReferences {
     private(set) var changes: [VectorID: Int] = [:]
 
     mutating func add(_ vector: VectorID) { changes[vector, default: 0] += 1 }
 
-    mutating func subtract(_ vectors: VectorList) {
+    mutating func remove(_ vectors: VectorList) {
         for item in vectors.items { changes[item.id, default: 0] -= 1 }
     }
 }

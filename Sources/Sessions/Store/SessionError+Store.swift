@@ -8,7 +8,7 @@ extension SessionError {
             self = .corrupt(session, reason: detail)
         case .closed: self = .shuttingDown
         case .exists, .outOfOrder: self = .storageFailed("\(error)")
-        case .failed(let detail): self = .storageFailed(detail)
+        case .inUse(let detail), .failed(let detail): self = .storageFailed(detail)
         }
     }
 }

@@ -161,7 +161,7 @@ extension EventLoopHooks {
     /// Each event loop commits the entries of its requests as a group.
     init(_ store: SQLiteStore) {
         self.init(
-            didWake: { store.attend() }, didDrain: { store.commitWhatWaits() },
-            willBlock: { store.leave() })
+            didWake: { store.eventLoopWoke() }, didDrain: { store.eventLoopDrained() },
+            willBlock: { store.eventLoopWillBlock() })
     }
 }

@@ -39,9 +39,10 @@ enum StoreOpening {
                 "restore a backup, or start with another directory; this one is left as it is")
         case .incompatible(let what):
             CommandFailure(.storage, "data \(path): \(what)")
+        case .inUse(let what):
+            CommandFailure(.temporary, "data \(path): \(what)")
         case .failed(let what):
-            CommandFailure(
-                what.contains("in use") ? .temporary : .storage, "data \(path): \(what)")
+            CommandFailure(.storage, "data \(path): \(what)")
         case .missing, .exists, .duplicateKey, .outOfOrder, .closed:
             CommandFailure(.storage, "data \(path): can't be opened: \(error)")
         }

@@ -1,0 +1,74 @@
+import SessionModel
+
+/// The requests that wait for the committer: entries for the log, and parts of transactions. A
+/// value under the committer's lock, together with the state of those who serve it.
+struct CommitQueue {
+    private var logRequests: [LogRequest] = []
+    private var transactionRequests: [any TransactionRequest] = []
+    private var bytes = 0
+    /// Whether the writer's queue is draining this one, or has been asked to.
+    var isDraining = false
+    var isClosed = false
+    /// Decides which thread appends the entries to the log.
+    var leader = GroupCommitLeader()
+
+    var entryCount: Int { logRequests.count }
+
+    /// Why the request can't be taken: the store is closed, or too much waits.
+    func refusal(of request: WriteRequest, _ limits: SQLiteStoreLimits) -> StoreError? {
+        if isClosed { return .closed }
+        let count = logRequests.count + transactionRequests.count
+        let fits =
+            count < limits.waitingWritesMax && bytes + request.bytes <= limits.waitingBytesMax
+        guard count == 0 || fits else {
+            return .failed("too many writes wait for the disk: try again later")
+        }
+        return nil
+    }
+
+    mutating func append(_ request: LogRequest) {
+        bytes += request.record.count
+        logRequests.append(request)
+    }
+
+    mutating func append(_ request: any TransactionRequest) {
+        bytes += request.bytes
+        transactionRequests.append(request)
+    }
+
+    /// The next entries, as many as one frame may have.
+    mutating func takeEntries(_ limits: SQLiteStoreLimits) -> [LogRequest] {
+        Self.take(from: &logRequests, &bytes, limits) { $0.record.count }
+    }
+
+    /// The next requests, as many as one transaction may have.
+    mutating func takeTransactionGroup(_ limits: SQLiteStoreLimits) -> [any TransactionRequest] {
+        Self.take(from: &transactionRequests, &bytes, limits) { $0.bytes }
+    }
+
+    /// Returns entries to the front of the queue.
+    mutating func putBack(_ entries: [LogRequest]) {
+        logRequests.insert(contentsOf: entries, at: 0)
+        bytes += entries.reduce(0) { $0 + $1.record.count }
+    }
+
+    private static func take<Request>(
+        from queue: inout [Request], _ bytes: inout Int, _ limits: SQLiteStoreLimits,
+        _ size: (Request) -> Int
+    ) -> [Request] {
+        var count = 0
+        var taken = 0
+        for request in queue.prefix(limits.groupWritesMax) {
+            guard count == 0 || taken + size(request) <= limits.groupBytesMax else { break }
+            count += 1
+            taken += size(request)
+        }
+        bytes -= taken
+        if count == queue.count {
+            defer { queue = [] }
+            return queue
+        }
+        defer { queue.removeFirst(count) }
+        return Array(queue.prefix(count))
+    }
+}
