@@ -13,7 +13,7 @@ public final class MetricsRegistry: Sendable {
     private struct Family {
         var help: String
         var kind: InstrumentKind
-        /// The key is the rendered labels, sorted, so that the order of the arguments doesn't matter.
+        /// The key is the rendered labels, sorted, so that the order of arguments doesn't matter.
         var series: [String: (labels: [(String, String)], instrument: any Instrument)] = [:]
     }
 

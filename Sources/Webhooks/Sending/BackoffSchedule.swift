@@ -1,5 +1,5 @@
-/// Decides whether and when to repeat a failed delivery, from the number of attempts and the outcome
-/// of the last one.
+/// Decides whether and when to repeat a failed delivery, from the number of attempts and the
+/// outcome of the last one.
 ///
 /// The default delays are those of Standard Webhooks 1.0 ("Deliverability and reliability"): ten
 /// attempts over a little more than three days.

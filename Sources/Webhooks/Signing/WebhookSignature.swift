@@ -27,8 +27,8 @@ public struct WebhookSignature: Equatable, Sendable {
         }.joined(separator: " ")
     }
 
-    /// Whether the text can be a webhook's identifier: 1 to 128 letters, digits, `_` and `-`. With a
-    /// full stop, one signed text could belong to two different webhooks.
+    /// Whether the text can be a webhook's identifier: 1 to 128 letters, digits, `_` and `-`. With
+    /// a full stop, one signed text could belong to two different webhooks.
     public static func isUsable(id: String) -> Bool {
         (1...128).contains(id.utf8.count)
             && id.utf8.allSatisfy { byte in

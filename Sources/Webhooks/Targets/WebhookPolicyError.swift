@@ -17,8 +17,8 @@ extension WebhookPolicyError: CustomStringConvertible {
     }
 }
 
-/// Why webhooks can't be sent to a URL. It contains the URL's host, but not its path or query, which
-/// may contain secrets.
+/// Why webhooks can't be sent to a URL. It contains the URL's host, but not its path or query,
+/// which may contain secrets.
 public enum WebhookTargetError: Error, Equatable, Sendable {
     /// The policy allows no hosts.
     case disabled
