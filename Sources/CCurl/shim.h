@@ -1,7 +1,12 @@
-/* What Swift cannot import from libcurl: variadic functions and macros with casts.
- * Nothing else belongs here; every decision is made in Swift. */
+/* Wraps the parts of libcurl that Swift cannot import: variadic functions and macros with casts.
+ * Nothing else belongs here; all decisions are made in Swift. */
 #ifndef CCURL_SHIM_H
 #define CCURL_SHIM_H
+
+#ifdef __swift__
+/* Makes Swift's Glibc module the owner of the system's declarations: see CMicrohttpd. */
+#pragma clang module import SwiftGlibc
+#endif
 
 #include <curl/curl.h>
 
@@ -9,8 +14,8 @@
 #error "libcurl 7.87 or newer is needed, for CURLOPT_QUICK_EXIT and CURLOPT_PROTOCOLS_STR"
 #endif
 
-/* The names in parentheses are the functions: the macros of the same name check the types of
- * literals only. */
+/* The parentheses call the functions instead of the macros with the same names, which check the
+ * types of literals only. */
 
 static inline CURLcode
 ccurl_set_long(CURL *handle, CURLoption option, long value)
@@ -24,14 +29,14 @@ ccurl_set_size(CURL *handle, CURLoption option, curl_off_t value)
     return (curl_easy_setopt)(handle, option, value);
 }
 
-/* libcurl copies strings. */
+/* libcurl copies the string. */
 static inline CURLcode
 ccurl_set_string(CURL *handle, CURLoption option, const char *value)
 {
     return (curl_easy_setopt)(handle, option, value);
 }
 
-/* libcurl keeps pointers: what they point to must outlive the handle's use of it. */
+/* libcurl keeps the pointer, so its target must outlive the transfer. */
 static inline CURLcode
 ccurl_set_pointer(CURL *handle, CURLoption option, const void *value)
 {
@@ -44,7 +49,7 @@ ccurl_set_list(CURL *handle, CURLoption option, struct curl_slist *value)
     return (curl_easy_setopt)(handle, option, value);
 }
 
-/* All callbacks of a handle, with one context for them. */
+/* Sets all callbacks of a handle, with one context for them. */
 static inline CURLcode
 ccurl_set_callbacks(CURL *handle, curl_write_callback header, curl_write_callback body,
                     curl_opensocket_callback open_socket, curl_xferinfo_callback progress,
@@ -67,7 +72,7 @@ ccurl_set_callbacks(CURL *handle, curl_write_callback header, curl_write_callbac
     return result;
 }
 
-/* 0 if it isn't known. */
+/* Returns 0 without a response. */
 static inline long
 ccurl_response_code(CURL *handle)
 {
@@ -75,7 +80,7 @@ ccurl_response_code(CURL *handle)
     return (curl_easy_getinfo)(handle, CURLINFO_RESPONSE_CODE, &value) == CURLE_OK ? value : 0;
 }
 
-/* In seconds from now, a date converted; 0 if there was none. */
+/* Returns the delay in seconds, also for a field that has a date; 0 without the field. */
 static inline curl_off_t
 ccurl_retry_after(CURL *handle)
 {
@@ -92,7 +97,7 @@ ccurl_global_init(void)
 static const long ccurl_tls_1_2_or_newer = CURL_SSLVERSION_TLSv1_2;
 static const long ccurl_http_1_1 = CURL_HTTP_VERSION_1_1;
 static const curl_socket_t ccurl_no_socket = CURL_SOCKET_BAD;
-/* What the header and body callbacks return to end the transfer: never a length they were given. */
+/* Returned by the header and body callbacks to end the transfer. It is no possible length. */
 static const size_t ccurl_end_transfer = CURL_WRITEFUNC_ERROR;
 
 #endif

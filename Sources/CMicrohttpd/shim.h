@@ -5,8 +5,8 @@
 
 #ifdef __swift__
 /* Both this module and Swift's Glibc module include the system's headers. Importing Glibc first
- * makes it the owner of their declarations; else the owner would depend on which module the compiler
- * happens to load first, and files that import only Glibc would not always compile. */
+ * makes it the owner of their declarations; else the owner would depend on which module the
+ * compiler happens to load first, and files that import only Glibc would not always compile. */
 #pragma clang module import SwiftGlibc
 #endif
 
@@ -55,7 +55,7 @@ cmhd_epoll_descriptor(struct MHD_Daemon *daemon)
 }
 
 /* Adds an eventfd to that set and returns it, or -1. The daemon ignores its events, because their
- * data pointer is NULL. It is edge-triggered: each write makes one event, and no reads are needed. */
+ * data pointer is NULL. It is edge-triggered: each write makes one event, without reads. */
 static inline int
 cmhd_add_event(int epoll_descriptor)
 {

@@ -1,5 +1,5 @@
-/// Text that must not be seen: whatever prints, logs, dumps or interpolates it shows `[redacted]`.
-/// Only `reveal()`, which is easy to search for, gives it away.
+/// Text that must not be shown. Printing, logging, dumping or interpolating it shows `[redacted]`.
+/// Only `reveal()` returns the text, and its calls are easy to search for.
 public struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {

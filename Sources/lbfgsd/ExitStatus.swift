@@ -46,8 +46,8 @@ struct CommandFailure: Error {
 enum StandardError {
     static func print(_ message: String, level: Logger.Level) {
         let environment = ProcessInfo.processInfo.environment
-        if LogForm.fittingStandardError(environment: environment) == .journal {
-            LogForm.journal.print(message, level: level)
+        if LogFormat.forStandardError(environment: environment) == .journal {
+            LogFormat.journal.print(message, level: level)
             return
         }
         let prefix = level == .warning ? "lbfgsd: warning: " : "lbfgsd: "

@@ -3,20 +3,20 @@ package import Logging
 
 package import struct Foundation.Date
 
-/// Writes one line an event to the standard error stream, in a single write(2), so that lines of
-/// several threads don't mix. Control characters are escaped: what a client sent can't forge a line
-/// or drive a terminal.
+/// Writes each event as one line to the standard error stream, with one write(2), so that the lines
+/// of several threads don't mix. Control characters are escaped, so that text from a client can't
+/// forge a line or control a terminal.
 package struct LineLogHandler: LogHandler {
     package var logLevel: Logger.Level
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
 
     private let label: String
-    private let form: LogForm
+    private let format: LogFormat
 
-    init(label: String, level: Logger.Level, form: LogForm) {
+    init(label: String, level: Logger.Level, format: LogFormat) {
         self.label = label
-        self.form = form
+        self.format = format
         logLevel = level
     }
 
@@ -32,19 +32,19 @@ package struct LineLogHandler: LogHandler {
         if let error = event.error { merged["error"] = "\(error)" }
         let line = LineLogHandler.line(
             level: event.level, message: event.message.description, metadata: merged, label: label,
-            form: form, now: Date())
+            format: format, now: Date())
         LineLogHandler.write(line)
     }
 
     package static func line(
         level: Logger.Level, message: String, metadata: Logger.Metadata, label: String?,
-        form: LogForm, now: Date
+        format: LogFormat, now: Date
     ) -> String {
         var line: String
-        switch form {
+        switch format {
         case .journal:
             line = "<\(level.syslogPriority)>\(LogText.escaped(message))"
-        case .stamped:
+        case .timestamped:
             line = "<\(level.syslogPriority)>\(LogText.timestamp(now)) \(LogText.escaped(message))"
         case .terminal(let colour):
             let name = level.rawValue.uppercased()
@@ -59,12 +59,12 @@ package struct LineLogHandler: LogHandler {
         return line + "\n"
     }
 
-    /// A log that can't be written is no reason to stop: errors other than an interruption are
-    /// dropped, and so is the rest of the line.
+    /// Errors other than an interruption are ignored, and the rest of the line is dropped: the
+    /// daemon goes on without a log.
     static func write(_ line: String) {
         var bytes = ArraySlice(line.utf8)
         while !bytes.isEmpty {
-            // Sound: the pointer and the count are of one live buffer, which write(2) only reads.
+            // Sound: pointer and count belong to one live buffer, which write(2) only reads.
             let written = unsafe bytes.withUnsafeBytes { buffer in
                 unsafe Glibc.write(STDERR_FILENO, buffer.baseAddress, buffer.count)
             }
@@ -78,7 +78,7 @@ package struct LineLogHandler: LogHandler {
 }
 
 extension Logger.Level {
-    /// syslog(3)'s priorities, which the journal reads from the `<N>` at the line's start.
+    /// The priority of syslog(3), which the journal reads from the `<N>` at the start of a line.
     var syslogPriority: Int {
         switch self {
         case .trace, .debug: 7

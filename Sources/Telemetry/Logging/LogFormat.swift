@@ -2,38 +2,38 @@ internal import struct Foundation.Date
 internal import Glibc
 @_exported public import Logging
 
-// Logging's Logger is part of this module's own vocabulary: whoever imports Telemetry can log.
+// Logging is re-exported: modules that import Telemetry can use its Logger.
 
-/// How a line of the log looks.
-public enum LogForm: Equatable, Sendable {
-    /// `<6>message key=value`: systemd's priority prefix, and no time, since the journal keeps it.
+/// The format of a log line.
+public enum LogFormat: Equatable, Sendable {
+    /// `<6>message key=value`: systemd's priority prefix, without a time, which the journal adds.
     case journal
-    /// As `.journal`, with the time after the prefix; for files and pipes.
-    case stamped
-    /// Time, level, message and keys for a person to read.
+    /// Like `.journal`, with the time after the prefix. For files and pipes.
+    case timestamped
+    /// Time, level, message and keys, for human readers.
     case terminal(colour: Bool)
 
-    /// Prints one message in this form, for what is said before or instead of a log.
+    /// Prints one message in this format, before logging is set up or instead of it.
     public func print(_ message: String, level: Logger.Level) {
         let line = LineLogHandler.line(
-            level: level, message: message, metadata: [:], label: nil, form: self, now: Date())
+            level: level, message: message, metadata: [:], label: nil, format: self, now: Date())
         LineLogHandler.write(line)
     }
 
-    /// What fits the standard error stream as the process was given it.
-    public static func fittingStandardError(environment: [String: String]) -> LogForm {
+    /// The format that suits the process's standard error stream.
+    public static func forStandardError(environment: [String: String]) -> LogFormat {
         if standardErrorIsJournal(environment["JOURNAL_STREAM"]) { return .journal }
-        guard isatty(STDERR_FILENO) == 1 else { return .stamped }
-        let plain = environment["NO_COLOR"].map { !$0.isEmpty } ?? false
-        return .terminal(colour: !plain && environment["TERM"] != "dumb")
+        guard isatty(STDERR_FILENO) == 1 else { return .timestamped }
+        let isColourDisabled = environment["NO_COLOR"].map { !$0.isEmpty } ?? false
+        return .terminal(colour: !isColourDisabled && environment["TERM"] != "dumb")
     }
 
-    /// systemd.exec(5): JOURNAL_STREAM is `device:inode` of the stream to the journal; a child may
-    /// inherit the variable with its error stream pointed elsewhere, so compare.
+    /// JOURNAL_STREAM is the `device:inode` of the stream to the journal (systemd.exec(5)). It is
+    /// compared, because a child process can inherit the variable with another error stream.
     private static func standardErrorIsJournal(_ stream: String?) -> Bool {
         guard let stream else { return false }
         var status = stat()
-        // Sound: fstat(2) writes one struct stat, which is what it is given.
+        // Sound: fstat(2) fills in one struct stat.
         guard unsafe fstat(STDERR_FILENO, &status) == 0 else { return false }
         return stream == "\(status.st_dev):\(status.st_ino)"
     }
@@ -41,10 +41,10 @@ public enum LogForm: Equatable, Sendable {
 
 /// Sets up logging for the process.
 public enum LogSetup {
-    /// Once, at start-up, before the first Logger is made.
-    public static func bootstrap(level: Logger.Level, form: LogForm) {
+    /// Must be called once, before the first Logger is created.
+    public static func bootstrap(level: Logger.Level, format: LogFormat) {
         LoggingSystem.bootstrap { label in
-            LineLogHandler(label: label, level: level, form: form)
+            LineLogHandler(label: label, level: level, format: format)
         }
     }
 }

@@ -1,9 +1,9 @@
 internal import Foundation
 
-/// The parts of a log line, made safe to print.
+/// Formats the parts of a log line so that they are safe to print.
 enum LogText {
-    /// Control characters (C0, DEL, C1, the line and paragraph separators) and the invisible marks
-    /// that turn the direction of text, as `\n`, `\t` or `\u{...}`.
+    /// Escapes control characters (C0, DEL, C1, line and paragraph separators) and the invisible
+    /// marks for the direction of text as `\n`, `\t` or `\u{...}`.
     static func escaped(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isUnsafe) else { return text }
         var escaped = ""
@@ -26,15 +26,16 @@ enum LogText {
         }
     }
 
-    /// Quoted when it is empty or holds what would end it early.
+    /// Quotes a value if it is empty or contains a character that would end it.
     static func value(_ text: String) -> String {
-        let ends: (Unicode.Scalar) -> Bool = { $0 == " " || $0 == "\"" || $0 == "=" || $0 == "\\" }
-        guard text.isEmpty || text.unicodeScalars.contains(where: { ends($0) || isUnsafe($0) })
-        else { return text }
+        let delimiters: [Unicode.Scalar] = [" ", "\"", "=", "\\"]
+        let mustQuote = text.unicodeScalars.contains { delimiters.contains($0) || isUnsafe($0) }
+        guard text.isEmpty || mustQuote else { return text }
         let quoted = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
         return "\"\(escaped(quoted))\""
     }
 
+    /// Replaces characters that a key must not contain.
     static func key(_ text: String) -> String {
         let plain = text.unicodeScalars.map { scalar -> Character in
             isUnsafe(scalar) || scalar == " " || scalar == "=" || scalar == "\""

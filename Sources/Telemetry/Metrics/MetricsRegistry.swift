@@ -1,19 +1,19 @@
 internal import Synchronization
 
-/// Hands out instruments by name and labels, and renders them all for a scraper.
+/// Creates instruments by name and labels, and renders all of them for a scraper.
 ///
-/// Asking again for the same name and labels gives the same instrument, so callers may ask where
-/// they need one; but asking takes a lock, so keep an instrument that is used often. A name belongs
-/// to one kind of instrument, with one help text and, for histograms, one set of buckets: anything
-/// else is a programmer's error and traps.
+/// The same name and labels return the same instrument, so callers can ask for one where they need
+/// it. Asking takes a lock, so an instrument that is used often should be kept. A name has one kind
+/// of instrument, one help text and, for histograms, one set of bounds; anything else is a
+/// programming error and traps.
 ///
-/// Labels come from a fixed, small set of values. One made from a session's or a client's name
-/// would keep a line for each for ever.
+/// A label must have few possible values: each value adds a line that is never removed. The name of
+/// a session or client is not suitable.
 public final class MetricsRegistry: Sendable {
     private struct Family {
         var help: String
         var kind: InstrumentKind
-        /// By rendered labels, so that the order in which labels are named doesn't matter.
+        /// The key is the rendered labels, sorted, so that the order of arguments doesn't matter.
         var series: [String: (labels: [(String, String)], instrument: any Instrument)] = [:]
     }
 
@@ -23,7 +23,7 @@ public final class MetricsRegistry: Sendable {
     }
     private let state = Mutex(State())
 
-    /// Starts with the metrics of the process itself, under their conventional `process_` names.
+    /// The registry contains the metrics of the process, with their conventional `process_` names.
     public init() {
         ProcessMetrics.register(in: self)
     }
@@ -36,7 +36,7 @@ public final class MetricsRegistry: Sendable {
         instrument(name, help: help, labels: labels) { Gauge() }
     }
 
-    /// `buckets` are inclusive upper bounds in rising order; `+Inf` is added.
+    /// `buckets` are inclusive upper bounds in increasing order. `+Inf` is added.
     public func histogram(
         _ name: String, help: String, labels: [(String, String)] = [], buckets: [Double]
     ) -> Histogram {
@@ -45,26 +45,28 @@ public final class MetricsRegistry: Sendable {
         return histogram
     }
 
-    /// A counter that somebody else keeps, read at each rendering; left out while it is nil.
+    /// A counter that is maintained elsewhere and read at each rendering; omitted while it is nil.
     public func counter(
         _ name: String, help: String, reading: @escaping @Sendable () -> Double?
     ) {
-        _ = instrument(name, help: help, labels: []) { Reading<CounterReading>(reading) }
+        _ = instrument(name, help: help, labels: []) {
+            CallbackInstrument<CallbackCounter>(reading)
+        }
     }
 
-    /// A gauge that somebody else keeps, read at each rendering; left out while it is nil.
+    /// A gauge that is maintained elsewhere and read at each rendering; omitted while it is nil.
     public func gauge(
         _ name: String, help: String, reading: @escaping @Sendable () -> Double?
     ) {
-        _ = instrument(name, help: help, labels: []) { Reading<GaugeReading>(reading) }
+        _ = instrument(name, help: help, labels: []) { CallbackInstrument<CallbackGauge>(reading) }
     }
 
-    /// Calls `collect` before each rendering, to set gauges from what is cheap to look up.
+    /// Calls `collect` before each rendering, to set gauges from values that are cheap to read.
     public func onRender(_ collect: @escaping @Sendable () -> Void) {
         state.withLock { $0.collectors.append(collect) }
     }
 
-    /// Prometheus' text format 0.0.4, families in order of name, series in order of labels.
+    /// All metrics in Prometheus' text format 0.0.4, sorted by name and labels.
     public func render() -> String {
         let collectors = state.withLock { $0.collectors }
         for collect in collectors { collect() }
@@ -82,9 +84,10 @@ public final class MetricsRegistry: Sendable {
     private func instrument<Made: Instrument>(
         _ name: String, help: String, labels: [(String, String)], make: () -> Made
     ) -> Made {
-        precondition(PrometheusText.isName(name), "'\(name)' is no name for a metric")
+        precondition(PrometheusText.isName(name), "'\(name)' is not a valid name for a metric")
         for (label, _) in labels {
-            precondition(PrometheusText.isLabelName(label), "'\(label)' is no label's name")
+            precondition(
+                PrometheusText.isLabelName(label), "'\(label)' is not a valid name for a label")
         }
         let sorted = labels.sorted { $0.0 < $1.0 }
         var rendered = PrometheusText()
@@ -95,7 +98,7 @@ public final class MetricsRegistry: Sendable {
             precondition(family.help == help, "\(name) already has another help text")
             if let known = family.series[rendered.text] {
                 guard let known = known.instrument as? Made else {
-                    preconditionFailure("\(name) already is read from elsewhere")
+                    preconditionFailure("\(name) already is an instrument with a callback")
                 }
                 return known
             }

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Glibc
 
-/// What the kernel knows of this process, named as Prometheus' client libraries name it.
+/// The kernel's statistics of this process, with the names of Prometheus' client libraries.
 enum ProcessMetrics {
     static func register(in registry: MetricsRegistry) {
         registry.gauge(
@@ -39,7 +39,7 @@ enum ProcessMetrics {
     private static let pageBytes = Double(sysconf(Int32(_SC_PAGESIZE)))
     private static let ticksPerSecond = Double(sysconf(Int32(_SC_CLK_TCK)))
 
-    /// Read once: neither the boot time nor the start changes.
+    /// Computed once, because neither the boot time nor the start time changes.
     private static let startTimeSeconds: Double? = {
         guard let statistics = statistics(), let system = contents("/proc/stat"),
             let line = system.split(separator: "\n").first(where: { $0.hasPrefix("btime ") }),
@@ -52,8 +52,8 @@ enum ProcessMetrics {
         contents("/proc/self/stat").flatMap(parse)
     }
 
-    /// proc(5): the fields after the command's name, which stands in parentheses and may hold
-    /// spaces and parentheses itself; `state` is number 3.
+    /// Parses `/proc/self/stat`: proc(5). The command's name is in parentheses and may contain
+    /// spaces and parentheses. The first field after it, `state`, is number 3.
     static func parse(_ stat: String) -> Statistics? {
         guard let close = stat.lastIndex(of: ")") else { return nil }
         let fields = stat[close...].dropFirst().split(separator: " ")
@@ -72,7 +72,7 @@ enum ProcessMetrics {
         try? String(contentsOfFile: path, encoding: .utf8)
     }
 
-    /// The listing opens one descriptor itself, which isn't counted.
+    /// The listing itself opens a descriptor, which is subtracted.
     private static func openDescriptors() -> Double? {
         (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd"))
             .map { Double($0.count - 1) }
@@ -80,7 +80,7 @@ enum ProcessMetrics {
 
     private static func maxDescriptors() -> Double? {
         var limit = rlimit()
-        // Sound: getrlimit(2) writes one rlimit, which is what it is given.
+        // Sound: getrlimit(2) fills in one rlimit.
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
             return nil
         }

@@ -1,5 +1,5 @@
-/// Writes the Prometheus text exposition format, version 0.0.4: a line feed ends each line, the
-/// last one too, and a family's lines follow its `# HELP` and `# TYPE`.
+/// Writes the Prometheus text exposition format, version 0.0.4. Each line ends with a line feed,
+/// and the samples of a family follow its `# HELP` and `# TYPE` lines.
 struct PrometheusText {
     private(set) var text = ""
 
@@ -19,7 +19,7 @@ struct PrometheusText {
         text += " \(value)\n"
     }
 
-    /// Help text escapes backslash and line feed, a label's value the double quote too.
+    /// Escapes backslash and line feed; in a label's value the double quote, too.
     private static func escaped(_ text: String, quotes: Bool) -> String {
         var escaped = ""
         for scalar in text.unicodeScalars {
@@ -33,7 +33,7 @@ struct PrometheusText {
         return escaped
     }
 
-    /// As Go's `ParseFloat` reads it; whole numbers without a fraction.
+    /// A number as Go's `ParseFloat` reads it. Integers have no fraction.
     static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
@@ -41,13 +41,13 @@ struct PrometheusText {
         return String(value)
     }
 
-    /// `[a-zA-Z_][a-zA-Z0-9_]*`. Colons are legal too, but meant for a scraper's own rules.
+    /// `[a-zA-Z_][a-zA-Z0-9_]*`. Colons are also legal, but reserved for recording rules.
     static func isName(_ name: String) -> Bool {
         guard let first = name.utf8.first, isLetter(first) else { return false }
         return name.utf8.allSatisfy { isLetter($0) || isDigit($0) }
     }
 
-    /// A name without the prefix `__` and other than histograms' `le`, which are taken.
+    /// A name other than the reserved ones: those with the prefix `__`, and histograms' `le`.
     static func isLabelName(_ name: String) -> Bool {
         isName(name) && !name.hasPrefix("__") && name != "le"
     }

@@ -1,31 +1,31 @@
 internal import CCurl
 internal import Glibc
 
-// The functions that the library calls, all on the thread that is in `curl_easy_perform`. They
-// stand at file scope, because a closure passed to C takes on the isolation of the place where it
-// is written. Their context is the transfer, which that call keeps alive.
+// The functions that libcurl calls, all on the thread that called `curl_easy_perform`. They are at
+// file scope, because a closure passed to C would inherit the isolation of the place where it is
+// written. Their context is the transfer, which `EasyHandle.perform` keeps alive.
 
-/// `CURLOPT_HEADERFUNCTION`: a line of the header, also of interim answers.
-func whenHeaderArrives(
+/// `CURLOPT_HEADERFUNCTION`: a line of the header, including those of interim responses.
+func headerCallback(
     bytes: UnsafeMutablePointer<CChar>?, size: Int, count: Int, context: UnsafeMutableRawPointer?
 ) -> Int {
     guard let context = unsafe context else { return ccurl_end_transfer }
     let transfer = unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
-    return transfer.headerContinues(byteCount: size * count) ? size * count : ccurl_end_transfer
+    return transfer.receivedHeader(byteCount: size * count) ? size * count : ccurl_end_transfer
 }
 
 /// `CURLOPT_WRITEFUNCTION`: a piece of the body.
-func whenBodyArrives(
+func bodyCallback(
     bytes: UnsafeMutablePointer<CChar>?, size: Int, count: Int, context: UnsafeMutableRawPointer?
 ) -> Int {
     guard let context = unsafe context else { return ccurl_end_transfer }
     let transfer = unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
-    return transfer.bodyContinues(byteCount: size * count) ? size * count : ccurl_end_transfer
+    return transfer.receivedBody(byteCount: size * count) ? size * count : ccurl_end_transfer
 }
 
-/// `CURLOPT_OPENSOCKETFUNCTION`: asks for a socket for the address that will be connected to, once
-/// for each address that is tried. No socket, no connection.
-func whenSocketIsWanted(
+/// `CURLOPT_OPENSOCKETFUNCTION`: creates the socket for an address, called for each address that
+/// libcurl tries. Without a socket it does not connect.
+func openSocketCallback(
     context: UnsafeMutableRawPointer?, purpose: curlsocktype,
     address: UnsafeMutablePointer<curl_sockaddr>?
 ) -> curl_socket_t {
@@ -41,7 +41,7 @@ func whenSocketIsWanted(
 }
 
 /// `CURLOPT_XFERINFOFUNCTION`: called about once a second, and more often when bytes move.
-func whenTimePasses(
+func progressCallback(
     context: UnsafeMutableRawPointer?, downloadTotal: curl_off_t, downloaded: curl_off_t,
     uploadTotal: curl_off_t, uploaded: curl_off_t
 ) -> Int32 {
@@ -52,8 +52,8 @@ func whenTimePasses(
 
 /// The address in the library's structure; nil if it is neither IPv4 nor IPv6.
 private func ipAddress(_ address: UnsafeMutablePointer<curl_sockaddr>) -> IPAddress? {
-    // Sound: `addrlen` says how many bytes stand at `addr`, which ends the structure and may be
-    // longer than its declared type; each read is within them. So the structure isn't copied.
+    // Sound: `addr` is the last member and has `addrlen` bytes, possibly more than its declared
+    // type, so the structure is not copied; each read is within those bytes.
     guard let offset = MemoryLayout<curl_sockaddr>.offset(of: \.addr) else { return nil }
     let bytes = unsafe UnsafeRawPointer(address) + offset
     let length = unsafe Int(address.pointee.addrlen)

@@ -1,6 +1,6 @@
 internal import CCurl
 
-/// One request and its answer, on one thread.
+/// One attempt to send a webhook: a request and its response, on one thread.
 final class Transfer {
     private let url: WebhookURL
     private let delivery: WebhookDelivery
@@ -9,9 +9,9 @@ final class Transfer {
 
     private var headerBytes = 0
     private var bodyBytes = 0
-    /// The last address that wasn't allowed.
-    private var refused: (address: IPAddress, range: String)?
-    private var hasPermitted = false
+    /// The last address that the policy forbade.
+    private var forbidden: (address: IPAddress, range: String)?
+    private var hasPermittedAddress = false
 
     init(
         _ url: WebhookURL, _ delivery: WebhookDelivery,
@@ -23,19 +23,19 @@ final class Transfer {
         self.isCancelled = isCancelled
     }
 
-    /// Blocks until there is an outcome, for the total timeout at most.
+    /// Blocks until there is an outcome, at most for the total timeout.
     func run() -> WebhookOutcome {
         guard var handle = EasyHandle() else {
-            return .failed(.transport("libcurl can't be used"))
+            return .failed(.transport("libcurl can't be initialized"))
         }
-        describeRequest(&handle)
+        setRequest(&handle)
         setLimits(&handle)
         let result = handle.perform(body: delivery.body, context: self)
         return outcome(of: result)
     }
 
-    private func describeRequest(_ handle: inout EasyHandle) {
-        // Signed now: receivers refuse what was signed minutes ago.
+    private func setRequest(_ handle: inout EasyHandle) {
+        // Signed for each attempt: receivers reject signatures that are minutes old.
         let signature = WebhookSignature(
             id: delivery.id, timestampSeconds: configuration.nowSeconds(), body: delivery.body,
             secrets: delivery.secrets)
@@ -43,20 +43,21 @@ final class Transfer {
         handle.set(CURLOPT_PATH_AS_IS, true)
         handle.set(CURLOPT_POST, true)
         handle.set(CURLOPT_USERAGENT, configuration.userAgent)
-        // Without `Expect:` libcurl would ask before it sends a long body, and wait a second.
+        // The empty `Expect:` keeps libcurl from waiting up to a second for 100 Continue before it
+        // sends a long body.
         handle.setFields(
             ["Content-Type: application/json", "Expect:"]
                 + signature.headerFields.map { "\($0.name): \($0.value)" })
     }
 
     private func setLimits(_ handle: inout EasyHandle) {
-        // Where: to the URL itself, whatever environment and answers say.
+        // Only this URL is contacted, whatever the environment and responses say.
         handle.set(CURLOPT_PROTOCOLS_STR, url.scheme.rawValue)
         handle.set(CURLOPT_FOLLOWLOCATION, false)
         handle.set(CURLOPT_DISALLOW_USERNAME_IN_URL, true)
         handle.set(CURLOPT_PROXY, "")
         handle.set(CURLOPT_NOPROXY, "*")
-        // How: a connection of its own, so that each has its address checked.
+        // Each attempt has a new connection, so that its address is checked.
         handle.set(CURLOPT_HTTP_VERSION, ccurl_http_1_1)
         handle.set(CURLOPT_FRESH_CONNECT, true)
         handle.set(CURLOPT_FORBID_REUSE, true)
@@ -67,15 +68,15 @@ final class Transfer {
             handle.set(CURLOPT_CAINFO, path)
             handle.clear(CURLOPT_CAPATH)
         }
-        // How long. Without signals, names are looked up on a thread that a timeout leaves behind
-        // (it ends with the system's own limit) instead of waiting for it.
+        // Without signals, libcurl resolves names on a thread. With QUICK_EXIT a timeout does not
+        // wait for that thread, which ends at the resolver's own timeout.
         handle.set(CURLOPT_NOSIGNAL, true)
         handle.set(CURLOPT_QUICK_EXIT, true)
         handle.set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(configuration.connectTimeoutSeconds))
         handle.set(CURLOPT_TIMEOUT_MS, milliseconds(configuration.totalTimeoutSeconds))
     }
 
-    /// 0 would mean libcurl's default, which is much longer.
+    /// At least 1, because 0 selects libcurl's default, which is much longer.
     private func milliseconds(_ seconds: Double) -> Int {
         max(1, Int(min(seconds, 3600) * 1000))
     }
@@ -86,48 +87,50 @@ final class Transfer {
         case CURLE_OK,
             CURLE_WRITE_ERROR where bodyBytes > bytesMax:
             if (200...299).contains(result.status) { return .delivered(status: result.status) }
-            return .refused(
+            return .rejected(
                 status: result.status,
                 retryAfterSeconds: result.retryAfterSeconds > 0 ? result.retryAfterSeconds : nil)
         case CURLE_WRITE_ERROR where headerBytes > bytesMax:
-            return .failed(.transport("the answer's header fields are too long"))
+            return .failed(.transport("the response's header fields are too long"))
         case CURLE_ABORTED_BY_CALLBACK:
             return .failed(.cancelled)
         case CURLE_OPERATION_TIMEDOUT:
             return .failed(.timedOut)
         case CURLE_COULDNT_CONNECT:
-            guard let refused, !hasPermitted else { return .failed(.transport(result.reason)) }
+            guard let forbidden, !hasPermittedAddress else {
+                return .failed(.transport(result.reason))
+            }
             return .failed(
-                .addressNotAllowed(address: "\(refused.address)", range: refused.range))
+                .addressNotAllowed(address: "\(forbidden.address)", range: forbidden.range))
         default:
             return .failed(.transport(result.reason))
         }
     }
 }
 
-// MARK: - What the library asks
+// MARK: - Called by libcurl's callbacks
 
 extension Transfer {
-    /// Whether to go on.
-    func headerContinues(byteCount: Int) -> Bool {
+    /// Counts header bytes. Returns false to end the transfer.
+    func receivedHeader(byteCount: Int) -> Bool {
         headerBytes += byteCount
         return headerBytes <= configuration.responseBytesMax
     }
 
-    /// Whether to go on. The body is not kept.
-    func bodyContinues(byteCount: Int) -> Bool {
+    /// Counts body bytes, which are not kept. Returns false to end the transfer.
+    func receivedBody(byteCount: Int) -> Bool {
         bodyBytes += byteCount
         return bodyBytes <= configuration.responseBytesMax
     }
 
-    /// Whether the address may be connected to. It is the one that was looked up for this very
-    /// connection, so that a name that changes its address gains nothing.
+    /// Whether the policy allows a connection to the address. It is the address that libcurl is
+    /// about to connect to, so a name that resolves differently at each look-up gains nothing.
     func permits(_ address: IPAddress) -> Bool {
-        guard let range = configuration.targets.refusal(of: address) else {
-            hasPermitted = true
+        guard let range = configuration.targets.forbiddenRange(of: address) else {
+            hasPermittedAddress = true
             return true
         }
-        refused = (address.unwrapped, range)
+        forbidden = (address.unwrapped, range)
         return false
     }
 }

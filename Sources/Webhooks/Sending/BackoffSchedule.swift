@@ -1,34 +1,35 @@
-/// When to try again to deliver a webhook: a pure function of how often it was tried and how the
-/// last attempt went.
+/// Decides whether and when to repeat a failed delivery, from the number of attempts and the
+/// outcome of the last one.
 ///
-/// The delays are those that Standard Webhooks 1.0 suggests ("Deliverability and reliability"):
-/// ten attempts over a little more than three days.
+/// The default delays are those of Standard Webhooks 1.0 ("Deliverability and reliability"): ten
+/// attempts over a little more than three days.
 public struct BackoffSchedule: Equatable, Sendable {
-    /// Before each attempt, in seconds; the first follows at once.
+    /// The delay before each attempt, in seconds. The first attempt is made at once.
     public static let standardDelaysSeconds: [Double] = [
         0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600,
     ]
 
-    /// What to do after an attempt.
-    public enum Next: Equatable, Sendable {
-        /// Nothing: it was delivered.
+    /// What follows an attempt.
+    public enum NextAction: Equatable, Sendable {
+        /// Nothing: the webhook was delivered.
         case finish
-        /// The next attempt, so long from now.
+        /// Make the next attempt after a delay.
         case retry(afterSeconds: Double)
-        /// The same attempt again, so long from now: the receiver had no part in its failure.
+        /// Repeat the attempt after a delay, without counting it: the receiver did not cause the
+        /// failure.
         case repeatAttempt(afterSeconds: Double)
         /// Nothing: all attempts have been made.
         case giveUp
-        /// Nothing, and send this receiver no other webhooks either: it is gone (410).
+        /// Remove the webhook: the receiver responded 410 Gone.
         case disable
     }
 
-    /// Before each attempt, in seconds. Not empty.
+    /// The delay before each attempt, in seconds. Not empty.
     public let delaysSeconds: [Double]
-    /// How far a delay is spread, as a part of itself: 0.2 makes 80 to 120 s of 100 s, so that
-    /// what failed together doesn't come back together. From 0 to below 1.
+    /// The random variation of a delay, relative to it: 0.2 turns 100 s into 80 to 120 s, so that
+    /// deliveries that failed together are not repeated together. From 0 to below 1.
     public let jitter: Double
-    /// The longest that a receiver's Retry-After can make us wait.
+    /// The limit on the delay that a receiver can request with Retry-After.
     public let retryAfterMaxSeconds: Double
 
     /// - Precondition: The delays are finite numbers of at least 0, and there is one;
@@ -47,34 +48,38 @@ public struct BackoffSchedule: Equatable, Sendable {
     }
 
     /// - Parameters:
-    ///   - attempt: The number of the attempt that was made, from 1.
-    ///   - random: A new random number from 0 to below 1.
-    public func next(afterAttempt attempt: Int, _ outcome: WebhookOutcome, random: Double) -> Next {
+    ///   - attempt: The number of the attempt, from 1.
+    ///   - random: A random number from 0 to below 1, new for each call.
+    public func next(
+        afterAttempt attempt: Int, _ outcome: WebhookOutcome, random: Double
+    ) -> NextAction {
         precondition(attempt >= 1 && (0..<1).contains(random), "\(attempt), \(random)")
         switch outcome {
         case .delivered:
             return .finish
-        case .refused(410, _):
+        case .rejected(410, _):
             return .disable
-        case .refused(_, let retryAfterSeconds):
+        case .rejected(_, let retryAfterSeconds):
             return retry(
                 after: attempt, random: random,
                 atLeastSeconds: min(Double(retryAfterSeconds ?? 0), retryAfterMaxSeconds))
         case .failed(.cancelled), .failed(.overloaded):
             let delay = delaysSeconds.first { $0 > 0 } ?? 0
-            return .repeatAttempt(afterSeconds: spread(delay, random))
+            return .repeatAttempt(afterSeconds: jittered(delay, random))
         case .failed(.targetNotAllowed), .failed(.addressNotAllowed), .failed(.timedOut),
             .failed(.transport):
             return retry(after: attempt, random: random, atLeastSeconds: 0)
         }
     }
 
-    private func retry(after attempt: Int, random: Double, atLeastSeconds minimum: Double) -> Next {
+    private func retry(
+        after attempt: Int, random: Double, atLeastSeconds minimum: Double
+    ) -> NextAction {
         guard attempt < delaysSeconds.count else { return .giveUp }
-        return .retry(afterSeconds: max(spread(delaysSeconds[attempt], random), minimum))
+        return .retry(afterSeconds: max(jittered(delaysSeconds[attempt], random), minimum))
     }
 
-    private func spread(_ delay: Double, _ random: Double) -> Double {
+    private func jittered(_ delay: Double, _ random: Double) -> Double {
         delay * (1 - jitter + 2 * jitter * random)
     }
 }

@@ -1,62 +1,65 @@
 internal import Glibc
 internal import Synchronization
 
-/// An attempt that waits for a thread, or has one.
-final class SendingJob: Sendable {
-    /// Blocks. Is passed a question that it asks now and then: whether to give up.
+/// An attempt to send a webhook, which waits for a thread or runs on one.
+final class SendJob: Sendable {
+    /// Blocks until there is an outcome. Calls `isCancelled` about once a second.
     typealias Work = @Sendable (_ isCancelled: @escaping @Sendable () -> Bool) -> WebhookOutcome
 
     private let work: Work
-    private let isCancelled = Atomic(false)
+    private let cancelled = Atomic(false)
 
     init(work: @escaping Work) {
         self.work = work
     }
 
-    func cancel() { isCancelled.store(true, ordering: .relaxed) }
-    var wasCancelled: Bool { isCancelled.load(ordering: .relaxed) }
+    func cancel() { cancelled.store(true, ordering: .relaxed) }
+    var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
 
     func run() -> WebhookOutcome {
-        if wasCancelled { return .failed(.cancelled) }
-        return work { self.wasCancelled }
+        if isCancelled { return .failed(.cancelled) }
+        return work { self.isCancelled }
     }
 }
 
-/// Threads for work that blocks. One is started when a job comes and none is free to take it, up
-/// to the limit; a thread that finds nothing to do ends, so there is nothing to shut down.
-final class SendingThreads: Sendable {
+/// A pool of threads for jobs that block. A submitted job starts a thread, up to the limit; a
+/// thread without a job ends, so the pool needs no shutdown.
+///
+/// `HTTPServer` starts threads in a similar way. A module for the ten shared lines would make both
+/// depend on it, so they are here twice.
+final class BlockingThreadPool: Sendable {
     typealias Continuation = CheckedContinuation<WebhookOutcome, Never>
 
     private struct State {
-        var running = 0
-        var waiting: [(job: SendingJob, continuation: Continuation)] = []
+        var threads = 0
+        var waiting: [(job: SendJob, continuation: Continuation)] = []
     }
 
-    private let countMax: Int
+    private let threadsMax: Int
     private let waitingMax: Int
     private let state = Mutex(State())
 
-    init(countMax: Int, waitingMax: Int) {
-        self.countMax = countMax
+    init(threadsMax: Int, waitingMax: Int) {
+        self.threadsMax = threadsMax
         self.waitingMax = waitingMax
     }
 
-    /// Resumes the continuation, sooner or later, exactly once.
-    func submit(_ job: SendingJob, _ continuation: Continuation) {
-        /// What came of it, decided under the lock and acted on outside.
-        let refusal: WebhookFailure? = state.withLock { state in
-            if job.wasCancelled { return .cancelled }
+    /// Resumes the continuation exactly once: with the job's outcome, or with a failure if the job
+    /// is cancelled or the pool is overloaded.
+    func submit(_ job: SendJob, _ continuation: Continuation) {
+        let failure: WebhookFailure? = state.withLock { state in
+            if job.isCancelled { return .cancelled }
             if state.waiting.count >= waitingMax { return .overloaded }
-            if state.running < countMax, startThread() { state.running += 1 }
-            if state.running == 0 { return .overloaded }
+            if state.threads < threadsMax, startThread() { state.threads += 1 }
+            if state.threads == 0 { return .overloaded }
             state.waiting.append((job, continuation))
             return nil
         }
-        if let refusal { continuation.resume(returning: .failed(refusal)) }
+        if let failure { continuation.resume(returning: .failed(failure)) }
     }
 
-    /// A job that waits is given up at once; one that has a thread is told.
-    func cancel(_ job: SendingJob) {
+    /// Ends a waiting job at once. A running job ends when it next calls `isCancelled`.
+    func cancel(_ job: SendJob) {
         let continuation: Continuation? = state.withLock { state in
             job.cancel()
             guard let index = state.waiting.firstIndex(where: { $0.job === job }) else {
@@ -67,17 +70,18 @@ final class SendingThreads: Sendable {
         continuation?.resume(returning: .failed(.cancelled))
     }
 
-    /// A thread's life.
+    // MARK: The threads
+
     fileprivate func main() {
-        while let (job, continuation) = next() {
+        while let (job, continuation) = nextJob() {
             continuation.resume(returning: job.run())
         }
     }
 
-    private func next() -> (SendingJob, Continuation)? {
+    private func nextJob() -> (SendJob, Continuation)? {
         state.withLock { state in
             if state.waiting.isEmpty {
-                state.running -= 1
+                state.threads -= 1
                 return nil
             }
             return state.waiting.removeFirst()
@@ -87,8 +91,8 @@ final class SendingThreads: Sendable {
     private func startThread() -> Bool {
         var thread = pthread_t()
         let context = unsafe Unmanaged.passRetained(self)
-        // Sound: the thread takes over the reference; without a thread it is taken back.
-        guard unsafe pthread_create(&thread, nil, sendingMain, context.toOpaque()) == 0 else {
+        // Sound: the new thread takes over the reference. If there is none, it is released here.
+        guard unsafe pthread_create(&thread, nil, poolThreadMain, context.toOpaque()) == 0 else {
             unsafe context.release()
             return false
         }
@@ -97,15 +101,16 @@ final class SendingThreads: Sendable {
     }
 }
 
-/// At file scope, as a closure would take on the isolation of the place where it is written.
-private func sendingMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+/// The thread's C entry point. It is at file scope, because a closure would inherit the isolation
+/// of the place where it is written.
+private func poolThreadMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     var signals = sigset_t()
-    // Sound: both calls fill or read `signals` only. Signals are for the threads that wait for
-    // them, and SIGPIPE, which TLS may raise, is for nobody.
+    // Signals are left to the threads that wait for them; and TLS may raise SIGPIPE, which must not
+    // end the process. Sound: both calls only fill in or read `signals`.
     _ = unsafe sigfillset(&signals)
     _ = unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
     guard let context = unsafe context else { return nil }
-    // Sound: the reference that `startThread` gave away.
-    unsafe Unmanaged<SendingThreads>.fromOpaque(context).takeRetainedValue().main()
+    // Sound: this is the reference that `startThread` passed.
+    unsafe Unmanaged<BlockingThreadPool>.fromOpaque(context).takeRetainedValue().main()
     return nil
 }

@@ -1,22 +1,22 @@
-/// A webhook to be sent.
+/// A webhook to send.
 public struct WebhookDelivery: Equatable, Sendable {
-    /// The longest body. Standard Webhooks recommends 20 KB and less.
+    /// The longest body, in bytes. Standard Webhooks recommends at most 20 KB.
     public static let bodyBytesMax = 1 << 20
 
-    /// Checked against the targets that are allowed whenever the webhook is sent.
+    /// Checked against the policy at each attempt.
     public let url: String
-    /// The same for each attempt.
+    /// The `webhook-id`, which is the same for each attempt.
     public let id: String
-    /// JSON.
+    /// JSON, in UTF-8.
     public let body: [UInt8]
-    /// Those to sign with.
+    /// The keys to sign with.
     public let secrets: [WebhookSecret]
 
     /// - Precondition: `WebhookSignature.isUsable(id:)`, there is a secret, and the body is no
     ///   longer than `bodyBytesMax`.
     public init(url: String, id: String, body: [UInt8], secrets: [WebhookSecret]) {
         precondition(WebhookSignature.isUsable(id: id), "\(id) can't be an identifier")
-        precondition(!secrets.isEmpty, "there is nothing to sign with")
+        precondition(!secrets.isEmpty, "there is no secret to sign with")
         precondition(body.count <= Self.bodyBytesMax, "\(body.count) bytes")
         self.url = url
         self.id = id
@@ -27,28 +27,27 @@ public struct WebhookDelivery: Equatable, Sendable {
 
 /// How an attempt to send a webhook ended.
 public enum WebhookOutcome: Equatable, Sendable {
-    /// The receiver has taken it: 2xx.
+    /// The receiver responded with 2xx.
     case delivered(status: Int)
-    /// The receiver answered something else; redirections are not followed.
-    case refused(status: Int, retryAfterSeconds: Int?)
-    /// There was no answer.
+    /// The receiver responded with another status. Redirects are not followed.
+    case rejected(status: Int, retryAfterSeconds: Int?)
+    /// There was no response.
     case failed(WebhookFailure)
 }
 
-/// Why there was no answer to a webhook.
+/// Why there was no response to a webhook.
 public enum WebhookFailure: Error, Equatable, Sendable {
-    /// The URL isn't allowed, or isn't any more.
+    /// The policy does not allow the URL, or no longer does.
     case targetNotAllowed(WebhookTargetError)
-    /// The host's name stands for an address that isn't allowed, and for none that is.
+    /// The host's name resolves only to addresses that the policy does not allow.
     case addressNotAllowed(address: String, range: String)
-    /// No connection, or no answer, in time.
+    /// No connection, or no response, within the timeout.
     case timedOut
-    /// No address for the name, no connection, no trust in the certificate, no HTTP, ...: what
-    /// libcurl says.
+    /// Name resolution, connection, certificate check or HTTP failed; the text is libcurl's.
     case transport(String)
-    /// The task that was sending was cancelled. The receiver may have got the webhook.
+    /// The sending task was cancelled. The receiver may have received the webhook.
     case cancelled
-    /// Too many webhooks wait to be sent, or the system has no thread to send it. Nothing was sent.
+    /// Too many webhooks wait to be sent, or the system can create no thread. Nothing was sent.
     case overloaded
 }
 
@@ -58,9 +57,9 @@ extension WebhookFailure: CustomStringConvertible {
         case .targetNotAllowed(let error): "\(error)"
         case .addressNotAllowed(let address, let range):
             "the host's address \(address) (\(range)) is not allowed"
-        case .timedOut: "the receiver did not answer in time"
+        case .timedOut: "the receiver did not respond in time"
         case .transport(let reason): reason
-        case .cancelled: "it was given up while it was sent"
+        case .cancelled: "the attempt was cancelled"
         case .overloaded: "too many webhooks are being sent"
         }
     }

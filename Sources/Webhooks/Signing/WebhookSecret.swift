@@ -1,15 +1,15 @@
 internal import Foundation
 
-/// A key that a webhook's sender and receiver share: Standard Webhooks' symmetric secret, written
-/// `whsec_` and base64. It never shows in what is printed or logged.
+/// The key shared by a webhook's sender and receiver: Standard Webhooks' symmetric secret, written
+/// as `whsec_` and base64. Printing, logging and dumping it shows `whsec_(hidden)`.
 public struct WebhookSecret: Equatable, Sendable {
     public static let prefix = "whsec_"
-    /// As the specification asks.
+    /// The lengths that the specification allows.
     public static let byteCounts = 24...64
 
     let bytes: [UInt8]
 
-    /// Reads `whsec_...`, base64 with its padding.
+    /// Parses `whsec_` followed by padded base64.
     public init(text: String) throws(WebhookSecretError) {
         guard text.hasPrefix(Self.prefix) else { throw .missingPrefix }
         guard let data = Data(base64Encoded: String(text.dropFirst(Self.prefix.count))) else {
@@ -23,15 +23,15 @@ public struct WebhookSecret: Equatable, Sendable {
         self.bytes = bytes
     }
 
-    /// A new secret of 32 random bytes, as many as HMAC-SHA256 has use for.
+    /// Generates a secret of 32 random bytes, the length of an HMAC-SHA256 digest.
     public static func generate() -> WebhookSecret {
-        // The system's generator, which is made for keys.
+        // The system's cryptographic generator.
         var generator = SystemRandomNumberGenerator()
         return WebhookSecret(
             bytes: (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
     }
 
-    /// The secret itself, for the one answer that hands it out and for the store.
+    /// The secret in plain text, for the response that returns it once, and for the store.
     public var text: String { Self.prefix + Data(bytes).base64EncodedString() }
 }
 
@@ -41,11 +41,11 @@ extension WebhookSecret: CustomStringConvertible, CustomDebugStringConvertible, 
     public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// Why a text is no secret. It never holds the text.
+/// Why a text is not a valid secret. It does not contain the text.
 public enum WebhookSecretError: Error, Equatable, Sendable {
     case missingPrefix
     case notBase64
-    /// How many bytes the text stands for.
+    /// The number of decoded bytes.
     case wrongLength(Int)
 }
 

@@ -1,22 +1,23 @@
 internal import Foundation
 internal import Hashing
 
-/// What a receiver checks a webhook with, after Standard Webhooks 1.0 (standardwebhooks.com,
-/// "Signature scheme"): the HMAC-SHA256 of `id.timestamp.body`, in base64, behind `v1,`.
+/// A webhook's signature, with which its receiver authenticates it: `v1,` and the base64 of the
+/// HMAC-SHA256 of `id.timestamp.body` (Standard Webhooks 1.0, standardwebhooks.com, "Signature
+/// scheme").
 public struct WebhookSignature: Equatable, Sendable {
-    /// The same for each attempt, so that a receiver can tell a repetition.
+    /// The same for each attempt, so that a receiver can detect repetitions.
     public let id: String
-    /// Unix time of the attempt; receivers refuse what is minutes old.
+    /// The Unix time of the attempt. Receivers reject signatures that are minutes old.
     public let timestampSeconds: Int64
-    /// One signature for each secret, with spaces between.
+    /// One signature per secret, separated by spaces.
     public let text: String
 
-    /// - Parameter secrets: One, or two while the receiver changes from one to the other: the
-    ///   receiver accepts a webhook if any of the signatures is right.
+    /// - Parameter secrets: One, or two while a secret is being replaced: the receiver accepts a
+    ///   webhook if any of the signatures is valid.
     /// - Precondition: `isUsable(id:)`, and there is a secret.
     public init(id: String, timestampSeconds: Int64, body: [UInt8], secrets: [WebhookSecret]) {
         precondition(Self.isUsable(id: id), "\(id) can't be an identifier")
-        precondition(!secrets.isEmpty, "there is nothing to sign with")
+        precondition(!secrets.isEmpty, "there is no secret to sign with")
         self.id = id
         self.timestampSeconds = timestampSeconds
         let signed = Array("\(id).\(timestampSeconds).".utf8) + body
@@ -26,8 +27,8 @@ public struct WebhookSignature: Equatable, Sendable {
         }.joined(separator: " ")
     }
 
-    /// Whether this can be a webhook's identifier: up to 128 letters, digits, `_` and `-`. A full
-    /// stop would let one signed text stand for two webhooks.
+    /// Whether the text can be a webhook's identifier: 1 to 128 letters, digits, `_` and `-`. With
+    /// a full stop, one signed text could belong to two different webhooks.
     public static func isUsable(id: String) -> Bool {
         (1...128).contains(id.utf8.count)
             && id.utf8.allSatisfy { byte in
@@ -40,7 +41,7 @@ public struct WebhookSignature: Equatable, Sendable {
             }
     }
 
-    /// The three fields that the request carries.
+    /// The request's three header fields.
     public var headerFields: [(name: String, value: String)] {
         [
             ("webhook-id", id), ("webhook-timestamp", String(timestampSeconds)),

@@ -1,13 +1,13 @@
-/// The addresses that are not somebody's public host: IANA's special-purpose registries for IPv4
-/// and IPv6 (RFC 6890 and its updates), and what has been deprecated since.
-enum SpecialNetworks {
-    /// What range the address is in; nil for a public unicast address. The address must be
-    /// unwrapped.
+/// The networks that are not public unicast: IANA's special-purpose address registries for IPv4 and
+/// IPv6 (RFC 6890 and its updates), and deprecated ranges.
+enum SpecialPurposeNetworks {
+    /// The name of the range that contains the address, or nil for a public unicast address. The
+    /// address must be unwrapped.
     static func name(of address: IPAddress) -> String? {
         if let (_, name) = table.first(where: { network, _ in network.contains(address) }) {
             return name
         }
-        // Only 2000::/3 has been given out as global unicast (RFC 4291, section 2.4).
+        // Only 2000::/3 is allocated as global unicast (RFC 4291, section 2.4).
         if case .v6(let bits) = address, bits >> 125 != 0b001 { return "reserved" }
         return nil
     }

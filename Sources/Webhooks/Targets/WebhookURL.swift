@@ -1,14 +1,14 @@
-/// A URL that webhooks can be sent to, in parts.
+/// A parsed URL that webhooks can be sent to.
 ///
-/// It is parsed here, by a grammar narrower than RFC 3986's, and put together again for the
-/// library that connects: two parsers that understand one text differently are how a check is got
-/// around. There is no user, no fragment, no other alphabet than ASCII, and a host is a name or an
-/// address in its one usual notation.
+/// It is parsed here, with a grammar narrower than RFC 3986's, and libcurl receives the URL that is
+/// composed from the parts: if two parsers read one text differently, the policy checked by the
+/// first can be bypassed in the second. User names, fragments and non-ASCII characters are not
+/// accepted, and a host is a name or an address in its usual notation.
 public struct WebhookURL: Equatable, Sendable {
     public enum Scheme: String, Sendable {
         case http, https
 
-        /// What a URL without a port means.
+        /// The port of a URL without one.
         public var defaultPort: Int {
             switch self {
             case .http: 80
@@ -17,13 +17,13 @@ public struct WebhookURL: Equatable, Sendable {
         }
     }
 
-    /// The longest text that is read.
+    /// The longest accepted text, in bytes.
     public static let lengthMax = 2048
 
     public let scheme: Scheme
     public let host: WebhookHost
     public let port: Int
-    /// Path and query, as they were written; at least `/`.
+    /// Path and query as they were written, beginning with `/`.
     public let target: String
 
     public init(text: String) throws(WebhookTargetError) {
@@ -50,13 +50,13 @@ public struct WebhookURL: Equatable, Sendable {
         }
     }
 
-    /// The URL in its one notation.
+    /// The URL in canonical notation.
     public var text: String {
         let authority = port == scheme.defaultPort ? "\(host)" : "\(host):\(port)"
         return "\(scheme.rawValue)://\(authority)\(target)"
     }
 
-    /// Reads `host`, `host:port`, `[address]` or `[address]:port`.
+    /// Parses `host`, `host:port`, `[address]` or `[address]:port`.
     static func hostAndPort(
         _ text: Substring
     ) throws(WebhookTargetError) -> (WebhookHost, port: Int?) {
@@ -79,7 +79,7 @@ public struct WebhookURL: Equatable, Sendable {
         return (host, port)
     }
 
-    /// RFC 3986's characters, section 2.
+    /// The characters of RFC 3986, section 2.
     private static func isAllowed(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -95,64 +95,5 @@ public struct WebhookURL: Equatable, Sendable {
             .allSatisfy { piece in
                 piece.count >= 2 && piece.prefix(2).allSatisfy { Character(.init($0)).isHexDigit }
             }
-    }
-}
-
-/// The host of a URL: a name in lower case, or an address.
-public enum WebhookHost: Hashable, Sendable {
-    case name(String)
-    case address(IPAddress)
-
-    /// Reads a name of letters, digits and hyphens, an IPv4 address, or an IPv6 address in
-    /// brackets.
-    init(text: Substring) throws(WebhookTargetError) {
-        if text.hasPrefix("["), text.hasSuffix("]"), text.contains(":") {
-            guard let address = IPAddress(text: String(text.dropFirst().dropLast())) else {
-                throw .malformed("its address can't be read")
-            }
-            self = .address(address)
-            return
-        }
-        let name = text.lowercased()
-        let labels = name.split(separator: ".", omittingEmptySubsequences: false)
-        guard name.utf8.count <= 253, labels.allSatisfy({ Self.isLabel($0) }),
-            let last = labels.last
-        else {
-            throw .malformed(
-                "its host must be a name of letters, digits and hyphens, or an address")
-        }
-        // Resolvers take 127.1, 0x7f000001 and 2130706433 for addresses: only the usual
-        // notation is one here, and the others are nothing.
-        if last.allSatisfy(\.isNumber) || last.hasPrefix("0x") {
-            guard case .v4? = IPAddress(text: name), let address = IPAddress(text: name) else {
-                throw .malformed("its host must be a name, or an address like 192.0.2.1")
-            }
-            self = .address(address)
-        } else {
-            self = .name(name)
-        }
-    }
-
-    private static func isLabel(_ label: Substring) -> Bool {
-        (1...63).contains(label.utf8.count) && label.first != "-" && label.last != "-"
-            && label.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-                    UInt8(ascii: "-"):
-                    true
-                default: false
-                }
-            }
-    }
-}
-
-extension WebhookHost: CustomStringConvertible {
-    /// As in a URL.
-    public var description: String {
-        switch self {
-        case .name(let name): name
-        case .address(let address):
-            if case .v6 = address { "[\(address)]" } else { "\(address)" }
-        }
     }
 }

@@ -28,7 +28,7 @@ struct ServeCommand: AsyncParsableCommand {
             let settings = configuration.settings
             LogSetup.bootstrap(
                 level: settings.logLevel.level,
-                form: settings.logForm.form(environment: environment))
+                format: settings.logForm.form(environment: environment))
             let log = Logger(label: "lbfgsd")
             for (name, meant) in configuration.misspeltVariables {
                 log.warning(

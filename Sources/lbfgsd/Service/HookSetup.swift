@@ -5,7 +5,7 @@ internal import Wire
 
 /// The operator's settings for hooks: which hosts webhooks may reach, and hooks on every session.
 struct HookSetup {
-    let targets: WebhookTargets
+    let targets: WebhookTargetPolicy
     let hooking: HookEnvironment
     /// Yields when there may be something to send.
     let wakes: AsyncStream<Void>
@@ -13,7 +13,7 @@ struct HookSetup {
     /// Throws a failure that names the wrong setting.
     init(_ settings: Settings) throws(CommandFailure) {
         do {
-            targets = try WebhookTargets(
+            targets = try WebhookTargetPolicy(
                 hosts: settings.webhookHosts, networks: settings.webhookNetworks)
         } catch {
             throw CommandFailure(.configuration, "\(error)")
@@ -43,7 +43,7 @@ struct HookSetup {
     }
 
     private static func serverHooks(
-        _ path: String?, _ targets: WebhookTargets
+        _ path: String?, _ targets: WebhookTargetPolicy
     ) throws(CommandFailure) -> [Hook] {
         guard let path else { return [] }
         let requests: [HookRequest]

@@ -20,7 +20,7 @@ actor WebhookDispatcher {
     private var underWay: Set<DeliveryID> = []
 
     init(
-        store: any Store, service: SessionService, targets: WebhookTargets,
+        store: any Store, service: SessionService, targets: WebhookTargetPolicy,
         registry: MetricsRegistry, log: Logger
     ) {
         self.store = store
@@ -120,7 +120,7 @@ actor WebhookDispatcher {
 extension WebhookOutcome {
     fileprivate var text: String {
         switch self {
-        case .delivered(let status), .refused(let status, _): "HTTP \(status)"
+        case .delivered(let status), .rejected(let status, _): "HTTP \(status)"
         case .failed(let failure): "\(failure)"
         }
     }

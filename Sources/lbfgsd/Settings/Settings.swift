@@ -90,11 +90,11 @@ enum LogFormChoice: String, CaseIterable, Sendable {
     case stamped
     case terminal
 
-    func form(environment: [String: String]) -> LogForm {
+    func form(environment: [String: String]) -> LogFormat {
         switch self {
-        case .auto: LogForm.fittingStandardError(environment: environment)
+        case .auto: LogFormat.forStandardError(environment: environment)
         case .journal: .journal
-        case .stamped: .stamped
+        case .stamped: .timestamped
         case .terminal: .terminal(colour: false)
         }
     }

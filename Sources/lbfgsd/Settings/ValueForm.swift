@@ -94,12 +94,12 @@ extension ValueForm<String?> {
 extension ValueForm<[String]> {
     static let webhookHosts = list(
         requirement: "a list of hosts with commas between them", example: "hooks.example.com",
-        isRight: { (try? WebhookTargets(hosts: $0)) != nil })
+        isRight: { (try? WebhookTargetPolicy(hosts: $0)) != nil })
 
     static let webhookNetworks = list(
         requirement: "a list of addresses and networks with commas between them",
         example: "10.1.0.0/16",
-        isRight: { (try? WebhookTargets(hosts: [], networks: $0)) != nil })
+        isRight: { (try? WebhookTargetPolicy(hosts: [], networks: $0)) != nil })
 
     private static func list(
         requirement: String, example: String,

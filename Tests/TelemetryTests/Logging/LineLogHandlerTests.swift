@@ -4,13 +4,13 @@ import Testing
 
 import struct Foundation.Date
 
-@Suite struct LogTests {
+@Suite struct LineLogHandlerTests {
     private func line(
         _ message: String, _ metadata: Logger.Metadata = [:], level: Logger.Level = .info,
-        form: LogForm = .journal
+        format: LogFormat = .journal
     ) -> String {
         LineLogHandler.line(
-            level: level, message: message, metadata: metadata, label: "test", form: form,
+            level: level, message: message, metadata: metadata, label: "test", format: format,
             now: Date(timeIntervalSince1970: 1_700_000_000.25))
     }
 
@@ -27,13 +27,13 @@ import struct Foundation.Date
     }
 
     @Test func aFileGetsTheTimeToo() {
-        #expect(line("m", form: .stamped) == "<6>2023-11-14T22:13:20.250Z m log=test\n")
+        #expect(line("m", format: .timestamped) == "<6>2023-11-14T22:13:20.250Z m log=test\n")
     }
 
     @Test func aPersonGetsTheClockAndTheLevelsName() {
-        #expect(line("m", form: .terminal(colour: false)) == "22:13:20.250 INFO     m log=test\n")
+        #expect(line("m", format: .terminal(colour: false)) == "22:13:20.250 INFO     m log=test\n")
         #expect(
-            line("m", level: .error, form: .terminal(colour: true))
+            line("m", level: .error, format: .terminal(colour: true))
                 == "22:13:20.250 \u{1B}[31mERROR   \u{1B}[0m m log=test\n")
     }
 

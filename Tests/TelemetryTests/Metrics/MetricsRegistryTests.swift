@@ -1,7 +1,7 @@
 import Telemetry
 import Testing
 
-@Suite struct MetricsTests {
+@Suite struct MetricsRegistryTests {
     private let registry = MetricsRegistry()
 
     /// The lines of one family, with its HELP and TYPE.

@@ -28,7 +28,7 @@ struct BackoffScheduleTests {
     @Test("a delay is spread by a fifth of itself to either side")
     func jitter() {
         func delay(_ random: Double) -> Double {
-            let outcome = WebhookOutcome.refused(status: 500, retryAfterSeconds: nil)
+            let outcome = WebhookOutcome.rejected(status: 500, retryAfterSeconds: nil)
             let next = schedule.next(afterAttempt: 2, outcome, random: random)
             if case .retry(let seconds) = next { return seconds }
             return .nan
@@ -43,8 +43,8 @@ struct BackoffScheduleTests {
 
     @Test("Retry-After lengthens a delay, never shortens it, and has a limit")
     func retryAfter() {
-        func delay(_ seconds: Int?, attempt: Int = 2) -> BackoffSchedule.Next {
-            let outcome = WebhookOutcome.refused(status: 429, retryAfterSeconds: seconds)
+        func delay(_ seconds: Int?, attempt: Int = 2) -> BackoffSchedule.NextAction {
+            let outcome = WebhookOutcome.rejected(status: 429, retryAfterSeconds: seconds)
             return schedule.next(afterAttempt: attempt, outcome, random: 0.5)
         }
         #expect(delay(1) == .retry(afterSeconds: 300))
@@ -57,10 +57,10 @@ struct BackoffScheduleTests {
     func statuses() {
         #expect(schedule.next(afterAttempt: 1, .delivered(status: 204), random: 0) == .finish)
         #expect(schedule.next(afterAttempt: 10, .delivered(status: 204), random: 0) == .finish)
-        let gone = WebhookOutcome.refused(status: 410, retryAfterSeconds: 60)
+        let gone = WebhookOutcome.rejected(status: 410, retryAfterSeconds: 60)
         #expect(schedule.next(afterAttempt: 1, gone, random: 0) == .disable)
         for status in [301, 400, 401, 404, 429, 500, 502, 503, 504] {
-            let outcome = WebhookOutcome.refused(status: status, retryAfterSeconds: nil)
+            let outcome = WebhookOutcome.rejected(status: status, retryAfterSeconds: nil)
             #expect(
                 schedule.next(afterAttempt: 1, outcome, random: 0.5) == .retry(afterSeconds: 5))
         }

@@ -11,7 +11,7 @@ private func makeSender(
     configure: (inout WebhookSender.Configuration) -> Void = { _ in }
 ) throws -> WebhookSender {
     var configuration = WebhookSender.Configuration(
-        targets: try WebhookTargets(
+        targets: try WebhookTargetPolicy(
             hosts: hosts ?? ["http://127.0.0.1:\(receiver.port)"], networks: networks),
         userAgent: "lbfgsd/1.2.3")
     configuration.nowSeconds = { 1_614_265_330 }
@@ -79,10 +79,10 @@ struct WebhookSenderTests {
         arguments: [
             ("204 No Content\r\n", .delivered(status: 204)),
             ("299 Fine\r\nContent-Length: 0\r\n", .delivered(status: 299)),
-            ("400 No\r\n", .refused(status: 400, retryAfterSeconds: nil)),
-            ("410 Gone\r\n", .refused(status: 410, retryAfterSeconds: nil)),
-            ("429 Slow\r\nRetry-After: 120\r\n", .refused(status: 429, retryAfterSeconds: 120)),
-            ("503 Busy\r\nRetry-After: soon\r\n", .refused(status: 503, retryAfterSeconds: nil)),
+            ("400 No\r\n", .rejected(status: 400, retryAfterSeconds: nil)),
+            ("410 Gone\r\n", .rejected(status: 410, retryAfterSeconds: nil)),
+            ("429 Slow\r\nRetry-After: 120\r\n", .rejected(status: 429, retryAfterSeconds: 120)),
+            ("503 Busy\r\nRetry-After: soon\r\n", .rejected(status: 503, retryAfterSeconds: nil)),
         ] as [(String, WebhookOutcome)])
     func statuses(head: String, expected: WebhookOutcome) async throws {
         let receiver = try Receiver(answer: respond("HTTP/1.1 \(head)\r\n"))
@@ -98,7 +98,7 @@ struct WebhookSenderTests {
         let date = formatter.string(from: Date().addingTimeInterval(100))
         let receiver = try Receiver(
             answer: respond("HTTP/1.1 503 Busy\r\nRetry-After: \(date)\r\n\r\n"))
-        guard case .refused(503, let seconds?) = try await outcome(receiver) else {
+        guard case .rejected(503, let seconds?) = try await outcome(receiver) else {
             Issue.record("no time was read")
             return
         }
@@ -116,7 +116,7 @@ struct WebhookSenderTests {
         let result = try await outcome(
             receiver,
             hosts: ["http://127.0.0.1:\(receiver.port)", "http://127.0.0.1:\(other.port)"])
-        #expect(result == .refused(status: status, retryAfterSeconds: nil))
+        #expect(result == .rejected(status: status, retryAfterSeconds: nil))
         #expect(other.connections == 0)
     }
 
@@ -257,7 +257,7 @@ struct SendingLimitTests {
         let chunk = String(repeating: "x", count: 16 * 1024)
         for (status, expected) in [
             (200, WebhookOutcome.delivered(status: 200)),
-            (500, .refused(status: 500, retryAfterSeconds: 7)),
+            (500, .rejected(status: 500, retryAfterSeconds: 7)),
         ] {
             let receiver = try Receiver { connection in
                 connection.send(
@@ -281,7 +281,7 @@ struct SendingLimitTests {
             connection.send(start)
             _ = connection.sendEndlessly(String(repeating: rest, count: 100))
         }
-        let tooLong = WebhookFailure.transport("the answer's header fields are too long")
+        let tooLong = WebhookFailure.transport("the response's header fields are too long")
         #expect(try await outcome(receiver) == .failed(tooLong))
     }
 

@@ -1,7 +1,7 @@
 import Testing
 import Webhooks
 
-private func error(_ targets: WebhookTargets, _ url: String) -> WebhookTargetError? {
+private func error(_ targets: WebhookTargetPolicy, _ url: String) -> WebhookTargetError? {
     do throws(WebhookTargetError) {
         try targets.check(url: url)
         return nil
@@ -11,10 +11,10 @@ private func error(_ targets: WebhookTargets, _ url: String) -> WebhookTargetErr
 }
 
 @Suite("Targets")
-struct WebhookTargetsTests {
+struct WebhookTargetPolicyTests {
     @Test("nothing is allowed until hosts are")
     func off() throws {
-        #expect(!WebhookTargets.none.isEnabled)
+        #expect(!WebhookTargetPolicy.none.isEnabled)
         #expect(error(.none, "https://example.com/") == .disabled)
         #expect(error(.none, "nonsense") == .disabled)
     }
@@ -51,7 +51,7 @@ struct WebhookTargetsTests {
             ("[2606:4700::1111]", ["https://[2606:4700:0:0::1111]/"], ["https://[2606:4700::1]/"]),
         ])
     func hosts(pattern: String, allowed: [String], refused: [String]) throws {
-        let targets = try WebhookTargets(hosts: ["first.example.net", pattern])
+        let targets = try WebhookTargetPolicy(hosts: ["first.example.net", pattern])
         for url in allowed { #expect(error(targets, url) == nil, "\(url)") }
         for url in refused {
             guard case .hostNotAllowed = error(targets, url) else {
@@ -70,7 +70,7 @@ struct WebhookTargetsTests {
             "exa mple.com", "-a.com", "a..com", "127.1", "0x7f.0.0.1", "010.0.0.1", "256.0.0.1",
         ])
     func badPatterns(text: String) {
-        #expect(throws: WebhookTargetsError.host(text)) { try WebhookTargets(hosts: [text]) }
+        #expect(throws: WebhookPolicyError.host(text)) { try WebhookTargetPolicy(hosts: [text]) }
     }
 
     @Test(
@@ -80,22 +80,23 @@ struct WebhookTargetsTests {
             "fe80::/129", "fe80::1/64", "::ffff:10.0.0.0/90", "10.0.0.0/8/8", "10.0.0.0/+8",
         ])
     func badNetworks(text: String) {
-        #expect(throws: WebhookTargetsError.network(text)) {
-            try WebhookTargets(hosts: [], networks: [text])
+        #expect(throws: WebhookPolicyError.network(text)) {
+            try WebhookTargetPolicy(hosts: [], networks: [text])
         }
     }
 
     @Test("an address in a URL must be allowed twice: as a host, and by its network")
     func addresses() throws {
         let hosts = ["http://10.0.0.1", "[::1]", "[::ffff:127.0.0.1]"]
-        let closed = try WebhookTargets(hosts: hosts)
+        let closed = try WebhookTargetPolicy(hosts: hosts)
         #expect(
             error(closed, "http://10.0.0.1/")
                 == .addressNotAllowed(address: "10.0.0.1", range: "private"))
         #expect(
             error(closed, "https://[::1]/") == .addressNotAllowed(address: "::1", range: "loopback")
         )
-        let open = try WebhookTargets(hosts: hosts, networks: ["10.0.0.0/24", "127.0.0.1", "::1"])
+        let open = try WebhookTargetPolicy(
+            hosts: hosts, networks: ["10.0.0.0/24", "127.0.0.1", "::1"])
         #expect(error(open, "http://10.0.0.1/") == nil)
         #expect(error(open, "https://[::1]/") == nil)
         #expect(error(open, "https://[::ffff:7f00:1]/") == nil)
@@ -107,7 +108,7 @@ struct WebhookTargetsTests {
 
     @Test("a reason says what to do, and no secret that the URL may hold")
     func reasons() throws {
-        let targets = try WebhookTargets(hosts: ["example.com"])
+        let targets = try WebhookTargetPolicy(hosts: ["example.com"])
         let reasons = [
             "https://example.org/s3cret?s3cret", "https://u:s3cret@example.com/",
             "https://example.com/#s3cret", "https://exam_ple.com/s3cret", "s3cret",
@@ -219,9 +220,9 @@ struct IPAddressTests {
     func special(range: String, texts: [String]) throws {
         for text in texts {
             let address = try #require(IPAddress(text: text), "\(text)")
-            #expect(!WebhookTargets.none.permits(address), "\(text)")
+            #expect(!WebhookTargetPolicy.none.permits(address), "\(text)")
             let host = text.contains(":") ? "[\(text)]" : text
-            let targets = try WebhookTargets(hosts: [host])
+            let targets = try WebhookTargetPolicy(hosts: [host])
             #expect(
                 error(targets, "https://\(host)/")
                     == .addressNotAllowed(address: "\(address)", range: range), "\(text)")
@@ -238,13 +239,13 @@ struct IPAddressTests {
             "2001:db9::", "2003::", "2606:4700::1111", "3ffe:ffff::", "::ffff:8.8.8.8",
         ] {
             let address = try #require(IPAddress(text: text), "\(text)")
-            #expect(WebhookTargets.none.permits(address), "\(text)")
+            #expect(WebhookTargetPolicy.none.permits(address), "\(text)")
         }
     }
 
     @Test("listed networks are allowed, and nothing beside them")
     func listed() throws {
-        let targets = try WebhookTargets(
+        let targets = try WebhookTargetPolicy(
             hosts: [],
             networks: ["10.1.0.0/16", "192.168.7.7", "fd00:1::/32", "::ffff:172.16.0.0/108"])
         for text in [
@@ -256,7 +257,7 @@ struct IPAddressTests {
         for text in ["10.0.255.255", "10.2.0.0", "192.168.7.8", "fd00:2::", "127.0.0.1", "::1"] {
             #expect(!targets.permits(try #require(IPAddress(text: text))), "\(text)")
         }
-        let all = try WebhookTargets(hosts: [], networks: ["0.0.0.0/0", "::/0"])
+        let all = try WebhookTargetPolicy(hosts: [], networks: ["0.0.0.0/0", "::/0"])
         for text in ["127.0.0.1", "::1", "255.255.255.255", "fe80::1"] {
             #expect(all.permits(try #require(IPAddress(text: text))), "\(text)")
         }
