@@ -1,7 +1,12 @@
-# make demo     from a fresh clone to an optimization that survives kill -9
-# make test     every test there is; ends with "N passed, N failed"
+# make demo               from a fresh clone to an optimization that survives kill -9
+# make test               every test there is; ends with "N passed, N failed"
+# make test ONLY=NAME     some: a Python test or file (test_...), or a filter of Swift tests
+# make test-fast          those that take less than two minutes; installs nothing
+# make lint               the form of the sources
+# make docs-engine        the LBFGS library's documentation, into out/docs
+# make hooks              has git check what is staged before each commit
 #
-# Both install the Debian packages that are missing, with apt-get (and sudo unless root).
+# They install the Debian packages that are missing, with apt-get (and sudo unless root).
 
 PREFIX = /usr
 SYSCONFDIR = /etc
@@ -20,20 +25,27 @@ INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 # Warnings are errors by each target's settings; this adds imports of targets that are not declared.
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
-.PHONY: build demo run test bench format lint setup install uninstall clean
+.PHONY: build demo run test test-fast bench format lint docs-engine hooks setup install uninstall \
+	clean
 
 build: setup
 	LBFGSD_CPU=$(CPU) $(SWIFT_BUILD) -c release --product lbfgsd
 
-demo: build .venv/complete
+# The Python packages are installed while the compiler works.
+demo: setup
+	deploy/setup.sh demo-python & python=$$!; $(MAKE) build && wait $$python
 	PATH="$(CURDIR)/.venv/bin:$$PATH" LBFGSD_BIN="$(CURDIR)/.build/release/lbfgsd" demo/run.sh
 
 # ARGS="--listen 127.0.0.1:9000 ..."
 run: build
 	.build/release/lbfgsd serve $(ARGS)
 
+# ONLY: see Tests/one.sh.
 test:
-	Tests/run.sh
+	$(if $(ONLY),Tests/one.sh '$(ONLY)',Tests/run.sh)
+
+test-fast:
+	Tests/fast.sh
 
 bench: build .venv/complete
 	deploy/setup.sh packages liblbfgs-dev
@@ -45,12 +57,18 @@ format:
 	swift format --in-place --recursive Package.swift Sources Tests
 
 lint:
-	swift format lint --strict --recursive Package.swift Sources Tests
+	Tests/lint.sh
+
+docs-engine:
+	Tests/docs-engine.sh
+
+hooks:
+	git config core.hooksPath .githooks
 
 setup:
 	deploy/setup.sh packages
 
-.venv/complete: Tests/requirements.txt deploy/setup.sh
+.venv/complete: Tests/requirements.txt demo/requirements.txt deploy/setup.sh
 	deploy/setup.sh python
 
 $(BINARY): | setup

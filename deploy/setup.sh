@@ -2,7 +2,8 @@
 # Makes a Debian machine with a Swift toolchain ready to build and test.
 #
 #   setup.sh packages [NAME ...]   Debian packages: what the build needs, and those named
-#   setup.sh python                .venv with what the clients, the demo and the tests import
+#   setup.sh demo-python           .venv with what the clients and the demo import
+#   setup.sh python                .venv with what the tests import too
 #   setup.sh torch                 torch into .venv, if it can be had: see make_torch
 #   setup.sh cpu                   prints what the engine may be compiled for to run here fastest
 #
@@ -34,14 +35,22 @@ install_packages() {
         apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
 }
 
+# make_venv DIRECTORY: an empty one, if there is none yet.
 make_venv() {
-    if [[ -f .venv/complete && .venv/complete -nt Tests/requirements.txt ]]; then return; fi
     # Debian splits ensurepip from python3; other builds of Python have it.
     python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
-    [[ -x .venv/bin/python ]] || python3 -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --requirement Tests/requirements.txt >&2
-    touch .venv/complete
+    [[ -x $1/bin/python ]] || python3 -m venv "$1"
+}
+
+# install_python STAMP REQUIREMENTS: into .venv, unless STAMP says that was done.
+install_python() {
+    local stamp=.venv/$1
+    if [[ -f $stamp && $stamp -nt Tests/requirements.txt && $stamp -nt demo/requirements.txt ]]; then
+        return
+    fi
+    make_venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement "$2" >&2
+    touch "$stamp"
 }
 
 # torch is too large to be fetched for a test run: it is taken if .venv has it, from the wheel that
@@ -71,11 +80,12 @@ print_cpu() {
 
 case "${1-}" in
     packages) install_packages "${build_packages[@]}" "${@:2}" ;;
-    python) make_venv ;;
+    demo-python) install_python demo demo/requirements.txt ;;
+    python) install_python complete Tests/requirements.txt ;;
     torch) make_torch ;;
     cpu) print_cpu ;;
     *)
-        sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
         exit 64
         ;;
 esac

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Some tests by name, built incrementally; installs only what is missing.
+#
+#   Tests/one.sh NAME
+#
+# NAME goes to pytest if it begins with `test_` (with or without the folder Tests/integration/): a
+# file that exists, a file and a test (`test_crash.py::test_...`), or else an expression for -k.
+# Anything else is a regular expression for `swift test --filter`, matched against
+# `Module.Suite/test`. CONFIGURATION=release tests a release build.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name=${1#Tests/integration/}
+configuration=${CONFIGURATION:-debug}
+LBFGSD_CPU=$(deploy/setup.sh cpu)
+export LBFGSD_CPU
+swift_build=(swift build --explicit-target-dependency-import-check error -c "$configuration")
+
+deploy/setup.sh packages
+if [[ $name == test_* ]]; then
+    deploy/setup.sh python
+    "${swift_build[@]}" --product lbfgsd
+    selection=(Tests/integration -k "$name")
+    if [[ -f Tests/integration/${name%%::*} ]]; then selection=("Tests/integration/$name"); fi
+    LBFGSD_BIN="$PWD/.build/$configuration/lbfgsd" exec .venv/bin/python -m pytest \
+        "${selection[@]}" -p no:cacheprovider
+fi
+"${swift_build[@]}" --build-tests
+# A filter that matches nothing would pass.
+if ! swift test list -c "$configuration" --skip-build 2>/dev/null | grep -qE -- "$name"; then
+    echo "no Swift test matches $name; \`swift test list --skip-build\` lists them" >&2
+    exit 1
+fi
+exec swift test -c "$configuration" --skip-build --filter "$name"
