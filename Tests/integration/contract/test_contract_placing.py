@@ -12,10 +12,10 @@ import pytest
 import requests
 import safetensors.numpy
 from numpy.typing import NDArray
-
-from daemon import Client, Daemon
 from test_contract_octets import OCTETS, WOLFE, point
 from test_contract_streaming import LONG, MIB, Waiting, path, quadratic, status
+
+from daemon import Client, Daemon
 
 SAFETENSORS = "application/vnd.safetensors"
 NPY = "application/x-npy"

@@ -17,9 +17,10 @@ from daemon import Daemon
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from test_client_torch import WOLFE, Fit, close
+
 import lbfgsd
 import lbfgsd.torch
-from test_client_torch import WOLFE, Fit, close
 
 DTYPES = [torch.float32, torch.float64]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,10 @@ import pytest
 from scipy import optimize
 
 import lbfgsd
-from daemon import Daemon
+from daemon import ROOT, Daemon
 from problems import Logistic, Quadratic, rosenbrock, rosenbrock_start
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "python" / "examples"
+EXAMPLES = ROOT / "clients" / "python" / "examples"
 
 
 def value(x: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon import Daemon
+from daemon import ROOT, Daemon
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -22,7 +22,7 @@ import lbfgsd.torch
 # For problems of this size, further threads only cost time.
 torch.set_num_threads(1)
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "clients" / "python" / "examples"
+EXAMPLES = ROOT / "clients" / "python" / "examples"
 
 WOLFE: dict[str, Any] = {"line_search_fn": "strong_wolfe"}
 SEARCHES = [{"line_search_fn": "strong_wolfe"}, {"lr": 0.1}]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon import Client, Daemon
+from daemon import ROOT, Client, Daemon
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Benchmarks" / "service"))
+sys.path.insert(0, str(ROOT / "Benchmarks" / "service"))
 
 import scale
 

@@ -69,6 +69,7 @@ class Raw:
 
     def __init__(self, url: str, source: str | None = None) -> None:
         where = urlsplit(url)
+        assert where.port is not None
         self.host = where.netloc
         self.socket = socket.create_connection(
             (where.hostname, where.port), timeout=60, source_address=(source, 0) if source else None

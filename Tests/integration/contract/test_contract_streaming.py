@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import requests
 from numpy.typing import NDArray
+from test_contract_octets import OCTETS, WOLFE, point, send
 
 from daemon import Client, Daemon
-from test_contract_octets import OCTETS, WOLFE, point, send
 
 LONG = 200_000  # 1.6 MB: a segment of its own
 MIB = 1 << 20
