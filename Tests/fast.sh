@@ -10,7 +10,8 @@ export LBFGSD_CPU
 # Long in debug builds: bodies cut at every byte, and simulations by the thousand.
 slow='^SimulationTests|^APITests.StreamedBody|^StoreContractTests'
 files=(
-    test_command.py test_contract_errors.py test_contract_evaluations.py test_contract_sessions.py
+    operation/test_command.py contract/test_contract_errors.py
+    contract/test_contract_evaluations.py contract/test_contract_sessions.py
 )
 
 swift build --explicit-target-dependency-import-check error --build-tests

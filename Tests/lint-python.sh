@@ -26,9 +26,10 @@ install_missing() {
 check_types() {
     local status=0
     "$python" -m mypy clients/python Tests Benchmarks/service || status=1
-    "$python" -m mypy Benchmarks/robustness || status=1
-    "$python" -m mypy Benchmarks/engine || status=1
-    "$python" -m mypy demo || status=1
+    local program
+    for program in Benchmarks/build Benchmarks/engine Benchmarks/robustness demo; do
+        "$python" -m mypy "$program" || status=1
+    done
     return "$status"
 }
 

@@ -3,7 +3,7 @@
 #
 #   Tests/one.sh NAME
 #
-# NAME goes to pytest if it begins with `test_` (with or without the folder Tests/integration/): a
+# NAME goes to pytest if it begins with `test_` (with or without its folder in Tests/integration): a
 # file that exists, a file and a test (`test_crash.py::test_...`), or else an expression for -k.
 # Anything else is a regular expression for `swift test --filter`, matched against
 # `Module.Suite/test`. CONFIGURATION=release tests a release build.
@@ -11,6 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 name=${1#Tests/integration/}
+if [[ $name =~ ^[a-z]+/(test_.*)$ ]]; then name=${BASH_REMATCH[1]}; fi
 configuration=${CONFIGURATION:-debug}
 LBFGSD_CPU=$(deploy/setup.sh cpu)
 export LBFGSD_CPU
@@ -21,7 +22,8 @@ if [[ $name == test_* ]]; then
     deploy/setup.sh python
     "${swift_build[@]}" --product lbfgsd
     selection=(Tests/integration -k "$name")
-    if [[ -f Tests/integration/${name%%::*} ]]; then selection=("Tests/integration/$name"); fi
+    file=$(find Tests/integration -name "${name%%::*}" -print -quit)
+    if [[ -n $file ]]; then selection=("$(dirname "$file")/$name"); fi
     LBFGSD_BIN="$PWD/.build/$configuration/lbfgsd" exec .venv/bin/python -m pytest \
         "${selection[@]}" -p no:cacheprovider
 fi

@@ -39,12 +39,12 @@ class Step:
 def read_processes(scratch: str) -> list[tuple[int, list[str], float]]:
     """The compilers that work for this build: process, arguments, processor seconds so far."""
     found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
             continue
         try:
-            arguments = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0")
-            stat = pathlib.Path(f"/proc/{entry}/stat").read_text()
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            stat = (entry / "stat").read_text()
         except OSError:
             continue
         words = [argument.decode(errors="replace") for argument in arguments]
@@ -53,13 +53,13 @@ def read_processes(scratch: str) -> list[tuple[int, list[str], float]]:
         # Behind the name in parentheses: utime and stime are the 14th and 15th fields, cutime and
         # cstime (of children that have ended) are left to the children's own readings.
         fields = stat.rpartition(")")[2].split()
-        found.append((int(entry), words, (int(fields[11]) + int(fields[12])) / TICKS))
+        found.append((int(entry.name), words, (int(fields[11]) + int(fields[12])) / TICKS))
     return found
 
 
 def name_of(words: list[str]) -> str | None:
     """Package and module of a compiler's arguments; None for everything else."""
-    program = os.path.basename(words[0])
+    program = pathlib.PurePath(words[0]).name
     text = " ".join(words)
     package = re.search(r"checkouts/([^/ ]+)/", text)
     owner = package.group(1) if package else "lbfgsd"
