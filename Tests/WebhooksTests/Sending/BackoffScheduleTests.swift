@@ -1,7 +1,7 @@
 import Testing
 import Webhooks
 
-@Suite("When to try again")
+@Suite("Backoff schedule")
 struct BackoffScheduleTests {
     private let schedule = BackoffSchedule()
 
@@ -25,7 +25,7 @@ struct BackoffScheduleTests {
         #expect(BackoffSchedule.standardDelaysSeconds.reduce(0, +) == 272_105)
     }
 
-    @Test("a delay is spread by a fifth of itself to either side")
+    @Test("a delay varies randomly by up to a fifth")
     func jitter() {
         func delay(_ random: Double) -> Double {
             let outcome = WebhookOutcome.rejected(status: 500, retryAfterSeconds: nil)
@@ -41,7 +41,7 @@ struct BackoffScheduleTests {
                 == .retry(afterSeconds: 7))
     }
 
-    @Test("Retry-After lengthens a delay, never shortens it, and has a limit")
+    @Test("Retry-After can lengthen a delay up to a limit, and never shortens it")
     func retryAfter() {
         func delay(_ seconds: Int?, attempt: Int = 2) -> BackoffSchedule.NextAction {
             let outcome = WebhookOutcome.rejected(status: 429, retryAfterSeconds: seconds)
@@ -53,7 +53,7 @@ struct BackoffScheduleTests {
         #expect(delay(4000, attempt: 10) == .giveUp)
     }
 
-    @Test("success ends it, 410 ends all of it, other answers are tried again")
+    @Test("success finishes, 410 disables the webhook, other statuses are retried")
     func statuses() {
         #expect(schedule.next(afterAttempt: 1, .delivered(status: 204), random: 0) == .finish)
         #expect(schedule.next(afterAttempt: 10, .delivered(status: 204), random: 0) == .finish)
@@ -66,7 +66,7 @@ struct BackoffScheduleTests {
         }
     }
 
-    @Test("what the receiver had no part in doesn't use up an attempt")
+    @Test("a failure that the receiver did not cause does not use up an attempt")
     func repeated() {
         for failure in [WebhookFailure.cancelled, .overloaded] {
             for attempt in [1, 10] {

@@ -28,14 +28,14 @@ struct WebhookSignatureTests {
             ])
     }
 
-    @Test("two secrets make two signatures, so that one can take the other's place")
+    @Test("two secrets make two signatures, so that a secret can be replaced")
     func rotation() throws {
         let new = WebhookSecret.generate()
         let parts = sign([new, try secret()]).text.split(separator: " ").map(String.init)
         #expect(parts == [sign([new]).text, known] && parts[0] != known)
     }
 
-    @Test("all that is signed changes the signature")
+    @Test("every signed part changes the signature")
     func change() throws {
         let secret = try secret()
         let others = [
@@ -51,7 +51,7 @@ struct WebhookSignatureTests {
         #expect(others.allSatisfy { $0.text != known && $0.text.hasPrefix("v1,") })
     }
 
-    @Test("an identifier can't run into what is signed after it, nor end a header field")
+    @Test("an identifier can't contain separators of the signed text or of header fields")
     func identifiers() {
         for id in ["a", "msg_2KWP-x", String(repeating: "a", count: 128)] {
             #expect(WebhookSignature.isUsable(id: id))
@@ -73,7 +73,7 @@ struct WebhookSecretTests {
         }
     }
 
-    @Test("a generated secret has 32 bytes and survives being written down")
+    @Test("a generated secret has 32 bytes and equals its parsed text")
     func generation() throws {
         let secrets = (0..<100).map { _ in WebhookSecret.generate().text }
         #expect(Set(secrets).count == 100)
@@ -83,7 +83,7 @@ struct WebhookSecretTests {
         }
     }
 
-    @Test("24 to 64 bytes in base64 behind the prefix, and nothing else")
+    @Test("a secret is the prefix and 24 to 64 bytes in base64")
     func parsing() throws {
         #expect(error("whsec_" + String(repeating: "A", count: 32)) == nil)
         #expect(error("whsec_" + String(repeating: "A", count: 86) + "==") == nil)

@@ -10,9 +10,9 @@ private func error(_ targets: WebhookTargetPolicy, _ url: String) -> WebhookTarg
     }
 }
 
-@Suite("Targets")
+@Suite("Webhook target policy")
 struct WebhookTargetPolicyTests {
-    @Test("nothing is allowed until hosts are")
+    @Test("without hosts nothing is allowed")
     func off() throws {
         #expect(!WebhookTargetPolicy.none.isEnabled)
         #expect(error(.none, "https://example.com/") == .disabled)
@@ -62,7 +62,7 @@ struct WebhookTargetPolicyTests {
     }
 
     @Test(
-        "patterns that mean nothing, or too much",
+        "invalid host patterns are rejected",
         arguments: [
             "", "*", "*.", "*example.com", "a.*.com", "http://*.example.com", "ftp://example.com",
             "example.com/", "example.com/path", "user@example.com", "example.com:0",
@@ -74,7 +74,7 @@ struct WebhookTargetPolicyTests {
     }
 
     @Test(
-        "networks that can't be read",
+        "invalid networks are rejected",
         arguments: [
             "", "10.0.0.0/33", "10.1.2.3/8", "10.0.0.0/", "10.0.0.0/-1", "10.0.0/8", "x",
             "fe80::/129", "fe80::1/64", "::ffff:10.0.0.0/90", "10.0.0.0/8/8", "10.0.0.0/+8",
@@ -85,7 +85,7 @@ struct WebhookTargetPolicyTests {
         }
     }
 
-    @Test("an address in a URL must be allowed twice: as a host, and by its network")
+    @Test("an address in a URL must be allowed as a host and by its network")
     func addresses() throws {
         let hosts = ["http://10.0.0.1", "[::1]", "[::ffff:127.0.0.1]"]
         let closed = try WebhookTargetPolicy(hosts: hosts)
@@ -101,12 +101,12 @@ struct WebhookTargetPolicyTests {
         #expect(error(open, "https://[::1]/") == nil)
         #expect(error(open, "https://[::ffff:7f00:1]/") == nil)
         guard case .hostNotAllowed = error(open, "http://10.0.0.2/") else {
-            Issue.record("a network is no host")
+            Issue.record("an allowed network is not an allowed host")
             return
         }
     }
 
-    @Test("a reason says what to do, and no secret that the URL may hold")
+    @Test("an error says what to do and contains no secret of the URL")
     func reasons() throws {
         let targets = try WebhookTargetPolicy(hosts: ["example.com"])
         let reasons = [
@@ -126,7 +126,7 @@ struct WebhookTargetPolicyTests {
 @Suite("URLs")
 struct WebhookURLTests {
     @Test(
-        "a URL is put together again in one notation",
+        "a URL has one canonical notation",
         arguments: [
             ("https://example.com", "https://example.com/"),
             ("HTTPS://Example.COM:443/A?b=C", "https://example.com/A?b=C"),
@@ -142,7 +142,7 @@ struct WebhookURLTests {
     }
 
     @Test(
-        "what parsers read in different ways is no URL",
+        "URLs that parsers read differently are rejected",
         arguments: [
             "", "example.com", "//example.com/", "https:example.com", "https:/example.com",
             "https:///path", "https://", "ftp://example.com/", "file:///etc/passwd",
@@ -174,7 +174,7 @@ struct WebhookURLTests {
 @Suite("Addresses")
 struct IPAddressTests {
     @Test(
-        "addresses that are not public are refused by the name of their range",
+        "non-public addresses are rejected with the name of their range",
         arguments: [
             ("unspecified", ["0.0.0.0", "0.1.2.3", "::"]),
             (
@@ -229,7 +229,7 @@ struct IPAddressTests {
         }
     }
 
-    @Test("public addresses are allowed, up to the edges of the ranges")
+    @Test("public addresses are allowed, up to the bounds of the special ranges")
     func publicAddresses() throws {
         for text in [
             "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0",
@@ -243,7 +243,7 @@ struct IPAddressTests {
         }
     }
 
-    @Test("listed networks are allowed, and nothing beside them")
+    @Test("only listed networks are allowed")
     func listed() throws {
         let targets = try WebhookTargetPolicy(
             hosts: [],
@@ -263,7 +263,7 @@ struct IPAddressTests {
         }
     }
 
-    @Test("addresses have one notation each")
+    @Test("each address has one notation")
     func notation() throws {
         #expect(IPAddress(text: "192.0.2.1")?.description == "192.0.2.1")
         #expect(IPAddress(text: "2001:DB8:0:0:0:0:0:1")?.description == "2001:db8::1")
