@@ -94,17 +94,17 @@ public enum Vector: Equatable, Sendable {
 }
 
 /// A number whose bytes can be copied: the two kinds of float that sessions store.
-package protocol PlainNumber: BitwiseCopyable {
+package protocol ByteCopyableNumber: BitwiseCopyable {
     static var zero: Self { get }
 }
-extension Double: PlainNumber {}
-extension Float: PlainNumber {}
+extension Double: ByteCopyableNumber {}
+extension Float: ByteCopyableNumber {}
 
 #if _endian(big)
     #error("vectors are stored and sent as they are in memory, which must be little-endian")
 #endif
 
-private func numbers<Number: PlainNumber>(
+private func numbers<Number: ByteCopyableNumber>(
     _ count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void
 ) -> [Number] {
     // Sound: `fill` writes all of it, and every bit pattern is a number.
@@ -126,12 +126,12 @@ private func adviseHugePages(_ buffer: UnsafeMutableRawBufferPointer) {
     _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_HUGEPAGE)
 }
 
-package func littleEndianBytes<Number: PlainNumber>(_ values: [Number]) -> [UInt8] {
+package func littleEndianBytes<Number: ByteCopyableNumber>(_ values: [Number]) -> [UInt8] {
     // Sound: the bytes of initialised plain numbers are initialised, and are copied out.
     unsafe values.withUnsafeBytes { unsafe Array($0) }
 }
 
-package func values<Number: PlainNumber>(fromLittleEndianBytes bytes: [UInt8]) -> [Number] {
+package func values<Number: ByteCopyableNumber>(fromLittleEndianBytes bytes: [UInt8]) -> [Number] {
     let count = bytes.count / MemoryLayout<Number>.stride
     var values = [Number](repeating: .zero, count: count)
     // Sound: the destination holds count * stride bytes, no more are copied, and every bit
