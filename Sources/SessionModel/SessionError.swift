@@ -10,7 +10,7 @@ public struct FieldError: Equatable, Sendable {
     }
 }
 
-/// Why a call on a session was refused. Unless it says otherwise nothing changed.
+/// Why a call on a session failed. Nothing changed, unless the case says otherwise.
 public enum SessionError: Error, Equatable, Sendable {
     public enum Resource: String, Equatable, Sendable {
         case session, step, checkpoint, evaluation, shard, group, hook, delivery
@@ -28,44 +28,45 @@ public enum SessionError: Error, Equatable, Sendable {
     }
 
     case notFound(Resource, id: String)
-    /// Well-formed, but with values that can't be.
+    /// Well-formed, but with values that are not allowed.
     case invalid([FieldError])
     /// Only possible between steps; `step` runs.
     case stepRunning(StepNumber)
     /// Only possible while a step runs.
     case noStepRunning
-    /// Evaluation `number` was told before, with another result.
+    /// The evaluation was told before, with another result.
     case alreadyTold(EvaluationNumber)
-    /// Evaluation `number` hasn't been asked for; `pending` is, if any.
+    /// The evaluation has not been asked for; `pending` has, if any.
     case evaluationNotReached(EvaluationNumber, pending: EvaluationNumber?)
-    /// Evaluation `number` was closed unanswered by a stop or a restore.
+    /// The evaluation was closed unanswered by a stop or a restore.
     case evaluationClosed(EvaluationNumber, pending: EvaluationNumber?)
     /// The step that the idempotency key began was undone by a restore.
     case stepUndone(StepNumber)
-    /// Evaluation `number` is told in so many shards, not as a whole.
+    /// The evaluation is told in `count` shards, not as a whole.
     case evaluationInShards(EvaluationNumber, count: Int)
-    /// All shards are told, or leased for so long.
+    /// All shards are told or leased. The first lease ends after `retryAfterSeconds`.
     case noShardFree(EvaluationNumber, retryAfterSeconds: Int)
-    /// The session waits for the answer to a hook's call, until a default applies.
+    /// The session waits for the answer to a hook call. Its default applies after
+    /// `retryAfterSeconds`.
     case awaitingHook(HookCallNumber, retryAfterSeconds: Int)
-    /// Call `number` of a hook was answered before, in another way.
+    /// The hook call was answered before, with another answer.
     case alreadyAnswered(HookCallNumber)
-    /// Call `number` of a hook hasn't been made.
+    /// The hook call has not been made.
     case hookCallNotReached(HookCallNumber)
-    /// Call `number` of a hook was closed: its deadline passed, or its hook was removed.
+    /// The hook call was closed: its deadline passed, or its hook was removed.
     case hookCallClosed(HookCallNumber)
-    /// A hook's call wasn't answered in time, and its default is to abort.
+    /// A hook call was not answered in time, and its default is to abort.
     case aborted(HookEvent)
     case preconditionFailed(current: EntityTag)
-    /// The key was used before for another request.
+    /// The idempotency key was used before for another request.
     case idempotencyKeyReused(String)
-    /// A limit of the server; trying again later may help.
+    /// A limit of the server is reached. A retry may succeed.
     case overloaded(limit: Limit, maximum: Int, retryAfterSeconds: Int)
-    /// There is no room in memory for the session, and those that are there are in use.
+    /// The session does not fit in memory beside the sessions that are in use.
     case memoryFull(needed: Int, reserved: Int, maximum: Int, retryAfterSeconds: Int)
     /// The disk is full.
     case storageFull(String)
-    /// The session's stored state is damaged, or was written by a version that isn't understood.
+    /// The session's stored state is damaged, or was written by a version that cannot be read.
     case corrupt(SessionID, reason: String)
     case storageFailed(String)
     case shuttingDown

@@ -3,7 +3,8 @@ public import struct Foundation.Date
 /// Names a message to a webhook: `msg_` and 20 characters of lower-case base 32.
 public typealias DeliveryID = String
 
-/// A message to a webhook, and how it fares. Kept for a while when it has come to its end.
+/// A message to a webhook and the state of its delivery. It is kept for some time after it was
+/// delivered or given up.
 public struct DeliveryRecord: Equatable, Sendable {
     public enum Status: String, Equatable, Sendable, Codable, CaseIterable {
         /// To be tried at `nextAttemptAt`.
@@ -26,7 +27,7 @@ public struct DeliveryRecord: Equatable, Sendable {
     /// nil unless pending.
     public var nextAttemptAt: Date?
     public var lastAttemptAt: Date?
-    /// What came of the last attempt, in words.
+    /// The outcome of the last attempt, in words.
     public var lastOutcome: String?
 
     public init(

@@ -1,6 +1,6 @@
 public import struct Foundation.Date
 
-/// When a hook is called: torch's six registrations.
+/// The events that a hook can be registered for: torch's six registrations.
 public enum HookEvent: String, Equatable, Sendable, Codable, CaseIterable {
     case stepPre = "step.pre"
     case stepPost = "step.post"
@@ -9,8 +9,8 @@ public enum HookEvent: String, Equatable, Sendable, Codable, CaseIterable {
     case loadStateDictPre = "load_state_dict.pre"
     case loadStateDictPost = "load_state_dict.post"
 
-    /// Before what it is about: the operator's hooks come first then, and last otherwise, as
-    /// torch's global ones do.
+    /// Whether the hook runs before its operation. The operator's hooks then come first, and last
+    /// otherwise, as torch's global ones do.
     package var isBefore: Bool {
         switch self {
         case .stepPre, .stateDictPre, .loadStateDictPre: true
@@ -19,19 +19,19 @@ public enum HookEvent: String, Equatable, Sendable, Codable, CaseIterable {
     }
 }
 
-/// What happens when nobody answers a hook's call in time.
+/// What happens when a hook call is not answered in time.
 public enum HookDefault: String, Equatable, Sendable, Codable, CaseIterable {
     /// As if it had been answered with nothing.
     case proceed = "continue"
-    /// What the hook is about doesn't take place: the step ends with `stopped` before its first
-    /// evaluation, the state dict isn't read or loaded.
+    /// The operation does not take place: the step ends with `stopped` before its first
+    /// evaluation, or the state dict is not read or loaded.
     case abort
 }
 
 /// A registered hook.
 public struct Hook: Equatable, Sendable, Codable {
     public enum Action: Equatable, Sendable, Codable {
-        /// The session waits for an answer, for so many seconds.
+        /// The session waits for an answer for `deadlineSeconds`.
         case intercept(deadlineSeconds: Double, fallback: HookDefault)
         /// A signed message is posted to the URL afterwards. The secret is Standard Webhooks'
         /// `whsec_...`.

@@ -1,13 +1,13 @@
 public import struct Foundation.Date
 
-/// Remembers what a POST with an Idempotency-Key did.
+/// What a POST with an Idempotency-Key did.
 public struct IdempotencyRecord: Equatable, Sendable {
     /// Which operation on what, e.g. `sessions` or `<session>/steps`.
     public var scope: String
     public var key: String
-    /// Digest of the request, to tell a repetition from another request under the same key.
+    /// The digest of the request, which distinguishes a repetition from another request.
     public var requestDigest: Digest
-    /// What it made: a session's, step's or checkpoint's identifier.
+    /// The identifier of what it created: a session, step, group, hook or checkpoint.
     public var outcome: String
     public var createdAt: Date
 

@@ -1,6 +1,6 @@
 public import struct Foundation.Date
 
-/// What happened to a session, in the order in which it happened.
+/// One event of a session's journal.
 public struct JournalEntry: Equatable, Sendable {
     /// Raw values are on disk: never renumber.
     public enum Kind: Int, Sendable, CaseIterable {
@@ -14,8 +14,8 @@ public struct JournalEntry: Equatable, Sendable {
         case stopped = 5
         /// Payload: the options.
         case optionsChanged = 6
-        /// One part of an evaluation. Payload: its number, loss and gradient. The part that
-        /// completes the evaluation has what `told` has besides.
+        /// A shard of an evaluation. Payload: its number, loss and gradient. The shard that
+        /// completes the evaluation also has what `told` has.
         case shardTold = 10
         /// Payload: 1 if they are absent again, 0 if they count as zeros.
         case shardsDropped = 11
@@ -44,9 +44,9 @@ public struct JournalEntry: Equatable, Sendable {
     /// The highest evaluation number that this entry closed unanswered (a stop or a restore while
     /// one was pending).
     public var closedEvaluation: EvaluationNumber?
-    /// Where the session stands after it.
+    /// The session's position after the event.
     public var status: SessionStatus
-    /// What replaying it needs besides the fields above.
+    /// What replay needs besides the fields above.
     public var payload: Octets
 
     public init(

@@ -1,6 +1,6 @@
 public import struct Foundation.Date
 
-/// What is fixed at creation, and the name and labels, which can change.
+/// What identifies and describes a session. Name, labels, parameters and `memoryBytes` can change.
 public struct SessionRecord: Equatable, Sendable {
     public var id: SessionID
     public var name: String?
@@ -9,9 +9,9 @@ public struct SessionRecord: Equatable, Sendable {
     public var parameters: [ParameterSpec]
     public var origin: Origin?
     public var createdAt: Date
-    /// Counts changes of name and labels; part of the session's ETag.
+    /// Counts changes of the record. Part of the session's ETag.
     public var metadataVersion: Int
-    /// Bytes that the session may come to need in memory.
+    /// Bytes of memory that the session may need.
     public var memoryBytes: Int
 
     public init(
@@ -52,14 +52,14 @@ public enum SessionPhase: String, Equatable, Sendable, Codable, CaseIterable {
     case awaitingHook = "awaiting_hook"
 }
 
-/// Where a session stood after a journal entry; enough for a listing without loading it.
+/// The position of a session after a journal entry, which a listing shows without loading it.
 public struct SessionStatus: Equatable, Sendable {
     public var phase: SessionPhase
     /// The newest step, 0 before the first.
     public var step: StepNumber
     /// The newest evaluation asked for, 0 before the first.
     public var evaluation: EvaluationNumber
-    /// Loss of the newest accepted point.
+    /// The loss of the newest accepted point.
     public var loss: Double?
 
     public init(

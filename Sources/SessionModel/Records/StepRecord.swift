@@ -23,13 +23,13 @@ public struct StepRecord: Equatable, Sendable {
     }
 }
 
-/// One line of a session's trace: what an evaluation brought.
+/// One line of a session's trace: the result of an evaluation.
 public struct TracePoint: Equatable, Sendable {
     public var evaluation: EvaluationNumber
     public var step: StepNumber
     /// Iteration within the step; 0 for the evaluation at the step's start.
     public var iteration: Int
-    /// Non-finite as it was told; nil when the client reported that the evaluation failed.
+    /// As it was told, non-finite or not; nil when the client reported that the evaluation failed.
     public var loss: Double?
     /// ||g||_inf; nil when the evaluation failed.
     public var gradientNormInf: Double?

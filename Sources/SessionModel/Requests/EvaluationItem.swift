@@ -1,6 +1,6 @@
-/// One of many: an ask, or with `told` a tell.
+/// One item of a batch: an ask or, with `told`, a tell.
 public struct EvaluationItem: Sendable {
-    /// As the client wrote it; what has no identifier's form names nothing.
+    /// As the client wrote it. A text that is no identifier names no session.
     public var session: String
     public var told: (number: EvaluationNumber, request: TellRequest)?
 

@@ -1,4 +1,4 @@
-/// Options to set; nil leaves one as it is.
+/// Options to set. An option that is nil stays as it is.
 public struct OptionsPatch: Equatable, Sendable {
     public var lr: Double?
     public var maxIterations: Int?
@@ -10,12 +10,12 @@ public struct OptionsPatch: Equatable, Sendable {
     /// `.some(nil)` sets torch's `None`.
     public var lineSearch: Options.LineSearchFunction??
     public var mode: Options.Mode?
-    /// `.some(nil)`: that of the session's own numbers.
+    /// `.some(nil)` sets that of the session's own precision.
     public var noise: Noise??
     public var toleranceGradientRelative: Double?
     public var toleranceLossRelative: Double?
     public var reuseEvaluation: Bool?
-    /// Fixed at creation: afterwards it can only be repeated.
+    /// Fixed at creation. Later it may only be repeated.
     public var maximize: Bool?
 
     public init() {}

@@ -1,4 +1,4 @@
-// What callers ask of sessions, after parsing and before validation against the session.
+// Requests to sessions, parsed but not yet compared with the session.
 
 /// A parameter of a session to be created.
 public struct ParameterInput: Equatable, Sendable {
@@ -9,7 +9,7 @@ public struct ParameterInput: Equatable, Sendable {
     public enum Values: Equatable, Sendable {
         /// Row-major.
         case list([Double])
-        /// All numbers are this one; how many says the shape.
+        /// The same number everywhere; the shape says how many.
         case fill(Double)
 
         /// nil if there is none.
@@ -34,10 +34,10 @@ public struct CreateRequest: Sendable {
     public var labels: [String: String] = [:]
     public var dtype: DType = .float64
     public var parameters: [ParameterInput]
-    /// Whether the parameters came as `x0`, which decides how errors name them.
+    /// Whether the parameters came as `x0`, by which errors name them.
     public var isShortForm = false
     public var options = OptionsPatch()
-    /// Shards of each evaluation; nil: it is told as a whole.
+    /// Shards of each evaluation; nil if it is told as a whole.
     public var shardCount: Int?
 
     public init(parameters: [ParameterInput]) { self.parameters = parameters }
@@ -53,15 +53,15 @@ public struct UpdateRequest: Equatable, Sendable {
     public init() {}
 }
 
-/// What a step is begun with.
+/// The arguments of a step.
 public struct StepRequest: Equatable, Sendable, Codable {
-    /// Shards of each of its evaluations; nil: as many as the session says.
+    /// Shards of each of its evaluations; nil for the session's own number.
     public var shards: Int?
 
     public init(shards: Int? = nil) { self.shards = shards }
 }
 
-/// Parameters that join: torch's `add_param_group`.
+/// Parameters that join a session: torch's `add_param_group`.
 public struct GroupRequest: Equatable, Sendable {
     public var name: String?
     public var parameters: [ParameterInput]

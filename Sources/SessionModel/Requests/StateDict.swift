@@ -5,7 +5,7 @@ public struct StateDict: Equatable, Sendable {
         public var params: [Int]
         public var paramNames: [String]?
         public var name: String?
-        /// nil, in a dict to be loaded: as it is.
+        /// In a dict to be loaded, nil means unchanged.
         public var isFrozen: Bool?
 
         public init(
@@ -19,9 +19,9 @@ public struct StateDict: Equatable, Sendable {
         }
     }
 
-    /// The precision of its vectors; nil when the form that it came in doesn't say.
+    /// The precision of its vectors; nil when its representation does not say.
     public var dtype: DType?
-    /// What sits under the first parameter; nil when `state` is empty.
+    /// The state of the first parameter, where torch keeps it; nil when `state` is empty.
     public var state: TorchState<Double>?
     /// Every group's options; in a dict to be loaded, those that are present.
     public var options: OptionsPatch

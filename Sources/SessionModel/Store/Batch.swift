@@ -1,18 +1,18 @@
-/// The atomic unit of change of one session.
+/// One atomic change of one session.
 public struct Batch: Sendable {
     /// Consecutive; may be empty (checkpoints, metadata).
     public var entries: [JournalEntry] = []
     /// A step that one of the entries ended.
     public var step: StepRecord?
-    /// State after the last entry; becomes the session's newest.
+    /// The state after the last entry, which becomes the session's newest snapshot.
     public var snapshot: SnapshotDraft?
     /// A checkpoint at the newest entry (of this batch included).
     public var checkpoint: CheckpointRecord?
     public var removedCheckpoint: CheckpointNumber?
-    /// New name, labels and parameters, and the metadata version that goes with them.
+    /// The new name, labels and parameters, with their metadata version.
     public var metadata: SessionMetadata?
     public var idempotency: IdempotencyRecord?
-    /// Messages to post, now on their way out.
+    /// Messages to webhooks, which are to be delivered.
     public var deliveries: [DeliveryRecord] = []
 
     public init() {}
@@ -23,9 +23,9 @@ public struct SessionMetadata: Equatable, Sendable {
     public var name: String?
     public var labels: [String: String]
     public var version: Int
-    /// nil: they stay as they are.
+    /// nil if unchanged.
     public var parameters: [ParameterSpec]?
-    /// nil: it stays as it is.
+    /// nil if unchanged.
     public var memoryBytes: Int?
 
     public init(

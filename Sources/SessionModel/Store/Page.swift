@@ -1,6 +1,6 @@
-/// Where a listing goes on. Opaque to clients, who get it as text.
+/// Where a listing continues. Clients receive it as opaque text.
 public struct PageToken: Equatable, Sendable {
-    /// The store's own order: items below it come next.
+    /// A position in the store's own order. The items below it come next.
     public var below: Int64
 
     public init(below: Int64) { self.below = below }

@@ -17,11 +17,12 @@ public import struct Foundation.Date
 ///   thinned out, by `TraceThinning`, and the oldest steps go.
 /// - Reads see all that was committed before they were called.
 public protocol Store: Sendable {
-    /// Takes bytes that are to be part of a batch ahead of it, if that saves time. They count for
-    /// nothing until the batch is committed; one that isn't, or covers them, lets them go.
+    /// Writes bytes before the batch that will contain them, if that saves time. They have no
+    /// effect until that batch is committed. A batch that fails, or does not contain them, discards
+    /// them.
     func stage(_ octets: Octets) async -> Result<Octets, StoreError>
 
-    /// The same with bytes that are still to come; nil if that saves nothing.
+    /// The same for bytes that have yet to arrive; nil if that saves no time.
     func staging(byteCount: Int) -> (any OctetsStaging)?
 
     /// Writes a new session with its first entry and its first snapshot.
@@ -32,8 +33,8 @@ public protocol Store: Sendable {
         idempotency: IdempotencyRecord?
     ) async throws(StoreError) -> [VectorName: VectorID]
 
-    /// Writes a batch. Throws `.missing` when the session isn't there, `.outOfOrder` when the
-    /// first entry's sequence isn't the newest's plus one (so that two writers can't interleave).
+    /// Writes a batch. Throws `.missing` when there is no such session, and `.outOfOrder` when the
+    /// first entry's sequence is not the newest's plus one, so that two writers cannot interleave.
     /// Returns the identifiers of the vectors named by the batch's snapshot, if it has one.
     @discardableResult
     func commit(_ batch: Batch, to session: SessionID) async throws(StoreError)
@@ -87,27 +88,27 @@ public protocol Store: Sendable {
     /// Throws `.missing`.
     func delivery(_ session: SessionID, id: DeliveryID) async throws(StoreError) -> DeliveryRecord
 
-    /// Messages of all sessions that are due at `date`, those that waited longest first.
+    /// Messages of all sessions that are due at `date`, the longest overdue first.
     func dueDeliveries(at date: Date, limit: Int) async throws(StoreError) -> [DeliveryRecord]
 
-    /// Replaces how a message fares. One that is gone with its session is none.
+    /// Replaces a message's state. Does nothing if the message was removed with its session.
     func update(_ delivery: DeliveryRecord) async throws(StoreError)
 
-    /// Forgets messages that came to their end before `date`.
+    /// Forgets messages that were delivered or given up before `date`.
     func expireDeliveries(before date: Date) async throws(StoreError)
 
-    /// About how much room the session takes on the disk: the vectors that its snapshots name, in
-    /// full also where forks name them too, the payloads of its journal, and an estimate of its
-    /// rows. Throws `.missing`.
+    /// An estimate of the bytes that the session uses on disk: the vectors that its snapshots name,
+    /// counted in full where forks share them, the payloads of its journal, and its rows. Throws
+    /// `.missing`.
     func diskBytes(_ session: SessionID) async throws(StoreError) -> Int
 
     /// How many sessions there are.
     func sessionCount() async throws(StoreError) -> Int
 
-    /// A durable write of a few bytes: proof that the committer is alive and the disk takes writes.
+    /// A durable write of a few bytes. It shows that the committer runs and the disk is writable.
     func probe() async throws(StoreError)
 
-    /// Finishes what was asked for and closes; every call after it throws `.closed`.
+    /// Completes the calls under way and closes. Every later call throws `.closed`.
     func close() async
 }
 
@@ -116,13 +117,14 @@ extension Store {
     public func staging(byteCount: Int) -> (any OctetsStaging)? { nil }
 }
 
-/// Bytes on their way to where they are stored, while they arrive. Calls come one at a time, and
-/// may wait for the disk. Let go of before they are taken, they leave nothing behind.
+/// Bytes that are stored while they arrive. Calls must not overlap, and may wait for the disk.
+/// Bytes that are never taken are discarded when the object is released.
 public protocol OctetsStaging: AnyObject, Sendable {
-    /// The next bytes. A failure shows when they are taken.
+    /// Stores the next bytes. A failure is reported by `take`.
     func append(_ piece: UnsafeRawBufferPointer)
-    /// All have come: returns when they are durable, or have failed.
+    /// Ends the bytes. Returns when they are durable, or have failed.
     func finish()
-    /// Once, after that: what they are for a batch, as `stage` returns it.
+    /// What a batch names in place of the bytes, as `stage` returns it. To be called once, after
+    /// `finish`.
     func take() -> Result<Octets, StoreError>
 }

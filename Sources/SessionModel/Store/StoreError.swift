@@ -1,16 +1,16 @@
 public enum StoreError: Error, Equatable, Sendable {
     case missing
     case exists
-    /// The idempotency key is taken, by this.
+    /// The idempotency key is already used by this record.
     case duplicateKey(IdempotencyRecord)
     case outOfOrder(expected: SequenceNumber, got: SequenceNumber)
-    /// No room on the disk; reading goes on.
+    /// The disk is full. Reads still succeed.
     case full(String)
-    /// What was read fails its checksum, or can't be what was written.
+    /// Stored bytes fail their checksum, or cannot be what was written.
     case corrupt(String)
     /// Another process has the store open.
     case inUse(String)
-    /// The file was written by a newer version, or isn't ours.
+    /// The file was written by a newer version, or by another program.
     case incompatible(String)
     case failed(String)
     case closed

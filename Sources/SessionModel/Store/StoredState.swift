@@ -1,6 +1,6 @@
-// A session as it is written and read back.
+// A session as a store writes and reads it.
 
-/// What a vector is within a snapshot, e.g. `x`, `g`, `s/17`.
+/// The name of a vector within a snapshot, e.g. `x`, `g`, `pair/17`.
 public typealias VectorName = String
 
 /// A session's whole state right after entry `sequence`.
@@ -30,7 +30,7 @@ public struct SnapshotDraft: Sendable {
     }
 }
 
-/// A snapshot as it is read back; its checksums have been verified.
+/// A snapshot as a store reads it. Its checksums have been verified.
 public struct StoredSnapshot: Equatable, Sendable {
     public struct StoredVector: Equatable, Sendable {
         public var id: VectorID
@@ -69,7 +69,7 @@ public struct StoredSession: Equatable, Sendable {
     public var newest: JournalEntry
     /// The newest step that has ended.
     public var lastStep: StepRecord?
-    /// The number that the next checkpoint gets.
+    /// The number of the next checkpoint.
     public var nextCheckpoint: CheckpointNumber
 
     public init(

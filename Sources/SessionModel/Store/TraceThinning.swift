@@ -1,9 +1,8 @@
-/// Which points a trace gives up when it has more than its maximum.
+/// Selects the points that a trace drops when it has more than its maximum.
 ///
-/// Of its older half every second point goes, beginning with the second, again and again until the
-/// trace fits: it stays whole where it is new, gets sparser the older it is, and keeps its first
-/// point. What has to stay for replay is passed over. Which points are left follows from those
-/// that there were, and from nothing else.
+/// Every second point of the older half is dropped, beginning with the second, until the trace
+/// fits. The trace therefore stays complete where it is new, becomes sparser with age, and keeps
+/// its first point. Points that replay needs are kept. The selection depends on the points alone.
 public enum TraceThinning {
     /// - Parameter older: The older half of the points, in order.
     public static func surplus(

@@ -1,7 +1,7 @@
 internal import Hashing
 
-/// The first 16 bytes of a SHA-256: tells a repeated answer from another one, and a replayed
-/// trial point from a wrong one. 2^-64 odds of a collision among 2^32 digests.
+/// The first 16 bytes of a SHA-256. It distinguishes a repeated result from another one, and a
+/// replayed trial point from a wrong one. Among 2^32 digests the odds of a collision are 2^-64.
 public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
     public let high: UInt64
     public let low: UInt64
@@ -55,7 +55,7 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
     }
 }
 
-/// The digest of what comes piece by piece.
+/// The digest of bytes that arrive in pieces.
 package struct IncrementalDigest {
     private var hash = SHA256()
 

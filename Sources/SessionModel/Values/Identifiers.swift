@@ -1,5 +1,5 @@
-/// Names a session: `s` and 20 characters of lower-case base 32 (100 random bits), so that it can
-/// stand in a path, a file name and a log line as it is, and can't be guessed.
+/// Identifies a session: `s` and 20 characters of lower-case base 32 (100 random bits). It needs no
+/// escaping in a path, a file name or a log line, and cannot be guessed.
 public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     public let rawValue: String
 

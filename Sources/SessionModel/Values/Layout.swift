@@ -1,9 +1,9 @@
-/// A group of parameters, as torch's `param_groups` has them. Options are global: a group has none.
+/// A group of parameters, as in torch's `param_groups`. Options are the session's, not a group's.
 public struct ParameterGroup: Equatable, Sendable, Codable {
     public var name: String?
     /// Positions of its parameters in the session.
     public var parameters: Range<Int>
-    /// Its gradient counts as zero, and it doesn't move.
+    /// Whether its gradient counts as zero, so that its parameters do not move.
     public var isFrozen: Bool
 
     public init(name: String?, parameters: Range<Int>, isFrozen: Bool = false) {
@@ -13,7 +13,7 @@ public struct ParameterGroup: Equatable, Sendable, Codable {
     }
 }
 
-/// The parameters of a session and how they are grouped. Grows when a group joins.
+/// The parameters of a session and their groups. It grows when a group joins.
 package struct Layout: Equatable, Sendable, Codable {
     package private(set) var parameters: [ParameterSpec]
     package private(set) var groups: [ParameterGroup]
@@ -44,7 +44,7 @@ package struct Layout: Equatable, Sendable, Codable {
         for (index, name) in names.enumerated() { parameters[index].name = name }
     }
 
-    /// Where each parameter lies in a flat vector.
+    /// The range of each parameter in a flat vector.
     package var ranges: [Range<Int>] {
         var start = 0
         return parameters.map { spec in
@@ -53,7 +53,7 @@ package struct Layout: Equatable, Sendable, Codable {
         }
     }
 
-    /// Where the frozen groups lie in a flat vector.
+    /// The ranges of the frozen groups in a flat vector.
     package var frozenRanges: [Range<Int>] {
         let ranges = ranges
         return groups.filter(\.isFrozen).compactMap { group in

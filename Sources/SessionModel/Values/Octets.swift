@@ -1,17 +1,17 @@
-/// Bytes where they are: nothing is copied to be digested, stored or sent.
+/// Bytes in whatever form they exist, so that nothing is copied to be digested, stored or sent.
 ///
-/// A gradient of 1e8 numbers is in the engine, in the journal's entry and on its way to the disk at
-/// the same time; these are one array.
+/// A gradient of 1e8 numbers is used by the engine, the journal entry and the store at the same
+/// time. All of them share one array.
 public enum Octets: Sendable {
     case bytes(ArraySlice<UInt8>)
-    /// Its numbers in little-endian order, which is the machine's.
+    /// The numbers' bytes, little-endian.
     case vector(Vector)
-    /// One after the other.
+    /// Several, one after the other.
     case joined([Octets])
-    /// On disk, to be read when they are needed.
+    /// On disk. They are read when they are needed.
     case stored(any StoredOctets)
 
-    /// From here on what is done with them is worth arranging.
+    /// From this length on, bytes are staged, and snapshots are timed by bytes.
     public static let longMin = 1 << 20
 
     public init(_ bytes: [UInt8]) { self = .bytes(bytes[...]) }
@@ -45,7 +45,7 @@ public enum Octets: Sendable {
         }
     }
 
-    /// All in one array; a copy, unless that is what they are.
+    /// All bytes in one array. A copy, unless they are one already.
     public func bytes() throws(StoreError) -> [UInt8] {
         switch self {
         case .bytes(let bytes): return Array(bytes)
@@ -58,9 +58,9 @@ public enum Octets: Sendable {
         case .stored(let stored):
             var failure: StoreError?
             // Sound: either all bytes are written or none count.
-            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: stored.count) { room, count in
+            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: stored.count) { buffer, count in
                 do throws(StoreError) {
-                    try unsafe stored.read(into: UnsafeMutableRawBufferPointer(room))
+                    try unsafe stored.read(into: UnsafeMutableRawBufferPointer(buffer))
                     count = stored.count
                 } catch {
                     failure = error
@@ -71,23 +71,23 @@ public enum Octets: Sendable {
         }
     }
 
-    /// Fills `room`, which has `count` bytes.
-    package func read(into room: UnsafeMutableRawBufferPointer) throws(StoreError) {
-        if case .stored(let stored) = self { return try unsafe stored.read(into: room) }
+    /// Fills a buffer of `count` bytes.
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) {
+        if case .stored(let stored) = self { return try unsafe stored.read(into: buffer) }
         // Sound: there are as many.
-        unsafe room.copyBytes(from: try bytes())
+        unsafe buffer.copyBytes(from: try bytes())
     }
 
-    /// The vector whose bytes these are; nil when they are no whole numbers.
+    /// The vector with these bytes; nil when they are not whole numbers.
     package func vector(as dtype: DType) throws(StoreError) -> Vector? {
         switch self {
         case .vector(let vector) where vector.dtype == dtype: return vector
         case .stored(let stored):
             guard stored.count.isMultiple(of: dtype.size) else { return nil }
             var failure: StoreError?
-            let vector = unsafe Vector(count: stored.count / dtype.size, dtype: dtype) { room in
+            let vector = unsafe Vector(count: stored.count / dtype.size, dtype: dtype) { buffer in
                 do throws(StoreError) {
-                    try unsafe stored.read(into: room)
+                    try unsafe stored.read(into: buffer)
                 } catch {
                     failure = error
                 }
@@ -99,18 +99,18 @@ public enum Octets: Sendable {
     }
 }
 
-/// Bytes that a store has, checked when they are read.
+/// Bytes in a store, whose checksums are verified when they are read.
 public protocol StoredOctets: Sendable {
     var count: Int { get }
-    /// Fills `room`, which has `count` bytes.
-    func read(into room: UnsafeMutableRawBufferPointer) throws(StoreError)
+    /// Fills a buffer of `count` bytes.
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws(StoreError)
 }
 
 extension Octets: ExpressibleByArrayLiteral {
     public init(arrayLiteral elements: UInt8...) { self = .bytes(elements[...]) }
 }
 
-/// By what they say, wherever it is.
+/// Compares the bytes, wherever they are.
 extension Octets: Equatable {
     public static func == (one: Octets, other: Octets) -> Bool {
         guard one.count == other.count, let left = try? one.bytes(), let right = try? other.bytes()

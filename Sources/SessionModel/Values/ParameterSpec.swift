@@ -1,5 +1,3 @@
-// What a store keeps of a session. Plain values: they know neither SQL nor HTTP.
-
 /// One parameter tensor: its name, if it has one, and its shape (row-major; [] is a scalar).
 public struct ParameterSpec: Equatable, Sendable, Codable {
     public var name: String?
@@ -14,10 +12,10 @@ public struct ParameterSpec: Equatable, Sendable, Codable {
 }
 
 extension ParameterSpec {
-    /// Its name or, as parameters without one are called where names are needed, its position.
+    /// Its name, or its position where parameters have no names.
     public func name(at index: Int) -> String { name ?? String(index) }
 
-    /// What a safetensors file calls that which is no tensor.
+    /// The member of a safetensors header that is not a tensor.
     package static let reservedName = "__metadata__"
     package static let isReserved =
         "must not be \(reservedName), which safetensors keeps for itself"

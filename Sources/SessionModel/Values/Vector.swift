@@ -13,7 +13,7 @@ public enum DType: String, Sendable, Codable, CaseIterable {
         }
     }
 
-    /// The precision of pairs unless another is asked for: the same.
+    /// The default precision of pairs: the session's own.
     package var historyDType: HistoryDType {
         switch self {
         case .float64: .float64
@@ -64,7 +64,7 @@ public enum Vector: Equatable, Sendable {
         }
     }
 
-    /// The little-endian bytes where they are, for the length of the call.
+    /// Gives `body` the little-endian bytes without copying them.
     public func withUnsafeBytes<Value>(
         _ body: (UnsafeRawBufferPointer) throws -> Value
     ) rethrows -> Value {
@@ -93,45 +93,45 @@ public enum Vector: Equatable, Sendable {
     }
 }
 
-/// A number whose bytes can be copied as they stand: both kinds of float that sessions store.
-package protocol PlainNumber: BitwiseCopyable {
+/// A number whose bytes can be copied: the two kinds of float that sessions store.
+package protocol ByteCopyableNumber: BitwiseCopyable {
     static var zero: Self { get }
 }
-extension Double: PlainNumber {}
-extension Float: PlainNumber {}
+extension Double: ByteCopyableNumber {}
+extension Float: ByteCopyableNumber {}
 
 #if _endian(big)
-    #error("vectors are copied as they stand in memory, which must be little-endian")
+    #error("vectors are stored and sent as they are in memory, which must be little-endian")
 #endif
 
-private func numbers<Number: PlainNumber>(
+private func numbers<Number: ByteCopyableNumber>(
     _ count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) -> Void
 ) -> [Number] {
-    // Sound: whoever fills it writes all of it, and every bit pattern is a number.
-    unsafe [Number](unsafeUninitializedCapacity: count) { room, initialized in
-        unsafe adviseLargePages(UnsafeMutableRawBufferPointer(room))
-        unsafe fill(UnsafeMutableRawBufferPointer(room))
+    // Sound: `fill` writes all of it, and every bit pattern is a number.
+    unsafe [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
+        unsafe adviseHugePages(UnsafeMutableRawBufferPointer(buffer))
+        unsafe fill(UnsafeMutableRawBufferPointer(buffer))
         initialized = count
     }
 }
 
-/// Asks for memory by large pages, where the system waits to be asked: that of a long vector is new
-/// each time, and to be given it by pages of 4 KiB takes about as long as to fill it.
-private func adviseLargePages(_ room: UnsafeMutableRawBufferPointer) {
+/// Asks for huge pages. The memory of a long vector is new each time, and getting it in pages of
+/// 4 KiB takes about as long as filling it.
+private func adviseHugePages(_ buffer: UnsafeMutableRawBufferPointer) {
     let page = 2 << 20
-    let start = (Int(bitPattern: room.baseAddress) + page - 1) / page * page
-    let end = (Int(bitPattern: room.baseAddress) + room.count) / page * page
+    let start = (Int(bitPattern: buffer.baseAddress) + page - 1) / page * page
+    let end = (Int(bitPattern: buffer.baseAddress) + buffer.count) / page * page
     guard end - start >= 2 * page else { return }
-    // Sound: whole pages within the room. It is a hint, whose failure says nothing.
+    // Sound: whole pages within the buffer. It is a hint, whose failure can be ignored.
     _ = unsafe madvise(UnsafeMutableRawPointer(bitPattern: start), end - start, MADV_HUGEPAGE)
 }
 
-package func littleEndianBytes<Number: PlainNumber>(_ values: [Number]) -> [UInt8] {
+package func littleEndianBytes<Number: ByteCopyableNumber>(_ values: [Number]) -> [UInt8] {
     // Sound: the bytes of initialised plain numbers are initialised, and are copied out.
     unsafe values.withUnsafeBytes { unsafe Array($0) }
 }
 
-package func values<Number: PlainNumber>(fromLittleEndianBytes bytes: [UInt8]) -> [Number] {
+package func values<Number: ByteCopyableNumber>(fromLittleEndianBytes bytes: [UInt8]) -> [Number] {
     let count = bytes.count / MemoryLayout<Number>.stride
     var values = [Number](repeating: .zero, count: count)
     // Sound: the destination holds count * stride bytes, no more are copied, and every bit

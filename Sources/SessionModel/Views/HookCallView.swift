@@ -1,9 +1,8 @@
 public import struct Foundation.Date
 
-/// A call of a hook that waits for its answer.
+/// A hook call that waits for its answer.
 public struct HookCallView: Equatable, Sendable {
-    /// What the hook may replace, or look at. Behind a reference, so that turns, few of which have
-    /// a call, stay small.
+    /// What the hook may replace or inspect. Indirect, so that turns stay small: few have a call.
     public indirect enum Subject: Equatable, Sendable {
         case nothing
         /// Of the step that is about to begin.

@@ -1,6 +1,6 @@
 public import struct Foundation.Date
 
-/// What a message to a webhook tells.
+/// The content of a message to a webhook.
 public struct HookMessage: Equatable, Sendable {
     public var event: HookEvent
     public var time: Date

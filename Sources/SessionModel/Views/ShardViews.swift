@@ -1,10 +1,10 @@
 public import struct Foundation.Date
 
-/// How far an evaluation is whose loss and gradient are a sum over workers or micro-batches.
+/// The progress of an evaluation whose loss and gradient are a sum over workers or micro-batches.
 public struct ShardProgress: Equatable, Sendable {
-    /// How many shards there are, numbered from 0.
+    /// The number of shards. They are numbered from 0.
     public var count: Int
-    /// Numbers of those that were told, ascending.
+    /// The numbers of those that were told, ascending.
     public var delivered: [Int]
 
     package init(count: Int, delivered: [Int]) {
@@ -13,7 +13,7 @@ public struct ShardProgress: Equatable, Sendable {
     }
 }
 
-/// One shard of the pending evaluation, given to one worker for a while.
+/// One shard of the pending evaluation, assigned to one worker for some time.
 public struct Lease: Equatable, Sendable {
     public var session: SessionID
     public var evaluation: EvaluationNumber

@@ -1,6 +1,6 @@
 public import struct Foundation.Date
 
-// What sessions show to callers: values, taken when everything in them was on disk.
+// What sessions show to callers: values that were on disk when they were taken.
 
 /// Changes with every change of the session.
 public struct EntityTag: Equatable, Sendable {
@@ -16,7 +16,7 @@ public struct EntityTag: Equatable, Sendable {
     }
 }
 
-/// Where a session stands, and if it waits for the client, what for.
+/// The position of a session, and what it waits for.
 public struct Turn: Equatable, Sendable {
     public var session: SessionID
     public var phase: SessionPhase
@@ -26,9 +26,9 @@ public struct Turn: Equatable, Sendable {
     public var evaluation: EvaluationNumber?
     /// The trial point while evaluating, the parameters while idle.
     public var x: Vector
-    /// The parameters that `x` has one after the other.
+    /// The parameters, in the order of their numbers in `x`.
     public var specs: [ParameterSpec]
-    /// What the newest step did; nil while one runs and before the first.
+    /// The result of the newest step; nil while one runs and before the first.
     public var result: StepResult?
     /// While evaluating, if the evaluation is told in parts.
     public var shards: ShardProgress?
@@ -66,9 +66,9 @@ public struct SessionView: Equatable, Sendable {
     public var status: SessionStatus
     public var updatedAt: Date
     public var tag: EntityTag
-    /// Resident memory that the session can come to need, in bytes: vectors and full history.
+    /// Bytes of memory that the session may need: its vectors and a full history.
     public var memoryBytesEstimate: Int
-    /// Bytes that it takes on the disk; see `Store.diskBytes`.
+    /// Bytes on disk; see `Store.diskBytes`.
     public var diskBytes = 0
 
     package init(
@@ -96,7 +96,7 @@ public struct GroupView: Equatable, Sendable {
     public var group: ParameterGroup
     /// nil if the parameters have no names.
     public var names: [String]?
-    /// Numbers in it.
+    /// The number of its parameters.
     public var count: Int
 
     package init(index: Int, group: ParameterGroup, names: [String]? = nil, count: Int) {
@@ -147,7 +147,7 @@ public struct ParametersView: Equatable, Sendable {
 /// The outcome of a call that may be a repetition.
 public struct Outcome<Value: Sendable>: Sendable {
     public var value: Value
-    /// Whether the call had been made before, and changed nothing now.
+    /// Whether the call repeated an earlier one, and changed nothing.
     public var isReplay: Bool
 
     public init(_ value: Value, isReplay: Bool = false) {
@@ -156,7 +156,7 @@ public struct Outcome<Value: Sendable>: Sendable {
     }
 }
 
-/// What a live stream of a session carries.
+/// An event of a session's live stream.
 public enum SessionEvent: Equatable, Sendable {
     case evaluation(TracePoint)
     /// A step has ended.

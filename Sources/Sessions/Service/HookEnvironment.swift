@@ -1,8 +1,8 @@
-/// What sessions need to know of hooks beside their own.
+/// What sessions need for hooks: the operator's hooks, and functions of the webhook dispatcher.
 public struct HookEnvironment: Sendable {
     /// The operator's hooks, on every session.
     public var serverHooks: [Hook]
-    /// A message's body.
+    /// Makes the body of a message.
     public var render: @Sendable (HookMessage) -> [UInt8]
     /// Throws what is wrong with a URL to post to.
     public var checkTarget: @Sendable (String) throws(HookTargetError) -> Void

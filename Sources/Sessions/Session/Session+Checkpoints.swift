@@ -18,7 +18,7 @@ extension Session {
             batch.checkpoint = CheckpointRecord(
                 number: number, name: name, sequence: state.scalars.sequence, createdAt: time,
                 status: state.status)
-            batch.idempotency = record(
+            batch.idempotency = idempotencyRecord(
                 key, scope: "checkpoints", outcome: "\(number)", at: time)
             try await commit(batch)
             return Outcome(number)
@@ -74,7 +74,8 @@ extension Session {
             try checkNoHookCalled()
             let time = now()
             let change = state.restore(former, at: time)
-            try await commit(change, record(key, scope: scope, outcome: "\(number)", at: time))
+            try await commit(
+                change, idempotencyRecord(key, scope: scope, outcome: "\(number)", at: time))
             return Outcome(turn)
         }
     }

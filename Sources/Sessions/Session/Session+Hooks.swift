@@ -38,7 +38,8 @@ extension Session {
             let request = try validated(request)
             let time = now()
             let (hook, change) = state.addHook(request, at: time)
-            try await commit(change, record(key, scope: "hooks", outcome: hook.id, at: time))
+            try await commit(
+                change, idempotencyRecord(key, scope: "hooks", outcome: hook.id, at: time))
             return Outcome(hook)
         }
     }

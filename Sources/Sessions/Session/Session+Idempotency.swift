@@ -17,7 +17,7 @@ extension Session {
         return found
     }
 
-    func record(
+    func idempotencyRecord(
         _ key: IdempotencyKey?, scope: String, outcome: String, at time: Date
     ) -> IdempotencyRecord? {
         key.map {

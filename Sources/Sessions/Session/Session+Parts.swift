@@ -37,7 +37,8 @@ extension Session {
                 valid.specs, values: valid.values, name: request.name, at: time)
             let index = state.layout.groups.count - 1
             try await commit(
-                change, record(key, scope: "param-groups", outcome: "\(index)", at: time))
+                change, idempotencyRecord(key, scope: "param-groups", outcome: "\(index)", at: time)
+            )
             return Outcome(state.groupViews[index])
         }
     }
@@ -174,7 +175,8 @@ extension Session {
             try checkNoHookCalled()
             let time = now()
             let change = state.dropShards(setToNone: setToNone, at: time)
-            try await commit(change, record(key, scope: "zero-grad", outcome: "", at: time))
+            try await commit(
+                change, idempotencyRecord(key, scope: "zero-grad", outcome: "", at: time))
             return Outcome(turn)
         }
     }

@@ -24,7 +24,7 @@ extension Session {
             try await adoptServerHooks()
             let time = now()
             let change = state.beginStep(request, at: time)
-            let record = record(
+            let record = idempotencyRecord(
                 key, scope: "steps", outcome: "\(state.scalars.step)", at: time)
             try await commit(change, record)
             return Outcome(turn)
@@ -161,7 +161,8 @@ extension Session {
                 guard state.phase != .idle else { throw .noStepRunning }
                 change = state.stop(at: time)
             }
-            let record = record(key, scope: "stop", outcome: "\(state.scalars.step)", at: time)
+            let record = idempotencyRecord(
+                key, scope: "stop", outcome: "\(state.scalars.step)", at: time)
             try await commit(change, record)
             return Outcome(turn)
         }

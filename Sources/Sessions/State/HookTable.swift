@@ -1,9 +1,9 @@
 internal import struct Foundation.Date
 
-/// The hooks of a session, in the order in which they were registered or prepended, and the call
-/// that waits.
+/// The hooks of a session, in the order in which they were registered or prepended, and the pending
+/// call.
 struct HookTable: Equatable, Sendable, Codable {
-    /// A call that was answered, to know a repetition by.
+    /// A call that was answered, by which a repetition is recognised.
     struct Answered: Equatable, Sendable, Codable {
         var number: HookCallNumber
         var digest: Digest
@@ -27,7 +27,7 @@ struct HookTable: Equatable, Sendable, Codable {
         return hook
     }
 
-    /// Takes it out of the calls under way too.
+    /// Removes the hook, also from the pending call's remaining hooks.
     mutating func remove(_ id: String) {
         own.removeAll { $0.id == id }
         call?.rest.removeAll { $0.id == id }
@@ -38,7 +38,7 @@ struct HookTable: Equatable, Sendable, Codable {
         (event.isBefore ? server + own : own + server).filter { $0.event == event }
     }
 
-    /// Whether a call waits. Asked with every request: looking at `call` itself copies it.
+    /// Whether a call is pending. Every request asks: reading `call` would copy it.
     var isCalling: Bool { if case .some = call { true } else { false } }
 
     func intercepts(_ event: HookEvent) -> [Hook] { chain(event).filter(\.isIntercept) }
@@ -65,7 +65,7 @@ struct HookTable: Equatable, Sendable, Codable {
     }
 }
 
-/// A call of a hook, and what goes on when it is answered.
+/// A hook call, and the operation that continues when it is answered.
 struct HookCall: Equatable, Sendable, Codable {
     indirect enum Operation: Equatable, Sendable, Codable {
         case beginStep(options: Options, shards: Int?)
@@ -77,7 +77,7 @@ struct HookCall: Equatable, Sendable, Codable {
     var number: HookCallNumber
     var hook: Hook
     var deadline: Date
-    /// Hooks of the same event whose turn comes after this one.
+    /// Hooks of the same event that are called after this one.
     var rest: [Hook]
     var operation: Operation
 
@@ -86,7 +86,7 @@ struct HookCall: Equatable, Sendable, Codable {
     }
 }
 
-/// How an operation ended that had to wait for hooks.
+/// The outcome of an operation that hooks delayed.
 indirect enum HookedOutcome: Equatable, Sendable {
     case read(StateDict)
     case loaded

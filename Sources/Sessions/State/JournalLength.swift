@@ -1,4 +1,4 @@
-/// What a load would have to replay.
+/// The length of the journal that a load would replay.
 package struct JournalLength: Equatable, Sendable {
     package var entries = 0
     package var payloadBytes = 0
@@ -17,18 +17,18 @@ package struct JournalLength: Equatable, Sendable {
         return sum
     }
 
-    /// How many entries may come between a session's snapshots: down to three quarters of the
-    /// most, so that sessions which are told in turn don't all take theirs at once.
+    /// The number of entries between a session's snapshots: three quarters of the maximum or more,
+    /// so that sessions that are told in turn do not take their snapshots together.
     package static func interval(of id: SessionID, entriesMax: Int) -> Int {
         entriesMax - Int(UInt(bitPattern: id.hashValue) % UInt(max(1, entriesMax / 4)))
     }
 
     /// Whether a snapshot of so many bytes should be taken.
     ///
-    /// With long vectors it is taken as soon as it costs no more than the journal that it
-    /// replaces: then at most twice the payload is written, whatever the history's size, and no
-    /// more is read by the next load than twice the snapshot. With short ones both are a few
-    /// pages, and entries are counted.
+    /// With long vectors it is taken as soon as it costs no more than the journal that it replaces.
+    /// Then at most twice the payload is written, whatever the history's size, and the next load
+    /// reads at most twice the snapshot. With short vectors both are a few pages, and the entries
+    /// are counted.
     package func isDue(_ snapshotBytes: @autoclosure () -> Int, entriesMax: Int) -> Bool {
         entries >= entriesMax
             || (payloadBytes >= Octets.longMin && payloadBytes >= snapshotBytes())

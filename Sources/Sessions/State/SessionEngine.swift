@@ -39,7 +39,7 @@ struct StoredEngine {
 }
 
 /// The two precisions a session can have.
-protocol VectorScalar: EngineScalar, PlainNumber {
+protocol VectorScalar: EngineScalar, ByteCopyableNumber {
     static var dtype: DType { get }
     static func vector(_ values: [Self]) -> Vector
     static func values(of vector: Vector) -> [Self]?

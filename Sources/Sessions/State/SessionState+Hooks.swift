@@ -1,7 +1,7 @@
 internal import struct Foundation.Date
 internal import LBFGS
 
-// Hooks: who is registered, calls that wait, and what goes on when they are answered.
+// Hooks: their registration, the pending call, and what continues when it is answered.
 
 extension SessionState {
     mutating func addHook(_ request: HookRequest, at time: Date) -> (hook: Hook, change: Change) {
@@ -9,7 +9,7 @@ extension SessionState {
         return (hook, Change(entry: entry(.hooksChanged, at: time)))
     }
 
-    /// A call of this hook that waits counts as answered with nothing.
+    /// A pending call of this hook counts as answered with nothing.
     mutating func removeHook(_ id: String, at time: Date) -> Change {
         scalars.hooks.remove(id)
         if scalars.hooks.call?.hook.id == id {
@@ -23,7 +23,7 @@ extension SessionState {
         return Change(entry: entry(.hooksChanged, at: time))
     }
 
-    /// The call that waits, as its client sees it.
+    /// The pending call, as its client sees it.
     var hookCall: HookCallView? {
         guard let call = scalars.hooks.call else { return nil }
         let subject: HookCallView.Subject =
@@ -37,14 +37,14 @@ extension SessionState {
             deadline: call.deadline, fallback: call.fallback, subject: subject)
     }
 
-    /// What an answer replaces, checked.
+    /// What an answer replaces, validated.
     enum Replacement: Sendable {
         case nothing
         case options(Options)
         case stateDict(StateDict)
     }
 
-    /// - Parameter digest: Of the answer; nil when there was none, and a hook's absence answers.
+    /// - Parameter digest: The answer's digest; nil when a default or a removed hook answers.
     /// - Precondition: a call waits, and the replacement is one that it allows.
     mutating func answer(
         _ replacement: Replacement, digest: Digest?, at time: Date
@@ -64,7 +64,7 @@ extension SessionState {
         return Change(entry: entry(.hookAnswered, at: time), effects: effects)
     }
 
-    /// The operation that the call was about doesn't take place.
+    /// Ends the operation that the call is about before it takes place.
     /// - Precondition: a call waits.
     mutating func abortHooked(at time: Date) -> Change {
         guard let call = scalars.hooks.call else { preconditionFailure("no hook is called") }

@@ -4,10 +4,10 @@ internal import LBFGS
 /// A session as a value: everything that its journal implies, and nothing else.
 ///
 /// Each event below is applied in the same way when it happens and when it is replayed, so that a
-/// replayed session is the session, bit for bit. An event returns the entry to journal, with the
-/// digests by which a replay is checked.
+/// replayed session equals the original bit for bit. An event returns the entry to journal, with
+/// the digests that replay compares.
 struct SessionState: Sendable {
-    /// Parts that go into a snapshot beside the engine.
+    /// What a snapshot has beside the engine and the vectors.
     struct Scalars: Equatable, Sendable, Codable {
         var sequence: SequenceNumber = 0
         /// The running step, or the newest one this state has seen.
@@ -37,9 +37,9 @@ struct SessionState: Sendable {
     let dtype: DType
     var scalars: Scalars
     var engine: any SessionEngine
-    /// What was told of the pending evaluation, if it is told in parts.
+    /// The shards of the pending evaluation that were told.
     var shards = ShardTable()
-    /// The state dict that a pending call of a hook is about.
+    /// The state dict that a pending hook call is about.
     var hookedDict: StateDict?
     /// Pairs that are on disk, by number.
     var storedPairs: [Int: VectorID] = [:]
@@ -137,7 +137,7 @@ struct SessionState: Sendable {
 
 // MARK: - Events
 
-/// What a client said of an evaluation, validated and in the session's precision.
+/// The result of an evaluation, validated and in the session's precision.
 enum EvaluationResult: Equatable, Sendable {
     case evaluated(loss: Double, gradient: Vector)
     case failed(reason: String)
@@ -205,8 +205,8 @@ extension SessionState {
 
     /// - Precondition: an evaluation is pending.
     /// - Parameters:
-    ///   - digest: That of the result, where it is known: a long gradient's takes a while.
-    ///   - pointDigest: That of the trial point, likewise.
+    ///   - digest: The result's digest, if it is known already: a long gradient's takes time.
+    ///   - pointDigest: The trial point's digest, likewise.
     mutating func tell(
         _ result: EvaluationResult, digest: Digest? = nil, pointDigest: Digest? = nil,
         at time: Date
@@ -217,7 +217,7 @@ extension SessionState {
             at: time)
     }
 
-    /// The pending evaluation has its result.
+    /// Gives the pending evaluation its result.
     mutating func conclude(
         _ result: EvaluationResult, as kind: JournalEntry.Kind, payload: Octets,
         digest: Digest? = nil, pointDigest: Digest? = nil, at time: Date
@@ -272,9 +272,9 @@ extension SessionState {
         return Change(entry: entry(.parametersReplaced, at: time))
     }
 
-    /// Goes back to a former state of the same session, with numbers going on from here, and with
-    /// the hooks that are registered now. A step that runs now ends as if it had been stopped, so
-    /// that its number keeps a result.
+    /// Returns to a former state of the same session. Numbers continue from the present ones, and
+    /// the hooks that are registered now stay. A running step ends as if it had been stopped, so
+    /// that its number has a result.
     /// - Precondition: neither state waits for a hook.
     mutating func restore(_ former: SessionState, at time: Date) -> Change {
         let closed = pendingEvaluation
@@ -295,7 +295,7 @@ extension SessionState {
             entry: entry, effects: Effects(step: step, fired: step == nil ? [] : [.stepPost]))
     }
 
-    /// The same optimizer as the beginning of another session, numbered from 1.
+    /// The same optimizer in a new session, numbered from 1.
     func forked(at time: Date) -> (state: SessionState, change: Change) {
         var fork = self
         fork.scalars = Scalars(layout: layout)
@@ -308,7 +308,7 @@ extension SessionState {
         return (fork, change)
     }
 
-    /// A step that was running goes on under the next numbers.
+    /// Continues a running step under the next numbers.
     private mutating func renumberRunningStep() {
         guard engine.isStepping else { return }
         scalars.stepsBegun += 1

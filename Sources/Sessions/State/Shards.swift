@@ -1,7 +1,7 @@
 internal import struct Foundation.Date
 
-/// A part of a loss and of its gradient, in Float64 whatever the session's precision: the sum is
-/// rounded once.
+/// A part of a loss and of its gradient, in Float64 in every session, so that only the sum is
+/// rounded.
 enum ShardResult: Equatable, Sendable {
     case evaluated(loss: Double, gradient: [Double])
     case failed(reason: String)
@@ -34,7 +34,7 @@ enum ShardResult: Equatable, Sendable {
     }
 }
 
-/// What was told of the pending evaluation so far.
+/// The shards of the pending evaluation that were told.
 struct ShardTable: Equatable, Sendable {
     /// nil: the evaluation is told as a whole.
     var count: Int?
@@ -53,8 +53,8 @@ struct ShardTable: Equatable, Sendable {
 
     mutating func removeAll() { delivered = [:] }
 
-    /// The sums in order of shard, whatever the order of arrival, so that they have the same bits.
-    /// One shard that failed makes the whole fail.
+    /// The sums, added in the order of the shards, so that they do not depend on the order of
+    /// arrival. A shard that failed makes the evaluation fail.
     /// - Precondition: complete.
     func sum(as dtype: DType) -> EvaluationResult {
         var total: (loss: Double, gradient: [Double])?
@@ -77,23 +77,23 @@ struct ShardTable: Equatable, Sendable {
     }
 }
 
-/// A worker's claim on a shard. A hint to other workers, and nothing else: a result is taken from
-/// anybody, late or not.
+/// A worker's claim on a shard. It only tells other workers what to compute: a result is accepted
+/// from any worker at any time.
 struct LeaseRecord: Equatable, Sendable, Codable {
     var shard: Int
     var worker: String
     var expiresAt: Date
 }
 
-/// Who works on what of the pending evaluation.
+/// The leases of the pending evaluation's shards.
 struct LeaseTable: Equatable, Sendable, Codable {
     private(set) var leases: [Int: LeaseRecord] = [:]
 
     mutating func add(_ lease: LeaseRecord) { leases[lease.shard] = lease }
     mutating func removeAll() { leases = [:] }
 
-    /// The shard that `worker` should have: the one it holds, else one that nobody held, else the
-    /// one whose lease ran out first; nil when all are delivered or held.
+    /// The shard for `worker`: the one it holds, otherwise one that was never leased, otherwise the
+    /// one whose lease ended first; nil when all are delivered or leased.
     func offer(to worker: String, of count: Int, delivered: Set<Int>, at time: Date) -> Int? {
         let open = (0..<count).filter { !delivered.contains($0) }
         if let own = open.first(where: { leases[$0]?.worker == worker }) { return own }
@@ -102,7 +102,7 @@ struct LeaseTable: Equatable, Sendable, Codable {
         return expired.min { (leases[$0]?.expiresAt ?? time) < (leases[$1]?.expiresAt ?? time) }
     }
 
-    /// When a shard comes free again, if none is told before.
+    /// When the next lease ends of a shard that was not delivered.
     func nextExpiry(delivered: Set<Int>) -> Date? {
         leases.values.filter { !delivered.contains($0.shard) }.map(\.expiresAt).min()
     }

@@ -1,5 +1,5 @@
-// How a state dict fits a session: what torch's `load_state_dict` refuses, and what would make the
-// engine fail later. All of it at once, so that a user mends it in one go.
+// Compares a state dict with a session: what torch's `load_state_dict` refuses, and what would make
+// the engine fail later. All errors are reported together.
 
 extension StateDict {
     /// The dict with its parameters in the session's order.

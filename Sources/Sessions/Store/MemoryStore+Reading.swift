@@ -1,6 +1,6 @@
 internal import LBFGS
 
-// What the store shows of itself.
+// Reads.
 
 extension MemoryStore {
     public func load(_ id: SessionID) throws(StoreError) -> StoredSession {

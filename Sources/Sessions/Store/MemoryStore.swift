@@ -1,10 +1,13 @@
 public import struct Foundation.Date
 internal import LBFGS
 
-/// Sessions that live as long as the process: for tests, simulations and throw-away services.
+/// A store in memory, for tests, simulations and temporary services.
 ///
-/// Keeps the whole contract but survival, collection included. Within an actor each method is a
-/// transaction as long as it checks everything before it changes anything.
+/// It keeps the whole contract except durability. Each method is a transaction, because an actor's
+/// calls do not overlap and each method checks everything before it changes anything.
+///
+/// It has its own collection, by definition rather than by increments: the contract tests compare
+/// the other stores with it.
 public actor MemoryStore: Store {
     struct Snapshot {
         var sequence: SequenceNumber
@@ -28,7 +31,7 @@ public actor MemoryStore: Store {
 
     struct Vector {
         var octets: Octets
-        /// How often snapshots name it.
+        /// The number of snapshots that name it.
         var names: Int
     }
 
@@ -56,7 +59,7 @@ public actor MemoryStore: Store {
         self.tracePointsMax = tracePointsMax
     }
 
-    /// Makes the next writes fail without an effect, as a full disk would.
+    /// Makes the next writes fail without effect, as a full disk does.
     package func failWrites(_ count: Int, with error: StoreError) {
         fault = count > 0 ? (error, count) : nil
     }
@@ -237,7 +240,7 @@ extension MemoryStore {
         }
     }
 
-    /// What comes with a new snapshot: the trace and the steps are cut to their maximum.
+    /// Cuts the trace and the steps to their maximum, as every new snapshot does.
     private func retain(_ id: SessionID) {
         guard let session = sessions[id] else { return }
         let needed = replayed(session)
