@@ -3,7 +3,8 @@ import LBFGSHooks
 import Synchronization
 import Testing
 
-/// Hooks of all optimizers see those of other tests too: notes are taken of one optimizer only.
+/// Global hooks are called for the optimizers of other tests too, so only one optimizer's calls are
+/// recorded.
 private final class Notes: Sendable {
     private let names = Mutex<[String]>([])
     let optimizer: ObjectIdentifier

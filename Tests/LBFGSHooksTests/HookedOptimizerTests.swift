@@ -2,7 +2,7 @@ import LBFGS
 import LBFGSHooks
 import Testing
 
-/// What the hooks of one optimizer were called for, in order.
+/// The calls of one optimizer's hooks, in order.
 final class Calls {
     var names: [String] = []
 }
@@ -251,7 +251,7 @@ struct StateDictHookTests {
         let dict = try optimizer.stateDict()
         #expect(dict.options.lr == 0.25 && dict.options.historySize == 7)
         #expect(dict.state == optimizer.optimizer.torchState && dict.state?.nIter == 1)
-        // A replacement is what is handed out, not what the optimizer has.
+        // A replacement changes the dict that is returned, not the optimizer.
         #expect(optimizer.options.historySize == 100)
     }
 

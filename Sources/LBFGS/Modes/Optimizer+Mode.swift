@@ -55,24 +55,11 @@ extension Optimizer {
         }
     }
 
-    /// The search along the direction; nil moves by the first step length without one.
-    func makeLineSearch(along line: SearchDirection) -> LineSearch? {
+    /// Begins the line search along the direction, or moves by the first step length without one.
+    mutating func beginSearch(along line: SearchDirection) -> Directive {
         switch progress.options.mode {
-        case .torch: makeTorchLineSearch(along: line)
-        case .robust: makeRobustLineSearch(along: line)
-        }
-    }
-
-    /// Whether a trial ends its search because it meets the gradient tolerance.
-    func acceptsAsOptimal(
-        _ search: LineSearch, loss: Double, _ inspection: Inspection
-    ) -> Bool {
-        switch search {
-        case .torch: false
-        case .budgeted(let search):
-            inspection.slope.isFinite && loss.isFinite
-                && loss <= search.setting.start.loss + search.setting.lossNoise
-                && terminationTest.isOptimal(inspection.normInf)
+        case .torch: beginTorchSearch(along: line)
+        case .robust: beginRobustSearch(along: line)
         }
     }
 

@@ -138,19 +138,19 @@ extension Optimizer {
 // MARK: - Line search
 
 extension Optimizer {
-    func makeRobustLineSearch(along line: SearchDirection) -> LineSearch {
+    mutating func beginRobustSearch(along line: SearchDirection) -> Directive {
         guard let loss else { preconditionFailure("an iteration begins where f is known") }
         let options = progress.options
-        return .budgeted(
-            BudgetedLineSearch(
-                options.lineSearch ?? .hagerZhang,
-                LineSearchSetting(
-                    // Trials can be compared with infinity, and cannot with NaN.
-                    loss: loss.isFinite ? loss : .infinity, slope: line.slope,
-                    lossNoise: lossNoise(at: loss), stepLength: line.firstStepLength,
-                    directionNormInf: directionNormInf,
-                    trialsMax: min(
-                        RobustConstants.trialsMax, options.maxEvaluations - progress.evaluations))))
+        let search = BudgetedLineSearch(
+            options.lineSearch ?? .hagerZhang,
+            LineSearchSetting(
+                // Trials can be compared with infinity, and cannot with NaN.
+                loss: loss.isFinite ? loss : .infinity, slope: line.slope,
+                lossNoise: lossNoise(at: loss), stepLength: line.firstStepLength,
+                directionNormInf: directionNormInf,
+                trialsMax: min(
+                    RobustConstants.trialsMax, options.maxEvaluations - progress.evaluations)))
+        return perform(.evaluate(stepLength: line.firstStepLength), of: search)
     }
 
     /// Failed searches count until the loss is lower than where they failed.
@@ -166,7 +166,7 @@ extension Optimizer {
     mutating func restart(
         after search: BudgetedLineSearch, lower: Double, upper: Double
     ) -> Directive {
-        if search.best.trial > 0 { moveToTrial(search.best, of: .budgeted(search)) }
+        if search.best.trial > 0 { moveToTrial(search.best, bestTrial: search.best.trial) }
         forgetFailedSearchesAfterProgress()
         if let reason = terminationTest.robustReason(searchFailed: true) { return finish(reason) }
         history.removeAll()

@@ -24,18 +24,18 @@ extension Optimizer {
 
     /// torch's search may use `max_eval + 1` evaluations: its budget counts the trials after the
     /// first.
-    func makeTorchLineSearch(along line: SearchDirection) -> LineSearch? {
+    mutating func beginTorchSearch(along line: SearchDirection) -> Directive {
         switch progress.options.lineSearch {
         case nil:
-            return nil
+            return takeFixedStep(line.firstStepLength)
         case .strongWolfe:
             guard let loss else { preconditionFailure("an iteration begins where f is known") }
-            return .torch(
-                StrongWolfeSearch(
-                    loss: loss, slope: line.slope, stepLength: line.firstStepLength,
-                    directionNormInf: directionNormInf,
-                    extraTrialsMax: progress.options.maxEvaluations - progress.evaluations,
-                    isTensor: isInTorchOrder ? isFirstStepLengthTensor : nil))
+            let search = StrongWolfeSearch(
+                loss: loss, slope: line.slope, stepLength: line.firstStepLength,
+                directionNormInf: directionNormInf,
+                extraTrialsMax: progress.options.maxEvaluations - progress.evaluations,
+                isTensor: isInTorchOrder ? isFirstStepLengthTensor : nil)
+            return perform(.evaluate(stepLength: line.firstStepLength), of: search)
         case .moreThuente, .hagerZhang, .backtracking:
             preconditionFailure("options that were not validated: \(progress.options)")
         }

@@ -49,9 +49,12 @@ extension Optimizer {
     }
 
     /// Moves to a trial of the line search, whose gradient is known.
-    /// - Parameter known: x + t d, if it has been computed and the trial is the newest.
+    /// - Parameters:
+    ///   - point: The trial.
+    ///   - known: x + t d, if it has been computed and the trial is the newest.
+    ///   - bestTrial: The trial of the lowest loss on the line, if the search knows it.
     mutating func moveToTrial(
-        _ point: LineSearchPoint, at known: [Scalar]? = nil, of search: LineSearch
+        _ point: LineSearchPoint, at known: [Scalar]? = nil, bestTrial: Int?
     ) {
         guard let accepted = trialGradients[point.trial] else {
             preconditionFailure("trial \(point.trial) was accepted but not kept")
@@ -59,7 +62,7 @@ extension Optimizer {
         moveParameters(
             to: known ?? self.point(at: point.stepLength), stepLength: point.stepLength,
             loss: point.loss,
-            bestTrialGradient: search.bestTrial.flatMap { trialGradients[$0] } ?? [])
+            bestTrialGradient: bestTrial.flatMap { trialGradients[$0] } ?? [])
         loss = point.loss
         gradient = accepted
         gradientNormInf = known != nil ? buffers.trialNormInf : Scalar.normInf(accepted)
@@ -72,8 +75,10 @@ extension Optimizer {
     /// Torch mode keeps no gradient for that point. It leaves t where the point is on the last
     /// line, so that the next step's first evaluation completes the pair, and 0 elsewhere.
     mutating func moveToBestPoint() {
-        if case .searching(let search) = phase, let best = search.best {
-            if case .trial = progress.bestLocation { moveToTrial(best, of: search) }
+        if case .searching(.budgeted(let search)) = phase {
+            if case .trial = progress.bestLocation {
+                moveToTrial(search.best, bestTrial: search.best.trial)
+            }
             returnToSavedPoint()
         }
         switch progress.bestLocation {

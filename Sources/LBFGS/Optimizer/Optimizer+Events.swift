@@ -55,7 +55,9 @@ extension Optimizer {
             moveParameters(to: trialPoint, stepLength: stepLength, loss: loss)
             adoptEvaluation(loss: loss, gradient: gradient, gradientNormInf: inspection.normInf)
             return endIteration()
-        case .searching(let search):
+        case .searching(.torch(let search)):
+            return advance(search, loss: loss, gradient: gradient, inspection)
+        case .searching(.budgeted(let search)):
             return advance(search, loss: loss, gradient: gradient, inspection)
         }
     }
@@ -79,7 +81,10 @@ extension Optimizer {
         case .evaluatingFixedStep:
             stepLength = 0
             return finish(.nonFinite)
-        case .searching(var search):
+        case .searching(.torch(var search)):
+            let directive = search.advance(loss: .infinity, slope: .nan)
+            return perform(directive, of: search)
+        case .searching(.budgeted(var search)):
             let directive = search.advance(loss: .infinity, slope: .nan)
             return perform(directive, of: search)
         }

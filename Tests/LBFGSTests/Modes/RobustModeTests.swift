@@ -17,7 +17,7 @@ private func make(
         toleranceGradientRelative: toleranceGradientRelative)
 }
 
-/// The problem with its loss and gradient multiplied.
+/// The problem with its loss and gradient multiplied by a factor.
 private func scaled(_ problem: Problem, by factor: Double) -> Problem {
     Problem(name: problem.name, start: problem.start) { x in
         let (loss, gradient) = problem.evaluate(x)
@@ -142,7 +142,7 @@ struct RobustModeTests {
         #expect(failure.trials > 0 && failure.stepLengthLower <= failure.stepLengthUpper)
         #expect(optimizer.parameters == [1, 1], "nothing was better than the start")
         #expect(result.loss == 2)
-        // A correct gradient goes on from there, if it is asked for.
+        // With a correct gradient the next step makes progress from there.
         optimizer.options.reuseEvaluation = false
         let next = optimizer.step { x in (x[0] * x[0] + x[1] * x[1], [2 * x[0], 2 * x[1]]) }
         #expect(next.loss ?? 2 < 2)
@@ -156,7 +156,8 @@ struct RobustModeTests {
                 mode: .robust, noise: .float32)
             var optimizer = try Optimizer(problem.start, options: options, numerics: numerics)
             return optimizer.step { point in
-                // As of terms of size 1 in float32, another at each point.
+                // The rounding error of terms of size 1 in float32, which differs from point to
+                // point.
                 let (loss, gradient) = problem.evaluate(at: point)
                 let noisy = zip(point, gradient).map { $1 + 1e-6 * sin(1e9 * $0 + $1) }
                 return (Double(Float(1 + loss)), noisy)
@@ -165,7 +166,7 @@ struct RobustModeTests {
         let result = try run(numerics: numericsVersion)
         #expect(result.reason == .withinNoise && !result.converged)
         #expect(result.evaluations < 1000 && (result.loss ?? 2) < 1 + 1e-5)
-        // Version 1 stays in the noise until its budget is gone; so do its journals.
+        // Version 1 goes on until its budget is spent, and so do replayed journals of it.
         #expect(try run(numerics: 1).reason == .maxEvaluations)
     }
 
@@ -179,14 +180,14 @@ struct RobustModeTests {
         #expect(optimizer.parameters == problem.start)
     }
 
-    /// sum x^4 as an evaluation in float32 would have it, 1e38 being too much for it.
+    /// sum x^4 as an evaluation in float32 computes it: infinite above 1e38.
     private static func quartic(_ x: [Double], above: Double) -> (Double, [Double]) {
         let loss = x.reduce(0) { $0 + $1 * $1 * $1 * $1 }
         return (loss < 1e3 ? loss : above, x.map { 4 * $0 * $0 * $0 })
     }
 
     @Test(arguments: functions)
-    func `from a start without a finite loss gradients say the way`(
+    func `from a start without a finite loss a step goes on by the gradients`(
         search: Options.LineSearchFunction
     ) throws {
         for start in [Double.infinity, .nan] {
@@ -210,7 +211,7 @@ struct RobustModeTests {
     }
 
     @Test(arguments: functions)
-    func `nothing but infinite losses come to an end that is no convergence`(
+    func `a step with nothing but infinite losses ends without convergence`(
         search: Options.LineSearchFunction
     ) throws {
         let gradients: [([Double]) -> [Double]] = [
@@ -286,7 +287,7 @@ struct RobustModeTests {
         #expect(chunked.step { problem.evaluate(at: $0) }.evaluations == 0, "it has converged")
     }
 
-    @Test func `what isn't known any more is evaluated again`() throws {
+    @Test func `a start whose evaluation is out of date is evaluated again`() throws {
         let problem = Problem.rosenbrock(4)
         var optimizer = try Optimizer(problem.start, options: make(maxIterations: 3))
         optimizer.step { problem.evaluate(at: $0) }
@@ -333,7 +334,7 @@ struct RobustModeTests {
             let result = optimizer.stop()
             #expect(optimizer.parameters == best.point && result.loss == best.loss)
             #expect(optimizer.best == BestEvaluation(loss: best.loss, evaluation: best.number))
-            // And the next step knows its loss and its gradient.
+            // The next step reuses the loss and the gradient there.
             guard case .evaluate(let trial) = optimizer.beginStep() else { continue }
             #expect(trial.iteration == 1)
         }
@@ -414,7 +415,7 @@ struct RobustModeTests {
         }
     }
 
-    /// Through the snapshot, with its scalars written and read.
+    /// The optimizer resumed from its snapshot, whose scalars are encoded and decoded.
     private func stored<Scalar: EngineScalar>(
         _ optimizer: Optimizer<Scalar>
     ) throws -> Optimizer<Scalar> {
@@ -427,7 +428,7 @@ struct RobustModeTests {
         return resumed
     }
 
-    @Test func `an evaluation rounded to float32 is solved to what it can tell`() throws {
+    @Test func `a float32 evaluation is solved to its precision`() throws {
         let problem = Problem.rosenbrock(10)
         var optimizer = try Optimizer(
             problem.start, options: make(toleranceGradientRelative: 1e-4, noise: .float32))

@@ -2,7 +2,8 @@ import Foundation
 import LBFGS
 import Testing
 
-/// The engine, fed the losses and gradients that torch.optim.LBFGS was fed, does what torch did.
+/// Given the losses and gradients of a recorded run of torch.optim.LBFGS, the engine does what
+/// torch did.
 /// Fixtures/README.md says what was recorded, how, and why these tolerances can be kept: in float64
 /// points and states are the same to the last bit.
 @Suite("Fidelity to torch")
@@ -112,10 +113,10 @@ private func relativeError(_ found: [Double], _ expected: [Double], floor: Doubl
 extension Recording {
     /// What the engine did in one step, its vectors widened.
     struct Replayed {
-        /// Where it wanted evaluations.
+        /// The points at which it wanted evaluations.
         var points: [[Double]]
         var result: StepResult?
-        /// It wanted another evaluation where torch had ended the step.
+        /// Whether it wanted another evaluation where torch had ended the step.
         var wantsMore: Bool
         var parameters: [Double]
         var state: TorchState<Double>?
@@ -252,7 +253,8 @@ struct Recording {
     var initial: [Double]
     var steps: [Step]
 
-    /// Of the cubic's square root MKL rounded one the other way; see Fixtures/README.md.
+    /// Recordings in which MKL rounded a square root of the cubic interpolation the other way; see
+    /// Fixtures/README.md.
     static let namesWithOtherRoots: Set = ["history_1", "history_100_full", "waves_uphill"]
 
     /// 0: the same bits.

@@ -7,7 +7,7 @@ private func executor(_ width: Int) -> BlockExecutor {
     BlockExecutor(width: width) { count, body in forEachIndex(count, width: width, body) }
 }
 
-/// Runs all indices backwards, with the workers in turn: an order that no thread would choose.
+/// Runs all indices backwards, with workers in rotation.
 private let backwards = BlockExecutor(width: 3) { count, body in
     for index in (0..<count).reversed() { body(index % 3, index) }
 }
@@ -17,7 +17,7 @@ private func numbers(_ count: Int, seed: UInt64) -> [Double] {
     return (0..<count).map { _ in Double.random(in: -1...1, using: &generator) }
 }
 
-/// Every point that a few iterations ask for, and the pairs in the end.
+/// The points at which a few iterations evaluate, and the pairs at the end.
 private func points<Scalar: EngineScalar>(
     _: Scalar.Type, count: Int, _ executor: BlockExecutor, _ options: Options
 ) throws -> ([[Scalar]], [CurvaturePair<Scalar>]) {
@@ -61,7 +61,7 @@ struct BlockExecutorTests {
 
     @Test func `each index runs once, with a worker of its own`() {
         for (count, width) in [(0, 2), (1, 2), (7, 2), (1000, 4)] {
-            // Each index has its own place, and each worker its own row.
+            // Each index has a number of its own, to which each worker adds its own value.
             let places = UnsafeMutablePointer<Int>.allocate(capacity: max(1, count))
             unsafe places.initialize(repeating: 0, count: max(1, count))
             forEachIndex(count, width: width) { worker, index in
@@ -84,7 +84,8 @@ struct BlockExecutorTests {
                     defer { unsafe places.deallocate() }
                     unsafe places.initialize(repeating: 0, count: 1000)
                     for _ in 0..<50 {
-                        // Each index has its own place, which no two threads touch in one pass.
+                        // Each index has a number of its own, which only one thread changes in a
+                        // pass.
                         helpers.forEachIndex(1000) { _, index in unsafe places[index] += 1 }
                     }
                     return (0..<1000).count { index in unsafe places[index] == 50 }
