@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// HMAC with SHA-256 (RFC 2104), which proves that whoever sent a message knows the key.
+/// HMAC with SHA-256 (RFC 2104), which proves that the sender of a message knows the key.
 public enum HMACSHA256 {
     /// The code of the message, 32 bytes. A key may have any length; RFC 2104 advises 32 bytes.
     /// O(message).
