@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 
 LBFGSD_CPU=$(deploy/setup.sh cpu)
 export LBFGSD_CPU
-# Long in debug builds: bodies cut at every byte, and simulations by the thousand.
-slow='^SimulationTests|^APITests.StreamedBody|^StoreContractTests'
+# Minutes in a debug build: the engine's trajectories, bodies cut at every byte, stores under load and
+# simulations by the thousand. CONFIGURATION=release make test ONLY=LBFGSTests runs the first.
+slow='^LBFGSTests|^SimulationTests|^APITests.StreamedBody|^StoreContractTests'
 files=(
     test_command.py test_contract_errors.py test_contract_evaluations.py test_contract_sessions.py
 )
