@@ -11,7 +11,7 @@ export LBFGSD_CPU
 # simulations by the thousand. CONFIGURATION=release make test ONLY=LBFGSTests runs the first.
 slow='^LBFGSTests|^SimulationTests|^APITests.StreamedBody|^StoreContractTests'
 files=(
-    test_command.py test_contract_errors.py test_contract_evaluations.py test_contract_sessions.py
+    test_contract_errors.py test_contract_evaluations.py test_contract_sessions.py
 )
 
 swift build --explicit-target-dependency-import-check error --build-tests
