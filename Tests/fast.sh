@@ -11,12 +11,8 @@ export LBFGSD_CPU
 # simulations by the thousand. CONFIGURATION=release make test ONLY=LBFGSTests runs the first.
 slow='^LBFGSTests|^SimulationTests|^APITests.StreamedBody|^StoreContractTests'
 files=(
-<<<<<<< HEAD
-    operation/test_command.py contract/test_contract_errors.py
-    contract/test_contract_evaluations.py contract/test_contract_sessions.py
-=======
-    test_contract_errors.py test_contract_evaluations.py test_contract_sessions.py
->>>>>>> 000617e63d55ab4f5995027aaab2cbceace90555
+    contract/test_contract_errors.py contract/test_contract_evaluations.py
+    contract/test_contract_sessions.py
 )
 
 swift build --explicit-target-dependency-import-check error --build-tests
