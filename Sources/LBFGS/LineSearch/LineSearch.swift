@@ -11,7 +11,8 @@ protocol LineSearchMachine {
     var feasibleTrials: Int { get }
     /// The trials that may still be accepted, whose gradients are therefore wanted.
     var retainedTrials: [Int] { get }
-    /// The trial of the lowest loss on the line, 0 for the start; nil if the search does not know it.
+    /// The trial of the lowest loss on the line, 0 for the start; nil if the search does not know
+    /// it.
     var bestTrial: Int? { get }
     /// The search as the state of an iteration.
     var asLineSearch: LineSearch { get }

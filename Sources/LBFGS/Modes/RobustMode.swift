@@ -1,10 +1,10 @@
 /// The constants of mode `robust`.
 ///
-/// Theory. y = g+ - g is a difference of gradients, and each has a rounding error of up to
-/// eps ||g||, where eps is the precision of the evaluation. So y.s is known to about
-/// 2 eps ||s|| max(||g||, ||g+||), and a pair whose curvature is not clearly above that says
-/// nothing about the function. torch's bound of 1e-10 is absolute: it refuses good pairs of functions that
-/// are small, and accepts noise from functions that are large.
+/// Theory. y = g+ - g is a difference of gradients, and each has a rounding error of up to eps
+/// ||g||, where eps is the precision of the evaluation. So y.s is known to about 2 eps ||s||
+/// max(||g||, ||g+||), and a pair whose curvature is not clearly above that says nothing about the
+/// function. torch's bound of 1e-10 is absolute: it refuses good pairs of functions that are small,
+/// and accepts noise from functions that are large.
 ///
 /// A line search that finds no acceptable point empties the history and begins again along the
 /// gradient; the third failure in a row without progress ends the step. A step ends at the point
