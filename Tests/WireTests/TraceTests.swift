@@ -58,7 +58,7 @@ struct TraceTests {
             text(ServerSentEvent.session(.evaluation(make()), of: id).bytes)
                 == "event: evaluation\nid: 1\ndata: \(line)\n\n")
         #expect(text(ServerSentEvent.retry(milliseconds: 1000).bytes) == "retry: 1000\n\n")
-        #expect(text(ServerSentEvent.heartbeat.bytes) == ": \n\n")
+        #expect(text(ServerSentEvent.session(.heartbeat, of: id).bytes) == ": \n\n")
         let record = StepRecord(
             number: 1, startedAt: Date(timeIntervalSince1970: 0),
             endedAt: Date(timeIntervalSince1970: 1), firstEvaluation: 1, lastEvaluation: 2,

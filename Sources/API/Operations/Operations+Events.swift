@@ -14,9 +14,10 @@ extension Operations {
 
     @Sendable private func streamEvents(_ call: Call) async throws -> Response {
         let id = try call.session()
-        let events = try await service.events(id, after: try call.lastEvent())
-        let frames = ChunkStream(frames(of: events, from: id))
-        var response = Response(status: .ok, body: .stream(frames))
+        let events = try await service.events(
+            id, after: try call.lastEvent(), heartbeatSeconds: heartbeatSeconds)
+        let frames = FrameSource(events, of: id).frames
+        var response = Response(status: .ok, body: .stream(ChunkStream(frames)))
         response.headerFields[.contentType] = Representation.eventStream.contentType
         // nginx buffers a response unless this field disables that.
         response.headerFields[.init("X-Accel-Buffering")!] = "no"
@@ -28,33 +29,29 @@ extension Operations {
 private let heartbeatSeconds = 15.0
 /// How long a client waits before it reconnects.
 private let retryMilliseconds = 1000
-/// How many events may wait for a slow client: some 2 MB. A slower one is disconnected; it
-/// reconnects and resumes where it was.
-private let framesMax = 10_000
 
-/// The events as frames, with heartbeats in between. The stream ends with the events or when the
-/// client is too slow; dropping it cancels both tasks.
-private func frames(
-    of events: AsyncStream<SessionEvent>, from id: SessionID
-) -> AsyncStream<[UInt8]> {
-    let (stream, continuation) = AsyncStream.makeStream(
-        of: [UInt8].self, bufferingPolicy: .bufferingOldest(framesMax))
-    continuation.yield(ServerSentEvent.retry(milliseconds: retryMilliseconds).bytes)
-    let relay = Task {
-        for await event in events {
-            let frame = ServerSentEvent.session(event, of: id).bytes
-            if case .dropped = continuation.yield(frame) { break }
+/// The events as frames. Pulled by the connection: what waits for a slow client waits in the
+/// session's buffer of events, and nowhere else.
+private actor FrameSource {
+    private let session: SessionID
+    private var events: AsyncStream<SessionEvent>.Iterator
+    private var isFirst = true
+
+    init(_ events: AsyncStream<SessionEvent>, of session: SessionID) {
+        self.session = session
+        self.events = events.makeAsyncIterator()
+    }
+
+    nonisolated var frames: AsyncStream<[UInt8]> { AsyncStream { await self.next() } }
+
+    private func next() async -> [UInt8]? {
+        if isFirst {
+            isFirst = false
+            return ServerSentEvent.retry(milliseconds: retryMilliseconds).bytes
         }
-        continuation.finish()
+        var iterator = events
+        let event = await iterator.next(isolation: self)
+        events = iterator
+        return event.map { ServerSentEvent.session($0, of: session).bytes }
     }
-    let heart = Task {
-        while (try? await Task.sleep(for: .seconds(heartbeatSeconds))) != nil {
-            continuation.yield(ServerSentEvent.heartbeat.bytes)
-        }
-    }
-    continuation.onTermination = { _ in
-        relay.cancel()
-        heart.cancel()
-    }
-    return stream
 }

@@ -161,4 +161,6 @@ public enum SessionEvent: Equatable, Sendable {
     case evaluation(TracePoint)
     /// A step has ended.
     case step(StepRecord)
+    /// Nothing else for a while: shows the reader that the connection lives.
+    case heartbeat
 }

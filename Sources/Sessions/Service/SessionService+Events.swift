@@ -10,9 +10,11 @@ extension SessionService {
     /// The trace after evaluation `last` (nothing, if nil), then live events, until the session is
     /// deleted or evicted, the server stops, or the reader is too slow.
     ///
-    /// The stream is pulled: the trace is read a page at a time, when the reader wants more.
+    /// The stream is pulled: the trace is read a page at a time, when the reader wants more. Live
+    /// events wait in one buffer, the session's; a reader that lets it overflow is disconnected.
+    /// - Parameter heartbeatSeconds: The interval of heartbeats among the live events.
     public func events(
-        _ id: SessionID, after last: EvaluationNumber?
+        _ id: SessionID, after last: EvaluationNumber?, heartbeatSeconds: Double = 15
     ) async throws(SessionError) -> AsyncStream<SessionEvent> {
         try enterWait()
         // From here on the end of the relay leaves the wait.
@@ -20,7 +22,8 @@ extension SessionService {
         do throws(SessionError) {
             // Subscribed before the trace is read, so that nothing falls in between.
             let live = try await withSession(id) {
-                try await $0.subscribe(limit: EventRelay.liveBufferMax)
+                try await $0.subscribe(
+                    limit: EventRelay.liveBufferMax, heartbeatSeconds: heartbeatSeconds)
             }
             relay = EventRelay(service: self, session: id, after: last, live: live)
         } catch {

@@ -31,14 +31,22 @@ extension Session {
 
     /// A stream of the events from now on. Up to `limit` events are buffered for a slow reader,
     /// whose stream ends beyond that.
-    func subscribe(limit: Int) throws(CallError) -> AsyncStream<SessionEvent> {
+    func subscribe(
+        limit: Int, heartbeatSeconds: Double
+    ) throws(CallError) -> AsyncStream<SessionEvent> {
         guard !isRetired else { throw .retired }
         let subscriber = nextWaiter
         nextWaiter += 1
         let (stream, continuation) = AsyncStream.makeStream(
             of: SessionEvent.self, bufferingPolicy: .bufferingOldest(limit))
         subscribers[subscriber] = continuation
+        let heartbeats = Task {
+            while (try? await Task.sleep(for: .seconds(heartbeatSeconds))) != nil {
+                continuation.yield(.heartbeat)
+            }
+        }
         continuation.onTermination = { _ in
+            heartbeats.cancel()
             Task { await self.unsubscribe(subscriber) }
         }
         return stream

@@ -4,15 +4,14 @@ public import SessionModel
 public enum ServerSentEvent: Equatable, Sendable {
     /// How long a client waits before it connects again.
     case retry(milliseconds: Int)
-    /// A comment that shows both ends, and all between them, that the connection lives.
-    case heartbeat
     case session(SessionEvent, of: SessionID)
 
     public var bytes: [UInt8] {
         switch self {
         case .retry(let milliseconds):
             return Array("retry: \(milliseconds)\n\n".utf8)
-        case .heartbeat:
+        // A comment: it keeps the connection open at both ends and at every proxy between.
+        case .session(.heartbeat, _):
             return Array(": \n\n".utf8)
         case .session(.evaluation(let point), _):
             return Array("event: evaluation\nid: \(point.evaluation)\ndata: ".utf8)
