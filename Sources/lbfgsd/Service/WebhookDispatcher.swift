@@ -97,7 +97,7 @@ actor WebhookDispatcher {
         if next != .finish {
             failed.increment()
             log.warning(
-                "a webhook did not take its message",
+                "webhook delivery failed",
                 metadata: [
                     "session": "\(record.session)", "hook": "\(record.hook)",
                     "message": "\(record.id)", "outcome": "\(outcome.text)",
@@ -106,7 +106,7 @@ actor WebhookDispatcher {
         do throws(StoreError) {
             try await store.update(record)
         } catch {
-            log.error("how a webhook fared was not stored", metadata: ["error": "\(error)"])
+            log.error("cannot store the outcome of a webhook delivery", metadata: ["error": "\(error)"])
         }
         if next == .disable {
             // 410: the receiver wants no more of them. The operator's hooks are the operator's.
