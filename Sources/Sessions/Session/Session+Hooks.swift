@@ -183,8 +183,7 @@ extension Session {
         }
     }
 
-    /// Waits until the operation that hooks delay has come to its end; nil when the session leaves
-    /// memory before.
+    /// Waits until the operation that hooks delay has ended; nil when the session is evicted first.
     func hookedOutcome() async -> HookedOutcome? {
         await withCheckedContinuation { hookedWaiters.append($0) }
     }
@@ -199,7 +198,7 @@ extension Session {
 // MARK: - Messages
 
 extension Session {
-    /// Messages to those who observe what a change brought.
+    /// The messages for hooks that observe a change.
     func deliveries(of change: SessionState.Change) -> [DeliveryRecord] {
         change.effects.fired.flatMap { event in
             state.scalars.hooks.chain(event).compactMap { hook in

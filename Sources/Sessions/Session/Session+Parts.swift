@@ -111,7 +111,7 @@ extension Session {
             var digests = state.shards.delivered.mapValues(\.digest)
             digests[shard] = result.digest
             let change = state.deliver(result, asShard: shard, at: time)
-            // What each shard was, for those who tell theirs again when the turn has gone on.
+            // The shards' digests, by which a shard that is told again later is recognised.
             let isWhole = change.entry.trace != nil
             let record = isWhole ? shardRecord(digests, of: number, at: time) : nil
             try await commit(change, record)
