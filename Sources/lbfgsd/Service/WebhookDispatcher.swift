@@ -106,7 +106,8 @@ actor WebhookDispatcher {
         do throws(StoreError) {
             try await store.update(record)
         } catch {
-            log.error("cannot store the outcome of a webhook delivery", metadata: ["error": "\(error)"])
+            log.error(
+                "cannot store the outcome of a webhook delivery", metadata: ["error": "\(error)"])
         }
         if next == .disable {
             // 410: the receiver wants no more of them. The operator's hooks are the operator's.
