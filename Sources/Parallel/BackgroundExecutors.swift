@@ -2,7 +2,7 @@ import Dispatch
 import Synchronization
 
 /// A serial executor with a background thread of its own. Several actors may share it.
-public final class BackgroundLane: SerialExecutor {
+public final class BackgroundSerialExecutor: SerialExecutor {
     private let threads = BackgroundThreads(count: 1)
 
     /// Starts the thread. The executor must live as long as the process.
@@ -19,7 +19,7 @@ public final class BackgroundLane: SerialExecutor {
 }
 
 /// A task executor with background threads of its own, for tasks that prefer it.
-public final class BackgroundTasks: TaskExecutor {
+public final class BackgroundTaskExecutor: TaskExecutor {
     private let threads: BackgroundThreads
 
     /// Starts the threads. The executor must live as long as the process.
@@ -37,7 +37,7 @@ public final class BackgroundTasks: TaskExecutor {
 }
 
 /// Background threads for functions that belong to no actor or task.
-public final class BackgroundCalls: Sendable {
+public final class BackgroundCallQueue: Sendable {
     private let threads: BackgroundThreads
 
     /// Starts the threads, which live as long as the process.
@@ -50,7 +50,7 @@ public final class BackgroundCalls: Sendable {
 }
 
 /// Background threads that share the work of passes over long vectors.
-public final class BackgroundHelpers: Sendable {
+public final class BackgroundHelperThreads: Sendable {
     private let threads: BackgroundThreads
 
     /// Starts the threads, which live as long as the process.

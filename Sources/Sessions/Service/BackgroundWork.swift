@@ -16,20 +16,20 @@ public final class BackgroundWork: Sendable {
 
     /// Heavy sessions share these executors: steps of sessions on one executor wait for each other,
     /// as they would for the memory bandwidth.
-    private let executors: [BackgroundLane]
+    private let executors: [BackgroundSerialExecutor]
     /// Two threads to a step, where there are two cores: more add little memory bandwidth.
     private let stepExecutor: BlockExecutor
-    private let tasks = BackgroundTasks(threads: 2)
+    private let tasks = BackgroundTaskExecutor(threads: 2)
     /// Some of these wait for the disk.
-    private let calls = BackgroundCalls(threads: 4)
+    private let calls = BackgroundCallQueue(threads: 4)
 
     /// Starts the threads. An instance lives as long as the process, as its executors must.
     /// - Parameter cores: nil: as many as the process has.
     public init(cores: Int? = nil) {
         let cores = cores ?? ProcessInfo.processInfo.activeProcessorCount
-        executors = (0..<max(1, min(8, cores / 2))).map { _ in BackgroundLane() }
+        executors = (0..<max(1, min(8, cores / 2))).map { _ in BackgroundSerialExecutor() }
         if cores > 1 {
-            let helpers = BackgroundHelpers(threads: executors.count)
+            let helpers = BackgroundHelperThreads(threads: executors.count)
             stepExecutor = BlockExecutor(width: 2) { count, body in
                 helpers.forEachIndex(count, body)
             }
@@ -52,7 +52,7 @@ public final class BackgroundWork: Sendable {
     }
 
     /// The executor of a session with so many parameters and pairs; nil if it is not heavy.
-    func executor(of id: SessionID, count: Int, historySize: Int) -> BackgroundLane? {
+    func executor(of id: SessionID, count: Int, historySize: Int) -> BackgroundSerialExecutor? {
         guard Self.isHeavy(count: count, historySize: historySize) else { return nil }
         let hash = UInt(bitPattern: id.hashValue)
         return executors[Int(hash % UInt(executors.count))]

@@ -17,7 +17,7 @@ public actor Session {
     let hooking: HookEnvironment
     let background: BackgroundWork
     /// A heavy session's own executor; others run on Swift's.
-    private let executor: BackgroundLane?
+    private let executor: BackgroundSerialExecutor?
     private let ordinary = Ordinary()
     /// Called when the memory that the session may come to need has changed.
     let resized: @Sendable (Session, Int) -> Void

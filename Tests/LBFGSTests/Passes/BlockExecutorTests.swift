@@ -76,7 +76,7 @@ struct BlockExecutorTests {
     }
 
     @Test func `helpers run each index once, also when many passes want them`() async {
-        let helpers = BackgroundHelpers(threads: 1)
+        let helpers = BackgroundHelperThreads(threads: 1)
         await withTaskGroup(of: Int.self) { group in
             for _ in 0..<8 {
                 group.addTask {
