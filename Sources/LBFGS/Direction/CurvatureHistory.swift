@@ -57,12 +57,7 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         _ step: CurvatureStep<Scalar>, gradient: [Scalar], sizeMax: Int, curvatureMin: Double,
         inTorchOrder: Bool
     ) -> Bool {
-        var storage = PairStorage([])
-        swap(&storage, &workspace.spareStorage)
-        let size = 2 * gradient.count * step.dtype.size
-        if storage.count != size || !storage.isAligned {
-            storage = PairStorage(count: size, number: pairsMade)
-        }
+        var storage = takeStorage(step)
         // Pairs that are dropped if the new one is added; their dot products are not needed.
         let dropped = max(0, pairs.count - sizeMax + 1)
         workspace.setTable(pairs[dropped...])
@@ -73,6 +68,17 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
         swap(&storage, &workspace.spareStorage)
         if dropped > 0 { computeDotProducts(with: gradient) }
         return false
+    }
+
+    /// Memory for the pair of a step.
+    mutating func takeStorage(_ step: CurvatureStep<Scalar>) -> PairStorage {
+        var storage = PairStorage([])
+        swap(&storage, &workspace.spareStorage)
+        let size = 2 * step.direction.count * step.dtype.size
+        if storage.count != size || !storage.isAligned {
+            storage = PairStorage(count: size, number: pairsMade)
+        }
+        return storage
     }
 
     /// Computes the dot products that `combine` needs, when there is no step to form a pair of.
@@ -121,7 +127,7 @@ package struct CurvatureHistory<Scalar: EngineScalar>: Equatable, Sendable {
     /// Appends a pair whose dot products are in the workspace, and drops the oldest ones, if
     /// y.s > `curvatureMin`. A pair whose dot products overflow is never appended. Takes over the
     /// storage if it appends.
-    private mutating func append(
+    mutating func append(
         _ storage: inout PairStorage, _ dtype: HistoryDType, dropping dropped: Int,
         _ curvatureMin: Double
     ) -> Bool {

@@ -25,6 +25,11 @@ package struct BacktrackingSearch: Equatable, Sendable, Codable {
             sufficientDecrease: BacktrackingSearch.sufficientDecrease, curvature: 1)
     }
 
+    func validate(_ path: String, trials: Int) throws(SnapshotError) {
+        try conditions.validate(path + ".conditions")
+        try previous?.validate(path + ".previous", trials: trials)
+    }
+
     /// Answers the pending trial. `BudgetedLineSearch` counts the trials.
     package mutating func advance(_ point: LineSearchPoint) -> LineSearchDirective {
         if point.isFeasible, conditions.decreasesSufficiently(point) || conditions.hold(at: point) {

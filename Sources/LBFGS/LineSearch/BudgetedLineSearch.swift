@@ -38,10 +38,40 @@ package struct BudgetedLineSearch: Equatable, Sendable, Codable {
     }
 
     /// The trials that may still be accepted, whose gradients are therefore wanted.
-    package var retainedTrials: [Int] {
+    package var retainedTrials: RetainedTrials {
+        var retained =
+            switch method {
+            case .hagerZhang, .moreThuente, .backtracking: RetainedTrials()
+            case .strongWolfe(let search): search.retainedTrials
+            }
+        retained.best = best.trial
+        return retained
+    }
+
+    func validate(_ path: String) throws(SnapshotError) {
+        try setting.validate(path + ".setting")
+        try requireCount(trials, upTo: setting.trialsMax, path + ".trials")
+        try requireCount(feasibleTrials, upTo: trials, path + ".feasibleTrials")
+        try requireStepLength(pendingStepLength, path + ".pendingStepLength")
+        try best.validate(path + ".best", trials: trials)
+        let path = path + ".method"
         switch method {
-        case .hagerZhang, .moreThuente, .backtracking: [best.trial]
-        case .strongWolfe(let search): [best.trial] + search.retainedTrials
+        case .hagerZhang(let search):
+            try search.validate(path + ".hagerZhang", trials: trials, pending: pendingStepLength)
+        case .moreThuente(let search):
+            try search.validate(path + ".moreThuente", trials: trials)
+        case .backtracking(let search):
+            try search.validate(path + ".backtracking", trials: trials)
+        case .strongWolfe(let search):
+            let path = path + ".strongWolfe"
+            try search.validate(path)
+            // Both number the same trials.
+            try require(
+                search.trials == trials, path + ".trials",
+                "must be \(trials), not \(search.trials)")
+            try require(
+                search.pendingStepLength == pendingStepLength, path + ".pendingStepLength",
+                "must be \(pendingStepLength), not \(search.pendingStepLength)")
         }
     }
 

@@ -10,7 +10,7 @@ protocol LineSearchMachine {
     /// How many trials were feasible.
     var feasibleTrials: Int { get }
     /// The trials that may still be accepted, whose gradients are therefore wanted.
-    var retainedTrials: [Int] { get }
+    var retainedTrials: RetainedTrials { get }
     /// The trial of the lowest loss on the line, 0 for the start; nil if the search does not know
     /// it.
     var bestTrial: Int? { get }
@@ -47,7 +47,7 @@ enum LineSearch: Equatable, Sendable {
     }
 
     /// The trials that may still be accepted.
-    var retainedTrials: [Int] {
+    var retainedTrials: RetainedTrials {
         switch self {
         case .torch(let search): search.retainedTrials
         case .budgeted(let search): search.retainedTrials

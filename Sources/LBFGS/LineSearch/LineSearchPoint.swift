@@ -14,6 +14,12 @@ package struct LineSearchPoint: Equatable, Sendable, Codable {
 
     package var isFeasible: Bool { slope.isFinite }
 
+    /// - Parameter trials: The number of the search's newest trial.
+    func validate(_ path: String, trials: Int) throws(SnapshotError) {
+        try requireCount(trial, upTo: trials, path + ".trial")
+        try requireStepLength(stepLength, path + ".stepLength")
+    }
+
     /// A point without a finite loss and gradient, which is no sufficient decrease.
     static func infeasible(
         trial: Int, stepLength: Double, isTensor: Bool? = nil

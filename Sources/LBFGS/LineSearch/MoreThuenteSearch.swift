@@ -49,6 +49,12 @@ package struct MoreThuenteSearch: Equatable, Sendable, Codable {
         upper += setting.stepLength
     }
 
+    func validate(_ path: String, trials: Int) throws(SnapshotError) {
+        try conditions.validate(path + ".conditions")
+        try low.validate(path + ".low", trials: trials)
+        try other.validate(path + ".other", trials: trials)
+    }
+
     /// Answers the pending trial. `BudgetedLineSearch` counts the trials.
     package mutating func advance(_ point: LineSearchPoint) -> LineSearchDirective {
         guard point.isFeasible else { return contract(from: point) }

@@ -58,6 +58,23 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         var upper: Double { max(ends[0].stepLength, ends[1].stepLength) }
         var length: Double { abs(ends[1].stepLength - ends[0].stepLength) }
 
+        /// An infeasible end is never accepted.
+        var retainedTrials: RetainedTrials {
+            RetainedTrials(
+                first: ends[0].isFeasible ? ends[0].trial : nil,
+                second: ends[1].isFeasible ? ends[1].trial : nil)
+        }
+
+        /// The interval's lower end can be accepted, so it must be feasible.
+        func validate(_ path: String, trials: Int) throws(SnapshotError) {
+            try require(ends.count == 2, path + ".ends", "must have 2 points, not \(ends.count)")
+            for (index, end) in ends.enumerated() {
+                try end.validate("\(path).ends[\(index)]", trials: trials)
+            }
+            try require(low == 0 || low == 1, path + ".low", "must be 0 or 1, not \(low)")
+            try require(ends[low].isFeasible, "\(path).ends[\(low)].slope", "must be finite")
+        }
+
         /// Updates `low`.
         mutating func order() {
             let isFirstLow = ends[0].loss <= ends[1].loss || !ends[1].isFeasible
@@ -103,11 +120,30 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
 
     /// The trials that may still be accepted, whose gradients are therefore wanted. The start can
     /// always be.
-    package var retainedTrials: [Int] {
+    package var retainedTrials: RetainedTrials {
         switch phase {
-        case .bracketing(let previous): [previous.trial]
-        case .zooming(let bracket): bracket.ends.filter(\.isFeasible).map(\.trial)
-        case .over: []
+        case .bracketing(let previous): RetainedTrials(first: previous.trial)
+        case .zooming(let bracket): bracket.retainedTrials
+        case .over: RetainedTrials()
+        }
+    }
+
+    func validate(_ path: String) throws(SnapshotError) {
+        try start.validate(path + ".start", trials: 0)
+        try require(start.isFeasible, path + ".start.slope", "must be finite")
+        try requireStepLength(directionNormInf, path + ".directionNormInf")
+        try requireCount(trials, path + ".trials")
+        try requireCount(feasibleTrials, upTo: trials, path + ".feasibleTrials")
+        try requireStepLength(pendingStepLength, path + ".pendingStepLength")
+        switch phase {
+        case .bracketing(let previous):
+            let path = path + ".phase.bracketing.previous"
+            try previous.validate(path, trials: trials)
+            try require(previous.isFeasible, path + ".slope", "must be finite")
+        case .zooming(let interval):
+            try interval.validate(path + ".phase.zooming", trials: trials)
+        case .over:
+            throw .invalid(field: path + ".phase", reason: "is over, and a trial is pending")
         }
     }
 

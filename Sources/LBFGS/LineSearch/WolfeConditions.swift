@@ -19,6 +19,10 @@ struct WolfeConditions: Equatable, Sendable, Codable {
     let sufficientDecrease: Double
     let curvature: Double
 
+    func validate(_ path: String) throws(SnapshotError) {
+        try start.validate(path + ".start", trials: 0)
+    }
+
     /// Whether the Wolfe conditions hold, or the approximate ones.
     func hold(at point: LineSearchPoint) -> Bool {
         guard point.isFeasible, point.slope >= curvature * start.slope else { return false }

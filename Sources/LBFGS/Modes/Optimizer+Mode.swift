@@ -14,11 +14,11 @@
 // | tests of termination  | budgets first                     | tolerances first                |
 // | the step ends         | where it stands                   | at its best point               |
 //
-// What a new kind of problem plugs into:
-// - a direction of its own (bounds: a generalized Cauchy point and a subspace step; L1: an orthant)
-//   is another `chooseDirection`;
-// - a path that is not straight (bounds: P(x + t d)) is another `placeTrial` and `point(at:)`. The
-//   step is then no longer t d, and `CurvatureStep` says what has to change with it;
+// What another kind of problem plugs into:
+// - a direction of its own is another `chooseDirection`: with bounds and L1 terms
+//   `chooseBoxDirection`, in mode `robust`;
+// - a path that is not straight is another `placeTrial` and `point(at:)`: P(x + t d) with bounds.
+//   The step is then no longer t d, and takes the direction's place (`replaceDirectionByStep`);
 // - vectors that live elsewhere replace `Optimizer+Passes.swift`: the machine itself, the modes and
 //   the searches work on scalars.
 
@@ -28,6 +28,8 @@ struct SearchDirection {
     var slope: Double
     /// The step length to try first.
     var firstStepLength: Double
+    /// With bounds, the step length at which the path leaves its straight part.
+    var bend: Double?
 }
 
 extension Optimizer {

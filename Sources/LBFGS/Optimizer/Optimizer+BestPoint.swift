@@ -44,6 +44,7 @@ extension Optimizer {
         swap(&parameters, &buffers.spare)
         parameters = destination
         self.stepLength = stepLength
+        if isBoxed { replaceDirectionByStep(from: buffers.spare) }
         carried.isEvaluated = false
         if progress.bestLocation == .current { (bestPoint, bestGradient) = ([], []) }
     }
@@ -67,7 +68,7 @@ extension Optimizer {
         gradient = accepted
         gradientNormInf = known != nil ? buffers.trialNormInf : Scalar.normInf(accepted)
         carried.isEvaluated = true
-        trialGradients = [:]
+        trialGradients.removeAll()
     }
 
     /// Moves to the best point of a step that is stopped.

@@ -8,11 +8,12 @@ extension Optimizer {
     ///
     /// O(1), or O(m n) when the evaluation is reused.
     /// - Parameter stepOptions: Valid options for this step only, or nil for ``options``.
-    /// - Precondition: No step is running.
+    /// - Precondition: No step is running. The options satisfy ``check(_:)-(Options)``.
     /// - Returns: The evaluation that is wanted, or the step's result.
     public mutating func beginStep(options stepOptions: Options? = nil) -> Directive {
         precondition(!isStepping, "a step runs already: \(phase)")
         progress = StepProgress(options: stepOptions ?? options)
+        precondition(!isBoxed || progress.options.mode == .robust, "bounds need mode robust")
         (carried.failedSearches, carried.lossAtFailedSearch) = (0, nil)
         trialPoint = parameters
         if progress.options.reuseEvaluation, carried.isEvaluated, let loss {
@@ -39,6 +40,7 @@ extension Optimizer {
         precondition(gradient.count == parameters.count, "\(gradient.count) numbers")
         let gradient = masked(gradient)
         let inspection = inspect(gradient)
+        let loss = box.l1.isEmpty ? loss : loss + face.l1Term
         guard inspection.isFinite, loss.isFinite || canContinue(from: loss) else {
             return advanceInfeasible(loss: loss)
         }

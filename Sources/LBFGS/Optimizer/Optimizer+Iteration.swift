@@ -9,6 +9,12 @@
 // Each of them may finish the step instead. What concerns a line search is generic, so that it is
 // compiled for each search; copies of the enum `LineSearch` took up to 0.5 us an iteration.
 
+enum SearchLimits {
+    /// Trial points in a row that overflow before a search stays where it began. Halving the
+    /// largest number 2,100 times gives the smallest.
+    static let overflowsMax = 4096
+}
+
 extension Optimizer {
     /// Takes over the evaluation at `parameters`.
     mutating func adoptEvaluation(loss: Double, gradient: [Scalar], gradientNormInf: Double) {
@@ -38,7 +44,7 @@ extension Optimizer {
             return finish(.nonFinite)
         }
         guard isDescent(slope: line.slope) else { return finish(.notADescentDirection) }
-        trialGradients = [:]
+        trialGradients.removeAll()
         return beginSearch(along: line)
     }
 
@@ -66,7 +72,7 @@ extension Optimizer {
         var directive = search.advance(loss: loss, slope: inspection.slope)
         buffers.trialNormInf = inspection.normInf
         updateStepBest(loss: loss, inspection, stepLength: stepLength)
-        trialGradients[search.trials] = gradient
+        trialGradients.add(gradient, ofTrial: search.trials)
         if search.acceptsIfOptimal(loss: loss, slope: inspection.slope),
             terminationTest.isOptimal(inspection.normInf)
         {
@@ -84,6 +90,7 @@ extension Optimizer {
         _ directive: LineSearchDirective, of search: Search
     ) -> Directive {
         var (directive, search) = (directive, search)
+        var overflows = 0
         while true {
             switch directive {
             case .evaluate(let stepLength):
@@ -92,12 +99,17 @@ extension Optimizer {
                     // Contracted until no parameter changes any more.
                     directive = .giveUp(lower: 0, upper: stepLength)
                 } else if isFinite {
-                    let retained = search.retainedTrials
-                    trialGradients = trialGradients.filter { retained.contains($0.key) }
+                    trialGradients.keep(search.retainedTrials)
                     phase = .searching(search.asLineSearch)
                     return .evaluate(trial(at: stepLength))
                 } else {
-                    directive = search.advance(loss: .infinity, slope: .nan)
+                    // torch's search can be left with an interval of two neighbouring numbers, of
+                    // which only the one that overflows is tried, until its budget is spent.
+                    overflows += 1
+                    directive =
+                        overflows > SearchLimits.overflowsMax
+                        ? .accept(.infeasible(trial: 0, stepLength: 0))
+                        : search.advance(loss: .infinity, slope: .nan)
                 }
             case .accept(let point):
                 if point.trial == 0 {
@@ -107,7 +119,7 @@ extension Optimizer {
                     moveToTrial(
                         point, at: isNewest ? trialPoint : nil, bestTrial: search.bestTrial)
                 }
-                trialGradients = [:]
+                trialGradients.removeAll()
                 forgetFailedSearchesAfterProgress()
                 return search.feasibleTrials == 0 ? finish(.nonFinite) : endIteration()
             case .giveUp(let lower, let upper):
@@ -130,14 +142,15 @@ extension Optimizer {
         let reason = reason.isConvergence && !hasMinimum ? StopReason.nonFinite : reason
         phase = .idle
         clearTrialPoint()
-        trialGradients = [:]
+        trialGradients.removeAll()
         bestPoint = []
         bestGradient = []
         return .finished(
             StepResult(
                 reason: reason, lossBefore: progress.lossBefore, loss: loss,
-                gradientNormInf: gradientNormInf < .infinity ? gradientNormInf : nil,
+                gradientNormInf: resultGradientNormInf,
                 iterations: progress.iterations, evaluations: progress.evaluations,
-                failure: failure))
+                failure: failure, projectedGradientNormInf: projectedGradientNormInf,
+                activeBounds: isBoxed ? activeBoundCount : nil))
     }
 }

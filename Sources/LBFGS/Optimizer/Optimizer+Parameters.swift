@@ -7,14 +7,14 @@
 
 extension Optimizer {
     /// Replaces the values of all parameters and keeps the history, like writing to a parameter's
-    /// data in torch. O(n).
+    /// data in torch. Values outside the bounds are projected. O(n).
     /// - Parameter parameters: The new values; n finite numbers.
     /// - Precondition: No step is running.
     public mutating func replaceParameters(_ parameters: [Scalar]) {
         precondition(!isStepping && parameters.count == self.parameters.count)
         precondition(Scalar.isFinite(parameters))
-        self.parameters = parameters
-        trialPoint = parameters
+        self.parameters = box.bounds.projected(parameters).point
+        trialPoint = self.parameters
         loss = nil
         carried.isEvaluated = false
         // In robust mode gradients on both sides of such a jump form no pair.
@@ -23,12 +23,20 @@ extension Optimizer {
 
     /// Appends parameters. Every stored s and y is padded with zeros, so that s.y and y.y stay as
     /// they were and the pairs remain curvature that was measured. O(m n).
-    /// - Parameter values: The values of the new parameters; finite numbers.
-    /// - Precondition: No step is running.
-    public mutating func append(_ values: [Scalar]) {
+    /// - Parameters:
+    ///   - values: The values of the new parameters; finite numbers. Those outside their bounds are
+    ///     projected.
+    ///   - bounds: The bounds of the new parameters.
+    ///   - l1: The weights of the new parameters in the L1 term.
+    /// - Precondition: No step is running. Vectors of bounds and weights have as many numbers as
+    ///   `values`.
+    public mutating func append(
+        _ values: [Scalar], bounds: Bounds<Scalar> = .none, l1: L1Weights<Scalar> = .none
+    ) {
         precondition(!isStepping && Scalar.isFinite(values))
         formLastPair()
-        parameters += values
+        appendToBox(bounds, l1, counts: (parameters.count, values.count))
+        parameters += bounds.projected(values).point
         trialPoint = parameters
         buffers = Buffers()
         loss = nil

@@ -23,13 +23,23 @@ extension Optimizer {
         set { history.executor = newValue }
     }
 
-    /// Whether a gradient is finite, its norm and, in a line search, its slope along the direction.
+    /// Whether a gradient at the trial point is finite, its norm (with bounds that of the projected
+    /// gradient) and, in a line search, its slope along the direction.
     mutating func inspect(_ gradient: [Scalar]) -> Inspection {
         let isSearching =
             switch phase {
             case .searching: true
             case .idle, .evaluatingStart, .evaluatingFixedStep: false
             }
+        if isBoxed {
+            let inspection = inspectInBox(
+                gradient, at: trialPoint, along: isSearching ? direction : nil, box,
+                &history.workspace, on: executor)
+            face.l1Term = inspection.l1Term
+            return Inspection(
+                isFinite: inspection.isFinite, normInf: inspection.projectedNormInf,
+                slope: inspection.slope)
+        }
         let fusesSlope = isSearching && !isInTorchOrder
         var inspection = LBFGS.inspect(
             gradient, along: fusesSlope ? direction : nil, &history.workspace, on: executor)
@@ -92,6 +102,11 @@ extension Optimizer {
         buffers.precomputedTrial = nil
         if let precomputed, precomputed.stepLength == stepLength { return precomputed.isFinite }
         takeSpareBuffer()
+        if isBoxed {
+            return computeBoxPoint(
+                parameters, along: direction, by: stepLength, box, into: &trialPoint,
+                &history.workspace, on: executor)
+        }
         if isInTorchOrder { return placeTrialInTorchOrder(at: stepLength) }
         return computeTrialPoint(
             parameters, along: direction, by: stepLength, into: &trialPoint, &history.workspace,
@@ -105,7 +120,7 @@ extension Optimizer {
         trialPoint = parameters
     }
 
-    private mutating func takeSpareBuffer() {
+    mutating func takeSpareBuffer() {
         guard !buffers.spare.isEmpty else { return }
         swap(&trialPoint, &buffers.spare)
         buffers.spare = []

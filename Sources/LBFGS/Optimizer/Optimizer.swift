@@ -25,7 +25,7 @@
 /// towards the last feasible point, and a step without a line search ends. The exception is a step
 /// that begins without a finite loss: see `canContinue(from:)`.
 ///
-/// Memory: 2 m n numbers for m pairs of n parameters, and some eight vectors of n.
+/// Memory: 2 m n numbers for m pairs of n parameters, and some ten vectors of n.
 public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     /// The ``numericsVersion`` that the optimizer began with. It never changes.
     public internal(set) var numerics: Int
@@ -50,6 +50,7 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var carried = CarriedState()
     /// The gradient where `loss` was measured; empty before the first evaluation.
     var gradient: [Scalar] = []
+    /// ||g||_inf; with bounds or an L1 term the same of the projected gradient.
     var gradientNormInf = Double.infinity
     /// d; empty before the first iteration.
     var direction: [Scalar] = []
@@ -64,13 +65,16 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var alphas: [Double]?
     var history = CurvatureHistory<Scalar>()
     /// Gradients of those trials of the line search that may still be accepted, by trial number.
-    var trialGradients: [Int: [Scalar]] = [:]
+    var trialGradients = TrialGradients<Scalar>()
     /// The point with the lowest loss of the step, while `progress.bestLocation` is `.saved`.
     var bestPoint: [Scalar] = []
     /// The gradient at `bestPoint`. Kept in robust mode only, which returns to that point itself.
     var bestGradient: [Scalar] = []
     /// Parameters that do not move, as ranges of indices.
-    var frozenRanges: [Range<Int>] = []
+    public internal(set) var frozenRanges: [Range<Int>] = []
+    /// Bounds and L1 term.
+    var box = BoxState<Scalar>()
+    var face = FaceCache<Scalar>()
     var buffers = Buffers()
 
     /// Creates an optimizer with an empty history. O(n).

@@ -99,11 +99,17 @@ public struct StepResult: Equatable, Sendable, Codable {
     public var evaluations: Int
     /// The search that failed, if the reason is ``StopReason/lineSearchFailed``.
     public var failure: LineSearchFailure?
+    /// With bounds or an L1 term: ``Optimizer/projectedGradientNormInf`` where ``loss`` was
+    /// measured, on which `tolerance_grad` is. nil without.
+    public var projectedGradientNormInf: Double?
+    /// With bounds or an L1 term: how many parameters are at a bound. nil without.
+    public var activeBounds: Int?
 
     /// A result.
     public init(
         reason: StopReason, lossBefore: Double?, loss: Double?, gradientNormInf: Double?,
-        iterations: Int, evaluations: Int, failure: LineSearchFailure? = nil
+        iterations: Int, evaluations: Int, failure: LineSearchFailure? = nil,
+        projectedGradientNormInf: Double? = nil, activeBounds: Int? = nil
     ) {
         self.reason = reason
         self.lossBefore = lossBefore
@@ -112,6 +118,8 @@ public struct StepResult: Equatable, Sendable, Codable {
         self.iterations = iterations
         self.evaluations = evaluations
         self.failure = failure
+        self.projectedGradientNormInf = projectedGradientNormInf
+        self.activeBounds = activeBounds
     }
 
     /// Whether the step ended because a tolerance was met.

@@ -22,6 +22,27 @@ enum StepPhase: Equatable, Sendable {
     case searching(LineSearch)
 }
 
+extension StepPhase {
+    /// - Parameter options: Those of the running step.
+    func validate(_ path: String, _ options: Options) throws(SnapshotError) {
+        let isOfMode: Bool
+        switch self {
+        case .idle, .evaluatingStart:
+            isOfMode = true
+        case .evaluatingFixedStep(let stepLength):
+            try requireStepLength(stepLength, path + ".moving.stepLength")
+            isOfMode = options.mode == .torch
+        case .searching(.torch(let search)):
+            try search.validate(path + ".searching")
+            isOfMode = options.mode == .torch
+        case .searching(.budgeted(let search)):
+            try search.validate(path + ".probing")
+            isOfMode = options.mode == .robust
+        }
+        try require(isOfMode, path, "is none of mode \(options.mode.rawValue)")
+    }
+}
+
 extension StepPhase: Codable {
     /// The stored form, which has one case for each kind of line search.
     private enum Stored: Codable {
@@ -96,6 +117,18 @@ struct StepProgress: Equatable, Sendable, Codable {
 
     init(options: Options) { self.options = options }
 
+    func validate(_ path: String) throws(SnapshotError) {
+        try options.validate(path + ".options")
+        try requireCount(iterations, path + ".iterations")
+        try requireCount(evaluations, path + ".evaluations")
+        if case .trial(let stepLength) = bestLocation {
+            try requireStepLength(stepLength, path + ".bestLocation.trial.stepLength")
+        }
+        if let stagnation {
+            try requireCount(stagnation.iterations, path + ".standstill.iterations")
+        }
+    }
+
     private enum CodingKeys: String, CodingKey {
         case options, iterations, evaluations, lossBefore, bestLoss, bestGradientNormInf
         case bestLocation
@@ -117,6 +150,12 @@ struct CarriedState: Equatable, Sendable, Codable {
     var lossAtFailedSearch: Double?
     /// Robust mode: gamma = s.y / y.y of the newest pair that was added.
     var lastScale: Double?
+
+    func validate(_ path: String) throws(SnapshotError) {
+        if let best { try requireCount(best.evaluation, path + ".best.evaluation") }
+        try requireCount(
+            failedSearches, upTo: RobustConstants.restartsMax + 1, path + ".failures")
+    }
 
     private enum CodingKeys: String, CodingKey {
         case best, initialGradientNormInf, isEvaluated

@@ -159,6 +159,10 @@ public enum OptionError: Error, Equatable, Sendable {
     case lineSearchNeedsRobustMode(Options.LineSearchFunction)
     /// ``Options/noise`` is not at least 0 and below 1.
     case noise(Double)
+    /// ``Options/mode`` is torch, which has no bounds, and the optimizer has some.
+    case boundsNeedRobustMode
+    /// ``Options/mode`` is torch, which has no L1 term, and the optimizer has one.
+    case l1NeedsRobustMode
 
     /// The option's name in torch's spelling.
     public var option: String {
@@ -173,6 +177,7 @@ public enum OptionError: Error, Equatable, Sendable {
         case .historySize: "history_size"
         case .lineSearchNeedsRobustMode: "line_search_fn"
         case .noise: "noise"
+        case .boundsNeedRobustMode, .l1NeedsRobustMode: "mode"
         }
     }
 
@@ -189,6 +194,8 @@ public enum OptionError: Error, Equatable, Sendable {
         case .lineSearchNeedsRobustMode(let search): "\(search.rawValue) needs mode robust"
         case .noise(let value):
             "must be float64, float32 or a number from 0 to below 1, not \(value)"
+        case .boundsNeedRobustMode: "must be robust, because there are bounds"
+        case .l1NeedsRobustMode: "must be robust, because there is an L1 term"
         }
     }
 }

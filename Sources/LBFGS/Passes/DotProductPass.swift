@@ -216,7 +216,7 @@
 
     /// Writes a stretch of the new pair.
     @inline(__always)
-    private func form<Stored: StoredNumber>(
+    func form<Stored: StoredNumber>(
         _: Stored.Type, _ new: NewPair, _ start: Int, _ length: Int
     ) {
         let size = MemoryLayout<Stored>.stride
@@ -245,7 +245,7 @@
     }
 
     @inline(__always)
-    private func accumulate<Strip: StoredNumber>(
+    func accumulate<Strip: StoredNumber>(
         _ index: Int, _ at: Int, _: Strip.Type, _ g: UnsafeRawPointer, _ v: UnsafeRawPointer,
         _ length: Int, _ lanes: UnsafeMutablePointer<Double>
     ) {

@@ -93,8 +93,8 @@ func computeTrialPoint<Scalar: EngineScalar>(
 ///
 /// s is computed as t d and not as x+ - x. The two differ in their last bits, since x+ = x + t d
 /// was rounded, and recorded runs depend on the former (as does torch, which does the same). On a
-/// path that is not straight, such as P(x + t d) with bounds, t d is not the step: it will then
-/// have to be a vector here in place of `direction`, with a `stepLength` of 1.
+/// path that is not straight, P(x + t d) with bounds, t d is not the step: the direction is then
+/// x+ - x, with a `stepLength` of 1.
 struct CurvatureStep<Scalar: EngineScalar> {
     var previousGradient: [Scalar]
     var direction: [Scalar]
@@ -127,34 +127,27 @@ func computeDotProducts<Scalar: EngineScalar>(
     }
     // Sound: all arrays are as long as the pass requires, and stay in place until the closures
     // return; each block and each worker writes memory of its own.
-    unsafe withPointer(to: gradient) { gradient in
-        unsafe withPointer(toOptional: step?.previousGradient) { previousGradient in
-            unsafe withPointer(toOptional: step?.direction) { direction in
-                unsafe storage.withUnsafeMutableBytes { octets in
-                    unsafe withPointer(to: workspace.table) { table in
-                        unsafe withMutablePointers(&workspace.sums, &workspace.scratch) {
-                            sums, scratch in
-                            let scratch = unsafe lineAligned(scratch)
-                            var newPair: Pass.NewPair?
-                            if let step, let previousGradient = unsafe previousGradient,
-                                let direction = unsafe direction,
-                                let s = octets.baseAddress
-                            {
-                                unsafe newPair = Pass.NewPair(
-                                    previousGradient: previousGradient, direction: direction,
-                                    stepLength: step.stepLength, dtype: step.dtype, s: s,
-                                    y: s + count * step.dtype.size)
-                            }
-                            let pass = unsafe Pass(
-                                count: count, gradient: gradient, newPair: newPair, table: table,
-                                pairCount: pairCount, sums: sums, scratch: scratch)
-                            unsafe executor.forEachRange(
-                                of: count, streams: 2 * pairCount + 5, longest: Pass.blocksMax
-                            ) {
-                                unsafe pass.run(worker: $0, blocks: $1)
-                            }
-                        }
-                    }
+    unsafe withPointers(gradient, step?.previousGradient, step?.direction) {
+        gradient, previousGradient, direction in
+        unsafe withPointers(to: &storage, workspace.table) { octets, table in
+            unsafe withMutablePointers(&workspace.sums, &workspace.scratch) { sums, scratch in
+                let scratch = unsafe lineAligned(scratch)
+                var newPair: Pass.NewPair?
+                if let step, let previousGradient = unsafe previousGradient,
+                    let direction = unsafe direction, let s = unsafe octets
+                {
+                    unsafe newPair = Pass.NewPair(
+                        previousGradient: previousGradient, direction: direction,
+                        stepLength: step.stepLength, dtype: step.dtype, s: s,
+                        y: s + count * step.dtype.size)
+                }
+                let pass = unsafe Pass(
+                    count: count, gradient: gradient, newPair: newPair, table: table,
+                    pairCount: pairCount, sums: sums, scratch: scratch)
+                unsafe executor.forEachRange(
+                    of: count, streams: 2 * pairCount + 5, longest: Pass.blocksMax
+                ) {
+                    unsafe pass.run(worker: $0, blocks: $1)
                 }
             }
         }
@@ -192,31 +185,28 @@ func combine<Scalar: EngineScalar>(
     precondition(workspace.changeWeights.count >= pairCount)
     // Sound: all arrays are as long as the pass requires, and stay in place until the closures
     // return; each block and each worker writes memory of its own.
-    unsafe withPointer(to: gradientValues) { gradient in
-        unsafe withPointer(to: stepLength == nil ? gradientValues : start) { start in
-            unsafe withMutablePointers(&direction, &target) { direction, target in
-                unsafe withPointer(to: workspace.table) { table in
-                    unsafe withPointers(workspace.stepWeights, workspace.changeWeights) { a, b in
-                        unsafe withMutablePointers(&workspace.sums, &workspace.scratch) {
-                            sums, scratch in
-                            let scratch = unsafe lineAligned(scratch)
-                            var trialPoint: Pass.TrialPoint?
-                            if let stepLength {
-                                unsafe trialPoint = Pass.TrialPoint(
-                                    start: start, stepLength: stepLength, target: target)
-                            }
-                            let pass = unsafe Pass(
-                                count: count, gradient: gradient, scale: scale, table: table,
-                                pairCount: pairCount, stepWeights: a, changeWeights: b,
-                                direction: direction, trialPoint: trialPoint, sums: sums,
-                                scratch: scratch)
-                            unsafe executor.forEachRange(
-                                of: count, streams: 2 * pairCount + 4, longest: Pass.blocksMax,
-                                isBackwards: true
-                            ) {
-                                unsafe pass.run(worker: $0, blocks: $1)
-                            }
-                        }
+    unsafe withPointers(gradientValues, stepLength == nil ? gradientValues : start) {
+        gradient, start in
+        unsafe withMutablePointers(&direction, &target) { direction, target in
+            unsafe withPointers(
+                workspace.table, workspace.stepWeights, workspace.changeWeights
+            ) { table, a, b in
+                unsafe withMutablePointers(&workspace.sums, &workspace.scratch) { sums, scratch in
+                    let scratch = unsafe lineAligned(scratch)
+                    var trialPoint: Pass.TrialPoint?
+                    if let stepLength {
+                        unsafe trialPoint = Pass.TrialPoint(
+                            start: start, stepLength: stepLength, target: target)
+                    }
+                    let pass = unsafe Pass(
+                        count: count, gradient: gradient, scale: scale, table: table,
+                        pairCount: pairCount, stepWeights: a, changeWeights: b,
+                        direction: direction, trialPoint: trialPoint, sums: sums, scratch: scratch)
+                    unsafe executor.forEachRange(
+                        of: count, streams: 2 * pairCount + 4, longest: Pass.blocksMax,
+                        isBackwards: true
+                    ) {
+                        unsafe pass.run(worker: $0, blocks: $1)
                     }
                 }
             }
@@ -238,7 +228,7 @@ func combine<Scalar: EngineScalar>(
 // MARK: - Addresses
 
 /// Float64 numbers in a cache line.
-private let numbersPerLine = 8
+let numbersPerLine = 8
 
 /// `count`, rounded up to whole cache lines.
 @inline(__always)
@@ -247,7 +237,7 @@ func lineAligned(_ count: Int) -> Int { (count + numbersPerLine - 1) & ~(numbers
 /// The first address in `scratch` at which a cache line begins. The scratch memory is one line
 /// longer than required, to allow for it.
 @inline(__always)
-private func lineAligned(_ scratch: UnsafeMutablePointer<Double>) -> UnsafeMutablePointer<Double> {
+func lineAligned(_ scratch: UnsafeMutablePointer<Double>) -> UnsafeMutablePointer<Double> {
     // Sound: stays within the additional line.
     unsafe UnsafeMutableRawPointer(scratch).alignedUp(toMultipleOf: 8 * numbersPerLine)
         .assumingMemoryBound(to: Double.self)
@@ -285,6 +275,40 @@ private func withPointers<Element>(
 ) {
     unsafe withPointer(to: first) { first in
         unsafe withPointer(to: second) { second in unsafe body(first, second) }
+    }
+}
+
+@inline(__always)
+private func withPointers<One, Two>(
+    _ first: [One], _ second: [Two], _ third: [Two],
+    _ body: (UnsafePointer<One>, UnsafePointer<Two>, UnsafePointer<Two>) -> Void
+) {
+    unsafe withPointer(to: first) { first in
+        unsafe withPointers(second, third) { second, third in unsafe body(first, second, third) }
+    }
+}
+
+/// The optional arrays have no address where they are nil.
+@inline(__always)
+private func withPointers<Element>(
+    _ first: [Element], _ second: [Element]?, _ third: [Element]?,
+    _ body: (UnsafePointer<Element>, UnsafePointer<Element>?, UnsafePointer<Element>?) -> Void
+) {
+    unsafe withPointer(to: first) { first in
+        unsafe withPointer(toOptional: second) { second in
+            unsafe withPointer(toOptional: third) { third in unsafe body(first, second, third) }
+        }
+    }
+}
+
+/// The storage has no address where it is empty.
+@inline(__always)
+private func withPointers<Element>(
+    to storage: inout PairStorage, _ array: [Element],
+    _ body: (UnsafeMutableRawPointer?, UnsafePointer<Element>) -> Void
+) {
+    unsafe storage.withUnsafeMutableBytes { octets in
+        unsafe withPointer(to: array) { array in unsafe body(octets.baseAddress, array) }
     }
 }
 

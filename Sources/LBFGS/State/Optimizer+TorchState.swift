@@ -24,7 +24,7 @@ extension Optimizer {
     /// Replaces the state, but not the parameters. O(m^2 n), for the dot products of the pairs.
     /// - Parameter state: The state to load; nil for that of a new optimizer.
     /// - Precondition: No step is running.
-    /// - Throws: As ``check(_:)``, and then nothing has changed.
+    /// - Throws: As ``check(_:)-(TorchState<Scalar>)``, and then nothing has changed.
     public mutating func load(_ state: TorchState<Scalar>?) throws(TorchStateError) {
         precondition(!isStepping, "a step runs")
         if let state { try check(state) }
@@ -51,11 +51,12 @@ extension Optimizer {
     /// - Parameter state: The state to check.
     /// - Throws: The first key whose value does not fit.
     public func check(_ state: TorchState<Scalar>) throws(TorchStateError) {
-        guard state.funcEvals >= 0 else {
-            throw TorchStateError(key: "func_evals", reason: "must be at least 0")
-        }
-        guard state.nIter >= 0 else {
-            throw TorchStateError(key: "n_iter", reason: "must be at least 0")
+        for (key, count) in [("func_evals", state.funcEvals), ("n_iter", state.nIter)] {
+            guard (0...TorchState<Scalar>.countMax).contains(count) else {
+                throw TorchStateError(
+                    key: key,
+                    reason: "must be from 0 to \(TorchState<Scalar>.countMax), not \(count)")
+            }
         }
         try check(state.d, "d")
         try check(state.prevFlatGrad, "prev_flat_grad")

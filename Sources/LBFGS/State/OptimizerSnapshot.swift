@@ -1,3 +1,6 @@
+/// The largest number of a pair that is read. It is multiplied by small numbers.
+public let storedPairNumberMax = 1 << 53
+
 /// The whole state of an ``Optimizer``, the middle of a line search included, in parts that can be
 /// stored: scalars, vectors by name, and curvature pairs, which never change.
 ///
@@ -25,6 +28,43 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
         var carried: CarriedState?
         /// Absent in snapshots of engines whose ``numericsVersion`` was 1.
         var numerics: Int?
+        /// Absent unless there have been bounds or an L1 term.
+        var box: BoxScalars?
+
+        /// The options of the next step, and those of the running or the last one.
+        public var optionsInUse: [Options] { [options, progress.options] }
+        /// The largest of the counters, which grow with every event.
+        public var largestCount: Int {
+            let trials =
+                switch phase {
+                case .idle, .evaluatingStart, .evaluatingFixedStep: 0
+                case .searching(.torch(let search)): search.trials
+                case .searching(.budgeted(let search)): search.trials
+                }
+            return max(
+                max(iterationCount, evaluationCount, pairsMade, trials),
+                max(progress.iterations, progress.evaluations),
+                progress.stagnation?.iterations ?? 0)
+        }
+        /// How many coefficients of the last direction there are.
+        public var alphaCount: Int { alphas?.count ?? 0 }
+
+        /// Checks what the scalars alone must have, as ``Optimizer/init(_:)`` does. O(1).
+        /// - Throws: The first field with a value that no state has.
+        public func validate() throws(SnapshotError) {
+            let newest = box == nil ? numericsVersion : numericsVersionWithBounds
+            guard 1...newest ~= numerics ?? 1 else { throw .newerNumerics(numerics ?? 1) }
+            if let norm = box?.refusedStepNorm {
+                try requireStepLength(norm, "bounds.refusedStepNorm")
+            }
+            try options.validate("options")
+            try progress.validate("progress")
+            try phase.validate("phase", progress.options)
+            try carried?.validate("memory")
+            try requireCount(iterationCount, "iterationCount")
+            try requireCount(evaluationCount, "evaluationCount")
+            try requireCount(pairsMade, upTo: storedPairNumberMax, "pairsMade")
+        }
 
         private enum CodingKeys: String, CodingKey {
             case options, iterationCount, evaluationCount, loss, phase, progress
@@ -32,7 +72,16 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
             case initialScale, pairsMade, frozenRanges
             case carried = "memory"
             case numerics
+            case box = "bounds"
         }
+    }
+
+    /// Bounds and weights that are the same for all parameters; vectors are among the vectors.
+    struct BoxScalars: Equatable, Sendable, Codable {
+        var lower: Double?
+        var upper: Double?
+        var l1: Double?
+        var refusedStepNorm: Double?
     }
 
     /// The scalars.
@@ -50,14 +99,4 @@ public struct OptimizerSnapshot<Scalar: EngineScalar>: Equatable, Sendable {
         self.vectors = vectors
         self.pairs = pairs
     }
-}
-
-/// A snapshot that no optimizer can have taken, and which part of it is wrong.
-public enum SnapshotError: Error, Equatable, Sendable {
-    /// A vector that the state needs is missing.
-    case missingVector(String)
-    /// A vector has another length than the parameters.
-    case wrongLength(String, expected: Int, got: Int)
-    /// The snapshot was taken by an engine with a newer ``numericsVersion``.
-    case newerNumerics(Int)
 }

@@ -24,6 +24,9 @@ public struct TorchState<Scalar: EngineScalar>: Equatable, Sendable {
     /// `al`: the coefficients alpha of the last direction, padded with nil to `history_size`.
     public var al: [Double?]?
 
+    /// The largest `func_evals` and `n_iter`, which are counted on from.
+    public static var countMax: Int { 1 << 53 }
+
     /// A state; keys that are left out are nil.
     public init(
         funcEvals: Int, nIter: Int, d: [Scalar]? = nil, t: Double? = nil,

@@ -34,6 +34,7 @@ extension Optimizer {
 
     /// x + t d, with the bits of the trial point at that step length.
     func point(at stepLength: Double) -> [Scalar] {
+        if isBoxed { return boxPoint(at: stepLength) }
         guard isInTorchOrder else {
             return Scalar.moved(parameters, along: direction, by: stepLength)
         }

@@ -172,7 +172,7 @@ struct BudgetedLineSearchTests {
                 directionNormInf: 1, trialsMax: Int.random(in: 1...30, using: &generator))
             var search = BudgetedLineSearch(function, setting)
             var directive = LineSearchDirective.evaluate(stepLength: 1)
-            var retained = [0]
+            var retained = RetainedTrials()
             var isSound = true
             while case .evaluate(let stepLength) = directive, isSound {
                 retained = search.retainedTrials

@@ -101,11 +101,11 @@ struct StrongWolfeSearchTests {
         var search = StrongWolfeSearch(
             loss: 1, slope: -2, stepLength: 100, directionNormInf: 1,
             extraTrialsMax: 25)
-        #expect(search.retainedTrials == [0])
+        #expect(Array(search.retainedTrials) == [0])
         var feasible = search
         _ = feasible.advance(loss: 9801, slope: 198)
         #expect(feasible.retainedTrials.sorted() == [0, 1])
         _ = search.advance(loss: .nan, slope: .nan)
-        #expect(search.retainedTrials == [0], "an infeasible end is never accepted")
+        #expect(Array(search.retainedTrials) == [0], "an infeasible end is never accepted")
     }
 }

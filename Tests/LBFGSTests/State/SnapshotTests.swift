@@ -119,6 +119,14 @@ struct SnapshotTests {
         wrong = state
         wrong.oldStps?.removeLast()
         #expect(throws: TorchStateError.self) { try optimizer.load(wrong) }
+        // Counters that would overflow.
+        for key in [\TorchState<Double>.funcEvals, \TorchState<Double>.nIter] {
+            for count in [-1, (1 << 53) + 1, Int.max] {
+                wrong = state
+                wrong[keyPath: key] = count
+                #expect(throws: TorchStateError.self) { try optimizer.load(wrong) }
+            }
+        }
         #expect(optimizer == before)
     }
 }
