@@ -63,6 +63,8 @@ extension SQLiteStore {
     }
 
     private static func bytesOnDisk(_ directory: String) -> Int {
+        // The enumeration would not follow a symbolic link to the directory.
+        let directory = URL(filePath: directory).resolvingSymlinksInPath().path
         let names = (try? FileManager.default.subpathsOfDirectory(atPath: directory)) ?? []
         return names.reduce(0) { $0 + DiskFile.allocatedBytes(of: directory + "/" + $1) }
     }

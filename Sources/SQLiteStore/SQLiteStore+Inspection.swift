@@ -28,6 +28,22 @@ extension SQLiteStore {
         }
     }
 
+    /// As in a store of schema version 3, whose log has no salt.
+    package func forgetLogSalt() async throws(StoreError) {
+        try await write { transaction in
+            try transaction.database.updateStoreRow { $0.logSalt = [] }
+        }
+    }
+
+    /// As after damage to SQLite's files: the newest entry that the tables have is gone.
+    package func loseNewestRow(of session: SessionID) async throws(StoreError) {
+        try await write { transaction in
+            let row = try transaction.reading.rowID(session)
+            let newest = try transaction.database.integer(.newestSequence, [row])
+            try transaction.database.run(.deleteEvent, [row, newest ?? 0])
+        }
+    }
+
     /// Contradictions within the store; empty when there are none. Reads all of it.
     package func inconsistencies() async throws(StoreError) -> [String] {
         await committer.flushAll()
@@ -47,10 +63,9 @@ extension SQLiteStore {
             blobs.formUnion(
                 try Int64.fetchAll(
                     database, sql: "SELECT payload FROM event JOIN blob ON blob.id = payload"))
-            let counts = try Row.fetchAll(database, sql: "SELECT id, names FROM vector")
-            if Dictionary(uniqueKeysWithValues: counts.map { ($0[0] as Int64, $0[1] as Int) })
-                != references
-            {
+            let counts = try database.rows(sql: VectorColumn.table.select(""))
+                .map(VectorRow.init)
+            if Dictionary(uniqueKeysWithValues: counts.map { ($0.id, $0.names) }) != references {
                 found.append("vector.names differs from what snapshots name")
             }
             if Set(try Int64.fetchAll(database, sql: "SELECT id FROM blob")) != blobs {
@@ -65,8 +80,8 @@ extension SQLiteStore {
                 """
             found += try Int64.fetchAll(database, sql: live).map { "segment \($0) miscounts" }
             found += try self.miscounts(in: database)
-            let count = "SELECT sessions <> (SELECT count(*) FROM session) FROM store"
-            if try Bool.fetchOne(database, sql: count) ?? true {
+            let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM session")
+            if try database.storeRow().sessions != count {
                 found.append("store.sessions miscounts")
             }
             return found
@@ -97,6 +112,13 @@ extension SQLiteStore {
                 AND sequence <= (SELECT max(sequence) FROM snapshot
                     WHERE snapshot.session = holding.session))
             """
+        for row in try database.rows(sql: SegmentColumn.table.select("")) {
+            _ = try SegmentRow(row)
+        }
+        for row in try database.rows(sql: HoleColumn.table.select("")) { _ = try HoleRow(row) }
+        for row in try database.rows(sql: EntryCountsColumn.table.select("")) {
+            _ = try EntryCountsRow(row)
+        }
         return try Int64.fetchAll(database, sql: uncovered).map { "segment \($0) has gaps" }
             + Int64.fetchAll(database, sql: overlapping).map { "a hole of \($0) is in a blob" }
             + Int64.fetchAll(database, sql: holding).map { "session \($0) miscounts its entries" }

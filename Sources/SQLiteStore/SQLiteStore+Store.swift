@@ -19,6 +19,8 @@ extension SQLiteStore {
         }
     }
 
+    public func admitWrite() throws(StoreError) { try committer.admitWrite() }
+
     public func stage(_ octets: Octets) async -> Result<Octets, StoreError> {
         do throws(StoreError) {
             return .success(try await stager.stage(octets))
@@ -45,7 +47,8 @@ extension SQLiteStore {
             let prepared = PreparedBatch(batch)
             return try await write(
                 bytes: prepared.bytes,
-                undo: prepared.isEntryAlone ? .validatesBeforeWriting : .savepoint
+                undo: prepared.isEntryAlone ? .validatesBeforeWriting : .savepoint,
+                isRemoval: prepared.removedCheckpoint != nil, isAdmitted: true
             ) { transaction in
                 try transaction.commit(prepared, to: session)
             }
@@ -53,48 +56,61 @@ extension SQLiteStore {
     }
 
     public func delete(_ session: SessionID) async throws(StoreError) {
-        try await write { transaction in try transaction.delete(session) }
+        do throws(StoreError) {
+            try await write(isRemoval: true) { transaction in try transaction.delete(session) }
+        } catch {
+            throw error.naming(session)
+        }
     }
 
     public func load(_ session: SessionID) async throws(StoreError) -> StoredSession {
         let logged = memtable.entries(of: session)
-        return try await read { transaction in try transaction.load(session, logged: logged) }
+        return try await read(of: session) { transaction in
+            try transaction.load(session, logged: logged)
+        }
     }
 
     public func load(
         _ session: SessionID, checkpoint: CheckpointNumber
     ) async throws(StoreError) -> StoredCheckpoint {
-        try await read { transaction in
+        try await read(of: session) { transaction in
             try transaction.load(session, checkpoint: checkpoint)
         }
     }
 
     public func list(
-        pageSize: Int, after: PageToken?, label: (key: String, value: String)?
+        pageSize: Int, after: PageToken?, matching filter: SessionFilter
     ) async throws(StoreError) -> Page<SessionSummary> {
         let logged = memtable.all
-        return try await read { transaction in
-            try transaction.list(pageSize: pageSize, after: after, label: label, logged: logged)
+        return try await read { [memtable] transaction in
+            try transaction.list(
+                pageSize: pageSize, after: after, matching: filter, logged: logged,
+                detachedIn: memtable)
         }
     }
 
     public func summary(_ session: SessionID) async throws(StoreError) -> SessionSummary {
         let logged = memtable.entries(of: session)
-        return try await read { transaction in
+        return try await read(of: session) { transaction in
             try transaction.summary(transaction.session(session), logged: logged)
         }
+    }
+
+    public func tenant(of session: SessionID) async throws(StoreError) -> String {
+        try await read { transaction in try transaction.tenant(of: session) }
     }
 
     public func toldEntry(
         _ session: SessionID, evaluation number: EvaluationNumber
     ) async throws(StoreError) -> JournalEntry? {
+        try memtable.check(session)
         if var entry = memtable.entries(of: session).last(where: {
             $0.trace?.evaluation == number
         }) {
             entry.payload = []
             return entry
         }
-        return try await read { transaction in
+        return try await read(of: session) { transaction in
             let entry = try transaction.evaluated(
                 transaction.rowID(session), from: number, limit: 1
             ).first
@@ -105,7 +121,7 @@ extension SQLiteStore {
     public func step(
         _ session: SessionID, number: StepNumber
     ) async throws(StoreError) -> StepRecord? {
-        try await read { transaction in
+        try await read(of: session) { transaction in
             try transaction.step(transaction.rowID(session), number: number)
         }
     }
@@ -114,7 +130,7 @@ extension SQLiteStore {
         _ session: SessionID, from first: EvaluationNumber, limit: Int
     ) async throws(StoreError) -> [TracePoint] {
         let logged = memtable.entries(of: session)
-        return try await read { transaction in
+        return try await read(of: session) { transaction in
             var points = try transaction.evaluated(
                 transaction.rowID(session), from: first, limit: limit
             ).compactMap(\.trace)
@@ -128,9 +144,23 @@ extension SQLiteStore {
     public func checkpoints(
         _ session: SessionID, pageSize: Int, after: PageToken?
     ) async throws(StoreError) -> Page<CheckpointRecord> {
-        try await read { transaction in
+        try await read(of: session) { transaction in
             try transaction.checkpoints(
                 transaction.rowID(session), pageSize: pageSize, after: after)
+        }
+    }
+
+    public func hasKeptCheckpoint(_ session: SessionID) async throws(StoreError) -> Bool {
+        try await read { transaction in
+            let session = try transaction.rowID(session)
+            return try transaction.database.integer(.keptCheckpoint, [session]) != nil
+        }
+    }
+
+    public func checkpointCount(_ session: SessionID) async throws(StoreError) -> Int {
+        try await read { transaction in
+            let session = try transaction.rowID(session)
+            return Int(try transaction.database.integer(.countCheckpoints, [session]) ?? 0)
         }
     }
 
@@ -141,7 +171,7 @@ extension SQLiteStore {
     }
 
     public func expireIdempotencyRecords(before date: Date) async throws(StoreError) {
-        try await write { transaction in
+        try await write(isRemoval: true) { transaction in
             try transaction.database.run(.expireIdempotency, [date.microseconds])
         }
     }
@@ -149,7 +179,7 @@ extension SQLiteStore {
     public func deliveries(
         _ session: SessionID, hook: String, pageSize: Int, after: PageToken?
     ) async throws(StoreError) -> Page<DeliveryRecord> {
-        try await read { transaction in
+        try await read(of: session) { transaction in
             try transaction.deliveries(
                 transaction.rowID(session), hook: hook, pageSize: pageSize, after: after)
         }
@@ -167,12 +197,26 @@ extension SQLiteStore {
     }
 
     public func dueDeliveries(
-        at date: Date, limit: Int
+        at date: Date, limit: Int, skipping skipped: Int
     ) async throws(StoreError) -> [DeliveryRecord] {
         try await read { transaction in
-            try transaction.database.rows(.dueDeliveries, [date.microseconds, limit]).map {
-                try DeliveryRow($0).record
-            }
+            let rows = try transaction.database.rows(
+                .dueDeliveries, [date.microseconds, limit, skipped])
+            return try rows.map { try DeliveryRow($0).record }
+        }
+    }
+
+    public func pendingDeliveryCount() async throws(StoreError) -> Int {
+        try await read { transaction in
+            Int(try transaction.database.integer(.pendingDeliveryCount, []) ?? 0)
+        }
+    }
+
+    public func pendingDeliveryCount(of session: SessionID) async throws(StoreError) -> Int {
+        try await read { transaction in
+            let session = try transaction.rowID(session)
+            return Int(
+                try transaction.database.integer(.pendingDeliveryCountOfSession, [session]) ?? 0)
         }
     }
 
@@ -187,27 +231,47 @@ extension SQLiteStore {
     }
 
     public func expireDeliveries(before date: Date) async throws(StoreError) {
-        try await write { transaction in
+        try await write(isRemoval: true) { transaction in
             try transaction.database.run(.expireDeliveries, [date.microseconds])
         }
     }
 
     public func diskBytes(_ session: SessionID) async throws(StoreError) -> Int {
         let logged = memtable.entries(of: session)
-        return try await read { transaction in
+        return try await read(of: session) { transaction in
             try transaction.diskBytes(transaction.rowID(session), logged: logged)
         }
     }
 
     public func sessionCount() async throws(StoreError) -> Int {
         try await read { transaction in
-            Int(try transaction.database.integer(.sessionCount, []) ?? 0)
+            try transaction.database.storeRow().sessions
+        }
+    }
+
+    public func sessionCount(of tenant: String) async throws(StoreError) -> Int {
+        try await read { transaction in
+            Int(try transaction.database.integer(.sessionCountOfTenant, [tenant]) ?? 0)
+        }
+    }
+
+    public func sessions(of tenant: String) async throws(StoreError) -> [SessionID] {
+        try await read { transaction in
+            try transaction.database.rows(.sessionsOfTenant, [tenant]).compactMap { row in
+                if case .text(let text) = row[0] { SessionID(text) } else { nil }
+            }
+        }
+    }
+
+    public func secret() async throws(StoreError) -> [UInt8] {
+        try await read { transaction in
+            try transaction.database.storeRow().pageKey
         }
     }
 
     public func probe() async throws(StoreError) {
         try await write { transaction in
-            try transaction.database.run(.countProbe, [])
+            try transaction.database.updateStoreRow { $0.probes += 1 }
         }
     }
 }

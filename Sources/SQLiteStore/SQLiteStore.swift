@@ -3,6 +3,7 @@ package import DiskLog
 import GRDB
 public import SessionModel
 import Synchronization
+public import Telemetry
 
 /// Stores sessions in a directory: an SQLite database, a write-ahead log of journal entries, and
 /// segment files for long vectors.
@@ -17,12 +18,15 @@ import Synchronization
 /// Everything that is read is verified by CRC-32C checksums: rows, payloads, and each MiB of a
 /// vector.
 public final class SQLiteStore: Store {
+    /// What recovery met that did not keep the store from opening, for the operator.
+    public let findings: [String]
     let directory: StoreDirectory
     let pool: DatabasePool
     let limits: SQLiteStoreLimits
     let committer: Committer
     let memtable: EntryMemtable
     let stager: SegmentStager
+    let feed: ReplicationFeed
     private let puncher: HolePuncher
     private let segments: SegmentDirectory
     private let reads = Mutex((waiting: 0, isClosed: false))
@@ -39,13 +43,19 @@ public final class SQLiteStore: Store {
     /// that may not be one.
     public convenience init(
         directory: String, limits: SQLiteStoreLimits = SQLiteStoreLimits(),
+        replication: ReplicationConfiguration = ReplicationConfiguration(),
+        metrics: MetricsRegistry = MetricsRegistry(),
         onFatal: @escaping @Sendable (String) -> Never = { fatalError("the store failed: \($0)") }
     ) async throws(StoreError) {
-        try await self.init(directory: directory, limits: limits, faults: nil, onFatal: onFatal)
+        try await self.init(
+            directory: directory, limits: limits, replication: replication, faults: nil,
+            metrics: metrics, onFatal: onFatal)
     }
 
     package init(
-        directory path: String, limits: SQLiteStoreLimits, faults: WriteFaults?,
+        directory path: String, limits: SQLiteStoreLimits,
+        replication: ReplicationConfiguration = ReplicationConfiguration(), faults: WriteFaults?,
+        metrics: MetricsRegistry = MetricsRegistry(),
         onFatal: @escaping @Sendable (String) -> Never
     ) async throws(StoreError) {
         let faults = FaultInjection(faults: faults)
@@ -73,7 +83,16 @@ public final class SQLiteStore: Store {
             directory: segments, storePath: path, limits: limits,
             newest: store.newestStagedSegment, onFatal: onFatal)
         memtable = store.memtable
-        committer = Committer(store, limits: limits, faults: faults, onFatal: onFatal)
+        feed = ReplicationFeed(replication, role: store.directory.role)
+        committer = Committer(
+            store, limits: limits, metrics: StoreMetrics(metrics), feed: feed, faults: faults,
+            onFatal: onFatal)
+        findings = store.findings
+        if let error = await committer.recoverLog() {
+            directory.unlock()
+            throw error
+        }
+        committer.ballast.fill()
     }
 
     /// Runs `body` on one of the readers' threads.
@@ -83,7 +102,7 @@ public final class SQLiteStore: Store {
         let refusal: StoreError? = reads.withLock { reads in
             if reads.isClosed { return .closed }
             guard reads.waiting < limits.waitingReadsMax else {
-                return .failed("too many reads wait for the disk: try again later")
+                return .overloaded(.reads, maximum: limits.waitingReadsMax)
             }
             reads.waiting += 1
             return nil
@@ -104,6 +123,19 @@ public final class SQLiteStore: Store {
         }
     }
 
+    /// The same for a read of one session, which the error names if something is damaged. Nothing
+    /// is read of a session whose entries in the log do not continue its journal.
+    func read<Value: Sendable>(
+        of session: SessionID, _ body: @escaping @Sendable (ReadTransaction) throws -> Value
+    ) async throws(StoreError) -> Value {
+        try memtable.check(session)
+        do throws(StoreError) {
+            return try await read(body)
+        } catch {
+            throw error.naming(session)
+        }
+    }
+
     private func attemptRead<Value: Sendable>(
         _ body: @escaping @Sendable (ReadTransaction) throws -> Value
     ) async -> Result<Value, any Error> {
@@ -118,10 +150,12 @@ public final class SQLiteStore: Store {
     }
 
     func write<Value: Sendable>(
-        bytes: Int = 0, undo: UndoStrategy = .savepoint,
+        bytes: Int = 0, undo: UndoStrategy = .savepoint, isRemoval: Bool = false,
+        isAdmitted: Bool = false,
         _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
     ) async throws(StoreError) -> Value {
-        try await committer.write(bytes: bytes, undo: undo, body)
+        try await committer.write(
+            bytes: bytes, undo: undo, isRemoval: isRemoval, isAdmitted: isAdmitted, body)
     }
 
     /// To be called by an event loop's thread when it wakes. Until it calls `eventLoopWillBlock`,
@@ -142,6 +176,7 @@ public final class SQLiteStore: Store {
             return reads.isClosed
         }
         guard !wasClosed else { return }
+        feed.end()
         await committer.close()
         await withCheckedContinuation { continuation in
             DispatchQueue(label: "lbfgsd.store.close").async { [pool, puncher, segments] in

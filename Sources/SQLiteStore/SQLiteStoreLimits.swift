@@ -1,5 +1,5 @@
 import DiskLog
-internal import SessionModel
+public import SessionModel
 
 /// Every bound of the store. The defaults suit a machine with a few cores and one disk.
 public struct SQLiteStoreLimits: Equatable, Sendable {
@@ -25,6 +25,8 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     /// Points of a session's trace, and its steps. Past this count the trace is thinned out, and
     /// the oldest steps are deleted.
     public var tracePointsMax = Limits().tracePointsMax
+    /// Idempotency keys, and messages that have ended.
+    public var keptPerSession = KeptPerSession()
     /// Writes that share one transaction, and the sum of their bytes. A longer write gets a
     /// transaction of its own.
     public var groupWritesMax = 256
@@ -35,12 +37,15 @@ public struct SQLiteStoreLimits: Equatable, Sendable {
     public var eventLoopEntriesMax = 16
     public var eventLoopSyncMicrosecondsMax = 1000
     /// Writes that wait for the committer, and the sum of their bytes; more are refused. A longer
-    /// write is accepted when nothing waits.
-    public var waitingWritesMax = 8192
-    public var waitingBytesMax = 1 << 30
+    /// write is accepted when nothing waits. Batches are not refused: a session asks before it
+    /// changes, and has one batch at a time.
+    public var waitingWritesMax = Limits().waitingWritesMax
+    public var waitingBytesMax = Limits().waitingWriteBytesMax
+    /// Space that is kept to remove things from a full disk; 0 for none.
+    public var ballastBytes = 0
     /// Read-only connections, each with a thread, and reads that wait for one of them.
     public var readersMax = 4
-    public var waitingReadsMax = 8192
+    public var waitingReadsMax = Limits().waitingReadsMax
     /// Pages written to SQLite's WAL, as estimated, before it is copied back into the database: 32
     /// MiB. A page that is written often is copied once. Recovering that many after a crash takes
     /// some tens of milliseconds.

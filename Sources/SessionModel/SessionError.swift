@@ -13,7 +13,7 @@ public struct FieldError: Equatable, Sendable {
 /// Why a call on a session failed. Nothing changed, unless the case says otherwise.
 public enum SessionError: Error, Equatable, Sendable {
     public enum Resource: String, Equatable, Sendable {
-        case session, step, checkpoint, evaluation, shard, group, hook, delivery
+        case session, step, checkpoint, evaluation, shard, group, hook, delivery, ensemble
         case hookCall = "call"
     }
 
@@ -24,7 +24,25 @@ public enum SessionError: Error, Equatable, Sendable {
         /// Long polls and event streams.
         case waiters
         case sessions
+        /// Ensembles of a tenant, and those in memory.
+        case ensembles
+        case residentEnsembles = "resident_ensembles"
+        case checkpoints
         case hooks
+        /// Messages of the session that wait for webhooks.
+        case deliveries
+        /// Writes that wait for the disk, their bytes, and reads.
+        case waitingWrites = "waiting_writes"
+        case waitingWriteBytes = "waiting_write_bytes"
+        case waitingReads = "waiting_reads"
+    }
+
+    /// A quota of a tenant that `quotaReached` names.
+    public enum Quota: String, Equatable, Sendable {
+        case sessions
+        case diskBytes = "disk_bytes"
+        case memoryBytes = "memory_bytes"
+        case requestsInFlight = "requests_in_flight"
     }
 
     case notFound(Resource, id: String)
@@ -62,12 +80,18 @@ public enum SessionError: Error, Equatable, Sendable {
     case idempotencyKeyReused(String)
     /// A limit of the server is reached. A retry may succeed.
     case overloaded(limit: Limit, maximum: Int, retryAfterSeconds: Int)
+    /// A quota of the tenant is reached: `used` of `maximum`, and the request needs `needed` more.
+    case quotaReached(Quota, needed: Int, used: Int, maximum: Int)
     /// The session does not fit in memory beside the sessions that are in use.
     case memoryFull(needed: Int, reserved: Int, maximum: Int, retryAfterSeconds: Int)
     /// The disk is full.
     case storageFull(String)
+    /// The disk has less space than is kept for results of sessions that exist.
+    case reserveReached(needed: Int, available: Int, reserve: Int)
     /// The session's stored state is damaged, or was written by a version that cannot be read.
     case corrupt(SessionID, reason: String)
     case storageFailed(String)
+    /// Replication takes no write, or has not confirmed one.
+    case replication(ReplicationError)
     case shuttingDown
 }

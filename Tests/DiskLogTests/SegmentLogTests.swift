@@ -16,7 +16,7 @@ private struct IndexedSegments {
             recovering: SegmentDirectory(path, faults: FaultInjection(faults: faults)),
             indexed: sizes.sorted { $0.key < $1.key }
                 .map { SegmentLog.IndexedSegment(number: $0.key, size: $0.value) },
-            bytesMax: bytesMax)
+            bytesMax: bytesMax, lost: LostSegments(path + "-lost"))
         self.sizes = sizes
     }
 

@@ -9,7 +9,7 @@ struct SegmentRemoverTests {
         try withDirectory { directory in
             let path = directory + "/file"
             try Data(count: count).write(to: URL(fileURLWithPath: path))
-            let remover = SegmentRemover()
+            let remover = SegmentRemover(SegmentPin(directory + "/pin"))
             remover.remove(path)
             remover.waitUntilIdle()
             #expect(!FileManager.default.fileExists(atPath: path))

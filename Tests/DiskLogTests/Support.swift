@@ -44,3 +44,27 @@ func change(_ path: String, _ body: (inout [UInt8]) -> Void) throws {
 func copy(_ directory: String, to copy: String) throws {
     try FileManager.default.copyItem(atPath: directory, toPath: copy)
 }
+
+func makeSalt(_ seed: Int) -> LogSalt {
+    guard let salt = LogSalt(make(bytes: LogSalt.byteCount, seed)) else {
+        preconditionFailure("a salt has \(LogSalt.byteCount) bytes")
+    }
+    return salt
+}
+
+/// A frame of schema version 3: magic, CRC-32C of what follows, length, epoch, number, frames of
+/// the epoch before, records.
+func makeUnsaltedFrame(_ header: LogFrame.Header, _ records: [[UInt8]]) -> [UInt8] {
+    var body: [UInt8] = []
+    body.appendLittleEndian(UInt32(records.reduce(0) { $0 + 4 + $1.count }))
+    body.appendLittleEndian(header.epoch)
+    body.appendLittleEndian(header.number)
+    body.appendLittleEndian(header.previousFrames)
+    for record in records {
+        body.appendLittleEndian(UInt32(record.count))
+        body += record
+    }
+    var frame = Array("lbfgslog".utf8)
+    frame.appendLittleEndian(CRC32C.checksum(body))
+    return frame + body
+}

@@ -9,10 +9,20 @@ import Testing
 struct WriteAheadLogTests {
     private func open(
         _ directory: String, checkpointedEpoch: UInt64 = 0, fileBytesMax: Int = 1 << 20,
-        fileRecordsMax: Int = 1000, faults: WriteFaults? = nil
+        fileRecordsMax: Int = 1000, salt: LogSalt? = makeSalt(1), faults: WriteFaults? = nil
     ) throws -> (log: WriteAheadLog, records: [ArraySlice<UInt8>]) {
+        let opened = try recover(
+            directory, checkpointedEpoch: checkpointedEpoch, fileBytesMax: fileBytesMax,
+            fileRecordsMax: fileRecordsMax, salt: salt, faults: faults)
+        return (opened.log, opened.records)
+    }
+
+    private func recover(
+        _ directory: String, checkpointedEpoch: UInt64 = 0, fileBytesMax: Int = 1 << 20,
+        fileRecordsMax: Int = 1000, salt: LogSalt? = makeSalt(1), faults: WriteFaults? = nil
+    ) throws -> WriteAheadLog.Recovered {
         try WriteAheadLog.open(
-            directory, checkpointedEpoch: checkpointedEpoch,
+            directory, checkpointedEpoch: checkpointedEpoch, salt: salt,
             limits: WriteAheadLogLimits(
                 fileBytesMax: fileBytesMax, fileRecordsMax: fileRecordsMax),
             faults: FaultInjection(faults: faults))
@@ -81,17 +91,32 @@ struct WriteAheadLogTests {
                     records.map { Array($0) } == (0..<whole).map { record($0 + 1) },
                     "torn at \(torn)")
                 // The log continues over the torn frame, and the next recovery finds that.
-                if log.isFull { log.beginEpoch() }
+                if log.isFull { log.beginEpoch(salt: makeSalt(2)) }
                 try log.append([record(99)])
                 let epoch: UInt64 = whole > 0 ? 1 : 0
-                let again = try open(path, checkpointedEpoch: epoch).records
+                let salt = makeSalt(whole > 0 ? 2 : 1)
+                let again = try open(path, checkpointedEpoch: epoch, salt: salt).records
                 #expect(again.map { Array($0) } == [record(99)], "torn at \(torn)")
             }
         }
     }
 
-    @Test("A log that is damaged before its newest frame is refused, for each bit")
-    func damaged() throws {
+    @Test("A preamble comes before the records, and counts as none")
+    func preamble() throws {
+        try withDirectory { directory in
+            var (log, _) = try open(directory, fileRecordsMax: 2)
+            let first = try log.append([record(1)], preamble: [7]).range
+            let second = try log.append([record(2)], preamble: [8, 9]).range
+            #expect(first.upperBound == second.lowerBound && first.lowerBound == 0)
+            #expect(log.fractionFilled == 1)
+            let found = try recover(directory)
+            #expect(found.contents.frames.map(\.offset) == [0, first.upperBound])
+            #expect(found.records.map { Array($0) } == [[7], record(1), [8, 9], record(2)])
+        }
+    }
+
+    @Test("One wrong bit anywhere in the log is corrected, and reported")
+    func corrected() throws {
         try withDirectory { root in
             let sizes = try makeLog(frames: 4, in: root + "/live")
             for place in 0..<sizes[4] {
@@ -99,17 +124,113 @@ struct WriteAheadLogTests {
                 try? FileManager.default.removeItem(atPath: path)
                 try copy(root + "/live", to: path)
                 try change(path + "/1.log") { $0[place] ^= 1 << UInt8(place % 8) }
+                let recovered = try recover(path)
+                #expect(recovered.records.map { Array($0) } == (1...4).map(record), "\(place)")
+                #expect(
+                    recovered.findings == [.correctedBit(path: path + "/1.log", byte: place)])
+            }
+        }
+    }
+
+    @Test("Damage before the newest frame is a gap, for each byte")
+    func damaged() throws {
+        try withDirectory { root in
+            let sizes = try makeLog(frames: 4, in: root + "/live")
+            for place in 0..<sizes[4] {
+                let path = root + "/damaged"
+                try? FileManager.default.removeItem(atPath: path)
+                try copy(root + "/live", to: path)
+                try change(path + "/1.log") { $0[place] ^= 0b101 }
                 if place < sizes[3] {
-                    let frame = sizes.last { $0 <= place } ?? 0
+                    let frame = sizes.lastIndex { $0 <= place } ?? 0
+                    let found = try recover(path)
+                    let gaps = found.contents.gaps
+                    #expect(gaps.map(\.offset) == [sizes[frame]] && gaps[0].frames == 1)
+                    #expect(gaps[0].first == LogPosition(epoch: 1, frame: UInt64(frame)))
+                    #expect(gaps[0].next == LogPosition(epoch: 1, frame: UInt64(frame) + 1))
                     #expect(
-                        throws: LogCorruption.damagedFrame(
-                            path: path + "/1.log", offset: frame)
-                    ) { try open(path) }
+                        found.records.map { Array($0) }
+                            == (1...4).filter { $0 != frame + 1 }.map(record))
                 } else {
-                    // The newest frame counts as torn.
-                    #expect(try open(path).records.count == 3)
+                    // The newest frame counts as torn, which is said where it can be known.
+                    let recovered = try recover(path)
+                    #expect(recovered.records.count == 3)
+                    if place >= sizes[3] + 64 {
+                        let finding = LogFinding.incompleteFrame(
+                            path: path + "/1.log", offset: sizes[3], bytes: sizes[4] - sizes[3])
+                        #expect(recovered.findings == [finding])
+                    }
                 }
             }
+        }
+    }
+
+    /// A client chooses what is in a record: here whole frames of a newer epoch.
+    @Test("Frames within a record are none", arguments: [true, false])
+    func forged(isSalted: Bool) throws {
+        try withDirectory { directory in
+            let header = LogFrame.Header(epoch: 9, number: 0, previousFrames: 0)
+            let forgery =
+                isSalted
+                ? LogFrame.encode(header, [[1, 2, 3]], salt: makeSalt(7))
+                : makeUnsaltedFrame(header, [[1, 2, 3]])
+            var (log, _) = try open(directory)
+            try log.append([record(1)])
+            try log.append([forgery + forgery])
+            try log.append([record(2)])
+            let records = try open(directory).records
+            #expect(records.map { Array($0) } == [record(1), forgery + forgery, record(2)])
+            // Overwritten in part after a restart: the forgery lies behind the log's end.
+            var (next, _) = try open(directory, checkpointedEpoch: 1, salt: makeSalt(2))
+            try next.append([[4]])
+            let again = try open(directory, checkpointedEpoch: 1, salt: makeSalt(2)).records
+            #expect(again.map { Array($0) } == [[4]])
+        }
+    }
+
+    @Test("A log of schema version 3 is read, and goes on with a salt")
+    func unsalted() throws {
+        try withDirectory { directory in
+            try FileManager.default.createDirectory(
+                atPath: directory, withIntermediateDirectories: true)
+            let frames = (1...3).flatMap { number in
+                makeUnsaltedFrame(
+                    LogFrame.Header(epoch: 5, number: UInt64(number - 1), previousFrames: 0),
+                    [record(number)])
+            }
+            try Data(frames).write(to: URL(fileURLWithPath: directory + "/1.log"))
+            var (log, records) = try open(directory, checkpointedEpoch: 4, salt: nil)
+            #expect(records.map { Array($0) } == (1...3).map(record))
+            #expect(log.needsSalt && log.isFull && log.epochToCheckpoint == 5)
+            log.beginEpoch(salt: makeSalt(3))
+            try log.append([record(4)])
+            let again = try open(directory, checkpointedEpoch: 5, salt: makeSalt(3)).records
+            #expect(again.map { Array($0) } == [record(4)])
+        }
+    }
+
+    @Test("A new log has no salt, and goes on in its first epoch with one")
+    func new() throws {
+        try withDirectory { directory in
+            var (log, _) = try open(directory, salt: nil)
+            #expect(log.needsSalt && log.isFull && log.epochToCheckpoint == 0)
+            log.beginEpoch(salt: makeSalt(3))
+            #expect(log.position == LogPosition(epoch: 1, frame: 0) && !log.isFull)
+            try log.append([record(1)])
+            let records = try open(directory, salt: makeSalt(3)).records
+            #expect(records.map { Array($0) } == [record(1)])
+        }
+    }
+
+    @Test("What was recovered stays as it is when it is written once more")
+    func rewritten() throws {
+        try withDirectory { directory in
+            let sizes = try makeLog(frames: 3, in: directory)
+            let before = try contents(directory + "/1.log")
+            let (log, _) = try open(directory)
+            try log.rewriteRecovered()
+            #expect(try contents(directory + "/1.log") == before)
+            #expect(sizes[3] > 0)
         }
     }
 
@@ -146,7 +267,13 @@ struct WriteAheadLogTests {
             try copy(root + "/live", to: cut)
             // The last frame of the older file. A torn end looks like that, but not there.
             let end = try usedBytes(cut + "/1.log")
-            try change(cut + "/1.log") { $0[end - 1] ^= 8 }
+            try change(cut + "/1.log") { $0[end - 1] ^= 9 }
+            let found = try recover(cut)
+            #expect(found.contents.gaps.map(\.first) == [LogPosition(epoch: 1, frame: 1)])
+            #expect(found.contents.gaps.map(\.next) == [LogPosition(epoch: 2, frame: 0)])
+            #expect(found.records.map { Array($0) } == [record(1), record(3)])
+            // All of the older file.
+            try change(cut + "/1.log") { $0 = [] }
             #expect(throws: LogCorruption.framesMissing(directory: cut)) { try open(cut) }
         }
     }

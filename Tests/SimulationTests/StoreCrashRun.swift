@@ -39,10 +39,11 @@ final class CrashRun: Sendable {
         limits.loggedBytesMax = 100
         limits.logFileBytesMax = 1500
         let passed = Mutex(0)
+        let isOpen = Mutex(false)
         let store = try await SQLiteStore(
             directory: live, limits: limits,
             faults: { [self] reached in
-                if reached == point {
+                if reached == point, isOpen.withLock({ $0 }) {
                     let count = passed.withLock { passed in
                         passed += 1
                         return passed
@@ -52,6 +53,7 @@ final class CrashRun: Sendable {
                 if reached == .answer { noteSegments() }
                 return 0
             }, onFatal: { fatalError($0) })
+        isOpen.withLock { $0 = true }
         let eventLoop =
             hasEventLoop
             ? EventLoopThread(

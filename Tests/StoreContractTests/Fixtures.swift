@@ -97,7 +97,9 @@ func make(step number: StepNumber, loss: Double? = 0.25) -> StepRecord {
         lastEvaluation: 4,
         result: StepResult(
             reason: .gradientTolerance, lossBefore: 3, loss: loss, gradientNormInf: 1e-9,
-            iterations: 3, evaluations: 4))
+            iterations: 3, evaluations: 4,
+            projectedGradientNormInf: number.isMultiple(of: 2) ? nil : 0.125,
+            activeBounds: number == 3 ? nil : number))
 }
 
 func batch(_ entries: JournalEntry..., change: (inout Batch) -> Void = { _ in }) -> Batch {

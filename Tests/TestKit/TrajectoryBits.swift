@@ -36,17 +36,44 @@ public func trajectoryBits() -> [String] {
             lines.append("\(label) float32 \(bits(Float.self, problem, options))")
         }
     }
+    return lines + boundedTrajectoryBits(problems)
+}
+
+/// Trajectories with bounds and L1 terms.
+private func boundedTrajectoryBits(_ problems: [Problem]) -> [String] {
+    var lines: [String] = []
+    for problem in problems {
+        for search in Options.LineSearchFunction.allCases {
+            guard problem.start.count <= 100 || search == .hagerZhang else { continue }
+            let options = Options(
+                maxIterations: 12, historySize: 3, lineSearch: search, mode: .robust)
+            for (name, bound, weight) in [
+                ("bounds", 0.6, 0), ("l1", .infinity, 0.5), ("both", 0.7, 2),
+            ] {
+                let label = "\(problem.name) \(name) \(search.rawValue)"
+                let box = (bound, weight)
+                lines.append("\(label) float64 \(bits(Double.self, problem, options, box: box))")
+                lines.append("\(label) float32 \(bits(Float.self, problem, options, box: box))")
+            }
+        }
+    }
     return lines
 }
 
 private func bits<Scalar: EngineScalar>(
-    _: Scalar.Type, _ problem: Problem, _ options: Options, numerics: Int = numericsVersion
+    _: Scalar.Type, _ problem: Problem, _ options: Options, numerics: Int = numericsVersion,
+    box: (bound: Double, weight: Double) = (.infinity, 0)
 ) -> String {
     var fingerprint = Fingerprint()
     var evaluations = 0
     do {
         var optimizer = try Optimizer(
             problem.start.map { Scalar($0) }, options: options, numerics: numerics)
+        let count = problem.start.count
+        try optimizer.setBounds(
+            Bounds(
+                lower: .uniform(-box.bound), upper: .uniform(box.bound / 2), count: count))
+        try optimizer.setL1(L1Weights(.uniform(box.weight), count: count))
         for _ in 0..<3 {
             optimizer.step { point in
                 evaluations += 1

@@ -28,9 +28,21 @@ package enum CRC32C {
         }
     }
 
-    /// The same, always by tables.
+    /// `checksum`, always by tables.
     package static func tabledChecksum(_ buffer: UnsafeRawBufferPointer) -> UInt32 {
         ~(unsafe byTable(buffer, from: ~0))
+    }
+
+    /// How far from the end the one bit lies, of `bitCount` at most, whose flip changes a checksum
+    /// by `difference`: 0 is the most significant bit of the last byte. nil if there is none.
+    /// O(bits).
+    package static func flippedBit(_ difference: UInt32, among bitCount: Int) -> Int? {
+        var change = polynomial
+        for distance in 0..<bitCount {
+            if change == difference { return distance }
+            change = change >> 1 ^ (change & 1 == 1 ? polynomial : 0)
+        }
+        return nil
     }
 }
 

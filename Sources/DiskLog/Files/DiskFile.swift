@@ -144,6 +144,20 @@ package final class DiskFile: Sendable {
         return Int(status.st_size)
     }
 
+    /// `posix_fallocate(3)`: gives the file its first `size` bytes on the disk.
+    package func allocate(_ size: Int) throws(FileError) {
+        let code = posix_fallocate(descriptor, 0, size)
+        guard code == 0 else { throw FileError(operation: .allocate, path: path, code: code) }
+    }
+
+    /// `fstat(2)` and `stat(2)`: whether the file's name still leads to it.
+    package func isNamed() throws(FileError) -> Bool {
+        var (own, named) = (Glibc.stat(), Glibc.stat())
+        guard unsafe fstat(descriptor, &own) == 0 else { throw failure(.status) }
+        guard unsafe stat(path, &named) == 0 else { return false }
+        return own.st_ino == named.st_ino && own.st_dev == named.st_dev
+    }
+
     /// `ftruncate(2)`
     package func truncate(to size: Int) throws(FileError) {
         guard ftruncate(descriptor, size) == 0 else { throw failure(.truncate) }
@@ -162,6 +176,20 @@ package final class DiskFile: Sendable {
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
         if errno == EWOULDBLOCK { return false }
         throw failure(.lock)
+    }
+
+    /// `flock(2)` with LOCK_SH, without waiting; false when another process has it exclusively.
+    package func lockShared() throws(FileError) -> Bool {
+        if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return true }
+        if errno == EWOULDBLOCK { return false }
+        throw failure(.lock)
+    }
+
+    /// The same, waiting for a lock that is held for moments only.
+    package func waitForSharedLock() throws(FileError) {
+        while flock(descriptor, LOCK_SH) != 0 {
+            guard errno == EINTR else { throw failure(.lock) }
+        }
     }
 
     /// `flock(2)`: releases the lock before the file is closed.
@@ -184,6 +212,36 @@ extension DiskFile {
     package static func syncDirectory(_ path: String) throws(FileError) {
         let directory = try DiskFile(path, for: .reading)
         guard fsync(directory.descriptor) == 0 else { throw directory.failure(.sync) }
+    }
+
+    /// `link(2)`: another name for a file that is never changed.
+    package static func link(_ path: String, as name: String) throws(FileError) {
+        guard unsafe Glibc.link(path, name) == 0 else {
+            throw FileError(operation: .open, path: name, code: errno)
+        }
+    }
+
+    /// `rename(2)`
+    package static func rename(_ path: String, to name: String) throws(FileError) {
+        guard unsafe Glibc.rename(path, name) == 0 else {
+            throw FileError(operation: .open, path: name, code: errno)
+        }
+    }
+
+    /// `chown(2)`: gives a file to the owner of another one.
+    package static func giveToOwner(of other: String, _ path: String) throws(FileError) {
+        var status = Glibc.stat()
+        guard unsafe stat(other, &status) == 0,
+            unsafe chown(path, status.st_uid, status.st_gid) == 0
+        else { throw FileError(operation: .status, path: path, code: errno) }
+    }
+
+    /// The directory that holds `path`, by its name alone.
+    package static func parent(of path: String) -> String {
+        var name = path[...]
+        while name.count > 1, name.last == "/" { name.removeLast() }
+        guard let slash = name.lastIndex(of: "/") else { return "." }
+        return slash == name.startIndex ? "/" : String(name[..<slash])
     }
 
     /// `unlink(2)`
@@ -215,5 +273,12 @@ extension DiskFile {
         var status = statvfs()
         guard unsafe statvfs(path, &status) == 0 else { return nil }
         return Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    }
+
+    /// `statvfs(3)`: bytes of the whole file system; nil if the call fails.
+    package static func fileSystemBytes(at path: String) -> Int? {
+        var status = statvfs()
+        guard unsafe statvfs(path, &status) == 0 else { return nil }
+        return Int(clamping: UInt64(status.f_blocks) * UInt64(status.f_frsize))
     }
 }

@@ -60,7 +60,11 @@ package final class HolePuncher: Sendable {
             queue.async { [self] in
                 let path = directory.path(of: punch.hole.segment)
                 // A removed segment has no blocks, and a file system without support keeps them.
-                try? DiskFile(path, for: .writing).punchHole(punch.range)
+                let isPunched = directory.pin.unlessHeld {
+                    try? DiskFile(path, for: .writing).punchHole(punch.range)
+                }
+                // A backup may need the bytes: the punch waits for the next copying back.
+                guard isPunched else { return waiting.withLock { $0.append(punch) } }
                 finished.withLock { $0.append(punch.hole) }
             }
         }

@@ -7,8 +7,8 @@ import Foundation
 /// committed size and its number of live bytes, and names each byte string by segment, offset and
 /// length. A transaction appends to one segment, syncs it once, and then commits the index. A crash
 /// before the commit leaves bytes that no row names, either beyond the committed size of the newest
-/// segment or in a file without a row: recovery truncates the one and removes the other, at a cost
-/// that grows with the number of segments.
+/// segment or in a file without a row: recovery sets them aside (see `LostSegments`) and truncates
+/// the one and moves the other, at a cost that grows with the number of segments.
 ///
 /// A segment without live bytes is removed; dead ranges among live ones become holes.
 ///
@@ -27,6 +27,8 @@ package struct SegmentLog: Sendable {
     }
 
     package let directory: SegmentDirectory
+    /// The number of the newest staged segment that there is, 0 without any; they are negative.
+    package private(set) var newestStaged: Int64 = 0
     private let bytesMax: Int
 
     private var file: DiskFile?
@@ -46,27 +48,43 @@ package struct SegmentLog: Sendable {
 
     /// Recovers the directory after a crash or an orderly end, which leave the same states.
     ///
+    /// Files whose names are not those of segments are left alone.
+    ///
     /// - Parameter indexed: The index's segments in order of number.
+    /// - Parameter isIndexWhole: Whether the index can be trusted to have all segments. Otherwise
+    ///   nothing is set aside or truncated, and new bytes go to new segments.
     /// - Parameter bytesMax: A segment that has grown to this takes no more.
     package init(
-        recovering directory: SegmentDirectory, indexed: [IndexedSegment], bytesMax: Int
+        recovering directory: SegmentDirectory, indexed: [IndexedSegment],
+        isIndexWhole: Bool = true, bytesMax: Int, lost: LostSegments
     ) throws {
         self.directory = directory
         self.bytesMax = bytesMax
-        let known = Set(indexed.map { SegmentDirectory.fileName($0.number) })
-        for name in try FileManager.default.contentsOfDirectory(atPath: directory.path)
-        where !known.contains(name) {
-            try DiskFile.remove(directory.path + "/" + name)
+        lost.prune()
+        var numbers = Set(indexed.map(\.number))
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        for name in names.sorted() {
+            guard let found = SegmentDirectory.number(ofFile: name), !numbers.contains(found) else {
+                continue
+            }
+            if isIndexWhole {
+                try lost.take(directory.path + "/" + name)
+            } else {
+                numbers.insert(found)
+            }
         }
-        number = 0
+        newestStaged = min(numbers.min() ?? 0, 0)
+        number = max(numbers.max() ?? 0, 0)
         end = 0
         committedEnd = 0
-        guard let newest = indexed.last, newest.number > 0 else { return }
-        number = newest.number
+        guard isIndexWhole, let newest = indexed.last, newest.number > 0 else { return }
         // A segment that is missing, or shorter than its committed size, takes no more, and
         // reading its bytes throws.
         let path = directory.path(of: number)
-        if let file = try? DiskFile(path, for: .writing), try file.size() >= newest.size {
+        if let file = try? DiskFile(path, for: .writing), case let size = try file.size(),
+            size >= newest.size
+        {
+            try lost.copyEnd(of: file, from: newest.size, to: size)
             try file.truncate(to: newest.size)
             self.file = file
             end = newest.size
@@ -120,11 +138,21 @@ extension SegmentLog {
         released.append(extent)
     }
 
-    /// Makes what was appended durable. Must be called before the index is committed.
+    /// Makes what was appended durable. Must be called before the index is committed. Throws
+    /// `FileError` of operation `find` when the name of a file is gone: no reader could open it.
     package func sync() throws {
-        guard needsSync else { return }
+        for staged in adopted.keys {
+            let path = directory.path(of: staged)
+            guard DiskFile.owner(of: path) != nil else {
+                throw FileError(operation: .find, path: path, code: 0)
+            }
+        }
+        guard needsSync, let file else { return }
         try directory.faults.pass(.segmentSync, directory.path)
-        try file?.sync()
+        try file.sync()
+        guard try file.isNamed() else {
+            throw FileError(operation: .find, path: file.path, code: 0)
+        }
     }
 
     /// What this transaction changes in the index.
@@ -133,7 +161,8 @@ extension SegmentLog {
             segments: liveChanges.sorted { $0.key < $1.key }.map { segment, change in
                 SegmentChanges.Segment(
                     number: segment, liveBytes: change,
-                    newSize: segment == number ? end : adopted[segment])
+                    newSize: segment == number ? end : adopted[segment],
+                    oldSize: segment == number ? committedEnd : 0)
             }, released: released, appendedTo: number)
     }
 
@@ -162,6 +191,14 @@ package struct SegmentChanges: Sendable {
         package var liveBytes: Int
         /// The segment's size, if it has grown or is new.
         package var newSize: Int?
+        /// Its size before.
+        package var oldSize: Int
+
+        /// The bytes that the transaction has added.
+        package var growth: Extent? {
+            guard let newSize, newSize > oldSize else { return nil }
+            return Extent(segment: number, range: oldSize..<newSize)
+        }
     }
 
     /// In order of number.

@@ -19,21 +19,32 @@ package final class SegmentRemover: Sendable {
     /// Callers that wait for the end; while there are any, there are no pauses.
     private let waiters = Atomic(0)
 
-    package init() {}
+    private let pin: SegmentPin
+    /// How often a removal that a backup puts off is tried again.
+    private static let retryMicroseconds: useconds_t = 100_000
+
+    package init(_ pin: SegmentPin) { self.pin = pin }
 
     package func remove(_ path: String) {
         guard DiskFile.allocatedBytes(of: path) >= Self.longBytesMin else {
-            try? DiskFile.remove(path)
+            if pin.unlessHeld({ try? DiskFile.remove(path) }) { return }
+            queue.async { [self] in
+                _ = unpinned { try? DiskFile.remove(path) }
+            }
             return
         }
         queue.async { [self] in
             if let file = try? DiskFile(path, for: .writing), var size = try? file.size() {
                 while size > Self.stepBytes {
                     size -= Self.stepBytes
-                    guard (try? paced({ try file.truncate(to: size) })) != nil else { break }
+                    let isShorter = try? paced { try file.truncate(to: size) }
+                    // While a backup holds the files and the store is being closed, the file stays,
+                    // and the next start removes it.
+                    if isShorter == false { return }
+                    guard isShorter != nil else { break }
                 }
             }
-            try? paced { try DiskFile.remove(path) }
+            _ = try? paced { try DiskFile.remove(path) }
         }
     }
 
@@ -54,11 +65,25 @@ package final class SegmentRemover: Sendable {
         waiters.subtract(1, ordering: .relaxed)
     }
 
-    private func paced(_ step: () throws -> Void) rethrows {
-        let began = ContinuousClock.now
-        try step()
-        guard waiters.load(ordering: .relaxed) == 0 else { return }
+    /// Runs `step` when no backup holds the files. Returns false, without it, if one does while
+    /// somebody waits for the removals to end.
+    private func unpinned(_ step: () throws -> Void) rethrows -> Bool {
+        while true {
+            if try pin.unlessHeld(step) { return true }
+            if waiters.load(ordering: .relaxed) > 0 { return false }
+            usleep(Self.retryMicroseconds)
+        }
+    }
+
+    private func paced(_ step: () throws -> Void) rethrows -> Bool {
+        var began = ContinuousClock.now
+        let isDone = try unpinned {
+            began = ContinuousClock.now
+            try step()
+        }
+        guard isDone, waiters.load(ordering: .relaxed) == 0 else { return isDone }
         let pause = (ContinuousClock.now - began) * Self.pauseFactor
         usleep(useconds_t(clamping: Int64(pause / .microseconds(1))))
+        return true
     }
 }

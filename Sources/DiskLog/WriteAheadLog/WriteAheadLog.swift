@@ -15,7 +15,16 @@
 //
 // Recovery reads the epochs that the tables do not have. The newest frame may be torn: its callers
 // were never answered, so the scan ends there. A frame that is wrong before frames that are right,
-// or before a newer epoch, was damaged after it was synced, and the log does not open.
+// or before a newer epoch, was damaged after it was synced. If one bit is wrong, it is corrected.
+// Otherwise there is a gap, and the owner says whether it can be known what was in it: for that
+// each frame can have a preamble of the owner's, about the frames before.
+//
+// What recovery reads may be in the page cache alone: a process that was killed before it synced a
+// frame leaves it there, and so does a sync that failed. So nobody may be told of these records
+// before they are durable: the owner moves them to its tables, and begins an epoch. A sync of the
+// files would not do, because after a failed one the kernel takes the pages for clean.
+//
+// Each frame has the salt of the log's owner, so that no record's bytes can pass for a frame.
 
 /// The bounds of a log file.
 package struct WriteAheadLogLimits: Sendable {
@@ -26,6 +35,25 @@ package struct WriteAheadLogLimits: Sendable {
     package init(fileBytesMax: Int, fileRecordsMax: Int) {
         self.fileBytesMax = fileBytesMax
         self.fileRecordsMax = fileRecordsMax
+    }
+}
+
+/// What an append has written.
+package struct LogAppend: Equatable, Sendable {
+    package var epoch: UInt64
+    /// 0 for `1.log`, 1 for `2.log`.
+    package var file: Int
+    package var offset: Int
+    package var bytes: [UInt8]
+
+    /// Where the frame lies in its file.
+    package var range: Range<Int> { offset..<offset + bytes.count }
+
+    package init(epoch: UInt64, file: Int, offset: Int, bytes: [UInt8]) {
+        self.epoch = epoch
+        self.file = file
+        self.offset = offset
+        self.bytes = bytes
     }
 }
 
@@ -63,45 +91,71 @@ package struct WriteAheadLog: Sendable {
     private var previousFrames: UInt64 = 0
     /// Whether records were found when the log was opened. Then both files may hold records that
     /// are not in the tables, and nothing is appended before they are.
-    private var holdsRecovered: Bool
+    package private(set) var holdsRecovered: Bool
+    /// Where the recovered frames of each file end.
+    private let recoveredEnds: [Int]
+    /// nil until the owner has given one: then nothing can be appended.
+    private var salt: LogSalt?
 
     /// A file grows by this many zeros at a time, so that most frames overwrite existing bytes.
-    private static let growthBytes = 256 << 10
+    package static let growthBytes = 256 << 10
     /// The zeros are written page by page: the kernel keeps what was written at once as one piece,
     /// and would count all of it as dirty again for each frame in it.
     private static let zeroPage = [UInt8](repeating: 0, count: 4096)
 
-    /// Opens the log, creating its files if need be, and returns the records of all epochs newer
-    /// than `checkpointedEpoch`, in the order in which they were appended.
+    /// A log after recovery.
+    package struct Recovered {
+        package var log: WriteAheadLog
+        /// What was found in all epochs newer than those that are in the tables.
+        package var contents: LogContents
+        package var records: [ArraySlice<UInt8>] { contents.records }
+        package var findings: [LogFinding] { contents.findings }
+    }
+
+    /// Opens the log, creating its files if need be, and reads the records of all epochs newer than
+    /// `checkpointedEpoch`.
     ///
-    /// Throws `LogCorruption` if frames are damaged or missing, `FileError` if a call fails.
+    /// Throws `LogCorruption` if frames are missing and nobody can say which, `FileError` if a call
+    /// fails. Frames that are missing between others are in the contents' gaps: the caller must
+    /// find out what was in them, or not go on.
+    /// - Parameter salt: nil if the log has none yet: its frames, if any, are of schema version 3
+    ///   or older.
     package static func open(
-        _ directory: String, checkpointedEpoch: UInt64, limits: WriteAheadLogLimits,
-        faults: FaultInjection
-    ) throws -> (log: WriteAheadLog, records: [ArraySlice<UInt8>]) {
+        _ directory: String, checkpointedEpoch: UInt64, salt: LogSalt?,
+        limits: WriteAheadLogLimits, faults: FaultInjection
+    ) throws -> Recovered {
         try DiskFile.makeDirectory(directory)
-        let files = try ["1.log", "2.log"].map {
+        let files = try LogContents.fileNames.map {
             try DiskFile(directory + "/" + $0, for: .creatingIfAbsent)
         }
         try DiskFile.syncDirectory(directory)
-        let epochs = try files.compactMap {
-            try RecoveredEpoch(in: $0, newerThan: checkpointedEpoch)
-        }.sorted { $0.number < $1.number }
-        if let older = epochs.first, let newer = epochs.dropFirst().first {
-            guard older.number + 1 == newer.number, older.frames == newer.previousFrames else {
-                throw LogCorruption.framesMissing(directory: directory)
-            }
-        }
+        // The directory's own name, whichever process has made it.
+        try DiskFile.syncDirectory(DiskFile.parent(of: directory))
+        let contents = try LogContents(
+            files, directory, checkpointedEpoch: checkpointedEpoch, salt: salt)
         let log = WriteAheadLog(
             files: try files.map { File(file: $0, size: try $0.size()) }, limits: limits,
-            faults: faults, epoch: epochs.last?.number ?? checkpointedEpoch + 1,
-            holdsRecovered: !epochs.isEmpty)
-        return (log, epochs.flatMap(\.records))
+            faults: faults, epoch: contents.newestEpoch ?? checkpointedEpoch + 1,
+            holdsRecovered: contents.newestEpoch != nil, recoveredEnds: contents.ends, salt: salt)
+        return Recovered(log: log, contents: contents)
     }
+
+    /// Writes what was recovered once more to its place and returns when it is durable, where the
+    /// tables can't take it. It stays in the log until they can.
+    package func rewriteRecovered() throws {
+        for (file, end) in zip(files, recoveredEnds) where end > 0 {
+            let bytes = try file.file.readAll()
+            try file.file.write(Array(bytes[..<end]), at: 0)
+            try file.file.sync()
+        }
+    }
+
+    /// Whether the log needs a salt with the next epoch.
+    package var needsSalt: Bool { salt == nil || holdsRecovered }
 
     /// Whether `beginEpoch` must be called before the next append.
     package var isFull: Bool {
-        holdsRecovered || end >= limits.fileBytesMax || records >= limits.fileRecordsMax
+        needsSalt || end >= limits.fileBytesMax || records >= limits.fileRecordsMax
     }
 
     /// The position of the next frame.
@@ -117,9 +171,14 @@ package struct WriteAheadLog: Sendable {
             Double(records) / Double(limits.fileRecordsMax))
     }
 
-    /// Starts the next epoch at the beginning of the other file. The tables must have, durably, all
-    /// records up to `epochToCheckpoint`, and say so.
-    package mutating func beginEpoch() {
+    /// Starts the next epoch at the beginning of the other file; an epoch without records goes on.
+    /// The tables must have, durably, all records up to `epochToCheckpoint`, and say so.
+    /// - Parameter salt: That of the frames from now on, which the tables must have too; nil to
+    ///   keep the one before.
+    package mutating func beginEpoch(salt: LogSalt? = nil) {
+        precondition(salt != nil || !needsSalt, "the log has no salt of its own")
+        self.salt = salt ?? self.salt
+        guard holdsRecovered || frames > 0 else { return }
         previousFrames = holdsRecovered ? 0 : frames
         epoch += 1
         current = 1 - current
@@ -131,20 +190,28 @@ package struct WriteAheadLog: Sendable {
 
     /// Appends the records in one frame and returns when they are durable. After any error but a
     /// failed sync the log is as it was.
-    package mutating func append(_ appended: [[UInt8]]) throws(FileError) {
+    /// - Parameter preamble: A record before them that counts as none; empty for none.
+    /// - Returns: The frame and its place.
+    @discardableResult
+    package mutating func append(
+        _ appended: [[UInt8]], preamble: [UInt8] = []
+    ) throws(FileError) -> LogAppend {
         let header = LogFrame.Header(
             epoch: epoch, number: frames, previousFrames: previousFrames)
-        let frame = LogFrame.encode(header, appended)
+        guard let salt else { preconditionFailure("a frame needs a salt") }
+        let frame = LogFrame.encode(
+            header, preamble.isEmpty ? appended : [preamble] + appended, salt: salt)
         let file = files[current].file
         try faults.pass(.logWrite, file.path)
-        let needed = end + frame.count
-        try grow(to: needed)
+        let range = end..<end + frame.count
+        try grow(to: range.upperBound)
         try file.write(frame, at: end)
         try faults.pass(.logSync, file.path)
         try file.sync()
-        end = needed
+        end = range.upperBound
         frames += 1
         records += appended.count
+        return LogAppend(epoch: epoch, file: current, offset: range.lowerBound, bytes: frame)
     }
 
     /// Writes zeros until the current file has at least `needed` bytes.

@@ -9,19 +9,30 @@ struct CommitQueue {
     /// Whether the writer's queue is draining this one, or has been asked to.
     var isDraining = false
     var isClosed = false
+    /// The term of the store that was promoted instead of this one: nothing is taken any more.
+    var fencedTerm: Int?
     /// Decides which thread appends the entries to the log.
     var leader = GroupCommitLeader()
 
     var entryCount: Int { logRequests.count }
 
-    /// Why the request can't be taken: the store is closed, or too much waits.
-    func refusal(of request: WriteRequest, _ limits: SQLiteStoreLimits) -> StoreError? {
+    /// Whether nothing waits and nothing is being written.
+    var isIdle: Bool {
+        logRequests.isEmpty && transactionRequests.isEmpty && !isDraining && !leader.hasLeader
+            && !leader.needsWriter
+    }
+
+    /// Why a request of so many bytes should not be taken: the store is closed, or too much waits.
+    func refusal(ofBytes new: Int, _ limits: SQLiteStoreLimits) -> StoreError? {
         if isClosed { return .closed }
+        if let fencedTerm { return .fenced(term: fencedTerm) }
         let count = logRequests.count + transactionRequests.count
-        let fits =
-            count < limits.waitingWritesMax && bytes + request.bytes <= limits.waitingBytesMax
-        guard count == 0 || fits else {
-            return .failed("too many writes wait for the disk: try again later")
+        if count == 0 { return nil }
+        if count >= limits.waitingWritesMax {
+            return .overloaded(.writes, maximum: limits.waitingWritesMax)
+        }
+        if bytes + new > limits.waitingBytesMax {
+            return .overloaded(.writtenBytes, maximum: limits.waitingBytesMax)
         }
         return nil
     }

@@ -3,6 +3,7 @@ import DiskLog
 import GRDB
 import SessionModel
 import Synchronization
+import Telemetry
 
 // Appending entries to the log, on the thread that `GroupCommitLeader` chooses. A frame may be
 // appended while a transaction runs.
@@ -82,21 +83,31 @@ extension Committer {
             for request in group { request.finish(.failure(error)) }
             return
         }
+        var known = group
+        // Another thread's append may fail after the lookup, and invalidate the tails.
+        for _ in 0..<Self.lookupsMax {
+            known = lookUpTails(of: known, on: database)
+            if append(known) { return }
+        }
+        for request in known {
+            request.finish(.failure(.failed("the write-ahead log fails again and again")))
+        }
+    }
+
+    private static let lookupsMax = 8
+
+    /// Returns the requests whose sessions exist; the others are answered.
+    private func lookUpTails(of group: [LogRequest], on database: Database) -> [LogRequest] {
         let tables = ReadTransaction(
             database: database, segments: segments.withLock { $0.directory })
-        var known: [LogRequest] = []
-        for request in group {
+        return group.filter { request in
             do {
                 _ = try tails.tail(of: request.logged.session, in: tables, memtable)
-                known.append(request)
+                return true
             } catch {
                 request.finish(.failure(survivable(error)))
+                return false
             }
-        }
-        if append(known) { return }
-        // Another thread's append has failed since, and invalidated the tails.
-        for request in known {
-            request.finish(.failure(.failed("the write-ahead log failed: try again")))
         }
     }
 
@@ -114,16 +125,26 @@ extension Committer {
             guard !accepted.isEmpty else { return errors }
             do {
                 let began = ContinuousClock.now
-                try log.append(accepted.map(\.record))
+                metrics.began(began, after: accepted.lazy.map(\.arrivedAt))
+                let position = log.position
+                let appended = try log.append(
+                    accepted.map(\.record),
+                    preamble: recentFrames.withLock { $0.trail }?.record ?? [])
+                recentFrames.withLock {
+                    $0.append(accepted.map(\.logged), at: position, in: appended.range)
+                }
                 noteSync(ContinuousClock.now - began)
+                metrics.committed(accepted.count)
+                feed.publish(.log(appended))
                 // Under the log's lock: `beginEpoch` reads from the memtable what the log holds.
                 memtable.add(accepted.map(\.logged))
+                tails.appended()
                 schedule.withLock {
                     $0.appended(to: log.position, fractionFilled: log.fractionFilled)
                 }
                 try? faults.pass(.answer, directory)
             } catch {
-                tails.invalidateAll()
+                tails.failed()
                 let error = survivable(error)
                 for index in group.indices where errors[index] == nil { errors[index] = error }
             }
@@ -138,6 +159,7 @@ extension Committer {
 
     /// A moving average over about the last eight syncs.
     private func noteSync(_ duration: Duration) {
+        metrics.syncSeconds.observe(duration)
         let nanoseconds = Int(duration / .nanoseconds(1))
         let average = syncNanoseconds.load(ordering: .relaxed)
         syncNanoseconds.store(average + (nanoseconds - average) / 8, ordering: .relaxed)

@@ -20,9 +20,8 @@ extension Committer {
 
     /// Flushes the memtable slice by slice, while nobody writes.
     func flushSlices(_ database: Database) {
-        guard !memtable.isEmpty, flush(slice(of: memtable.all.keys), on: database) == nil else {
-            return
-        }
+        let sessions = memtable.sessions
+        guard !sessions.isEmpty, flush(slice(of: sessions), on: database) == nil else { return }
         onOpenWriter { committer, database in committer.flushSlices(database) }
     }
 
@@ -37,69 +36,122 @@ extension Committer {
         return slice
     }
 
-    /// Completes the checkpoint of the previous epoch and begins the next, which makes room in the
-    /// log. Returns the error if that is not possible.
-    func beginEpoch(_ database: Database) -> StoreError? {
-        let epoch = log.withLock { $0.epochToCheckpoint }
-        let unflushed = schedule.withLock { $0.unflushed }
-        var kept: [SessionID] = []
-        if let error = flush(unflushed, through: epoch, on: database) {
-            guard case .corrupt = error else { return error }
-            // A damaged session must not stop the others: its entries stay in the log.
-            for session in unflushed {
-                guard let error = flush([session], on: database) else { continue }
-                guard case .corrupt = error else { return error }
-                kept.append(session)
+    /// After the store was opened, before it is read or written: makes durable what was found in
+    /// the log, which may have been in the page cache alone, and gives the log a new salt. Returns
+    /// the error if that is not possible.
+    func recoverLog() async -> StoreError? {
+        await withCheckedContinuation { continuation in
+            onWriter { [self] database in
+                continuation.resume(returning: recoverLog(database))
             }
-            if let error = flush([], through: epoch, on: database) { return error }
         }
-        schedule.withLock { schedule in
-            for session in kept { schedule.flushed(session) }
-        }
-        let entries = log.withLock { log in
-            let entries = memtable.all
-            log.beginEpoch()
-            schedule.withLock {
-                $0.epochBegan(at: log.position, unflushed: Set(entries.keys))
+    }
+
+    private func recoverLog(_ database: Database) -> StoreError? {
+        guard log.withLock({ $0.needsSalt }), let error = beginEpoch(database) else {
+            if walPages.withLock({ $0 >= limits.walPagesBeforeCheckpoint }) {
+                copyBackWAL(database, .truncate)
             }
-            return entries
+            return nil
         }
+        // A store on a full disk can be read.
+        guard case .full = error else { return error }
         do {
-            let records = try kept.flatMap { session in
-                try (entries[session] ?? []).map {
-                    try LoggedEntry(session: session, entry: $0).record()
-                }
-            }
-            if !records.isEmpty { try log.withLock { try $0.append(records) } }
+            try log.withLock { try $0.rewriteRecovered() }
             return nil
         } catch {
             return survivable(error)
         }
     }
 
+    /// Completes the checkpoint of the previous epoch and begins the next, which makes room in the
+    /// log. Returns the error if that is not possible.
+    func beginEpoch(_ database: Database) -> StoreError? {
+        let (epoch, salt) = log.withLock { log in
+            (log.epochToCheckpoint, log.needsSalt ? LogSalt.random() : nil)
+        }
+        let unflushed = schedule.withLock { $0.unflushed }
+        if let error = complete(unflushed, through: epoch, salt: salt, on: database) {
+            return error
+        }
+        log.withLock { log in
+            let sessions = Set(memtable.sessions)
+            log.beginEpoch(salt: salt)
+            schedule.withLock { $0.epochBegan(at: log.position, unflushed: sessions) }
+        }
+        return nil
+    }
+
+    /// Flushes the sessions' entries and notes that the tables have all entries up to `epoch`. The
+    /// entries of damaged sessions must not stop the others: they go to table `detached`, in the
+    /// same commit, since the log may be written over after it. Returns the error if that is not
+    /// possible.
+    private func complete(
+        _ sessions: some Collection<SessionID>, through epoch: UInt64, salt: LogSalt?,
+        on database: Database
+    ) -> StoreError? {
+        guard let error = flush(sessions, through: epoch, salt: salt, on: database) else {
+            return nil
+        }
+        guard error.isDamage else { return error }
+        for session in sessions {
+            guard let error = flush([session], on: database) else { continue }
+            guard error.isDamage else { return error }
+            detach(session, because: error)
+        }
+        return flush([], through: epoch, salt: salt, on: database)
+    }
+
+    /// Under the log's lock: no entry of the session is being appended, and none will be.
+    private func detach(_ session: SessionID, because error: StoreError) {
+        log.withLock { _ in
+            tails[session] = nil
+            memtable.detach(session, because: error)
+            schedule.withLock { $0.flushed(session) }
+        }
+    }
+
     /// After the last write: an orderly end leaves an empty log.
     func emptyLog(_ database: Database) {
         let epoch = log.withLock { $0.epoch }
-        guard flush(memtable.all.keys, through: epoch, on: database) == nil else { return }
+        guard complete(memtable.sessions, through: epoch, salt: nil, on: database) == nil else {
+            return
+        }
         try? log.withLock { try $0.truncate() }
     }
 
     /// Flushes the entries of sessions in one transaction. Returns the error if none was flushed.
-    /// - Parameter epoch: The tables note that they have all entries up to this epoch.
+    /// - Parameters:
+    ///   - epoch: The tables note that they have all entries up to this epoch.
+    ///   - salt: The tables note that this is the log's salt from now on.
     func flush(
         _ sessions: some Collection<SessionID>, through epoch: UInt64? = nil,
-        on database: Database
+        salt: LogSalt? = nil, on database: Database
     ) -> StoreError? {
         guard !sessions.isEmpty || epoch != nil else { return nil }
         let sessions = Array(sessions)
         let rows = sessions.reduce(0) { $0 + memtable.count(of: $1) }
+        let unkept = epoch == nil ? [:] : memtable.unkept
         let request = InternalRequest(bytes: rows * RowBytes.entry) { transaction in
             for session in sessions { try transaction.flush(session) }
+            for (session, journal) in unkept {
+                for row in try journal.rows(session) {
+                    try transaction.database.run(.insertDetached, binding: row.bound)
+                }
+            }
             if let epoch {
-                try transaction.database.run(.setCheckpointedEpoch, [Int64(clamping: epoch)])
+                try transaction.database.updateStoreRow { row in
+                    row.checkpointedEpoch = epoch
+                    if let salt { row.logSalt = salt.bytes }
+                }
+                // A session is deleted at the second epoch after `moved` at the latest.
+                try transaction.database.run(
+                    .deleteTombstones, [Int64(clamping: epoch) - 2])
             }
         }
-        return commit([request], on: database)
+        let error = commit([request], on: database)
+        if error == nil { memtable.kept(unkept) }
+        return error
     }
 
     /// After the commit that flushed sessions' entries, or that deleted the sessions.
@@ -107,6 +159,18 @@ extension Committer {
         for (session, sequence) in flushedThrough { memtable.remove(session, through: sequence) }
         schedule.withLock { schedule in
             for session in flushedThrough.keys { schedule.flushed(session) }
+        }
+    }
+}
+
+extension StoreError {
+    /// Whether the session's entries or rows are wrong, rather than the disk.
+    fileprivate var isDamage: Bool {
+        switch self {
+        case .corrupt, .outOfOrder: true
+        case .missing, .exists, .duplicateKey, .full, .overloaded, .inUse, .incompatible, .failed,
+            .fenced, .closed:
+            false
         }
     }
 }

@@ -29,7 +29,9 @@ extension Committer {
         mayHaveFreePages.withLock { $0 = false }
         if queue.withLock({ $0.isClosed }) { return }
         do {
-            guard try FreePages.release(in: database) else {
+            let hasMore = try FreePages.release(in: database)
+            publishTables()
+            guard hasMore else {
                 if puncher.isWaiting { copyBackWAL(database, .passive) }
                 return
             }
@@ -40,6 +42,15 @@ extension Committer {
             }
         } catch {
             _ = survivable(error)
+        }
+    }
+
+    /// While little space is left: what SQLite's WAL has is copied back early, as long as the
+    /// database can grow for it. Deletions on a full disk then find the WAL's pages free.
+    func copyBackEarly() {
+        onOpenWriter { committer, database in
+            guard committer.walPages.withLock({ $0 > 0 }) else { return }
+            committer.copyBackWAL(database, .passive)
         }
     }
 

@@ -2,18 +2,35 @@ import DiskLog
 import GRDB
 import SessionModel
 import Synchronization
+import Telemetry
 
 // Transactions: one for each group of requests.
 
 extension Committer {
     /// Commits the group and answers its callers.
     func run(_ group: [any TransactionRequest], on database: Database) {
-        guard let error = commit(group, on: database) else { return }
+        let began = ContinuousClock.now
+        metrics.began(began, after: group.lazy.map(\.arrivedAt))
+        guard let error = commit(group, on: database) else {
+            metrics.commitSeconds.observe(ContinuousClock.now - began)
+            return
+        }
         if group.count == 1 {
+            if case .full = error, group[0].isRemoval, remove(group, on: database) { return }
             group[0].fail(error)
         } else {
             for request in group { run([request], on: database) }
         }
+    }
+
+    /// Commits a removal that found no space. SQLite's WAL is copied back first, which frees its
+    /// pages, and if the database has no space to grow for that, the ballast is given up.
+    private func remove(_ group: [any TransactionRequest], on database: Database) -> Bool {
+        copyBackWAL(database, .truncate)
+        if commit(group, on: database) == nil { return true }
+        guard ballast.release() else { return false }
+        copyBackWAL(database, .truncate)
+        return commit(group, on: database) == nil
     }
 
     /// Commits the group and answers its callers. Returns the error if nothing was committed, in
@@ -22,7 +39,7 @@ extension Committer {
         var transaction = WriteTransaction(
             database: database, segments: segments.withLock { $0 }, tails: tails,
             memtable: memtable, inlineBytesMax: limits.inlineBytesMax,
-            tracePointsMax: limits.tracePointsMax)
+            tracePointsMax: limits.tracePointsMax, keptPerSession: limits.keptPerSession)
         var accepted: [any TransactionRequest] = []
         var refused: [(request: any TransactionRequest, error: StoreError)] = []
         do {
@@ -69,10 +86,11 @@ extension Committer {
         let cleanup = try SegmentIndex.apply(transaction.segments.changes, in: database)
         try faults.pass(.commit, directory)
         try database.commit()
+        metrics.committed(requests.count)
+        publishTables(transaction.segments.changes, cleanup)
         transaction.segments.committed()
         segments.withLock { $0 = transaction.segments }
-        for segment in cleanup.dead { transaction.segments.directory.remove(segment) }
-        for punch in cleanup.punches { puncher.add(punch) }
+        cleanUp(cleanup, in: transaction.segments.directory)
         if transaction.freesPages { mayHaveFreePages.withLock { $0 = true } }
         noteFlushed(transaction.flushedThrough)
         walPages.withLock { $0 += Self.estimatedPages(of: requests) }

@@ -1,6 +1,7 @@
 import Dispatch
 import DiskLog
 import GRDB
+import Glibc
 import SessionModel
 import Synchronization
 
@@ -22,6 +23,8 @@ import Synchronization
 //      |
 //      +-- between groups: flush a slice of the memtable to the tables, so that the log's
 //          checkpoint ends before the log is full             (Committer+LogCheckpoint.swift)
+//      +-- after each commit, and after each append to the log: what was written is published to
+//          the standby, if there is one                       (Committer+Replication.swift)
 //      +-- when SQLite's WAL is long: copy it back; punch holes; release free pages
 //                                                             (Committer+Maintenance.swift)
 //
@@ -48,6 +51,8 @@ final class Committer: Sendable {
     let log: Mutex<WriteAheadLog>
     let memtable: EntryMemtable
     let tails = JournalTailCache()
+    /// Changed under the log's lock.
+    let recentFrames = Mutex(RecentFrames())
     let schedule: Mutex<LogCheckpointSchedule>
     /// The average duration of the last syncs of the log.
     let syncNanoseconds = Atomic<Int>(0)
@@ -60,12 +65,20 @@ final class Committer: Sendable {
     let mayHaveFreePages = Mutex(false)
 
     let puncher: HolePuncher
+    let ballast: Ballast
+    let metrics: StoreMetrics
+    /// What a standby repeats.
+    let feed: ReplicationFeed
+    /// Used on the writer's queue only.
+    let tablesTail: Mutex<TablesTail>
+    let tablesFile = TablesFile()
     let quietTimer = DispatchQueue(label: "lbfgsd.store.quiet")
     /// Whether the quiet timer is running.
     let isQuietTimerSet = Atomic(false)
 
     init(
-        _ opened: OpenedStore, limits: SQLiteStoreLimits, faults: FaultInjection,
+        _ opened: OpenedStore, limits: SQLiteStoreLimits, metrics: StoreMetrics,
+        feed: ReplicationFeed, faults: FaultInjection,
         onFatal: @escaping @Sendable (String) -> Never
     ) {
         pool = opened.pool
@@ -74,23 +87,33 @@ final class Committer: Sendable {
         schedule = Mutex(opened.schedule)
         memtable = opened.memtable
         puncher = opened.puncher
+        ballast = Ballast(in: opened.directory, bytes: limits.ballastBytes)
+        self.metrics = metrics
         directory = opened.directory.path
+        tablesTail = Mutex(TablesTail(opened.directory.database + "-wal"))
         self.limits = limits
+        self.feed = feed
         self.faults = faults
         self.onFatal = onFatal
+        if opened.directory.role.kind == .fenced {
+            queue.withLock { $0.fencedTerm = opened.directory.role.term }
+        }
     }
 
     /// Runs `body` in a transaction and returns when it is durable.
     /// - Parameter bytes: How many bytes the request holds in memory and writes.
+    /// - Parameter isAdmitted: Whether the request is taken even if too much waits.
     func write<Value: Sendable>(
-        bytes: Int, undo: UndoStrategy,
+        bytes: Int, undo: UndoStrategy, isRemoval: Bool, isAdmitted: Bool,
         _ body: @escaping @Sendable (inout WriteTransaction) throws -> Value
     ) async throws(StoreError) -> Value {
         let result = await withCheckedContinuation { continuation in
             enqueue(
                 .transaction(
                     CallerRequest(
-                        bytes: bytes, undo: undo, body: body, continuation: continuation)))
+                        bytes: bytes, undo: undo, isRemoval: isRemoval, body: body,
+                        continuation: continuation)),
+                isAdmitted: isAdmitted)
         }
         return try result.get()
     }
@@ -100,7 +123,8 @@ final class Committer: Sendable {
         let record = try logged.record()
         let result = await withCheckedContinuation { continuation in
             enqueue(
-                .log(LogRequest(logged: logged, record: record, continuation: continuation)))
+                .log(LogRequest(logged: logged, record: record, continuation: continuation)),
+                isAdmitted: true)
         }
         try result.get()
     }
@@ -126,16 +150,24 @@ final class Committer: Sendable {
     func flushAll() async {
         await withCheckedContinuation { continuation in
             onWriter { [self] database in
-                _ = flush(memtable.all.keys, on: database)
+                _ = flush(memtable.sessions, on: database)
                 continuation.resume()
             }
         }
     }
 
-    private func enqueue(_ request: WriteRequest) {
+    func admitWrite() throws(StoreError) {
+        if let refusal = queue.withLock({ $0.refusal(ofBytes: 0, limits) }) { throw refusal }
+    }
+
+    private func enqueue(_ request: WriteRequest, isAdmitted: Bool) {
         var action = GroupCommitLeader.Action.wait
         let refusal: StoreError? = queue.withLock { queue in
-            if let refusal = queue.refusal(of: request, limits) { return refusal }
+            if queue.isClosed { return .closed }
+            if let term = queue.fencedTerm { return .fenced(term: term) }
+            if !isAdmitted, let refusal = queue.refusal(ofBytes: request.bytes, limits) {
+                return refusal
+            }
             switch request {
             case .log(let request):
                 queue.append(request)
@@ -163,11 +195,13 @@ final class Committer: Sendable {
         }
     }
 
-    /// Runs `body` on the writer's queue, unless the store is closed.
-    func onOpenWriter(_ body: @escaping @Sendable (Committer, Database) -> Void) {
+    /// Runs `body` on the writer's queue, unless the store is closed; then it returns false.
+    @discardableResult
+    func onOpenWriter(_ body: @escaping @Sendable (Committer, Database) -> Void) -> Bool {
         queue.withLock { queue in
-            guard !queue.isClosed else { return }
+            guard !queue.isClosed else { return false }
             onWriter { [self] database in body(self, database) }
+            return true
         }
     }
 
@@ -205,8 +239,12 @@ final class Committer: Sendable {
 
     /// The error to report to the caller. Ends the process if the error leaves the contents of the
     /// disk in doubt.
+    /// To be called at once, on the thread of the call that failed.
     func survivable(_ error: any Error) -> StoreError {
-        switch StoreFailure(error, directory: directory) {
+        // That of the system call that failed within SQLite: those that succeed leave it alone, and
+        // sqlite3_system_errno() has it for files that can't be opened only.
+        let code = errno
+        switch StoreFailure(error, directory: directory, systemCode: code) {
         case .error(let error): return error
         case .fatal(let reason): onFatal(reason)
         }

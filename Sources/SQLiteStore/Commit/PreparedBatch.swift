@@ -47,6 +47,7 @@ struct PreparedBatch: Sendable {
     let snapshot: PreparedSnapshot?
     let checkpoint: CheckpointRecord?
     let removedCheckpoint: CheckpointNumber?
+    let keptCheckpoint: (number: CheckpointNumber, isKept: Bool)?
     let metadata: SessionMetadata?
     let idempotency: IdempotencyRecord?
     let deliveries: [DeliveryRecord]
@@ -59,6 +60,7 @@ struct PreparedBatch: Sendable {
         snapshot = batch.snapshot.map(PreparedSnapshot.init)
         checkpoint = batch.checkpoint
         removedCheckpoint = batch.removedCheckpoint
+        keptCheckpoint = batch.keptCheckpoint
         metadata = batch.metadata
         idempotency = batch.idempotency
         deliveries = batch.deliveries
@@ -74,7 +76,8 @@ extension Batch {
     /// Whether the batch is one entry and nothing else, as nearly all batches are.
     var isEntryAlone: Bool {
         entries.count == 1 && step == nil && snapshot == nil && checkpoint == nil
-            && removedCheckpoint == nil && metadata == nil && idempotency == nil
+            && removedCheckpoint == nil && keptCheckpoint == nil && metadata == nil
+            && idempotency == nil
             && deliveries.isEmpty
     }
 }

@@ -26,6 +26,7 @@ struct LogRequest: Sendable {
     let logged: LoggedEntry
     let record: [UInt8]
     let continuation: CheckedContinuation<Result<Void, StoreError>, Never>
+    let arrivedAt = ContinuousClock.now
 
     func finish(_ result: Result<Void, StoreError>) { continuation.resume(returning: result) }
 }
@@ -44,6 +45,9 @@ enum UndoStrategy: Equatable {
 protocol TransactionRequest: AnyObject, Sendable {
     var bytes: Int { get }
     var undo: UndoStrategy { get }
+    /// Whether it removes something, for which the reserve of space is given up.
+    var isRemoval: Bool { get }
+    var arrivedAt: ContinuousClock.Instant { get }
     /// Carries the request out. May be called again after the transaction was rolled back.
     func attempt(in transaction: inout WriteTransaction) throws
     /// Either this is called, once, after the commit of an attempt ...
@@ -56,17 +60,20 @@ protocol TransactionRequest: AnyObject, Sendable {
 final class CallerRequest<Value: Sendable>: TransactionRequest {
     let bytes: Int
     let undo: UndoStrategy
+    let isRemoval: Bool
+    let arrivedAt = ContinuousClock.now
     private let body: @Sendable (inout WriteTransaction) throws -> Value
     private let continuation: CheckedContinuation<Result<Value, StoreError>, Never>
     private let value = Mutex<Value?>(nil)
 
     init(
-        bytes: Int, undo: UndoStrategy,
+        bytes: Int, undo: UndoStrategy, isRemoval: Bool,
         body: @escaping @Sendable (inout WriteTransaction) throws -> Value,
         continuation: CheckedContinuation<Result<Value, StoreError>, Never>
     ) {
         self.bytes = bytes
         self.undo = undo
+        self.isRemoval = isRemoval
         self.body = body
         self.continuation = continuation
     }
@@ -92,6 +99,8 @@ final class CallerRequest<Value: Sendable>: TransactionRequest {
 final class InternalRequest: TransactionRequest {
     let bytes: Int
     let undo = UndoStrategy.savepoint
+    let isRemoval = false
+    let arrivedAt = ContinuousClock.now
     private let body: @Sendable (inout WriteTransaction) throws -> Void
 
     init(bytes: Int, _ body: @escaping @Sendable (inout WriteTransaction) throws -> Void) {

@@ -11,6 +11,9 @@ struct ResultRow: Sendable {
 
     subscript(index: Int) -> ColumnValue { values[index] }
 
+    /// The row without its first column.
+    func dropFirst() -> ResultRow { ResultRow(values: Array(values.dropFirst())) }
+
     /// Throws `.corrupt` unless the column holds an integer.
     func int64(_ index: Int) throws(StoreError) -> Int64 {
         guard let value = values[index].integer else {

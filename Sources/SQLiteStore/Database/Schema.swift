@@ -13,7 +13,16 @@ enum Schema {
 
     /// Each migrates a file from the version before; a file's version is the number of migrations
     /// applied. The SQL of a released one is never edited.
-    static let migrations: [String] = [version1, version2, version3]
+    static let migrations: [Migration] = [
+        Migration(sql: version1), Migration(sql: version2), Migration(sql: version3),
+        Migration(sql: version4, seals: sealedByVersion4), Migration(sql: version5),
+    ]
+
+    struct Migration {
+        var sql: String
+        /// Rows that get a checksum, or another.
+        var seals: [RowSealing] = []
+    }
 
     static let version1 = """
         -- Counts that would otherwise take a scan; one row.
@@ -221,9 +230,108 @@ enum Schema {
         CREATE UNIQUE INDEX chapter_by_evaluation ON chapter (session, last_evaluation);
         """
 
+    static let version4 = """
+        -- Random: each record of the write-ahead log has it. Empty before the first such record;
+        -- those that the log may have then have none.
+        ALTER TABLE store ADD COLUMN log_salt BLOB NOT NULL DEFAULT x'';
+        -- Random: what clients get to continue a list is encrypted with it.
+        ALTER TABLE store ADD COLUMN page_key BLOB NOT NULL DEFAULT x'';
+        UPDATE store SET page_key = randomblob(16);
+        ALTER TABLE session ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
+        ALTER TABLE session ADD COLUMN expires_after INTEGER;     -- seconds; NULL: never
+        CREATE INDEX session_by_tenant ON session (tenant);
+        ALTER TABLE checkpoint ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE store ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE blob ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE vector ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE holding ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE segment ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE hole ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+
+        -- A deleted session of which the write-ahead log may still have entries, and store.moved at
+        -- its deletion. The empty name stands for all that were deleted before version 4.
+        CREATE TABLE tombstone (
+            public_id TEXT NOT NULL PRIMARY KEY,
+            moved INTEGER NOT NULL,
+            crc INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX tombstone_by_moved ON tombstone (moved);
+        INSERT INTO tombstone SELECT '', moved, 0 FROM store
+            WHERE EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'session');
+        """
+
+    static let version5 = """
+        CREATE INDEX session_by_name ON session (name) WHERE name IS NOT NULL;
+        -- Entries of the write-ahead log that can't go to `event`: see DetachedRow.
+        CREATE TABLE detached (
+            public_id TEXT NOT NULL,
+            sequence INTEGER NOT NULL,
+            record BLOB NOT NULL,                 -- as in the log; empty if the entry is lost
+            crc INTEGER NOT NULL,
+            PRIMARY KEY (public_id, sequence)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Sessions that were created together, from several starts of one problem.
+        CREATE TABLE ensemble (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, -- page tokens: never used twice
+            public_id TEXT NOT NULL UNIQUE,
+            tenant TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            specification BLOB NOT NULL,          -- a property list
+            outcome TEXT,                         -- why it is finished; NULL: it runs
+            finished_at INTEGER,
+            crc INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX ensemble_by_tenant ON ensemble (tenant);
+
+        -- A session that is a member of an ensemble, and why its step was ended early, if it was.
+        CREATE TABLE ensemble_member (
+            ensemble INTEGER NOT NULL REFERENCES ensemble (id),
+            number INTEGER NOT NULL,
+            session INTEGER NOT NULL REFERENCES session (id),
+            abandoned TEXT,
+            abandoned_step INTEGER,
+            abandoned_for INTEGER,                -- the number of another member
+            crc INTEGER NOT NULL,
+            PRIMARY KEY (ensemble, number)
+        ) STRICT, WITHOUT ROWID;
+        CREATE UNIQUE INDEX ensemble_member_by_session ON ensemble_member (session);
+        """
+
+    static let sealedByVersion4 = [
+        RowSealing(
+            table: "session", key: ["id"],
+            columns: [
+                "id", "public_id", "next_checkpoint", "name", "labels", "dtype", "origin_session",
+                "origin_checkpoint", "created_at", "metadata_version", "parameters",
+                "memory_bytes", "tenant", "expires_after",
+            ], formerly: 1..<12),
+        RowSealing(
+            table: "checkpoint", key: ["rowid"],
+            columns: [
+                "session", "number", "name", "sequence", "created_at", "standing_phase",
+                "standing_step", "standing_evaluation", "standing_loss", "keep",
+            ], formerly: 0..<9),
+        RowSealing(
+            table: "store", key: ["id"],
+            columns: ["id", "sessions", "probes", "moved", "log_salt", "page_key"]),
+        RowSealing(
+            table: "blob", key: ["id"], columns: ["id", "length", "crcs", "segment", "offset"]),
+        RowSealing(table: "vector", key: ["id"], columns: ["id", "names"]),
+        RowSealing(table: "holding", key: ["session"], columns: ["session", "entries", "points"]),
+        RowSealing(table: "segment", key: ["id"], columns: ["id", "size", "live"]),
+        RowSealing(table: "tombstone", key: ["public_id"], columns: ["public_id", "moved"]),
+        RowSealing(
+            table: "hole", key: ["segment", "start"],
+            columns: ["segment", "start", "stop", "is_open"]),
+    ]
+
     /// Creates the tables, or migrates them to the newest version. Throws `.incompatible`, without
     /// having changed anything, if the file belongs to another application or a newer program. All
     /// of it is one transaction, so that a crash leaves either nothing or everything.
+    /// The version that this program writes.
+    static var newestVersion: Int { migrations.count }
+
     static func prepare(_ database: Database) throws {
         let application = try Int64.fetchOne(database, sql: "PRAGMA application_id") ?? 0
         let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
@@ -243,7 +351,10 @@ enum Schema {
         }
         guard version < migrations.count else { return }
         try database.inTransaction(.immediate) {
-            for migration in migrations[version...] { try database.execute(sql: migration) }
+            for migration in migrations[version...] {
+                try database.execute(sql: migration.sql)
+                for sealing in migration.seals { try sealing.run(in: database) }
+            }
             try database.execute(sql: "PRAGMA application_id = \(applicationID)")
             try database.execute(sql: "PRAGMA user_version = \(migrations.count)")
             return .commit

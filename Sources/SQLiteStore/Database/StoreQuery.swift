@@ -5,9 +5,7 @@ package enum StoreQuery: Int, CaseIterable {
     case savepoint
     case releaseSavepoint
     case rollBackToSavepoint
-    case addToSessionCount
-    case countProbe
-    case setCheckpointedEpoch
+    case updateStore
     case insertSession
     case updateSession
     case deleteSession
@@ -16,9 +14,8 @@ package enum StoreQuery: Int, CaseIterable {
     case insertBlob
     case relocateBlob
     case deleteBlob
-    case deletePayloads
     case insertVector
-    case setVectorReferences
+    case updateVector
     case deleteVector
     case insertEvent
     case deleteEvents
@@ -29,39 +26,64 @@ package enum StoreQuery: Int, CaseIterable {
     case deleteTraceBatch
     case deleteTraceBatches
     case insertEntryCounts
-    case setEntryCounts
-    case subtractEntries
+    case updateEntryCounts
     case deleteEntryCounts
     case insertStep
     case deleteSteps
     case insertSnapshot
     case deleteSnapshot
     case insertCheckpoint
+    case updateCheckpoint
     case deleteCheckpoint
     case deleteCheckpoints
     case insertIdempotency
     case expireIdempotency
+    case deleteOldKeys
     case insertDelivery
     case updateDelivery
     case deleteDeliveries
+    case deleteEndedDeliveries
     case expireDeliveries
-    case growSegment
-    case shrinkSegment
-    case deleteDeadSegments
+    case insertSegment
+    case updateSegment
+    case deleteSegment
+    case insertTombstone
+    case deleteTombstones
+    case insertDetached
+    case deleteDetached
     case deleteHoles
     case deleteHole
     case insertHole
     case closeHole
+    case insertEnsemble
+    case updateEnsemble
+    case deleteEnsemble
+    case insertMember
+    case updateMember
+    case deleteMember
+    case deleteMembers
 
     // Reads
+    case store
+    case tombstone
+    case newSessionID
+    case newBlobID
     case session
-    case sessionRowID
+    case sessionInIndex
+    case sessionName
+    case tenantInIndex
     case sessionsBelow
     case labelledSessionsBelow
-    case sessionCount
+    case namedSessionsBelow
+    case namedSessionsOfTenantBelow
+    case sessionsOfTenantBelow
+    case labelledSessionsOfTenantBelow
+    case sessionsOfTenant
+    case sessionCountOfTenant
     case newestSequence
     case newestEvent
     case eventsBetween
+    case payloadsBetween
     case eventsFromEvaluation
     case traceBatchReaching
     case evaluationAtSequence
@@ -79,17 +101,31 @@ package enum StoreQuery: Int, CaseIterable {
     case checkpoint
     case checkpointsBelow
     case countCheckpoints
+    case keptCheckpoint
     case newestPinnedSequence
     case deliveriesBelow
     case delivery
     case dueDeliveries
+    case pendingDeliveryCount
+    case pendingDeliveryCountOfSession
     case blob
     case blobLength
-    case vectorReferences
+    case vector
+    case segment
+    case deadSegments
     case holeBelow
     case holeAt
     case openHoles
     case idempotency
+    case newEnsembleID
+    case ensemble
+    case ensemblesBelow
+    case ensemblesOfTenantBelow
+    case ensembleCountOfTenant
+    case member
+    case memberOfSession
+    case members
+    case anyMember
 
     private static let texts: [String] = allCases.map(\.text)
 
@@ -98,34 +134,28 @@ package enum StoreQuery: Int, CaseIterable {
 }
 
 extension StoreQuery {
+    private static let namedSessions =
+        SessionColumn.table.select("INDEXED BY session_by_name WHERE name = ? AND id < ?")
+
     private var text: String {
         switch self {
         case .savepoint: "SAVEPOINT write"
         case .releaseSavepoint: "RELEASE write"
         case .rollBackToSavepoint: "ROLLBACK TO write"
-        case .addToSessionCount: "UPDATE store SET sessions = sessions + ? WHERE id = 1"
-        case .countProbe: "UPDATE store SET probes = probes + 1 WHERE id = 1"
-        case .setCheckpointedEpoch: "UPDATE store SET moved = ? WHERE id = 1"
+        case .updateStore: StoreColumn.table.update(byFirst: 1)
         case .insertSession: SessionColumn.table.insert
-        case .updateSession: SessionColumn.table.update(where: "id = ?")
+        case .updateSession: SessionColumn.table.update(byFirst: 1)
         case .deleteSession: "DELETE FROM session WHERE id = ?"
         case .insertLabel: "INSERT INTO session_label (session, key, value) VALUES (?, ?, ?)"
         case .deleteLabels: "DELETE FROM session_label WHERE session = ?"
         case .insertBlob:
             """
-            INSERT INTO blob (length, crcs, bytes, segment, offset) VALUES (?, ?, ?, ?, ?)
+            INSERT INTO blob (\(BlobColumn.table.columnList), bytes) VALUES (?, ?, ?, ?, ?, ?, ?)
             """
-        case .relocateBlob: "UPDATE blob SET segment = ?, offset = ? WHERE id = ?"
-        case .deleteBlob: "DELETE FROM blob WHERE id = ? RETURNING segment, offset, length"
-        case .deletePayloads:
-            """
-            DELETE FROM blob WHERE id IN (
-                SELECT payload FROM event
-                WHERE session = ? AND sequence > ? AND sequence <= ? AND payload IS NOT NULL)
-            RETURNING segment, offset, length
-            """
-        case .insertVector: "INSERT INTO vector (id, names) VALUES (?, ?)"
-        case .setVectorReferences: "UPDATE vector SET names = ? WHERE id = ?"
+        case .relocateBlob: BlobColumn.table.update(byFirst: 1)
+        case .deleteBlob: "DELETE FROM blob WHERE id = ? RETURNING \(BlobColumn.table.columnList)"
+        case .insertVector: VectorColumn.table.insert
+        case .updateVector: VectorColumn.table.update(byFirst: 1)
         case .deleteVector: "DELETE FROM vector WHERE id = ?"
         case .insertEvent: EventColumn.table.insert
         case .deleteEvents: "DELETE FROM event WHERE session = ?"
@@ -138,15 +168,15 @@ extension StoreQuery {
         case .updateTraceBatch: TraceBatchColumn.table.update(where: "id = ?")
         case .deleteTraceBatch: "DELETE FROM chapter WHERE id = ?"
         case .deleteTraceBatches: "DELETE FROM chapter WHERE session = ?"
-        case .insertEntryCounts: "INSERT INTO holding (session, entries, points) VALUES (?, 0, 0)"
-        case .setEntryCounts: "UPDATE holding SET entries = ?, points = ? WHERE session = ?"
-        case .subtractEntries: "UPDATE holding SET entries = entries - ? WHERE session = ?"
+        case .insertEntryCounts: EntryCountsColumn.table.insert
+        case .updateEntryCounts: EntryCountsColumn.table.update(byFirst: 1)
         case .deleteEntryCounts: "DELETE FROM holding WHERE session = ?"
         case .insertStep: StepColumn.table.insert
         case .deleteSteps: "DELETE FROM step WHERE session = ? AND number <= ?"
         case .insertSnapshot: SnapshotColumn.table.insert
         case .deleteSnapshot: "DELETE FROM snapshot WHERE id = ?"
         case .insertCheckpoint: CheckpointColumn.table.insert
+        case .updateCheckpoint: CheckpointColumn.table.update(byFirst: 2)
         case .deleteCheckpoint:
             """
             DELETE FROM checkpoint WHERE session = ? AND number = ? RETURNING sequence
@@ -154,35 +184,81 @@ extension StoreQuery {
         case .deleteCheckpoints: "DELETE FROM checkpoint WHERE session = ?"
         case .insertIdempotency: IdempotencyColumn.table.insert
         case .expireIdempotency: "DELETE FROM idempotency WHERE created_at < ?"
+        case .deleteOldKeys:
+            """
+            DELETE FROM idempotency WHERE rowid IN (
+                SELECT rowid FROM idempotency INDEXED BY idempotency_by_key
+                WHERE scope >= ? AND scope < ?
+                ORDER BY rowid DESC LIMIT -1 OFFSET ?)
+            """
         case .insertDelivery: DeliveryColumn.table.insert
         case .updateDelivery: DeliveryColumn.table.update(where: "public_id = ?")
         case .deleteDeliveries: "DELETE FROM delivery WHERE session = ?"
+        case .deleteEndedDeliveries:
+            """
+            DELETE FROM delivery WHERE id IN (
+                SELECT id FROM delivery INDEXED BY delivery_by_hook
+                WHERE session = ? AND next_attempt_at IS NULL
+                ORDER BY id DESC LIMIT -1 OFFSET ?)
+            """
         case .expireDeliveries:
             """
             DELETE FROM delivery WHERE next_attempt_at IS NULL AND last_attempt_at < ?
             """
-        case .growSegment:
-            """
-            INSERT INTO segment (id, size, live) VALUES (?, ?, ?)
-            ON CONFLICT (id) DO UPDATE SET size = excluded.size, live = live + excluded.live
-            """
-        case .shrinkSegment: "UPDATE segment SET live = live + ? WHERE id = ?"
-        case .deleteDeadSegments: "DELETE FROM segment WHERE live = 0 AND id <> ? RETURNING id"
+        case .insertSegment: SegmentColumn.table.insert
+        case .updateSegment: SegmentColumn.table.update(byFirst: 1)
+        case .deleteSegment: "DELETE FROM segment WHERE id = ?"
+        case .insertTombstone: TombstoneColumn.table.replace
+        case .deleteTombstones: "DELETE FROM tombstone WHERE moved <= ?"
+        case .insertDetached: DetachedColumn.table.replace
+        case .deleteDetached: "DELETE FROM detached WHERE public_id = ?"
         case .deleteHoles: "DELETE FROM hole WHERE segment = ?"
         case .deleteHole: "DELETE FROM hole WHERE segment = ? AND start = ?"
-        case .insertHole: "INSERT INTO hole (segment, start, stop, is_open) VALUES (?, ?, ?, 1)"
-        case .closeHole: "UPDATE hole SET is_open = 0 WHERE segment = ? AND start = ? AND stop = ?"
-        case .session: SessionColumn.table.selectWithID("WHERE public_id = ?")
-        case .sessionRowID: "SELECT id FROM session WHERE public_id = ?"
+        case .insertHole: HoleColumn.table.insert
+        case .closeHole: HoleColumn.table.update(byFirst: 3)
+        case .tombstone: TombstoneColumn.table.select("WHERE public_id = ?")
+        case .store: StoreColumn.table.select("WHERE id = 1")
+        // Never used twice: the table sqlite_sequence has the highest of each table.
+        case .newSessionID:
+            """
+            SELECT 1 + max(
+                ifnull((SELECT max(id) FROM session), 0),
+                ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'session'), 0))
+            """
+        case .newBlobID:
+            """
+            SELECT 1 + max(
+                ifnull((SELECT max(id) FROM blob), 0),
+                ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'blob'), 0))
+            """
+        case .session: SessionColumn.table.select("WHERE public_id = ?")
+        case .sessionInIndex: "SELECT id FROM session WHERE public_id = ?"
+        case .sessionName: "SELECT public_id FROM session WHERE id = ?"
+        case .tenantInIndex:
+            "SELECT id FROM session INDEXED BY session_by_tenant WHERE tenant = ? AND id = ?"
         case .sessionsBelow:
-            SessionColumn.table.selectWithID("WHERE id < ? ORDER BY id DESC LIMIT ?")
+            SessionColumn.table.select("WHERE id < ? ORDER BY id DESC LIMIT ?")
         case .labelledSessionsBelow:
             """
-            SELECT session.id, \(SessionColumn.table.columnList)
+            SELECT \(SessionColumn.table.columnList)
             FROM session_label CROSS JOIN session ON session.id = session_label.session
             WHERE key = ? AND value = ? AND session < ? ORDER BY session DESC LIMIT ?
             """
-        case .sessionCount: "SELECT sessions FROM store WHERE id = 1"
+        case .sessionsOfTenantBelow:
+            SessionColumn.table.select("WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?")
+        case .labelledSessionsOfTenantBelow:
+            """
+            SELECT \(SessionColumn.table.columnList)
+            FROM session_label CROSS JOIN session ON session.id = session_label.session
+            WHERE key = ? AND value = ? AND session < ? AND tenant = ?
+            ORDER BY session DESC LIMIT ?
+            """
+        case .namedSessionsBelow:
+            "\(Self.namedSessions) ORDER BY id DESC LIMIT ?"
+        case .namedSessionsOfTenantBelow:
+            "\(Self.namedSessions) AND tenant = ? ORDER BY id DESC LIMIT ?"
+        case .sessionsOfTenant: "SELECT public_id FROM session WHERE tenant = ?"
+        case .sessionCountOfTenant: "SELECT count(*) FROM session WHERE tenant = ?"
         case .newestSequence:
             """
             SELECT sequence FROM event WHERE session = ? ORDER BY sequence DESC LIMIT 1
@@ -193,6 +269,9 @@ extension StoreQuery {
         case .eventsBetween:
             EventColumn.table.select(
                 "WHERE session = ? AND sequence > ? AND sequence <= ? ORDER BY sequence")
+        case .payloadsBetween:
+            EventColumn.table.select(
+                "WHERE session = ? AND sequence > ? AND sequence <= ? AND payload IS NOT NULL")
         case .eventsFromEvaluation:
             EventColumn.table.select(
                 "WHERE session = ? AND sequence >= ? AND k >= ? ORDER BY sequence LIMIT ?")
@@ -204,7 +283,7 @@ extension StoreQuery {
             SELECT standing_evaluation FROM event
             WHERE session = ? AND sequence >= ? ORDER BY sequence LIMIT 1
             """
-        case .entryCounts: "SELECT entries, points FROM holding WHERE session = ?"
+        case .entryCounts: EntryCountsColumn.table.select("WHERE session = ?")
         case .countEvents:
             """
             SELECT count(*), count(k) FROM event
@@ -235,6 +314,8 @@ extension StoreQuery {
         case .checkpointsBelow:
             CheckpointColumn.table.select(
                 "WHERE session = ? AND number < ? ORDER BY number DESC LIMIT ?")
+        case .keptCheckpoint:
+            "SELECT number FROM checkpoint WHERE session = ? AND keep <> 0 LIMIT 1"
         case .countCheckpoints: "SELECT count(*) FROM checkpoint WHERE session = ?"
         case .newestPinnedSequence:
             """
@@ -248,20 +329,55 @@ extension StoreQuery {
         case .dueDeliveries:
             DeliveryColumn.table.selectWithID(
                 "WHERE next_attempt_at IS NOT NULL AND next_attempt_at <= ? "
-                    + "ORDER BY next_attempt_at LIMIT ?")
-        case .blob: "SELECT length, crcs, bytes, segment, offset FROM blob WHERE id = ?"
+                    + "ORDER BY next_attempt_at LIMIT ? OFFSET ?")
+        case .pendingDeliveryCount:
+            "SELECT count(*) FROM delivery WHERE next_attempt_at IS NOT NULL"
+        case .pendingDeliveryCountOfSession:
+            """
+            SELECT count(*) FROM delivery INDEXED BY delivery_by_hook
+            WHERE session = ? AND next_attempt_at IS NOT NULL
+            """
+        case .blob: "SELECT bytes, \(BlobColumn.table.columnList) FROM blob WHERE id = ?"
         case .blobLength: "SELECT length FROM blob WHERE id = ?"
-        case .vectorReferences: "SELECT names FROM vector WHERE id = ?"
+        case .vector: VectorColumn.table.select("WHERE id = ?")
+        case .segment: SegmentColumn.table.select("WHERE id = ?")
+        case .deadSegments:
+            SegmentColumn.table.select("INDEXED BY segment_dead WHERE live = 0 AND id <> ?")
         case .holeBelow:
-            """
-            SELECT start, stop FROM hole WHERE segment = ? AND start < ? ORDER BY start DESC LIMIT 1
-            """
-        case .holeAt: "SELECT stop FROM hole WHERE segment = ? AND start = ?"
-        case .openHoles:
-            """
-            SELECT segment, start, stop FROM hole INDEXED BY hole_open WHERE is_open = 1
-            """
+            HoleColumn.table.select("WHERE segment = ? AND start < ? ORDER BY start DESC LIMIT 1")
+        case .holeAt: HoleColumn.table.select("WHERE segment = ? AND start = ?")
+        case .openHoles: HoleColumn.table.select("INDEXED BY hole_open WHERE is_open = 1")
         case .idempotency: IdempotencyColumn.table.select("WHERE scope = ? AND key = ?")
+        case .insertEnsemble: EnsembleColumn.table.insert
+        case .updateEnsemble: EnsembleColumn.table.update(byFirst: 1)
+        case .deleteEnsemble: "DELETE FROM ensemble WHERE id = ?"
+        case .insertMember: MemberColumn.table.insert
+        case .updateMember: MemberColumn.table.update(byFirst: 2)
+        case .deleteMember: "DELETE FROM ensemble_member WHERE session = ?"
+        case .deleteMembers: "DELETE FROM ensemble_member WHERE ensemble = ?"
+        case .newEnsembleID:
+            """
+            SELECT 1 + max(
+                ifnull((SELECT max(id) FROM ensemble), 0),
+                ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'ensemble'), 0))
+            """
+        case .ensemble: EnsembleColumn.table.select("WHERE public_id = ?")
+        case .ensemblesBelow:
+            EnsembleColumn.table.select("WHERE id < ? ORDER BY id DESC LIMIT ?")
+        case .ensemblesOfTenantBelow:
+            EnsembleColumn.table.select("WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?")
+        case .ensembleCountOfTenant: "SELECT count(*) FROM ensemble WHERE tenant = ?"
+        case .member: MemberColumn.table.select("WHERE ensemble = ? AND number = ?")
+        case .memberOfSession:
+            MemberColumn.table.select(
+                "INDEXED BY ensemble_member_by_session WHERE session = ?")
+        case .members:
+            """
+            SELECT session.public_id, \(MemberColumn.table.columnList(of: "ensemble_member"))
+            FROM ensemble_member JOIN session ON session.id = ensemble_member.session
+            WHERE ensemble = ? ORDER BY number
+            """
+        case .anyMember: "SELECT number FROM ensemble_member WHERE ensemble = ? LIMIT 1"
         }
     }
 }

@@ -1,6 +1,6 @@
-/// The columns of a table whose rows carry a checksum, in the order of the schema. The column's
-/// name in SQL is its case's name in snake case; the rowid before the columns, if it is read, and
-/// the checksum after them, `crc`, are not among the cases.
+/// The columns of a table that a row's checksum covers, in the order in which it does. The column's
+/// name in SQL is its case's name in snake case; the checksum, `crc`, is not among the cases. `id`
+/// is the first of them where other rows name the row by it.
 protocol TableColumn: CaseIterable, RawRepresentable<Int>, Sendable {
     static var table: Table { get }
 }
@@ -11,13 +11,15 @@ struct Table: Sendable {
     let name: String
     /// How many columns a row has without its checksum.
     let columnCount: Int
-    /// All columns but the rowid.
+    /// All columns and the checksum.
     let columnList: String
+    private let columns: [String]
     private let placeholders: String
 
     init<Column: TableColumn>(_ name: String, _: Column.Type) {
         self.name = name
         let columns = Column.allCases.map { Table.snakeCase(String(describing: $0)) }
+        self.columns = columns + ["crc"]
         columnCount = columns.count
         columnList = (columns + ["crc"]).joined(separator: ", ")
         placeholders = Array(repeating: "?", count: columns.count + 1).joined(separator: ", ")
@@ -25,12 +27,28 @@ struct Table: Sendable {
 
     var insert: String { "INSERT INTO \(name) (\(columnList)) VALUES (\(placeholders))" }
 
+    /// Inserts a row in place of one with the same key.
+    var replace: String { insert.replacing("INSERT", with: "INSERT OR REPLACE") }
+
     func update(where condition: String) -> String {
         "UPDATE \(name) SET (\(columnList)) = (\(placeholders)) WHERE \(condition)"
     }
 
+    /// Updates a row by the first `keys` of its columns, with the same values as `insert`.
+    func update(byFirst keys: Int) -> String {
+        let named = columns.enumerated().map { "\($1) = ?\($0 + 1)" }
+        let (conditions, changes) = (named.prefix(keys), named.dropFirst(keys))
+        return "UPDATE \(name) SET \(changes.joined(separator: ", ")) "
+            + "WHERE \(conditions.joined(separator: " AND "))"
+    }
+
     /// - Parameter clauses: What follows the table's name.
     func select(_ clauses: String) -> String { "SELECT \(columnList) FROM \(name) \(clauses)" }
+
+    /// All columns and the checksum, for a query that joins tables.
+    func columnList(of table: String) -> String {
+        columns.map { "\(table).\($0)" }.joined(separator: ", ")
+    }
 
     /// The same with the rowid before the columns.
     func selectWithID(_ clauses: String) -> String {

@@ -2,7 +2,7 @@ import SessionModel
 
 enum CheckpointColumn: Int, StatusColumn {
     case session, number, name, sequence, createdAt
-    case standingPhase, standingStep, standingEvaluation, standingLoss
+    case standingPhase, standingStep, standingEvaluation, standingLoss, keep
 
     static let table = Table("checkpoint", Self.self)
 }
@@ -16,6 +16,7 @@ extension CheckpointRecord {
         row.set(.sequence, sequence)
         row.set(.createdAt, createdAt)
         row.set(status)
+        row.set(.keep, isKept ? 1 : 0)
         return row
     }
 
@@ -24,6 +25,6 @@ extension CheckpointRecord {
         self.init(
             number: try row.int(.number), name: try row.optionalText(.name),
             sequence: try row.int(.sequence), createdAt: try row.date(.createdAt),
-            status: try row.status())
+            status: try row.status(), isKept: try row.int(.keep) != 0)
     }
 }

@@ -2,8 +2,8 @@ import DiskLog
 import Foundation
 import SessionModel
 
-/// A row of a table, without its rowid. SQLite keeps no checksums of its pages, so each row ends
-/// with one over the others: a flipped bit in a loss or a label is reported, not returned.
+/// A row of a table. SQLite keeps no checksums of its pages, so each row has one over its other
+/// columns: a flipped bit in a loss or a label is reported, not returned.
 struct ChecksummedRow<Column: TableColumn> {
     /// In the order of the columns.
     private(set) var values: [ColumnValue]
@@ -32,6 +32,29 @@ struct ChecksummedRow<Column: TableColumn> {
         values = Array(row.values.dropFirst(rowIDs).dropLast())
         guard values.count == Column.table.columnCount, row.values.last == .integer(checksum)
         else { throw .corrupt("a row of \(Column.table.name) doesn't match its checksum") }
+    }
+
+    /// A row whose checksum does not match, with the one bit undone that makes it match; nil if
+    /// there is none. Another row than what was written matches with a probability of some
+    /// thousand, the row's bits, to 2^32.
+    static func corrected(_ row: ResultRow) -> ResultRow? {
+        guard row.values.count == Column.table.columnCount + 1,
+            let stored = row.values.last?.integer.flatMap({ UInt32(exactly: $0) })
+        else { return nil }
+        var encoder = ColumnEncoder(.fixedWidth, reserving: 256)
+        encoder.append(row.values.dropLast())
+        var bytes = encoder.bytes
+        let difference = CRC32C.checksum(bytes) ^ stored
+        // A bit of the checksum itself, or one of the last four bytes: nobody can say which.
+        guard difference.nonzeroBitCount != 1,
+            let distance = CRC32C.flippedBit(difference, among: bytes.count * 8)
+        else { return nil }
+        bytes[bytes.count - 1 - distance / 8] ^= 0x80 >> UInt8(distance % 8)
+        var decoder = ColumnDecoder(.fixedWidth, bytes[...])
+        guard let values = try? decoder.values(Column.table.columnCount), decoder.isAtEnd
+        else { return nil }
+        let corrected = ResultRow(values: values + [.integer(Int64(stored))])
+        return (try? Self(corrected)) == nil ? nil : corrected
     }
 
     /// Values that were decoded from bytes whose checksum has been verified.

@@ -2,8 +2,8 @@ import Foundation
 import SessionModel
 
 enum SessionColumn: Int, TableColumn {
-    case publicId, nextCheckpoint, name, labels, dtype, originSession, originCheckpoint
-    case createdAt, metadataVersion, parameters, memoryBytes
+    case id, publicId, nextCheckpoint, name, labels, dtype, originSession, originCheckpoint
+    case createdAt, metadataVersion, parameters, memoryBytes, tenant, expiresAfter
 
     static let table = Table("session", Self.self)
 }
@@ -15,28 +15,35 @@ struct SessionRow {
     var record: SessionRecord
     var nextCheckpoint: CheckpointNumber
 
+    init(id: Int64, record: SessionRecord, nextCheckpoint: CheckpointNumber) {
+        self.id = id
+        self.record = record
+        self.nextCheckpoint = nextCheckpoint
+    }
+
     /// The row as its columns store it.
-    static func columns(
-        _ record: SessionRecord, nextCheckpoint: CheckpointNumber
-    ) throws -> ChecksummedRow<SessionColumn> {
+    func columns() throws -> ChecksummedRow<SessionColumn> {
         var row = ChecksummedRow<SessionColumn>()
+        row.set(.id, id)
         row.set(.publicId, record.id.rawValue)
         row.set(.nextCheckpoint, nextCheckpoint)
         row.set(.name, record.name)
-        row.set(.labels, try json(record.labels))
+        row.set(.labels, try SessionRow.json(record.labels))
         row.set(.dtype, record.dtype.rawValue)
         row.set(.originSession, record.origin?.session)
         row.set(.originCheckpoint, record.origin?.checkpoint)
         row.set(.createdAt, record.createdAt)
         row.set(.metadataVersion, record.metadataVersion)
-        row.set(.parameters, try json(record.parameters))
+        row.set(.parameters, try SessionRow.json(record.parameters))
         row.set(.memoryBytes, record.memoryBytes)
+        row.set(.tenant, record.tenant)
+        row.set(.expiresAfter, record.expiresAfter)
         return row
     }
 
     init(_ result: ResultRow) throws {
-        id = try result.int64(0)
-        let row = try ChecksummedRow<SessionColumn>(result, rowIDs: 1)
+        let row = try ChecksummedRow<SessionColumn>(result)
+        id = try row.int64(.id)
         nextCheckpoint = try row.int(.nextCheckpoint)
         let origin: Origin? =
             if let session = try row.optionalText(.originSession),
@@ -51,7 +58,8 @@ struct SessionRow {
             dtype: try row.require(.dtype, DType(rawValue: try row.text(.dtype))),
             parameters: try SessionRow.value(fromJSON: row.text(.parameters)), origin: origin,
             createdAt: try row.date(.createdAt), metadataVersion: try row.int(.metadataVersion),
-            memoryBytes: try row.int(.memoryBytes))
+            memoryBytes: try row.int(.memoryBytes), tenant: try row.text(.tenant),
+            expiresAfter: try row.optionalInt(.expiresAfter))
     }
 
     private static func json(_ value: some Encodable) throws -> String {

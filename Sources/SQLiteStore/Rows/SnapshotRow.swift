@@ -45,8 +45,9 @@ extension SnapshotDraft {
     }
 }
 
-/// The vectors of a snapshot by name, in one value rather than a row each: a snapshot names 2m + 4
-/// vectors, nearly all of them those of the one before, and rows would cost more than the numbers.
+/// The vectors of a snapshot by name, in one value rather than a row each: a snapshot names m pairs
+/// and a few other vectors, nearly all of them those of the one before, and rows would cost more
+/// than the numbers.
 ///
 /// On disk: the count (4 bytes), then for each vector its identifier (8), the length of its name
 /// (2) and the name in UTF-8; little-endian.

@@ -9,26 +9,22 @@ extension ReadTransaction {
     /// The same; blobs in segments that are longer than `longMin` are read, and verified, when
     /// their bytes are needed.
     func octets(of id: Int64, longMin: Int = Octets.longMin) throws -> Octets {
-        guard let row = try database.rows(.blob, [id]).first else {
+        guard let result = try database.rows(.blob, [id]).first else {
             throw StoreError.corrupt("blob \(id) is missing")
         }
-        let length = try row.int(0)
-        let checksums = row[1].bytes ?? []
-        if let segment = row[3].integer {
-            guard let offset = row[4].integer.map({ Int($0) }), length >= 0, offset >= 0 else {
-                throw StoreError.corrupt("blob \(id) has no place in its segment")
-            }
+        let row = try BlobRow(result.dropFirst())
+        if let place = row.place {
             let slice = SegmentSlice(
-                directory: segments, segment: segment, offset: offset, count: length,
-                checksums: checksums)
-            if length > longMin {
+                directory: segments, segment: place.segment, offset: place.range.lowerBound,
+                count: row.length, checksums: row.checksums)
+            if row.length > longMin {
                 try slice.checkLength()
                 return .stored(SegmentOctets(slice: slice))
             }
             return Octets(try slice.readAll())
         }
-        let bytes = row[2].bytes ?? []
-        guard bytes.count == length, PreparedBytes(bytes).checksums == checksums else {
+        let bytes = result[0].bytes ?? []
+        guard bytes.count == row.length, PreparedBytes(bytes).checksums == row.checksums else {
             throw StoreError.corrupt("blob \(id) doesn't match its checksum")
         }
         return Octets(bytes)

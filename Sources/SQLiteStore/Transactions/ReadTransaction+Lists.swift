@@ -4,29 +4,61 @@ import SessionModel
 extension ReadTransaction {
     func summary(_ row: SessionRow, logged: [JournalEntry]) throws -> SessionSummary {
         let entry = try newestEntry(row.id)
-        let newest = try logged.following(entry.sequence).last ?? entry
+        let newest = try logged.following(entry.sequence, of: row.record.id).last ?? entry
         return SessionSummary(
             record: row.record, status: newest.status, updatedAt: newest.time,
             sequence: newest.sequence)
     }
 
     func list(
-        pageSize: Int, after token: PageToken?, label: (key: String, value: String)?,
-        logged: [SessionID: [JournalEntry]]
+        pageSize: Int, after token: PageToken?, matching filter: SessionFilter,
+        logged: [SessionID: [JournalEntry]], detachedIn memtable: EntryMemtable
     ) throws -> Page<SessionSummary> {
-        let below = token?.below ?? .max
         // One more than asked for tells whether there is a next page.
-        let rows =
-            if let label {
-                try database.rows(
-                    .labelledSessionsBelow, [label.key, label.value, below, pageSize + 1])
-            } else {
-                try database.rows(.sessionsBelow, [below, pageSize + 1])
+        let rows = try sessions(below: token?.below ?? .max, matching: filter, count: pageSize + 1)
+        var page = Page<SessionSummary>(items: [], next: nil)
+        for row in rows.prefix(pageSize) {
+            do {
+                let session = try SessionRow(row)
+                // The index of labels has no checksums, and that of names none of labels.
+                let labels = session.record.labels
+                if let label = filter.label, labels[label.key] != label.value { continue }
+                try memtable.check(session.record.id)
+                page.items.append(
+                    try summary(session, logged: logged[session.record.id] ?? []))
+            } catch let error as StoreError {
+                guard case .corrupt = error else { throw error }
+                // The index has found the row by its tenant, if there is one to find.
+                let isOwned =
+                    filter.tenant.map { row[SessionColumn.tenant.rawValue] == .text($0) } ?? true
+                page.damaged.add(isOwned ? try identifier(ofDamaged: row.int64(0)) : nil)
             }
-        let sessions = try rows.prefix(pageSize).map(SessionRow.init)
-        return Page(
-            items: try sessions.map { try summary($0, logged: logged[$0.record.id] ?? []) },
-            next: rows.count > pageSize ? sessions.last.map { PageToken(below: $0.id) } : nil)
+        }
+        if rows.count > pageSize {
+            page.next = PageToken(below: try rows[pageSize - 1].int64(0))
+        }
+        return page
+    }
+
+    /// Rows of sessions by the narrowest index: of those with a name and a label, all of the name.
+    private func sessions(
+        below: Int64, matching filter: SessionFilter, count: Int
+    ) throws -> [ResultRow] {
+        switch (filter.name, filter.label, filter.tenant) {
+        case (let name?, _, let tenant?):
+            try database.rows(.namedSessionsOfTenantBelow, [name, below, tenant, count])
+        case (let name?, _, nil):
+            try database.rows(.namedSessionsBelow, [name, below, count])
+        case (nil, let label?, let tenant?):
+            try database.rows(
+                .labelledSessionsOfTenantBelow, [label.key, label.value, below, tenant, count])
+        case (nil, let label?, nil):
+            try database.rows(.labelledSessionsBelow, [label.key, label.value, below, count])
+        case (nil, nil, let tenant?):
+            try database.rows(.sessionsOfTenantBelow, [tenant, below, count])
+        case (nil, nil, nil):
+            try database.rows(.sessionsBelow, [below, count])
+        }
     }
 
     func checkpoints(

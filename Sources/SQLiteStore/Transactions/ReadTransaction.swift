@@ -18,10 +18,73 @@ struct ReadTransaction {
 
     /// The rowid that names the session in other tables. Throws `.missing`.
     func rowID(_ id: SessionID) throws -> Int64 {
-        guard let rowID = try database.integer(.sessionRowID, [id.rawValue]) else {
+        guard let result = try database.rows(.session, [id.rawValue]).first else {
             throw StoreError.missing
         }
-        return rowID
+        // The index's word is not enough: what follows may write to the session or delete it.
+        let row = try ChecksummedRow<SessionColumn>(result)
+        guard try row.text(.publicId) == id.rawValue else {
+            throw StoreError.corrupt("an index leads from session \(id) to another")
+        }
+        return try row.int64(.id)
+    }
+
+    /// The same for a session whose row may be damaged. The index and the row must agree.
+    func rowIDOfDamaged(_ id: SessionID) throws -> Int64 {
+        do {
+            return try rowID(id)
+        } catch let error as StoreError {
+            guard case .corrupt = error,
+                let row = try database.integer(.sessionInIndex, [id.rawValue]),
+                try database.rows(.sessionName, [row]).first?[0] == .text(id.rawValue)
+            else { throw error }
+            return row
+        }
+    }
+
+    /// The identifier of a session whose row may be damaged; nil unless the index and the row
+    /// agree.
+    func identifier(ofDamaged row: Int64) throws -> SessionID? {
+        guard case .text(let text)? = try database.rows(.sessionName, [row]).first?[0],
+            let id = SessionID(text),
+            try database.integer(.sessionInIndex, [id.rawValue]) == row
+        else { return nil }
+        return id
+    }
+
+    /// Throws `.missing`, and `.corrupt` if it can't be proved.
+    func tenant(of id: SessionID) throws -> String {
+        guard let result = try database.rows(.session, [id.rawValue]).first else {
+            throw StoreError.missing
+        }
+        do {
+            return try SessionRow(result).record.tenant
+        } catch let error as StoreError {
+            // Said twice: in the row, and in the index.
+            let row = try rowIDOfDamaged(id)
+            guard case .text(let tenant) = result[SessionColumn.tenant.rawValue],
+                try database.integer(.tenantInIndex, [tenant, row]) != nil
+            else { throw error }
+            return tenant
+        }
+    }
+
+    /// Whether a session that is not there has been deleted since the log has entries of it.
+    func wasDeleted(_ id: SessionID) throws -> Bool {
+        for name in [id.rawValue, TombstoneColumn.unknownSessions] {
+            guard let result = try database.rows(.tombstone, [name]).first else { continue }
+            _ = try ChecksummedRow<TombstoneColumn>(result)
+            return true
+        }
+        return false
+    }
+
+    /// Throws `.corrupt` if there is none.
+    func entryCounts(_ session: Int64) throws -> EntryCountsRow {
+        guard let row = try database.rows(.entryCounts, [session]).first else {
+            throw StoreError.corrupt("a session has no count of its entries")
+        }
+        return try EntryCountsRow(row)
     }
 
     /// The newest snapshot of a session at or below an entry.
@@ -61,7 +124,7 @@ extension ReadTransaction {
         }
         let tail =
             try entries(row.id, after: snapshot.sequence, through: newest.sequence)
-            + logged.following(newest.sequence)
+            + logged.following(newest.sequence, of: id)
         return StoredSession(
             record: row.record, snapshot: try stored(snapshot), tail: tail,
             newest: tail.last ?? newest, lastStep: try newestStep(row.id, upTo: Int.max),
@@ -83,7 +146,7 @@ extension ReadTransaction {
     }
 
     /// Entries with their payloads; none may be missing.
-    private func entries(
+    func entries(
         _ session: Int64, after first: SequenceNumber, through last: SequenceNumber
     ) throws -> [JournalEntry] {
         let rows = try database.rows(.eventsBetween, [session, first, last])
@@ -98,7 +161,7 @@ extension ReadTransaction {
         }
     }
 
-    private func stored(_ row: SnapshotRow) throws -> StoredSnapshot {
+    func stored(_ row: SnapshotRow) throws -> StoredSnapshot {
         var vectors: [VectorName: StoredSnapshot.StoredVector] = [:]
         for item in row.vectors.items {
             vectors[item.name] = .init(id: item.id, octets: try octets(of: item.id))

@@ -32,21 +32,43 @@ extension WriteTransaction {
     func retain(
         _ session: Int64, newest: SequenceNumber, new: (entries: Int, points: Int), deleted: Int
     ) throws {
-        guard let row = try database.rows(.entryCounts, [session]).first else {
-            throw StoreError.corrupt("a session has no count of its entries")
-        }
-        let entries = try row.int(0)
-        let points = try row.int(1) + new.points
-        let thinned = try thin(session, points: points, newest: newest)
-        try database.run(
-            .setEntryCounts, [entries + new.entries - deleted - thinned, points - thinned, session])
+        var counts = try reading.entryCounts(session)
+        counts.points += new.points
+        let thinned = try thin(session, points: counts.points, newest: newest)
+        counts.points -= thinned
+        counts.entries += new.entries - deleted - thinned
+        try database.run(.updateEntryCounts, binding: counts.row.bound)
         if let step = try database.integer(.newestStep, [session]) {
             try database.run(.deleteSteps, [session, Int(step) - tracePointsMax])
         }
     }
 
+    /// Deletes the oldest idempotency keys of the session that one was just inserted for, if it has
+    /// too many. Looks with every 64th row.
+    func forgetOldKeys(like record: IdempotencyRecord) throws {
+        guard database.lastInsertedRowID.isMultiple(of: Int64(KeptPerSession.interval)),
+            let prefix = KeptPerSession.prefix(of: record.scope)
+        else { return }
+        // "0" comes after the slash that ends the prefix.
+        let end = String(prefix.dropLast()) + "0"
+        try database.run(.deleteOldKeys, [prefix, end, keptPerSession.idempotencyKeysMax])
+    }
+
+    /// Deletes the oldest messages of the session that have ended, if there are too many. Looks
+    /// with every 64th row, the one that was just inserted.
+    func forgetEndedDeliveries(of session: Int64) throws {
+        guard database.lastInsertedRowID.isMultiple(of: Int64(KeptPerSession.interval)) else {
+            return
+        }
+        try database.run(
+            .deleteEndedDeliveries, [session, keptPerSession.deliveriesMax])
+    }
+
     func subtractEntries(_ deleted: Int, of session: Int64) throws {
-        if deleted > 0 { try database.run(.subtractEntries, [deleted, session]) }
+        guard deleted > 0 else { return }
+        var counts = try reading.entryCounts(session)
+        counts.entries -= deleted
+        try database.run(.updateEntryCounts, binding: counts.row.bound)
     }
 
     /// Returns how many points were deleted.
@@ -113,7 +135,7 @@ extension ReadTransaction {
                 try database.integer(
                     .payloadBytes, [session, stretch.lowerBound, stretch.upperBound]) ?? 0)
         }
-        let counted = Int(try database.integer(.entryCounts, [session]) ?? 0)
+        let counted = try entryCounts(session).entries
         let newest = Int(try database.integer(.newestSequence, [session]) ?? 0)
         bytes += (counted + newest - newestSnapshot) * RowBytes.entry
         for entry in try logged.following(newest) { bytes += entry.payload.count + RowBytes.entry }

@@ -13,12 +13,14 @@ extension WriteTransaction {
         guard try database.rows(.session, [record.id.rawValue]).isEmpty else {
             throw StoreError.exists
         }
-        let row = try SessionRow.columns(record, nextCheckpoint: 1)
-        try database.run(.insertSession, binding: row.bound)
-        let session = database.lastInsertedRowID
+        guard let session = try database.integer(.newSessionID, []) else {
+            throw StoreError.corrupt("the table session has no next identifier")
+        }
+        let row = SessionRow(id: session, record: record, nextCheckpoint: 1)
+        try database.run(.insertSession, binding: try row.columns().bound)
         try insertLabels(record.labels, session: session)
-        try database.run(.insertEntryCounts, [session])
-        try database.run(.addToSessionCount, [1])
+        try database.run(.insertEntryCounts, binding: EntryCountsRow(session: session).row.bound)
+        try database.updateStoreRow { $0.sessions += 1 }
         try append(
             [PreparedEntry(entry, covered: snapshot.draft.sequence)], to: session, after: 0,
             coveredThrough: entry.sequence)
@@ -50,44 +52,63 @@ extension WriteTransaction {
         if let number = batch.removedCheckpoint {
             try removeCheckpoint(number, of: session)
         }
+        if let kept = batch.keptCheckpoint {
+            guard let row = try database.rows(.checkpoint, [session, kept.number]).first else {
+                throw StoreError.missing
+            }
+            var checkpoint = try CheckpointRecord(row)
+            checkpoint.isKept = kept.isKept
+            try database.run(.updateCheckpoint, binding: checkpoint.row(session: session).bound)
+        }
         if batch.checkpoint != nil || batch.metadata != nil {
             var row = try reading.session(id)
             if let checkpoint = batch.checkpoint {
                 try insert(checkpoint, at: newest, into: &row)
             }
             if let metadata = batch.metadata { try update(&row, with: metadata) }
-            let columns = try SessionRow.columns(
-                row.record, nextCheckpoint: row.nextCheckpoint)
-            try database.run(.updateSession, binding: columns.bound + [.integer(session)])
+            try database.run(.updateSession, binding: try row.columns().bound)
         }
         for delivery in batch.deliveries {
             try database.run(.insertDelivery, binding: delivery.row(session: session).bound)
+            try forgetEndedDeliveries(of: session)
         }
         guard let snapshot = batch.snapshot else { return [:] }
         return try setNewestSnapshot(
             snapshot, of: session, newest: newest, batched: batched)
     }
 
+    /// A damaged row is deleted without what it names, which stays: it may be another session's.
     mutating func delete(_ id: SessionID) throws {
-        let session = try reading.rowID(id)
+        let session = try reading.rowIDOfDamaged(id)
         tails[id] = nil
         flushedThrough[id] = .max
         try deletePayloads(session, after: 0, through: Int.max)
         var references = VectorReferences()
-        while let snapshot = try reading.snapshot(session, atOrBelow: Int.max) {
-            references.remove(snapshot.vectors)
-            try deleteBlob(snapshot.scalars)
-            try database.run(.deleteSnapshot, [snapshot.id])
+        for result in try database.rows(.snapshots, [session]) {
+            if let snapshot = try? SnapshotRow(result) {
+                references.remove(snapshot.vectors)
+                try deleteBlob(snapshot.scalars)
+            }
+            try database.run(.deleteSnapshot, [try result.int64(0)])
         }
         try apply(references)
         try database.run(.deleteSteps, [session, Int.max])
+        try removeMember(session: session)
         for query: StoreQuery in [
             .deleteEvents, .deleteTraceBatches, .deleteEntryCounts, .deleteCheckpoints,
             .deleteLabels, .deleteDeliveries, .deleteSession,
         ] {
             try database.run(query, [session])
         }
-        try database.run(.addToSessionCount, [-1])
+        try database.run(.deleteDetached, [id.rawValue])
+        var store = try database.storeRow()
+        store.sessions -= 1
+        try database.run(.updateStore, binding: store.row.bound)
+        try database.run(
+            .insertTombstone,
+            binding: TombstoneColumn.row(
+                id.rawValue, checkpointedEpoch: store.checkpointedEpoch
+            ).bound)
         freesPages = true
     }
 
@@ -106,9 +127,11 @@ extension WriteTransaction {
         keepsNewest: Bool = true
     ) throws -> Int {
         guard flushedThrough[id] == nil else { return 0 }
+        try memtable.check(id)
         let entries = memtable.entries(of: id)
         guard let first = entries.first, let last = entries.last else { return 0 }
         flushedThrough[id] = last.sequence
+        if memtable.isReattached(id) { try database.run(.deleteDetached, [id.rawValue]) }
         var rows = entries[...]
         var batched: [JournalEntry] = []
         if last.sequence <= covered {
@@ -167,23 +190,20 @@ extension WriteTransaction {
     }
 
     private func update(_ row: inout SessionRow, with metadata: SessionMetadata) throws {
-        row.record.name = metadata.name
-        row.record.labels = metadata.labels
-        row.record.metadataVersion = metadata.version
-        if let parameters = metadata.parameters { row.record.parameters = parameters }
-        if let memoryBytes = metadata.memoryBytes { row.record.memoryBytes = memoryBytes }
+        row.record.apply(metadata)
         try database.run(.deleteLabels, [row.id])
         try insertLabels(metadata.labels, session: row.id)
     }
 
-    private func insert(_ record: IdempotencyRecord) throws {
+    func insert(_ record: IdempotencyRecord) throws {
         if let taken = try reading.idempotency(scope: record.scope, key: record.key) {
             throw StoreError.duplicateKey(taken)
         }
         try database.run(.insertIdempotency, binding: record.row.bound)
+        try forgetOldKeys(like: record)
     }
 
-    private func insertLabels(_ labels: [String: String], session: Int64) throws {
+    func insertLabels(_ labels: [String: String], session: Int64) throws {
         for (key, value) in labels.sorted(by: { $0.key < $1.key }) {
             try database.run(.insertLabel, [session, key, value])
         }

@@ -39,7 +39,7 @@ extension WriteTransaction {
             case .new:
                 guard let new else { preconditionFailure("vector \(vector.name) is not prepared") }
                 let id = try insert(new)
-                try database.run(.insertVector, [id, 1])
+                try database.run(.insertVector, binding: VectorRow(id: id, names: 1).row.bound)
                 vectors.items.append((vector.name, id))
             }
         }
@@ -106,12 +106,14 @@ extension WriteTransaction {
     mutating func apply(_ references: VectorReferences) throws {
         for (vector, change) in references.changes.sorted(by: { $0.key < $1.key }) where change != 0
         {
-            guard let count = try database.integer(.vectorReferences, [vector]) else {
+            guard let result = try database.rows(.vector, [vector]).first else {
                 throw StoreError.missing
             }
-            let remaining = Int(count) + change
-            if remaining > 0 {
-                try database.run(.setVectorReferences, [remaining, vector])
+            // A vector with a damaged count is never collected.
+            guard var row = try? VectorRow(result), row.id == vector else { continue }
+            row.names += change
+            if row.names > 0 {
+                try database.run(.updateVector, binding: row.row.bound)
             } else {
                 try database.run(.deleteVector, [vector])
                 try deleteBlob(vector)

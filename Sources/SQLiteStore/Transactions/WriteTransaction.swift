@@ -10,9 +10,12 @@ struct WriteTransaction {
     let memtable: EntryMemtable
     let inlineBytesMax: Int
     let tracePointsMax: Int
+    let keptPerSession: KeptPerSession
     /// By session, the entry up to which this transaction flushes the memtable; `.max` for deleted
     /// sessions.
     var flushedThrough: [SessionID: SequenceNumber] = [:]
+    /// The newest blob's identifier, once this transaction has made one.
+    var newestBlob: Int64?
     /// Whether the transaction deletes many rows at once.
     var freesPages = false
 

@@ -8,15 +8,18 @@ public struct CheckpointRecord: Equatable, Sendable {
     public var sequence: SequenceNumber
     public var createdAt: Date
     public var status: SessionStatus
+    /// Whether its session stays even when it has been idle for long.
+    public var isKept: Bool
 
     public init(
         number: CheckpointNumber, name: String?, sequence: SequenceNumber, createdAt: Date,
-        status: SessionStatus
+        status: SessionStatus, isKept: Bool = false
     ) {
         self.number = number
         self.name = name
         self.sequence = sequence
         self.createdAt = createdAt
         self.status = status
+        self.isKept = isKept
     }
 }

@@ -30,6 +30,7 @@ public struct JournalEntry: Equatable, Sendable {
         case hooksChanged = 15
         case hookCalled = 16
         case hookAnswered = 17
+        case boundsChanged = 18
     }
 
     public var sequence: SequenceNumber

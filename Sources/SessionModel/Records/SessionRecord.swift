@@ -13,11 +13,18 @@ public struct SessionRecord: Equatable, Sendable {
     public var metadataVersion: Int
     /// Bytes of memory that the session may need.
     public var memoryBytes: Int
+    /// Whose it is.
+    public var tenant: String
+    /// The seconds without a change or a request after which it may be deleted; nil: never.
+    public var expiresAfter: Int?
+
+    /// Whose sessions are that were made without a token, or before there were tenants.
+    public static let defaultTenant = "default"
 
     public init(
         id: SessionID, name: String?, labels: [String: String], dtype: DType,
         parameters: [ParameterSpec], origin: Origin?, createdAt: Date, metadataVersion: Int,
-        memoryBytes: Int = 0
+        memoryBytes: Int = 0, tenant: String = defaultTenant, expiresAfter: Int? = nil
     ) {
         self.id = id
         self.name = name
@@ -28,6 +35,20 @@ public struct SessionRecord: Equatable, Sendable {
         self.createdAt = createdAt
         self.metadataVersion = metadataVersion
         self.memoryBytes = memoryBytes
+        self.tenant = tenant
+        self.expiresAfter = expiresAfter
+    }
+
+    /// When the session is deleted if nothing changes; nil: never.
+    public func expiry(unchangedSince date: Date) -> Date? {
+        expiresAfter.map { date.addingTimeInterval(Double($0)) }
+    }
+
+    /// When watchers are told of that: a day before, or at half the time if that is later.
+    public func expiryWarning(unchangedSince date: Date) -> Date? {
+        guard let expiresAfter else { return nil }
+        return expiry(unchangedSince: date)?
+            .addingTimeInterval(-min(86_400, Double(expiresAfter) / 2))
     }
 
     /// n: numbers in all parameters together.

@@ -5,6 +5,8 @@ public struct ParameterInput: Equatable, Sendable {
     public var name: String?
     public var shape: [Int]
     public var values: Values
+    /// Bounds and L1 weights: a number for all, or as many as there are values.
+    public var bounds: BoundsInput
 
     public enum Values: Equatable, Sendable {
         /// Row-major.
@@ -18,14 +20,19 @@ public struct ParameterInput: Equatable, Sendable {
         }
     }
 
-    public init(name: String?, shape: [Int], values: Values) {
+    public init(
+        name: String?, shape: [Int], values: Values, bounds: BoundsInput = BoundsInput()
+    ) {
         self.name = name
         self.shape = shape
         self.values = values
+        self.bounds = bounds
     }
 
-    public init(name: String?, shape: [Int], values: [Double]) {
-        self.init(name: name, shape: shape, values: .list(values))
+    public init(
+        name: String?, shape: [Int], values: [Double], bounds: BoundsInput = BoundsInput()
+    ) {
+        self.init(name: name, shape: shape, values: .list(values), bounds: bounds)
     }
 }
 
@@ -39,6 +46,9 @@ public struct CreateRequest: Sendable {
     public var options = OptionsPatch()
     /// Shards of each evaluation; nil if it is told as a whole.
     public var shardCount: Int?
+    /// Seconds without a change after which the session is deleted; `.some(nil)` is never, and nil
+    /// the operator's default.
+    public var expiresAfter: Int??
 
     public init(parameters: [ParameterInput]) { self.parameters = parameters }
 }
@@ -49,6 +59,8 @@ public struct UpdateRequest: Equatable, Sendable {
     /// Replaces all labels.
     public var labels: [String: String]?
     public var options: OptionsPatch?
+    /// `.some(nil)` is never.
+    public var expiresAfter: Int??
 
     public init() {}
 }

@@ -9,6 +9,8 @@ public struct Batch: Sendable {
     /// A checkpoint at the newest entry (of this batch included).
     public var checkpoint: CheckpointRecord?
     public var removedCheckpoint: CheckpointNumber?
+    /// A checkpoint that is kept from now on, or no longer.
+    public var keptCheckpoint: (number: CheckpointNumber, isKept: Bool)?
     /// The new name, labels and parameters, with their metadata version.
     public var metadata: SessionMetadata?
     public var idempotency: IdempotencyRecord?
@@ -27,16 +29,19 @@ public struct SessionMetadata: Equatable, Sendable {
     public var parameters: [ParameterSpec]?
     /// nil if unchanged.
     public var memoryBytes: Int?
+    /// nil if unchanged.
+    public var expiresAfter: Int??
 
     public init(
         name: String?, labels: [String: String], version: Int, parameters: [ParameterSpec]? = nil,
-        memoryBytes: Int? = nil
+        memoryBytes: Int? = nil, expiresAfter: Int?? = nil
     ) {
         self.name = name
         self.labels = labels
         self.version = version
         self.parameters = parameters
         self.memoryBytes = memoryBytes
+        self.expiresAfter = expiresAfter
     }
 }
 
@@ -47,5 +52,6 @@ extension SessionRecord {
         metadataVersion = metadata.version
         if let parameters = metadata.parameters { self.parameters = parameters }
         if let memoryBytes = metadata.memoryBytes { self.memoryBytes = memoryBytes }
+        if let expiresAfter = metadata.expiresAfter { self.expiresAfter = expiresAfter }
     }
 }

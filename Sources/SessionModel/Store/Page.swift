@@ -9,10 +9,15 @@ public struct PageToken: Equatable, Sendable {
 public struct Page<Item: Sendable>: Sendable {
     public var items: [Item]
     public var next: PageToken?
+    /// What a page of sessions leaves out.
+    public var damaged = DamagedSessions()
 
-    public init(items: [Item], next: PageToken?) {
+    public init(
+        items: [Item], next: PageToken?, damaged: DamagedSessions = DamagedSessions()
+    ) {
         self.items = items
         self.next = next
+        self.damaged = damaged
     }
 
     /// The first `size` items of a listing.
@@ -22,5 +27,19 @@ public struct Page<Item: Sendable>: Sendable {
         let found = Array(numbered.prefix(size + 1))
         items = found.prefix(size).map(\.item)
         next = found.count > size ? PageToken(below: found[size - 1].number) : nil
+    }
+}
+
+/// Sessions that a list can't show, since what is stored of them is damaged.
+public struct DamagedSessions: Equatable, Sendable {
+    public var count = 0
+    /// Those of them whose identifiers, and whose they are, can be proved.
+    public var ids: [SessionID] = []
+
+    public init() {}
+
+    package mutating func add(_ id: SessionID?) {
+        count += 1
+        if let id { ids.append(id) }
     }
 }

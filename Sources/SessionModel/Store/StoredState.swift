@@ -96,3 +96,34 @@ public struct StoredCheckpoint: Equatable, Sendable {
         self.tail = tail
     }
 }
+
+/// A snapshot, and what is replayed from it.
+public struct StoredStretch: Equatable, Sendable {
+    public var snapshot: StoredSnapshot
+    /// The entries after it, with payloads, up to the newest or to the last checkpoint before the
+    /// next snapshot.
+    public var tail: [JournalEntry]
+    /// Those that are restored from it, in order of sequence.
+    public var checkpoints: [CheckpointRecord]
+
+    public init(
+        snapshot: StoredSnapshot, tail: [JournalEntry], checkpoints: [CheckpointRecord]
+    ) {
+        self.snapshot = snapshot
+        self.tail = tail
+        self.checkpoints = checkpoints
+    }
+}
+
+/// How far the replay of a stretch came.
+public struct ReplayedStretch: Sendable {
+    /// The newest entry whose replay led to what was recorded, and where the session stood then;
+    /// nil if the snapshot can't be read.
+    public var reached: (sequence: SequenceNumber, status: SessionStatus)?
+    /// The checkpoints that stand where the replay stood.
+    public var checkpoints: [CheckpointNumber] = []
+    /// What does not match, in words; empty if all does.
+    public var differences: [String] = []
+
+    public init() {}
+}

@@ -3,6 +3,46 @@
 public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     public let rawValue: String
 
+    /// nil unless `text` has the form of an identifier.
+    public init?(_ text: String) {
+        guard IdentifierText.isValid(text, prefix: "s") else { return nil }
+        rawValue = text
+    }
+
+    public static func random(using generator: inout some RandomNumberGenerator) -> SessionID {
+        let text = IdentifierText.random(prefix: "s", using: &generator)
+        guard let identifier = SessionID(text) else {
+            preconditionFailure("an identifier made here has the form of one")
+        }
+        return identifier
+    }
+
+    public var description: String { rawValue }
+}
+
+/// Identifies an ensemble: `e` and 20 characters as in a session's identifier.
+public struct EnsembleID: Hashable, Sendable, CustomStringConvertible {
+    public let rawValue: String
+
+    /// nil unless `text` has the form of an identifier.
+    public init?(_ text: String) {
+        guard IdentifierText.isValid(text, prefix: "e") else { return nil }
+        rawValue = text
+    }
+
+    public static func random(using generator: inout some RandomNumberGenerator) -> EnsembleID {
+        let text = IdentifierText.random(prefix: "e", using: &generator)
+        guard let identifier = EnsembleID(text) else {
+            preconditionFailure("an identifier made here has the form of one")
+        }
+        return identifier
+    }
+
+    public var description: String { rawValue }
+}
+
+/// A letter that says what is identified, and 20 random characters.
+private enum IdentifierText {
     private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
     private static let length = 21
 
@@ -15,26 +55,20 @@ public struct SessionID: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// nil unless `text` has the form of an identifier.
-    public init?(_ text: String) {
-        guard text.utf8.count == SessionID.length, text.utf8.first == UInt8(ascii: "s"),
-            text.utf8.allSatisfy(SessionID.isDigit)
-        else { return nil }
-        rawValue = text
+    static func isValid(_ text: String, prefix: Unicode.Scalar) -> Bool {
+        text.utf8.count == length && text.utf8.first == UInt8(ascii: prefix)
+            && text.utf8.allSatisfy(isDigit)
     }
 
-    public static func random(using generator: inout some RandomNumberGenerator) -> SessionID {
-        var bytes: [UInt8] = [UInt8(ascii: "s")]
+    static func random(
+        prefix: Unicode.Scalar, using generator: inout some RandomNumberGenerator
+    ) -> String {
+        var bytes: [UInt8] = [UInt8(ascii: prefix)]
         while bytes.count < length {
             bytes.append(alphabet[Int.random(in: 0..<alphabet.count, using: &generator)])
         }
-        guard let identifier = SessionID(String(decoding: bytes, as: UTF8.self)) else {
-            preconditionFailure("an identifier made here has the form of one")
-        }
-        return identifier
+        return String(decoding: bytes, as: UTF8.self)
     }
-
-    public var description: String { rawValue }
 }
 
 /// Names a checkpoint within its session: 1, 2, 3 ... and never used twice.

@@ -48,6 +48,8 @@ public enum Vector: Equatable, Sendable {
         }
     }
 
+    public var byteCount: Int { count * dtype.size }
+
     /// The values in Float64; exact in both cases.
     public var doubles: [Double] {
         switch self {

@@ -1,5 +1,8 @@
 /// What the header of a binary body says of one tensor.
 public struct TensorHeader: Equatable, Sendable {
+    /// The largest number of dimensions: NumPy's.
+    public static let rankMax = 64
+
     public var dtype: DType
     /// Empty for a scalar.
     public var shape: [Int]

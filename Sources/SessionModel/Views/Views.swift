@@ -70,12 +70,21 @@ public struct SessionView: Equatable, Sendable {
     public var memoryBytesEstimate: Int
     /// Bytes on disk; see `Store.diskBytes`.
     public var diskBytes = 0
+    /// Whether there are bounds, and whether there is an L1 term.
+    public var isBounded: Bool
+    public var hasL1: Bool
+    /// How many numbers of the start were outside their bounds, and were moved onto them.
+    public var projected: Int
 
     package init(
         record: SessionRecord, options: Options, isMaximizing: Bool, shardCount: Int? = nil,
         groups: [GroupView], best: BestEvaluation? = nil, status: SessionStatus, updatedAt: Date,
-        tag: EntityTag, memoryBytesEstimate: Int
+        tag: EntityTag, memoryBytesEstimate: Int, isBounded: Bool = false, hasL1: Bool = false,
+        projected: Int = 0
     ) {
+        self.isBounded = isBounded
+        self.hasL1 = hasL1
+        self.projected = projected
         self.record = record
         self.options = options
         self.isMaximizing = isMaximizing
@@ -98,8 +107,14 @@ public struct GroupView: Equatable, Sendable {
     public var names: [String]?
     /// The number of its parameters.
     public var count: Int
+    /// How many of its numbers were outside their bounds when it joined; nil later.
+    public var projected: Int?
 
-    package init(index: Int, group: ParameterGroup, names: [String]? = nil, count: Int) {
+    package init(
+        index: Int, group: ParameterGroup, names: [String]? = nil, count: Int,
+        projected: Int? = nil
+    ) {
+        self.projected = projected
         self.index = index
         self.group = group
         self.names = names
@@ -135,9 +150,14 @@ public struct ParametersView: Equatable, Sendable {
     public var specs: [ParameterSpec]
     /// Flat, in parameter order.
     public var values: Vector
+    /// How many numbers were outside their bounds; nil unless they were just set.
+    public var projected: Int?
     public var tag: EntityTag
 
-    package init(specs: [ParameterSpec], values: Vector, tag: EntityTag) {
+    package init(
+        specs: [ParameterSpec], values: Vector, projected: Int? = nil, tag: EntityTag
+    ) {
+        self.projected = projected
         self.specs = specs
         self.values = values
         self.tag = tag
@@ -161,6 +181,8 @@ public enum SessionEvent: Equatable, Sendable {
     case evaluation(TracePoint)
     /// A step has ended.
     case step(StepRecord)
+    /// Unless it changes, the session is deleted then.
+    case expiring(Date)
     /// Nothing else for a while: shows the reader that the connection lives.
     case heartbeat
 }

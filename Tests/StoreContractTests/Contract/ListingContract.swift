@@ -38,6 +38,70 @@ extension StoreContract {
         }
     }
 
+    @Test("Sessions are found by their name", arguments: StoreKind.allCases)
+    func names(_ kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            for number in 1...6 {
+                var record = make(
+                    record: make(session: number), labels: ["third": "\(number % 3)"])
+                record.name = number == 5 ? nil : number.isMultiple(of: 2) ? "even" : "odd"
+                record.tenant = number > 4 ? "late" : "early"
+                _ = try await store.create(
+                    record, entry: make(entry: 1),
+                    snapshot: make(snapshot: 1, [("x", .new([1, 2]))]), idempotency: nil)
+            }
+            func found(_ filter: SessionFilter, after: PageToken? = nil) async throws
+                -> (numbers: [SessionID], next: PageToken?)
+            {
+                let page = try await store.list(pageSize: 2, after: after, matching: filter)
+                return (page.items.map(\.record.id), page.next)
+            }
+            let even = SessionFilter(name: "even")
+            let first = try await found(even)
+            #expect(first.numbers == [6, 4].map(make(session:)))
+            let rest = try await found(even, after: first.next)
+            #expect(rest.numbers == [make(session: 2)] && rest.next == nil)
+            let early = try await found(SessionFilter(name: "even", tenant: "early"))
+            #expect(early.numbers == [4, 2].map(make(session:)) && early.next == nil)
+            let both = try await found(SessionFilter(label: ("third", "0"), name: "odd"))
+            #expect(both.numbers == [make(session: 3)])
+            #expect(try await found(SessionFilter(name: "Even")).numbers.isEmpty)
+        }
+    }
+
+    @Test("A tenant's sessions are listed and counted by themselves", arguments: StoreKind.allCases)
+    func tenants(_ kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            for number in 1...6 {
+                var record = make(record: make(session: number), labels: ["n": "x"])
+                record.tenant = number.isMultiple(of: 2) ? "even" : "odd"
+                _ = try await store.create(
+                    record, entry: make(entry: 1),
+                    snapshot: make(snapshot: 1, [("x", .new([1, 2]))]), idempotency: nil)
+            }
+            try await store.delete(make(session: 4))
+            for label in [nil, ("n", "x")] as [(key: String, value: String)?] {
+                let first = try await store.list(
+                    pageSize: 2, after: nil, matching: SessionFilter(label: label, tenant: "odd"))
+                #expect(first.items.map(\.record.id) == [5, 3].map(make(session:)))
+                #expect(first.items.allSatisfy { $0.record.tenant == "odd" })
+                let rest = try await store.list(
+                    pageSize: 2, after: first.next,
+                    matching: SessionFilter(label: label, tenant: "odd"))
+                #expect(rest.items.map(\.record.id) == [make(session: 1)] && rest.next == nil)
+                let none = try await store.list(
+                    pageSize: 2, after: nil, matching: SessionFilter(label: label, tenant: "none"))
+                #expect(none.items.isEmpty && none.next == nil)
+            }
+            #expect(try await store.sessionCount(of: "odd") == 3)
+            #expect(try await store.sessionCount(of: "even") == 2)
+            #expect(
+                Set(try await store.sessions(of: "even")) == Set([2, 6].map(make(session:))))
+            #expect(try await store.secret() == (try await store.secret()))
+            #expect(try await store.secret().count >= 16)
+        }
+    }
+
     @Test("A page token holds while sessions come and go", arguments: StoreKind.allCases)
     func tokens(_ kind: StoreKind) async throws {
         try await kind.withStore { store in

@@ -3,20 +3,27 @@ import Sessions
 /// Changes that sessions could make, and some that they couldn't.
 struct RandomHistory {
     private var generator: SeededGenerator
+    /// The numbers that sessions can have. None is given twice, as identifiers are not: three
+    /// sessions at a time.
+    static let sessions = 1...99
+    private var lives = [0, 0, 0]
     private var newest: [Int: SequenceNumber] = [:]
     private var nextCheckpoint: [Int: CheckpointNumber] = [:]
 
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     mutating func next() -> Change {
-        let session = Int.random(in: 1...3, using: &generator)
+        let slot = Int.random(in: 1...3, using: &generator)
+        let session = number(inSlot: slot)
+        let donor = number(inSlot: slot % 3 + 1)
         guard let sequence = newest[session] else {
             newest[session] = 1
             nextCheckpoint[session] = 1
-            return Change(session: session, kind: .create(bytes: bytes(), shares: chance(2)))
+            return Change(
+                session: session, kind: .create(bytes: bytes(), donor: chance(2) ? donor : nil))
         }
         if chance(40) {
-            newest[session] = nil
+            lives[slot - 1] += 1
             return Change(session: session, kind: .delete)
         }
         var batch = Batch()
@@ -45,6 +52,8 @@ struct RandomHistory {
             session: session, kind: .commit(batch, sharesVectors: chance(2)))
     }
 
+    private func number(inSlot slot: Int) -> Int { slot + 3 * lives[slot - 1] }
+
     private mutating func chance(_ oneIn: Int) -> Bool {
         Int.random(in: 0..<oneIn, using: &generator) == 0
     }
@@ -58,7 +67,7 @@ struct RandomHistory {
 
 struct Change {
     enum Kind {
-        case create(bytes: Octets, shares: Bool)
+        case create(bytes: Octets, donor: Int?)
         case commit(Batch, sharesVectors: Bool)
         case delete
     }
@@ -71,10 +80,9 @@ struct Change {
         let id = make(session: session)
         do throws(StoreError) {
             switch kind {
-            case .create(let bytes, let shares):
+            case .create(let bytes, let donor):
                 var vectors: [(VectorName, SnapshotDraft.Content)] = [("x", .new(bytes))]
-                let other = make(session: session % 3 + 1)
-                if shares, let donor = try? await store.load(other) {
+                if let donor, let donor = try? await store.load(make(session: donor)) {
                     vectors += donor.snapshot.vectors.values.sorted { $0.id < $1.id }
                         .enumerated().map { ("fork/\($0)", .stored($1.id)) }
                 }

@@ -35,6 +35,41 @@ extension StoreContract {
     }
 
     @Test(
+        "Of a session's idempotency keys the newest are kept, whatever they are of",
+        arguments: StoreKind.allCases)
+    func keys(_ kind: StoreKind) async throws {
+        try await kind.withStore(kept: KeptPerSession(idempotencyKeysMax: 100, deliveriesMax: 9)) {
+            store in
+            try await store.create(1)
+            try await store.create(2)
+            let (id, other) = (make(session: 1), make(session: 2))
+            try await store.commit(
+                batch {
+                    $0.idempotency = make(idempotency: "k", scope: "\(other)/steps", age: 999)
+                },
+                to: other)
+            for number in 0..<400 {
+                let scope = "\(id)/\(number.isMultiple(of: 2) ? "steps" : "checkpoints")"
+                try await store.commit(
+                    batch {
+                        $0.idempotency = make(
+                            idempotency: "k\(number)", scope: scope, age: 400 - number)
+                    }, to: id)
+            }
+            var known = 0
+            for number in 0..<400 {
+                let scope = "\(id)/\(number.isMultiple(of: 2) ? "steps" : "checkpoints")"
+                let found = try await store.idempotencyRecord(scope: scope, key: "k\(number)")
+                if found != nil { known += 1 }
+                if number >= 300 { #expect(found != nil) }
+            }
+            #expect((100...164).contains(known))
+            let others = try await store.idempotencyRecord(scope: "\(other)/steps", key: "k")
+            #expect(others != nil)
+        }
+    }
+
+    @Test(
         "A long trace is thinned out where it is old, and never where a checkpoint needs it",
         arguments: StoreKind.allCases)
     func thinned(_ kind: StoreKind) async throws {

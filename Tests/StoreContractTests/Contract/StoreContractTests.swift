@@ -112,7 +112,8 @@ import Testing
                 $0.step = make(step: 1)
                 $0.snapshot = make(snapshot: 3, [("x", .new(make(bytes: 40, 1)))])
                 $0.checkpoint = make(checkpoint: 1, at: 3)
-                $0.metadata = SessionMetadata(name: "new", labels: ["a": "b"], version: 2)
+                $0.metadata = SessionMetadata(
+                    name: "new", labels: ["a": "b"], version: 2, expiresAfter: .some(60))
             }
             var taken = whole
             taken.idempotency = make(idempotency: "k", scope: "steps")
@@ -134,6 +135,7 @@ import Testing
             #expect(try await store.step(id, number: 1) == nil)
             try await store.commit(whole, to: id)
             #expect(try await store.load(id).record.labels == ["a": "b"])
+            #expect(try await store.load(id).record.expiresAfter == 60)
         }
     }
 

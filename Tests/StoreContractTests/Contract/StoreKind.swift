@@ -30,24 +30,28 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
     /// Gives `body` a fresh store; afterwards nothing on the disk may contradict anything else.
     func withStore(
-        tracePointsMax: Int = Limits().tracePointsMax,
+        tracePointsMax: Int = Limits().tracePointsMax, kept: KeptPerSession = KeptPerSession(),
         _ body: (any InspectableStore) async throws -> Void
     ) async throws {
         switch self {
         case .memory:
-            try await body(MemoryStore(tracePointsMax: tracePointsMax))
+            try await body(MemoryStore(tracePointsMax: tracePointsMax, keptPerSession: kept))
         case .sqlite, .segments, .staged, .eventLoop:
             var limits = limits
             limits.tracePointsMax = tracePointsMax
+            limits.keptPerSession = kept
             try await withDirectory { [limits] directory in
                 let store = try await SQLiteStore(directory: directory, limits: limits)
                 let eventLoop = self == .eventLoop ? EventLoopThread(store) : nil
                 defer { eventLoop?.end() }
                 try await body(store)
-                if (try? await store.probe()) != nil {
-                    #expect(try await store.inconsistencies() == [])
-                }
+                let isOpen = (try? await store.probe()) != nil
+                if isOpen { #expect(try await store.inconsistencies() == []) }
                 await store.close()
+                if isOpen {
+                    let found = try StoreVerifier.verify(InspectedStore(directory))
+                    #expect(found.findings == [])
+                }
             }
         }
     }

@@ -1,3 +1,4 @@
+import Dispatch
 import DiskLog
 import Foundation
 import SQLiteStore
@@ -133,12 +134,16 @@ import Testing
             let store = try await SQLiteStore(directory: directory)
             let plans = try await store.plans()
             #expect(plans.count == StoreQuery.allCases.count)
+            // One session's, of which there are few more than are kept, with every 64th of them.
+            let sorting = ["deleteOldKeys", "deleteEndedDeliveries"]
             for (query, steps) in plans {
                 for step in steps {
-                    // Indexes of what is about to go only.
-                    let isShort = step.contains("segment_dead") || step.contains("hole_open")
+                    // Indexes of what is about to go only, a row for each of two tables, and none.
+                    let short = ["segment_dead", "hole_open", "sqlite_sequence", "CONSTANT ROW"]
+                    let isShort = short.contains { step.contains($0) }
                     #expect(!step.contains("SCAN") || isShort, "\(query)")
-                    #expect(!step.contains("TEMP B-TREE"), "\(query)")
+                    let maySort = sorting.contains("\(query)")
+                    #expect(!step.contains("TEMP B-TREE") || maySort, "\(query)")
                 }
             }
             await store.close()
@@ -170,14 +175,76 @@ import Testing
             var limits = SQLiteStoreLimits()
             limits.waitingWritesMax = 2
             let store = try await SQLiteStore(directory: directory, limits: limits)
+            let refusal = StoreError.overloaded(.writes, maximum: 2)
             let accepted = await withTaskGroup(of: Bool.self) { group in
                 for number in 1...100 {
-                    group.addTask { (try? await store.create(number)) != nil }
+                    group.addTask {
+                        do throws(StoreError) {
+                            try await store.create(number)
+                            return true
+                        } catch {
+                            #expect(error == refusal)
+                            return false
+                        }
+                    }
                 }
                 return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
             }
             #expect(try await store.sessionCount() == accepted)
             try await store.create(200)
+            await store.close()
+        }
+    }
+
+    @Test("While writes wait, new ones are refused, and batches that are made already are not")
+    func admitted() async throws {
+        try await withDirectory { directory in
+            var limits = SQLiteStoreLimits()
+            limits.waitingWritesMax = 1
+            let disk = DispatchSemaphore(value: 0)
+            let isStuck = Mutex(false)
+            let isSyncing = Mutex(false)
+            let store = try await SQLiteStore(
+                directory: directory, limits: limits,
+                faults: { point in
+                    if point == .logSync, isStuck.withLock({ $0 }) {
+                        isSyncing.withLock { $0 = true }
+                        disk.wait()
+                    }
+                    return 0
+                }, onFatal: { fatalError($0) })
+            // The journals' tails are known from the first entries, so that the log's thread
+            // appends what comes then. It takes no second group while it syncs; if the writer had
+            // to look tails up and were the one that is stuck, the thread would take the others.
+            for number in 1...3 {
+                try await store.create(number)
+                try await store.commit(batch(make(told: 1, at: 2)), to: make(session: number))
+            }
+            isStuck.withLock { $0 = true }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 1...3 {
+                    group.addTask {
+                        try await store.commit(
+                            batch(make(told: 2, at: 3)), to: make(session: number))
+                    }
+                    while !isSyncing.withLock({ $0 }) { await Task.yield() }
+                }
+                // One is being synced; the others wait.
+                while (try? store.admitWrite()) != nil { await Task.yield() }
+                #expect(throws: StoreError.overloaded(.writes, maximum: 1)) {
+                    try store.admitWrite()
+                }
+                await #expect(throws: StoreError.overloaded(.writes, maximum: 1)) {
+                    try await store.create(4)
+                }
+                isStuck.withLock { $0 = false }
+                for _ in 1...3 { disk.signal() }
+                try await group.waitForAll()
+            }
+            try store.admitWrite()
+            for number in 1...3 {
+                #expect(try await store.load(make(session: number)).newest.sequence == 3)
+            }
             await store.close()
         }
     }

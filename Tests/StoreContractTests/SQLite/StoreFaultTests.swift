@@ -9,8 +9,8 @@ import Testing
 @Suite struct StoreFaultTests {
     @Test(
         "A full disk fails the write, not the store",
-        arguments: [WritePoint.segmentWrite, .commit, .logWrite])
-    func full(_ point: WritePoint) async throws {
+        arguments: [WritePoint.segmentWrite, .commit, .logWrite], [ENOSPC, EDQUOT, EFBIG])
+    func full(_ point: WritePoint, code: CInt) async throws {
         try await withDirectory { directory in
             let isFull = Mutex(false)
             let kind = point == .logWrite ? StoreKind.sqlite : .segments
@@ -18,7 +18,7 @@ import Testing
             if point != .logWrite { limits.loggedBytesMax = 0 }
             let store = try await SQLiteStore(
                 directory: directory, limits: limits,
-                faults: { $0 == point && isFull.withLock { $0 } ? ENOSPC : 0 },
+                faults: { $0 == point && isFull.withLock { $0 } ? code : 0 },
                 onFatal: { fatalError($0) })
             try await store.create(1)
             isFull.withLock { $0 = true }
@@ -41,7 +41,7 @@ import Testing
     @Test("A group whose commit fails is tried again write by write")
     func retried() async throws {
         try await withDirectory { directory in
-            let failures = Mutex(3)
+            let failures = Mutex(0)
             let store = try await SQLiteStore(
                 directory: directory, limits: StoreKind.segments.limits,
                 faults: { point in
@@ -51,6 +51,7 @@ import Testing
                         return left >= 0 ? EIO : 0
                     }
                 }, onFatal: { fatalError($0) })
+            failures.withLock { $0 = 3 }
             let created = await withTaskGroup(of: Bool.self) { group in
                 for number in 1...50 {
                     group.addTask { (try? await store.create(number)) != nil }
@@ -122,6 +123,7 @@ import Testing
         try await withDirectory { directory in
             var store = try await SQLiteStore(directory: directory)
             try await store.create(1, labels: ["quality": "excellent"])
+            try await store.create(2)
             let name = "a name that is found once"
             try await store.commit(
                 batch {
@@ -131,7 +133,23 @@ import Testing
             try flip(Array(name.utf8)[...], under: directory)
             store = try await SQLiteStore(directory: directory)
             await expectCorrupt { _ = try await store.load(make(session: 1)) }
-            await expectCorrupt { _ = try await store.list(pageSize: 5, after: nil, label: nil) }
+            // Others are listed, and the damaged one can be deleted by who knows that it is theirs.
+            let page = try await store.list(
+                pageSize: 5, after: nil,
+                matching: SessionFilter(tenant: SessionRecord.defaultTenant))
+            #expect(page.items.map(\.record.id) == [make(session: 2)])
+            #expect(page.damaged.count == 1)
+            #expect(page.damaged.ids == [make(session: 1)])
+            let first = try await store.list(pageSize: 1, after: nil, label: nil)
+            let second = try await store.list(pageSize: 1, after: first.next, label: nil)
+            #expect(first.items.count == 1 && second.items.isEmpty && second.damaged.count == 1)
+            #expect(
+                try await store.tenant(of: make(session: 1)) == SessionRecord.defaultTenant)
+            try await store.delete(make(session: 1))
+            await #expect(throws: StoreError.missing) {
+                _ = try await store.tenant(of: make(session: 1))
+            }
+            #expect(try await store.inconsistencies() == [])
             await store.close()
         }
     }
