@@ -72,6 +72,23 @@ ccurl_set_callbacks(CURL *handle, curl_write_callback header, curl_write_callbac
     return result;
 }
 
+/* Sets the callbacks of an exchange of files, with one context for them. */
+static inline CURLcode
+ccurl_set_file_callbacks(CURL *handle, curl_read_callback request, curl_write_callback response,
+                         void *context)
+{
+    CURLcode result = CURLE_OK;
+#define CCURL_SET(option, value) \
+    if(result == CURLE_OK) \
+        result = (curl_easy_setopt)(handle, option, value)
+    CCURL_SET(CURLOPT_READFUNCTION, request);
+    CCURL_SET(CURLOPT_READDATA, context);
+    CCURL_SET(CURLOPT_WRITEFUNCTION, response);
+    CCURL_SET(CURLOPT_WRITEDATA, context);
+#undef CCURL_SET
+    return result;
+}
+
 /* Returns 0 without a response. */
 static inline long
 ccurl_response_code(CURL *handle)
@@ -99,5 +116,7 @@ static const long ccurl_http_1_1 = CURL_HTTP_VERSION_1_1;
 static const curl_socket_t ccurl_no_socket = CURL_SOCKET_BAD;
 /* Returned by the header and body callbacks to end the transfer. It is no possible length. */
 static const size_t ccurl_end_transfer = CURL_WRITEFUNC_ERROR;
+/* Returned by the callback that reads a body. */
+static const size_t ccurl_abort_upload = CURL_READFUNC_ABORT;
 
 #endif

@@ -5,6 +5,7 @@
 struct ValidParameters {
     var specs: [ParameterSpec]
     var values: Vector
+    var bounds: SessionBounds
 }
 
 extension CreateRequest {
@@ -17,15 +18,20 @@ extension CreateRequest {
             inputs: parameters, whole: isShortForm ? "x0" : "params", isShortForm: isShortForm)
         let count = try new.count(joining: nil, limits)
         let options = try options.applied(to: Options(), isCreation: true)
-        try limits.checkHistoryFitsMemory(count: count, dtype: dtype, options: options)
-        return (try new.made(as: dtype), options)
+        try limits.checkHistoryFitsMemory(
+            count: count, dtype: dtype, options: options, shardCount: shardCount,
+            bounds: BoundsFootprint(parameters.map(\.bounds)))
+        return (try new.made(as: dtype, options.mode), options)
     }
 }
 
 extension GroupRequest {
-    /// - Parameter options: Those of the session, whose memory grows.
+    /// - Parameters:
+    ///   - bounds: Those of the session, whose memory grows.
+    ///   - options: Its options.
     func validated(
-        joining layout: Layout, as dtype: DType, _ options: Options, _ limits: Limits
+        joining layout: Layout, as dtype: DType, _ bounds: SessionBounds, _ options: Options,
+        _ limits: Limits
     ) throws(SessionError) -> ValidParameters {
         try limits.checkMetadata(name: name)
         guard layout.groups.count < limits.groupsMax else {
@@ -35,8 +41,10 @@ extension GroupRequest {
         }
         let new = NewParameters(inputs: parameters, whole: "params", isShortForm: false)
         let count = try new.count(joining: layout, limits)
-        try limits.checkHistoryFitsMemory(count: count, dtype: dtype, options: options)
-        return try new.made(as: dtype)
+        let joined = BoundsFootprint([bounds.input] + parameters.map(\.bounds))
+        try limits.checkHistoryFitsMemory(
+            count: count, dtype: dtype, options: options, bounds: joined)
+        return try new.made(as: dtype, options.mode)
     }
 }
 
@@ -56,7 +64,14 @@ private struct NewParameters {
         let tensors = inputs.count + (layout?.parameters.count ?? 0)
         if tensors > limits.tensorsMax {
             wrong(whole, "has \(tensors) tensors; the limit is \(limits.tensorsMax)")
+            throw .invalid(errors)
         }
+        for (index, parameter) in inputs.enumerated() where parameter.shape.count > limits.rankMax {
+            wrong(
+                "params[\(index)].shape",
+                "has \(parameter.shape.count) dimensions; the limit is \(limits.rankMax)")
+        }
+        guard errors.isEmpty else { throw .invalid(errors) }
         checkNames(joining: layout, limits, wrong)
         var total = layout?.count ?? 0
         for (index, parameter) in inputs.enumerated() {
@@ -77,6 +92,7 @@ private struct NewParameters {
                 parameter.values.list?.count ?? count ?? 0)
             total = overflow ? .max : sum
         }
+        if errors.isEmpty { errors += bounds.wrongCounts }
         if total > limits.parametersMax {
             wrong(whole, "has \(total) numbers; the limit is \(limits.parametersMax)")
         }
@@ -116,7 +132,7 @@ private struct NewParameters {
     }
 
     /// - Precondition: `count` found nothing wrong.
-    func made(as dtype: DType) throws(SessionError) -> ValidParameters {
+    func made(as dtype: DType, _ mode: Options.Mode) throws(SessionError) -> ValidParameters {
         for (index, parameter) in inputs.enumerated() {
             guard case .fill(let value) = parameter.values,
                 !Vector([value], as: dtype).isFinite
@@ -134,7 +150,17 @@ private struct NewParameters {
             }
         guard values.isFinite else { throw .invalid([.notFinite(whole, dtype)]) }
         return ValidParameters(
-            specs: inputs.map { ParameterSpec(name: $0.name, shape: $0.shape) }, values: values)
+            specs: inputs.map { ParameterSpec(name: $0.name, shape: $0.shape) }, values: values,
+            bounds: try bounds.made(as: dtype, mode))
+    }
+
+    private var bounds: TensorBounds {
+        TensorBounds(
+            tensors: inputs.enumerated().map { index, parameter in
+                TensorBounds.Tensor(
+                    bounds: parameter.bounds, count: elementCount(parameter.shape) ?? 0,
+                    path: isShortForm ? "" : "params[\(index)].")
+            })
     }
 
     /// A list that stands alone is taken as it is.

@@ -22,12 +22,15 @@ public final class BackgroundWork: Sendable {
     private let tasks = BackgroundTaskExecutor(threads: 2)
     /// Some of these wait for the disk.
     private let calls = BackgroundCallQueue(threads: 4)
+    /// Half of the cores at most: bodies of any number and length leave the others free.
+    private let parsers: BackgroundCallQueue
 
     /// Starts the threads. An instance lives as long as the process, as its executors must.
     /// - Parameter cores: nil: as many as the process has.
     public init(cores: Int? = nil) {
         let cores = cores ?? ProcessInfo.processInfo.activeProcessorCount
         executors = (0..<max(1, min(8, cores / 2))).map { _ in BackgroundSerialExecutor() }
+        parsers = BackgroundCallQueue(threads: max(1, min(4, cores / 2)))
         if cores > 1 {
             let helpers = BackgroundHelperThreads(threads: executors.count)
             stepExecutor = BlockExecutor(width: 2) { count, body in
@@ -42,6 +45,9 @@ public final class BackgroundWork: Sendable {
 
     /// Calls `body` on a background thread, and returns at once.
     func start(_ body: @escaping @Sendable () -> Void) { calls.call(body) }
+
+    /// Calls `body`, which parses a part of a long body, on a background thread. Returns at once.
+    public func parse(_ body: @escaping @Sendable () -> Void) { parsers.call(body) }
 
     /// Runs `body` on a background thread, and waits for it. Actors that it calls run where they
     /// otherwise run.
@@ -65,7 +71,11 @@ public final class BackgroundWork: Sendable {
     }
 
     private static func isHeavy(count: Int, historySize: Int) -> Bool {
-        numbersRead(count: count, historySize: historySize) >= heavyNumbersMin
+        // Two matrices of the pairs' products are read too. Beyond this size they alone are enough.
+        guard historySize < heavyNumbersMin else { return true }
+        let matrices = 2 * historySize * historySize
+        return matrices >= heavyNumbersMin
+            || matrices + numbersRead(count: count, historySize: historySize) >= heavyNumbersMin
     }
 
     /// Numbers that a step reads: the pairs, and some vectors more. Saturates.

@@ -12,6 +12,8 @@ package struct ResidentSessions {
     package struct Slot {
         var session: Session?
         var loading: Task<Loaded, Never>?
+        /// Whose it is, once that is known.
+        var tenant: String?
         /// Counted in `bytes`.
         var reserved = 0
         var lastUse: Int
@@ -26,6 +28,8 @@ package struct ResidentSessions {
     package private(set) var slots: [SessionID: Slot] = [:]
     /// Reserved by all together.
     package private(set) var bytes = 0
+    /// Reserved by the sessions of each tenant.
+    private var bytesOfTenants: [String: Int] = [:]
     package init() {}
 
     /// Orders uses.
@@ -53,8 +57,8 @@ package struct ResidentSessions {
     package mutating func begin(_ id: SessionID, loading: Task<Loaded, Never>?, at time: Date) {
         clock += 1
         slots[id] = Slot(
-            session: nil, loading: loading, reserved: slots[id]?.reserved ?? 0, lastUse: clock,
-            lastUsedAt: time)
+            session: nil, loading: loading, tenant: slots[id]?.tenant,
+            reserved: slots[id]?.reserved ?? 0, lastUse: clock, lastUsedAt: time)
     }
 
     /// Returns false if another object has the slot, or is being loaded into it.
@@ -68,7 +72,8 @@ package struct ResidentSessions {
     }
 
     package mutating func remove(_ id: SessionID) {
-        bytes -= slots.removeValue(forKey: id)?.reserved ?? 0
+        set(0, for: id)
+        slots[id] = nil
     }
 
     package mutating func remove(_ id: SessionID, _ session: Session) {
@@ -104,22 +109,38 @@ package struct ResidentSessions {
     }
 
     private mutating func set(_ needed: Int, for id: SessionID) {
-        bytes += needed - (slots[id]?.reserved ?? 0)
+        let more = needed - (slots[id]?.reserved ?? 0)
+        bytes += more
+        if let tenant = slots[id]?.tenant { bytesOfTenants[tenant, default: 0] += more }
         slots[id]?.reserved = needed
+    }
+
+    /// Says whose session has the slot, before anything is reserved for it.
+    package mutating func assign(_ id: SessionID, to tenant: String) {
+        guard let slot = slots[id], slot.tenant == nil else { return }
+        slots[id]?.tenant = tenant
+        bytesOfTenants[tenant, default: 0] += slot.reserved
+    }
+
+    /// Reserved by the tenant's sessions, but for one.
+    package func bytes(of tenant: String, except id: SessionID? = nil) -> Int {
+        let own = id.flatMap { slots[$0] }
+        let excepted = own?.tenant == tenant ? own?.reserved ?? 0 : 0
+        return (bytesOfTenants[tenant] ?? 0) - excepted
     }
 
     /// The least recently used sessions that hold `wanted` bytes together; fewer if there are not
     /// so many that nobody holds.
     package func leastRecentlyUsed(
-        holding wanted: Int, except passedOver: Set<SessionID>
+        holding wanted: Int, except passedOver: Set<SessionID>, of tenant: String? = nil
     ) -> [(id: SessionID, session: Session)] {
         var taken = 0
         var found: [(id: SessionID, session: Session)] = []
         for (id, slot) in slots.sorted(by: { $0.value.lastUse < $1.value.lastUse }) {
             guard taken < wanted else { break }
-            guard let session = slot.session, holders[id] == nil, !passedOver.contains(id) else {
-                continue
-            }
+            guard let session = slot.session, holders[id] == nil, !passedOver.contains(id),
+                tenant == nil || slot.tenant == tenant
+            else { continue }
             taken += slot.reserved
             found.append((id, session))
         }

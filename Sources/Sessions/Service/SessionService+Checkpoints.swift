@@ -1,11 +1,12 @@
 extension SessionService {
     public func createCheckpoint(
-        _ id: SessionID, name: String? = nil, idempotency key: IdempotencyKey? = nil,
+        _ id: SessionID, name: String? = nil, isKept: Bool = false,
+        idempotency key: IdempotencyKey? = nil,
         precondition: Precondition = .none
     ) async throws(SessionError) -> Outcome<CheckpointView> {
         let outcome = try await withSession(id) {
             try await $0.createCheckpoint(
-                name: name, idempotency: key, precondition: precondition)
+                name: name, isKept: isKept, idempotency: key, precondition: precondition)
         }
         let view = try await checkpoint(id, number: outcome.value)
         return Outcome(view, isReplay: outcome.isReplay)

@@ -1,24 +1,25 @@
 internal import Synchronization
 
+internal import struct Foundation.Date
+
 extension SessionService {
     /// Durable when it returns. O(n).
     public func create(
-        _ request: CreateRequest, idempotency key: IdempotencyKey? = nil
+        _ request: CreateRequest, tenant: String = SessionRecord.defaultTenant,
+        idempotency key: IdempotencyKey? = nil
     ) async throws(SessionError) -> Outcome<SessionView> {
-        if let earlier = try await earlierSession(key, scope: "sessions") { return earlier }
-        let valid = try request.validated(limits)
-        let state: SessionState
-        do {
-            state = try SessionState(
-                dtype: request.dtype, layout: Layout(parameters: valid.parameters.specs),
-                values: valid.parameters.values, options: valid.options,
-                isMaximizing: request.options.maximize ?? false, shardCount: request.shardCount,
-                background: background)
-        } catch {
-            throw .invalid([FieldError(field: "options.\(error.option)", reason: error.reason)])
-        }
+        // Keys from before there were tenants keep their scope. No other tenant's name gives it.
+        let scope = tenant == SessionRecord.defaultTenant ? "sessions" : "sessions@\(tenant)"
+        if let earlier = try await earlierSession(key, scope: scope) { return earlier }
+        try limits.checkDiskReserve(of: store)
+        let expiresAfter = try limits.expiresAfter(request.expiresAfter)
+        let state = try initialState(request)
+        let vectors = 4 + state.engine.sessionBounds.footprint.vectors
         return try await insert(
-            state, name: request.name, labels: request.labels, origin: nil, scope: "sessions", key)
+            state, name: request.name, labels: request.labels, expiresAfter: expiresAfter,
+            origin: nil, tenant: tenant,
+            diskBytes: vectors * state.layout.count * request.dtype.size + (16 << 10), scope: scope,
+            key)
     }
 
     /// A new session that starts where the checkpoint stands, sharing its stored pairs.
@@ -28,19 +29,32 @@ extension SessionService {
     ) async throws(SessionError) -> Outcome<SessionView> {
         let scope = "\(id)/checkpoints/\(number)/fork"
         if let earlier = try await earlierSession(key, scope: scope) { return earlier }
+        try limits.checkDiskReserve(of: store)
         try limits.checkMetadata(name: name, labels: labels ?? [:])
         let (state, record) = try await withSecondState(of: id) {
             () async throws(SessionError) in
             try await withSession(id) { try await $0.forkSource(number) }
         }
+        // Its first snapshot shares vectors of the checkpoint, which count for both.
+        let diskBytes = try await read(id) { store throws(StoreError) in
+            try await store.diskBytes(id)
+        }
         return try await insert(
             state, name: name ?? record.name, labels: labels ?? record.labels,
-            origin: Origin(session: id.rawValue, checkpoint: number), scope: scope, key)
+            expiresAfter: record.expiresAfter,
+            origin: Origin(session: id.rawValue, checkpoint: number), tenant: record.tenant,
+            diskBytes: diskBytes, scope: scope, key)
     }
 
-    private func insert(
-        _ state: SessionState, name: String?, labels: [String: String], origin: Origin?,
-        scope: String, _ key: IdempotencyKey?
+    typealias Beginning =
+        (SessionState, Date) -> (state: SessionState, change: SessionState.Change)
+
+    /// - Parameter begin: The first state, and the change that creates it. By default, a running
+    ///   step is numbered from 1.
+    func insert(
+        _ state: SessionState, name: String?, labels: [String: String], expiresAfter: Int?,
+        origin: Origin?, tenant: String, diskBytes: Int, scope: String, _ key: IdempotencyKey?,
+        beginning begin: Beginning = { $0.forked(at: $1) }
     ) async throws(SessionError) -> Outcome<SessionView> {
         var generator = SystemRandomNumberGenerator()
         let id = SessionID.random(using: &generator)
@@ -52,7 +66,11 @@ extension SessionService {
         }
         if isShuttingDown { throw .shuttingDown }
         defer { if !isCreated { resident.withLock { $0.remove(id) } } }
-        try await reserveMemory(state.memoryBytesEstimate, for: id)
+        try await reserveSession(diskBytes: diskBytes, for: tenant)
+        defer {
+            if !isCreated { tenants.release(sessions: 1, diskBytes: diskBytes, of: tenant) }
+        }
+        try await reserveMemory(state.memoryBytesEstimate, for: id, tenant: tenant)
         do {
             let count = try await store.sessionCount()
             guard count < limits.sessionsMax else {
@@ -60,20 +78,26 @@ extension SessionService {
                     limit: .sessions, maximum: limits.sessionsMax, retryAfterSeconds: 60)
             }
             let time = now()
-            var (first, change) = state.forked(at: time)
+            var (first, change) = begin(state, time)
             let record = SessionRecord(
                 id: id, name: name, labels: labels, dtype: first.dtype,
                 parameters: first.layout.parameters, origin: origin, createdAt: time,
-                metadataVersion: 1, memoryBytes: first.memoryBytesEstimate)
+                metadataVersion: 1, memoryBytes: first.memoryBytesEstimate, tenant: tenant,
+                expiresAfter: expiresAfter)
+            let snapshot = StateCodec.draft(of: first)
+            try limits.checkDiskReserve(of: store, writing: snapshot.newBytes)
             let vectors = try await store.create(
-                record, entry: change.entry, snapshot: StateCodec.draft(of: first),
+                record, entry: change.entry, snapshot: snapshot,
                 idempotency: key.map {
                     IdempotencyRecord(
                         scope: scope, key: $0.key, requestDigest: $0.requestDigest,
                         outcome: id.rawValue, createdAt: time)
                 })
             isCreated = true
+            let written = tenants.diskUsage(of: tenant) == nil ? 0 : try? await store.diskBytes(id)
+            tenants.created(id, written ?? diskBytes, of: tenant, reserved: diskBytes)
             first.storedPairs = StateCodec.pairs(in: vectors)
+            first.storedBounds = StateCodec.bounds(in: vectors)
             await adopt(record, first)
         } catch let error as SessionError {
             throw error
@@ -87,7 +111,7 @@ extension SessionService {
         return Outcome(try await view(id))
     }
 
-    private func earlierSession(
+    func earlierSession(
         _ key: IdempotencyKey?, scope: String
     ) async throws(SessionError) -> Outcome<SessionView>? {
         guard let key else { return nil }
@@ -95,7 +119,7 @@ extension SessionService {
         do {
             earlier = try await store.idempotencyRecord(scope: scope, key: key.key)
         } catch {
-            throw .storageFailed("\(error)")
+            throw SessionError(error)
         }
         guard let earlier else { return nil }
         return try await replay(earlier, key)
@@ -136,25 +160,56 @@ extension SessionService {
     public func delete(
         _ id: SessionID, precondition: Precondition = .none
     ) async throws(SessionError) {
-        try await withSession(id) { session in
-            try await session.delete(precondition: precondition)
-            forget(id, session)
+        do throws(SessionError) {
+            try await withSession(id) { session in
+                try await session.delete(precondition: precondition)
+                forget(id, session)
+            }
+        } catch {
+            // A damaged session has no entity tag that could be compared.
+            guard case .corrupt = error, precondition == .none || precondition == .exists else {
+                throw error
+            }
+            try await deleteDamaged(id)
         }
+    }
+
+    /// Deletes a session that can't be loaded.
+    private func deleteDamaged(_ id: SessionID) async throws(SessionError) {
+        let tenant = try await read(id) { store throws(StoreError) in
+            let tenant = try await store.tenant(of: id)
+            try await store.delete(id)
+            return tenant
+        }
+        resident.withLock { $0.remove(id) }
+        tenants.deleted(id, of: tenant)
     }
 
     /// Newest first; doesn't load sessions.
     public func list(
-        pageSize: Int? = nil, after: PageToken? = nil, label: (key: String, value: String)? = nil
+        pageSize: Int? = nil, after: PageToken? = nil, label: (key: String, value: String)? = nil,
+        name: String? = nil, tenant: String = SessionRecord.defaultTenant
     ) async throws(SessionError) -> Page<SessionSummary> {
         let size = try checkedPageSize(pageSize)
-        do {
-            return try await store.list(pageSize: size, after: after, label: label)
-        } catch {
-            throw .storageFailed("\(error)")
+        if let name, !PrintableText.isValid(name, lengthMax: limits.nameLengthMax) {
+            throw .invalid([
+                FieldError(
+                    field: "query.name",
+                    reason: PrintableText.requirement(lengthMax: limits.nameLengthMax))
+            ])
         }
+        let after = try await opened(after)
+        let page: Page<SessionSummary>
+        do {
+            let filter = SessionFilter(label: label, name: name, tenant: tenant)
+            page = try await store.list(pageSize: size, after: after, matching: filter)
+        } catch {
+            throw SessionError(error)
+        }
+        return try await sealed(page)
     }
 
-    func checkedPageSize(_ pageSize: Int?) throws(SessionError) -> Int {
+    package func checkedPageSize(_ pageSize: Int?) throws(SessionError) -> Int {
         let size = pageSize ?? limits.pageSizeDefault
         guard (1...limits.pageSizeMax).contains(size) else {
             throw .invalid([

@@ -6,13 +6,14 @@ extension SessionService {
         _ id: SessionID, hook: String, pageSize: Int? = nil, after: PageToken? = nil
     ) async throws(SessionError) -> Page<DeliveryRecord> {
         let size = try checkedPageSize(pageSize)
+        let after = try await opened(after)
         let isRegistered = try await withSession(id) { try await $0.isRegistered(hook) }
         let page = try await read(id) { store throws(StoreError) in
             try await store.deliveries(id, hook: hook, pageSize: size, after: after)
         }
         // Messages of a hook that was removed can still be listed.
         guard isRegistered || !page.items.isEmpty else { throw .notFound(.hook, id: hook) }
-        return page
+        return try await sealed(page)
     }
 
     /// Tries a message again soon, even if it was delivered or given up.

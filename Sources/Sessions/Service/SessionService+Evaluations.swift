@@ -61,7 +61,7 @@ extension SessionService {
     /// session are processed in order, those of different sessions concurrently, so that they share
     /// commits. Results are in the order of the items.
     public func evaluate(
-        _ items: [EvaluationItem]
+        _ items: [EvaluationItem], tenant: String = SessionRecord.defaultTenant
     ) async -> [Result<Outcome<Turn>, SessionError>] {
         let budget = ResponseBudget(numbers: limits.batchNumbersMax)
         let bySession = Dictionary(grouping: items.indices) { items[$0].session }
@@ -71,7 +71,7 @@ extension SessionService {
                 group.addTask {
                     var results: [(Int, Result<Outcome<Turn>, SessionError>)] = []
                     for index in indices {
-                        results.append((index, await self.result(of: items[index], budget)))
+                        results.append((index, await self.result(of: items[index], tenant, budget)))
                     }
                     return results
                 }
@@ -84,12 +84,13 @@ extension SessionService {
     }
 
     private func result(
-        of item: EvaluationItem, _ budget: ResponseBudget
+        of item: EvaluationItem, _ tenant: String, _ budget: ResponseBudget
     ) async -> Result<Outcome<Turn>, SessionError> {
         do throws(SessionError) {
             guard let id = SessionID(item.session) else {
                 throw .notFound(.session, id: String(item.session.prefix(64)))
             }
+            try await check(id, belongsTo: tenant)
             // Checked before anything is changed: a change must be answered.
             let now = try await turn(id)
             guard budget.take(now.x.count) else {
@@ -101,9 +102,25 @@ extension SessionService {
                 ])
             }
             guard let told = item.told else { return .success(Outcome(now)) }
-            return .success(try await tell(id, evaluation: told.number, told.request))
+            return .success(
+                try await toldWithinQuota(id, tenant, evaluation: told.number, told.request))
         } catch {
             return .failure(error)
+        }
+    }
+
+    private func toldWithinQuota(
+        _ id: SessionID, _ tenant: String, evaluation number: EvaluationNumber,
+        _ request: TellRequest
+    ) async throws(SessionError) -> Outcome<Turn> {
+        do {
+            return try await withinDiskQuota(of: tenant, id) {
+                try await tell(id, evaluation: number, request)
+            }
+        } catch let error as SessionError {
+            throw error
+        } catch {
+            throw .storageFailed("\(error)")
         }
     }
 }

@@ -31,21 +31,24 @@ extension SessionService {
             throw error
         }
         // The first page is read now: the reader gets what the trace had when it asked.
-        await relay.readPage()
+        try await relay.readPage()
         return AsyncStream { await relay.next() }
     }
 }
 
 /// Joins the trace and the live events of a session, without a gap or a repetition.
 private actor EventRelay {
-    static let liveBufferMax = 10_000
-    private static let pageSize = 1_000
+    static let liveBufferMax = 256
+    private static let pageSize = 256
 
     private let service: SessionService
     private let session: SessionID
     /// The newest evaluation that the reader has, or does not want.
     private var newest: EvaluationNumber
     private var isReplaying: Bool
+    /// Whether the trace could not be read. The stream ends rather than have a gap: its reader
+    /// connects again, after the last event that it has.
+    private var isBroken = false
     private var page: ArraySlice<TracePoint> = []
     private var live: AsyncStream<SessionEvent>.Iterator
 
@@ -62,16 +65,21 @@ private actor EventRelay {
 
     deinit { service.leaveWait() }
 
-    func readPage() async {
+    func readPage() async throws(SessionError) {
         guard isReplaying else { return }
-        let points = try? await service.trace(
-            session, from: newest + 1, limit: EventRelay.pageSize)
-        page = (points ?? [])[...]
+        page = try await service.trace(
+            session, from: newest + 1, limit: EventRelay.pageSize)[...]
         isReplaying = page.count == EventRelay.pageSize
     }
 
     func next() async -> SessionEvent? {
-        if page.isEmpty { await readPage() }
+        if isBroken { return nil }
+        do throws(SessionError) {
+            if page.isEmpty { try await readPage() }
+        } catch {
+            isBroken = true
+            return nil
+        }
         if let point = page.popFirst() {
             newest = point.evaluation
             return .evaluation(point)

@@ -110,15 +110,14 @@ extension SessionService {
     }
 
     private func loadFromStore(_ id: SessionID) async throws(SessionError) -> Session {
-        let needed = try await read(id) { store throws(StoreError) in
-            try await store.summary(id).record.memoryBytes
+        let record = try await read(id) { store throws(StoreError) in
+            try await store.summary(id).record
         }
-        try await reserveMemory(needed, for: id)
+        try await reserveMemory(record.memoryBytes, for: id, tenant: record.tenant)
         let stored = try await read(id) { store throws(StoreError) in try await store.load(id) }
         metrics.loads.increment()
-        let record = stored.record
         return await makeSession(
-            record, try await replayed(stored), nextCheckpoint: stored.nextCheckpoint,
+            stored.record, try await replayed(stored), nextCheckpoint: stored.nextCheckpoint,
             updatedAt: stored.newest.time, journal: JournalLength(stored.tail))
     }
 
@@ -152,7 +151,8 @@ extension SessionService {
         let session = Session(
             record: record, state: state, nextCheckpoint: nextCheckpoint, updatedAt: updatedAt,
             journal: journal, store: store, limits: limits, hooking: hooking,
-            background: background, now: now,
+            background: background, metrics: metrics, tenants: tenants,
+            watchers: watchers, now: now,
             resized: { [weak self] session, bytes in self?.resized(session, bytes) })
         await session.armHookDeadline()
         return session
@@ -186,18 +186,29 @@ extension SessionService {
 extension SessionService {
     /// Reserves memory for a session that is about to be loaded. Those used least recently are
     /// evicted for it. Throws `.memoryFull` when they are in use. A session larger than the budget
-    /// is loaded when no other is in memory, or only `companion`.
+    /// is loaded when no other is in memory, or only `companion`. Throws `.quotaReached` when the
+    /// tenant's quota does not allow it beside the tenant's sessions in use.
     func reserveMemory(
-        _ memoryBytes: Int, for id: SessionID, beside companion: SessionID? = nil
+        _ memoryBytes: Int, for id: SessionID, tenant: String, beside companion: SessionID? = nil
     ) async throws(SessionError) {
         let budget = limits.residentBytesMax
+        let quota = tenants.quota(of: tenant).memoryBytesMax
         let needed = ResidentSessions.needed(memoryBytes)
         // Sessions are evicted several at a time, so that not every load has to save one.
         let wanted = max(needed, budget / 32)
         var passedOver: Set<SessionID> = [id]
         if let companion { passedOver.insert(companion) }
         while true {
+            var refusal: SessionError?
             let evicted: [(id: SessionID, session: Session)]? = resident.withLock { resident in
+                resident.assign(id, to: tenant)
+                let used = resident.bytes(of: tenant, except: id)
+                if let quota, needed > quota - used {
+                    refusal = .quotaReached(
+                        .memoryBytes, needed: needed, used: used, maximum: quota)
+                    return resident.leastRecentlyUsed(
+                        holding: needed - (quota - used), except: passedOver, of: tenant)
+                }
                 if resident.reserve(needed, for: id, beside: companion, within: budget) {
                     return nil
                 }
@@ -205,6 +216,7 @@ extension SessionService {
             }
             guard let evicted else { return }
             guard !evicted.isEmpty else {
+                if let refusal { throw refusal }
                 throw .memoryFull(
                     needed: needed, reserved: resident.withLock { $0.bytes }, maximum: budget,
                     retryAfterSeconds: 1)
@@ -221,13 +233,15 @@ extension SessionService {
         of id: SessionID, _ body: () async throws(SessionError) -> Value
     ) async throws(SessionError) -> Value {
         // The session itself is loaded first.
-        let bytes = try await withSession(id) { await $0.record.memoryBytes }
+        let (bytes, tenant) = try await withSession(id) {
+            (await $0.record.memoryBytes, $0.tenant)
+        }
         var generator = SystemRandomNumberGenerator()
         let guest = SessionID.random(using: &generator)
         let begins = now()
         resident.withLock { $0.begin(guest, loading: nil, at: begins) }
         defer { resident.withLock { $0.remove(guest) } }
-        try await reserveMemory(bytes, for: guest, beside: id)
+        try await reserveMemory(bytes, for: guest, tenant: tenant, beside: id)
         return try await body()
     }
 
@@ -246,7 +260,10 @@ extension SessionService {
         await withTaskGroup(of: Void.self) { group in
             for (id, session) in sessions {
                 group.addTask {
-                    if await session.evict(isForced: false) { self.forget(id, session) }
+                    if await session.evict(isForced: false) {
+                        self.metrics.evictions.increment()
+                        self.forget(id, session)
+                    }
                 }
             }
         }
@@ -291,11 +308,13 @@ extension SessionError {
     /// Whether the object that threw this may no longer match the disk.
     fileprivate var leavesSessionBehind: Bool {
         switch self {
-        case .storageFull, .storageFailed, .shuttingDown, .corrupt: true
+        case .storageFull, .storageFailed, .shuttingDown, .corrupt, .replication: true
         case .notFound(let resource, _): resource == .session
         case .invalid, .stepRunning, .noStepRunning, .alreadyTold, .evaluationNotReached,
             .evaluationClosed, .preconditionFailed, .idempotencyKeyReused, .overloaded,
-            .memoryFull, .stepUndone, .evaluationInShards, .noShardFree, .awaitingHook,
+            .quotaReached, .memoryFull, .reserveReached, .stepUndone, .evaluationInShards,
+            .noShardFree,
+            .awaitingHook,
             .hookCallClosed, .hookCallNotReached, .alreadyAnswered, .aborted:
             false
         }

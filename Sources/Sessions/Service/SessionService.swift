@@ -8,51 +8,45 @@ public import struct Foundation.Date
 /// Only sessions in use are in memory, so that start-up does not depend on how many there are.
 public final class SessionService: Sendable {
     public let limits: Limits
-    let store: any Store
-    let now: @Sendable () -> Date
+    package let store: any Store
+    package let now: @Sendable () -> Date
     let hooking: HookEnvironment
     /// The threads for long steps and bodies.
     public let background: BackgroundWork
+    /// What each tenant uses, and may use.
+    public let tenants: TenantLedger
+    package let watchers = SessionWatchers()
     let resident = Mutex(ResidentSessions())
+    let pageTokens = PageTokenKey()
     private let waiters: Atomic<Int> = Atomic(0)
-    let metrics: Metrics
-
-    struct Metrics: Sendable {
-        var tells: Counter
-        var replays: Counter
-        var loads: Counter
-        var resident: Gauge
-        var residentBytes: Gauge
-        var waiters: Gauge
-    }
+    let metrics: SessionMetrics
+    /// When the evaluation began to wait that has waited longest, by the last census.
+    let oldestUnanswered = Mutex<Date?>(nil)
 
     /// - Parameter now: The time that goes into records; injected, so that tests are repeatable.
     public init(
         store: any Store, limits: Limits = Limits(), metrics: MetricsRegistry = MetricsRegistry(),
         hooking: HookEnvironment = HookEnvironment(), background: BackgroundWork = .shared,
+        tenants: TenantLedger = TenantLedger(),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.store = store
         self.limits = limits
         self.hooking = hooking
         self.background = background
+        self.tenants = tenants
         self.now = now
-        self.metrics = Metrics(
-            tells: metrics.counter(
-                "lbfgsd_evaluations_total", help: "Evaluations accepted and on disk."),
-            replays: metrics.counter(
-                "lbfgsd_evaluations_repeated_total",
-                help: "Evaluations told again with the same result."),
-            loads: metrics.counter(
-                "lbfgsd_session_loads_total", help: "Sessions read from the store."),
-            resident: metrics.gauge(
-                "lbfgsd_sessions_resident", help: "Sessions in memory."),
-            residentBytes: metrics.gauge(
-                "lbfgsd_sessions_resident_bytes",
-                help: "Memory that the sessions in memory may come to need, as estimated."),
-            waiters: metrics.gauge(
-                "lbfgsd_waiters", help: "Long-polls and event streams that wait."))
+        self.metrics = SessionMetrics(metrics)
+        metrics.gauge(
+            "lbfgsd_oldest_unanswered_evaluation_seconds",
+            help: "How long the evaluation has waited that waits longest for its result.",
+            reading: { [weak self] in self?.oldestUnansweredSeconds })
         metrics.onRender { [weak self] in self?.refreshGauges() }
+    }
+
+    private var oldestUnansweredSeconds: Double {
+        guard let since = oldestUnanswered.withLock({ $0 }) else { return 0 }
+        return max(0, now().timeIntervalSince(since))
     }
 
     private func refreshGauges() {
@@ -66,7 +60,7 @@ public final class SessionService: Sendable {
 // MARK: - Waiters
 
 extension SessionService {
-    func enterWait() throws(SessionError) {
+    package func enterWait() throws(SessionError) {
         let count = waiters.add(1, ordering: .relaxed).newValue
         guard count <= limits.waitersMax else {
             leaveWait()
@@ -75,5 +69,5 @@ extension SessionService {
         }
     }
 
-    func leaveWait() { waiters.subtract(1, ordering: .relaxed) }
+    package func leaveWait() { waiters.subtract(1, ordering: .relaxed) }
 }

@@ -1,9 +1,10 @@
 extension Session {
     /// O(1): pins what is on disk.
     func createCheckpoint(
-        name: String?, idempotency key: IdempotencyKey?, precondition: Precondition
+        name: String?, isKept: Bool = false, idempotency key: IdempotencyKey?,
+        precondition: Precondition
     ) async throws(CallError) -> Outcome<CheckpointNumber> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "checkpoints"),
                 let number = CheckpointNumber(earlier.outcome)
             {
@@ -12,12 +13,14 @@ extension Session {
             try check(precondition)
             try checkNoHookCalled()
             try limits.checkMetadata(name: name)
+            try await checkCheckpointCount()
+            try limits.checkDiskReserve(of: store)
             let time = now()
             let number = nextCheckpoint
             var batch = Batch()
             batch.checkpoint = CheckpointRecord(
                 number: number, name: name, sequence: state.scalars.sequence, createdAt: time,
-                status: state.status)
+                status: state.status, isKept: isKept)
             batch.idempotency = idempotencyRecord(
                 key, scope: "checkpoints", outcome: "\(number)", at: time)
             try await commit(batch)
@@ -25,14 +28,43 @@ extension Session {
         }
     }
 
+    private func checkCheckpointCount() async throws(SessionError) {
+        let count: Int
+        if let checkpointCount {
+            count = checkpointCount
+        } else {
+            count = try await read { store throws(StoreError) in
+                try await store.checkpointCount(id)
+            }
+            checkpointCount = count
+        }
+        guard count < limits.checkpointsMax else {
+            throw .overloaded(
+                limit: .checkpoints, maximum: limits.checkpointsMax, retryAfterSeconds: 60)
+        }
+    }
+
     public func deleteCheckpoint(
         _ number: CheckpointNumber, precondition: Precondition = .none
+    ) async throws(CallError) {
+        try await exclusively(changing: true) { () async throws(SessionError) in
+            _ = try await stored(number)
+            try check(precondition)
+            var batch = Batch()
+            batch.removedCheckpoint = number
+            try await commit(batch)
+        }
+    }
+
+    /// Keeps the session as long as the checkpoint exists, or no longer.
+    public func keepCheckpoint(
+        _ number: CheckpointNumber, _ isKept: Bool, precondition: Precondition = .none
     ) async throws(CallError) {
         try await exclusively { () async throws(SessionError) in
             _ = try await stored(number)
             try check(precondition)
             var batch = Batch()
-            batch.removedCheckpoint = number
+            batch.keptCheckpoint = (number, isKept)
             try await commit(batch)
         }
     }
@@ -66,7 +98,7 @@ extension Session {
     func restore(
         _ number: CheckpointNumber, idempotency key: IdempotencyKey?, precondition: Precondition
     ) async throws(CallError) -> Outcome<Turn> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             let scope = "checkpoints/\(number)/restore"
             if try await earlier(key, scope: scope) != nil { return Outcome(turn, isReplay: true) }
             let former = try await state(at: number)

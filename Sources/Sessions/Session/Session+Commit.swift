@@ -1,28 +1,62 @@
+internal import Telemetry
+
+internal import struct Foundation.Date
+
 // One change after the other, each on disk before it is shown.
 
 extension Session {
     /// Runs `body` when every change before it has been committed.
     ///
+    /// A body that changes the session must say so: where too many writes wait for the disk, it is
+    /// refused before it has changed anything.
+    ///
     /// Inlined, as `commit` is: each asynchronous function between a caller and the store keeps a
     /// frame on the heap while the store writes, and every tell goes through both.
+    /// - Parameter isLimited: False for the session's own work, which a full queue must not lose.
     @inline(__always)
     func exclusively<Value: Sendable>(
+        changing: Bool = false, isLimited: Bool = true,
         _ body: () async throws(SessionError) -> Value
     ) async throws(CallError) -> Value {
-        if isBusy { try await waitInLine() } else { isBusy = true }
+        if isBusy { try await waitInLine(isLimited: isLimited) } else { isBusy = true }
         defer { passOn() }
         try checkNotRetired()
         do throws(SessionError) {
+            if changing { try checkAdmission() }
             return try await body()
         } catch {
+            retireIfAhead()
             throw .failed(error)
+        }
+    }
+
+    /// A call that failed has changed nothing, or its commit has retired the session. Should
+    /// another have left the state ahead of the turn that is on disk, the session is loaded again.
+    @inline(never)
+    private func retireIfAhead() {
+        if state.scalars.sequence != turn.tag.sequence { retire() }
+    }
+
+    /// Changes the state and fails without a commit, which no call does, for tests.
+    package func failAfterChange() async throws(CallError) {
+        try await exclusively(changing: true) { () async throws(SessionError) -> Void in
+            _ = state.created(at: now())
+            throw .noStepRunning
+        }
+    }
+
+    private func checkAdmission() throws(SessionError) {
+        do {
+            try store.admitWrite()
+        } catch {
+            throw SessionError(error, session: id)
         }
     }
 
     /// Returns when the changes before the caller's have been committed. The caller must end with
     /// `passOn`.
-    private func waitInLine() async throws(CallError) {
-        guard waitingCalls.count < limits.queuedRequestsMax else {
+    private func waitInLine(isLimited: Bool) async throws(CallError) {
+        guard !isLimited || waitingCalls.count < limits.queuedRequestsMax else {
             throw .failed(
                 .overloaded(
                     limit: .queuedRequests, maximum: limits.queuedRequestsMax,
@@ -38,6 +72,11 @@ extension Session {
 
     private func checkNotRetired() throws(CallError) {
         if isRetired { throw .retired }
+    }
+
+    /// Occupies the session while `body` runs, as a slow change does, for tests.
+    package func occupy(_ body: @Sendable () async -> Void) async throws(CallError) {
+        try await exclusively { () async throws(SessionError) in await body() }
     }
 
     func commit(_ batch: Batch) async throws(SessionError) {
@@ -73,6 +112,7 @@ extension Session {
         let batch = commitment.batch
         if batch.snapshot != nil {
             state.storedPairs = StateCodec.pairs(in: ids)
+            state.storedBounds = StateCodec.bounds(in: ids)
             journal = JournalLength()
         } else {
             journal = journal + JournalLength(batch.entries)
@@ -81,10 +121,26 @@ extension Session {
             record.apply(metadata)
             if let memoryBytes = metadata.memoryBytes { resized(self, memoryBytes) }
         }
-        if let checkpoint = batch.checkpoint { nextCheckpoint = checkpoint.number + 1 }
+        if let checkpoint = batch.checkpoint {
+            nextCheckpoint = checkpoint.number + 1
+            checkpointCount = checkpointCount.map { $0 + 1 }
+        }
+        if batch.removedCheckpoint != nil { checkpointCount = checkpointCount.map { $0 - 1 } }
+        if let step = batch.step {
+            metrics.stepSeconds.observe(step.endedAt.timeIntervalSince(step.startedAt))
+        }
         if let last = batch.entries.last { updatedAt = last.time }
         publish(batch)
-        if !batch.deliveries.isEmpty { hooking.wake() }
+        watchers.notify(id) {
+            .changed(
+                SessionChange(
+                    turn: turn, loss: state.loss, point: state.engine.parameterVector,
+                    updatedAt: updatedAt, traces: batch.entries.compactMap(\.trace)))
+        }
+        if !batch.deliveries.isEmpty {
+            deliveriesAtMost = deliveriesAtMost.map { $0 + batch.deliveries.count }
+            hooking.wake()
+        }
         if hookTimer != nil || state.scalars.hooks.isCalling { armHookDeadline() }
         if let outcome = commitment.outcome { resumeHooked(with: outcome) }
     }
@@ -103,6 +159,10 @@ extension Session {
         guard !subscribers.isEmpty else { return }
         var events = batch.entries.compactMap(\.trace).map(SessionEvent.evaluation)
         if let step = batch.step { events.append(.step(step)) }
+        publish(events)
+    }
+
+    func publish(_ events: [SessionEvent]) {
         for event in events {
             for (number, subscriber) in subscribers {
                 if case .dropped = subscriber.yield(event) {
@@ -190,7 +250,7 @@ extension JournalEntry.Kind {
             .leased:
             true
         case .created, .parametersReplaced, .stateDictLoaded, .restored, .groupAdded,
-            .groupChanged, .hooksChanged, .hookCalled, .hookAnswered:
+            .groupChanged, .hooksChanged, .hookCalled, .hookAnswered, .boundsChanged:
             false
         }
     }
@@ -198,5 +258,7 @@ extension JournalEntry.Kind {
 
 extension JournalEntry.Kind {
     /// Whether it may change the parameters or the options.
-    fileprivate var canChangeRecord: Bool { !isReplayable || self == .optionsChanged }
+    fileprivate var canChangeRecord: Bool {
+        !isReplayable || self == .optionsChanged || self == .stepBegun
+    }
 }

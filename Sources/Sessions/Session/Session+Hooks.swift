@@ -28,7 +28,7 @@ extension Session {
         _ request: HookRequest, idempotency key: IdempotencyKey? = nil,
         precondition: Precondition = .none
     ) async throws(CallError) -> Outcome<Hook> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "hooks") {
                 guard let hook = state.scalars.hooks.own.first(where: { $0.id == earlier.outcome })
                 else { throw .notFound(.hook, id: earlier.outcome) }
@@ -63,6 +63,12 @@ extension Session {
                 ])
             }
         case .observe(let url, let secret):
+            guard url.unicodeScalars.count <= limits.urlLengthMax else {
+                throw .invalid([
+                    FieldError(
+                        field: "url", reason: "must have at most \(limits.urlLengthMax) characters")
+                ])
+            }
             do throws(HookTargetError) {
                 try hooking.checkTarget(url)
             } catch {
@@ -84,12 +90,28 @@ extension Session {
     public func removeHook(
         _ id: String, precondition: Precondition = .none
     ) async throws(CallError) {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             guard state.scalars.hooks.own.contains(where: { $0.id == id }) else {
                 throw .notFound(.hook, id: id)
             }
             try check(precondition)
             try await commit(state.removeHook(id, at: now()))
+        }
+    }
+
+    /// Refuses what sends messages to webhooks while too many of the session's wait. They are
+    /// counted in the store when as many were added as there may be.
+    func checkOutbox() async throws(SessionError) {
+        let hooks = state.scalars.hooks
+        guard (hooks.own + hooks.server).contains(where: { !$0.isIntercept }) else { return }
+        if let deliveriesAtMost, deliveriesAtMost < limits.deliveriesMax { return }
+        let count = try await read { store throws(StoreError) in
+            try await store.pendingDeliveryCount(of: id)
+        }
+        deliveriesAtMost = count
+        guard count < limits.deliveriesMax else {
+            throw .overloaded(
+                limit: .deliveries, maximum: limits.deliveriesMax, retryAfterSeconds: 60)
         }
     }
 
@@ -109,7 +131,7 @@ extension Session {
         _ number: HookCallNumber, _ answer: HookAnswer, digest: Digest,
         precondition: Precondition = .none
     ) async throws(CallError) -> Outcome<Turn> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             let hooks = state.scalars.hooks
             guard number >= 1, number <= hooks.callsMade else { throw .hookCallNotReached(number) }
             guard let call = hooks.call, call.number == number else {
@@ -139,7 +161,12 @@ extension Session {
         case .options(let patch):
             guard case .beginStep(let options, _) = call.operation else { throw refuse("options") }
             try patch.checkMaximizeUnchanged(state.scalars.isMaximizing)
-            return .options(try patch.applied(to: options, isCreation: false))
+            let replaced = try patch.applied(to: options, isCreation: false)
+            try limits.checkHistoryFitsMemory(
+                count: state.layout.count, dtype: state.dtype, options: replaced,
+                bounds: state.engine.sessionBounds.footprint)
+            try state.check(replaced)
+            return .options(replaced)
         case .stateDict(let dict):
             switch call.hook.event {
             case .stateDictPost: return .stateDict(try complete(dict))
@@ -154,6 +181,10 @@ extension Session {
     private func complete(_ dict: StateDict) throws(SessionError) -> StateDict {
         var dict = dict
         let options = try dict.options.applied(to: state.engine.options, isCreation: false)
+        try limits.checkHistoryFitsMemory(
+            count: state.layout.count, dtype: state.dtype, options: options,
+            bounds: state.engine.sessionBounds.footprint)
+        try limits.check(dict)
         dict.options = OptionsPatch(torch: options)
         return dict
     }
@@ -171,7 +202,8 @@ extension Session {
     }
 
     private func expire(_ number: HookCallNumber) async {
-        _ = try? await exclusively { () async throws(SessionError) in
+        // The default applies however many requests wait.
+        _ = try? await exclusively(isLimited: false) { () async throws(SessionError) in
             guard let call = state.scalars.hooks.call, call.number == number else { return }
             // Detached from the timer, which this very task is: arming the next one cancels it.
             hookTimer = nil
@@ -184,15 +216,33 @@ extension Session {
     }
 
     /// Waits until the operation that hooks delay has ended; nil when the session is evicted first.
-    func hookedOutcome() async -> HookedOutcome? {
+    func hookedEnd() async -> HookedEnd? {
         await withCheckedContinuation { hookedWaiters.append($0) }
     }
 
-    func resumeHooked(with outcome: HookedOutcome?) {
+    /// To be called after the commit that ended the operation, before any other change begins.
+    func resumeHooked(with outcome: HookedOutcome) {
+        guard !hookedWaiters.isEmpty else { return }
+        switch outcome {
+        case .read(let dict): endHookedWaits(with: .dict(dict, turn.tag))
+        case .loaded: endHookedWaits(with: .dict(state.stateDict, turn.tag))
+        case .aborted(let event): endHookedWaits(with: .aborted(event))
+        }
+    }
+
+    func endHookedWaits(with end: HookedEnd?) {
         let waiters = hookedWaiters
         hookedWaiters = []
-        for waiter in waiters { waiter.resume(returning: outcome) }
+        for waiter in waiters { waiter.resume(returning: end) }
     }
+}
+
+/// What the callers of an operation get that hooks delayed. It is complete when they are resumed:
+/// by the time that they run, the session may be in the middle of another change.
+enum HookedEnd: Sendable {
+    /// The dict that was read, or the session's own after one was loaded.
+    case dict(StateDict, EntityTag)
+    case aborted(HookEvent)
 }
 
 // MARK: - Messages

@@ -40,6 +40,10 @@ extension Session {
         let (stream, continuation) = AsyncStream.makeStream(
             of: SessionEvent.self, bufferingPolicy: .bufferingOldest(limit))
         subscribers[subscriber] = continuation
+        // One that comes later is told too.
+        if let warnedOfExpiry, warnedOfExpiry == record.expiry(unchangedSince: updatedAt) {
+            continuation.yield(.expiring(warnedOfExpiry))
+        }
         let heartbeats = Task {
             while (try? await Task.sleep(for: .seconds(heartbeatSeconds))) != nil {
                 continuation.yield(.heartbeat)
@@ -65,7 +69,7 @@ extension Session {
         guard isForced || isBeingEvicted || !isInUse else { return false }
         isBeingEvicted = true
         defer { isBeingEvicted = false }
-        _ = try? await exclusively { () async throws(SessionError) in
+        _ = try? await exclusively(isLimited: false) { () async throws(SessionError) in
             if journal.entries > 0 {
                 var batch = Batch()
                 batch.snapshot = StateCodec.draft(of: state)
@@ -81,7 +85,7 @@ extension Session {
         isRetired = true
         hookTimer?.cancel()
         hookTimer = nil
-        resumeHooked(with: nil)
+        endHookedWaits(with: nil)
         wakeTurnWaiters()
         let ended = subscribers
         subscribers = [:]

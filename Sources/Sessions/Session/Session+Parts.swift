@@ -21,7 +21,7 @@ extension Session {
         _ request: GroupRequest, idempotency key: IdempotencyKey? = nil,
         precondition: Precondition = .none
     ) async throws(CallError) -> Outcome<GroupView> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "param-groups") {
                 guard let index = Int(earlier.outcome), index < state.layout.groups.count else {
                     throw .notFound(.group, id: earlier.outcome)
@@ -31,15 +31,20 @@ extension Session {
             try check(precondition)
             try checkIdle()
             let valid = try request.validated(
-                joining: state.layout, as: state.dtype, state.engine.options, limits)
+                joining: state.layout, as: state.dtype, state.engine.sessionBounds,
+                state.engine.options, limits)
+            try limits.checkDiskReserve(of: store, writing: valid.values.byteCount)
             let time = now()
             let change = state.addGroup(
-                valid.specs, values: valid.values, name: request.name, at: time)
+                valid.specs, values: valid.values, bounds: valid.bounds, name: request.name,
+                at: time)
             let index = state.layout.groups.count - 1
             try await commit(
                 change, idempotencyRecord(key, scope: "param-groups", outcome: "\(index)", at: time)
             )
-            return Outcome(state.groupViews[index])
+            var view = state.groupViews[index]
+            view.projected = valid.bounds.outsideCount(of: valid.values)
+            return Outcome(view)
         }
     }
 
@@ -47,7 +52,7 @@ extension Session {
     public func changeGroup(
         _ index: Int, _ update: GroupUpdate, precondition: Precondition = .none
     ) async throws(CallError) -> (GroupView, EntityTag) {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             guard state.layout.groups.indices.contains(index) else {
                 throw .notFound(.group, id: "\(index)")
             }
@@ -87,7 +92,8 @@ extension Session {
         _ shard: Int, of number: EvaluationNumber, _ request: TellRequest,
         precondition: Precondition
     ) async throws(CallError) -> Outcome<Turn> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
+            try limits.checkReason(request)
             guard number == state.pendingEvaluation else {
                 return try await tellShardAgain(shard, of: number, request)
             }
@@ -164,7 +170,7 @@ extension Session {
         setToNone: Bool, idempotency key: IdempotencyKey? = nil,
         precondition: Precondition = .none
     ) async throws(CallError) -> Outcome<Turn> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             if try await earlier(key, scope: "zero-grad") != nil {
                 return Outcome(turn, isReplay: true)
             }
@@ -186,7 +192,7 @@ extension Session {
         _ number: EvaluationNumber, worker: String, seconds: Double,
         precondition: Precondition = .none
     ) async throws(CallError) -> Lease {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             try limits.checkLease(worker: worker, seconds: seconds)
             guard number == state.pendingEvaluation else {
                 try checkReached(number)

@@ -12,13 +12,14 @@ extension Session {
     /// before may be told again: it is compared when the body has arrived.
     /// - Parameter bytes: The length of a body of bare numbers; nil for other forms.
     public func expectedResult(
-        of number: EvaluationNumber, bytes: Int?
+        of number: EvaluationNumber, bytes: Int?, precondition: Precondition = .none
     ) async throws(CallError) -> ExpectedVector {
         do throws(SessionError) {
             guard number == turn.evaluation else {
                 _ = try await formerEntry(number)
                 return ExpectedVector(turn, for: .repetition)
             }
+            try check(precondition)
             let expected = ExpectedVector(turn, for: turn.shards == nil ? .result : .shard)
             try check(bytes, expected)
             return expected
@@ -29,15 +30,28 @@ extension Session {
 
     /// The vector that new values for the parameters must have. Throws what setting them would, as
     /// far as that can be known without the body.
-    public func expectedParameters(bytes: Int?) throws(CallError) -> ExpectedVector {
+    public func expectedParameters(
+        bytes: Int?, precondition: Precondition = .none
+    ) throws(CallError) -> ExpectedVector {
         let expected = ExpectedVector(turn, for: .parameters)
         do throws(SessionError) {
+            try check(precondition)
             try checkIdle()
             try check(bytes, expected)
         } catch {
             throw .failed(error)
         }
         return expected
+    }
+
+    /// Throws what loading a state dict would, as far as that can be known without the body.
+    public func checkStateDictExpected(precondition: Precondition = .none) throws(CallError) {
+        do throws(SessionError) {
+            try check(precondition)
+            try checkIdle()
+        } catch {
+            throw .failed(error)
+        }
     }
 
     private func check(_ bytes: Int?, _ expected: ExpectedVector) throws(SessionError) {

@@ -1,3 +1,5 @@
+internal import Telemetry
+
 /// The outcome of a tell. A reference, so that the asynchronous functions that return it hold no
 /// copies of a turn.
 final class TellOutcome: Sendable {
@@ -11,7 +13,7 @@ extension Session {
         _ request: StepRequest = StepRequest(), idempotency key: IdempotencyKey? = nil,
         precondition: Precondition = .none
     ) async throws(CallError) -> Outcome<Turn> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             if let earlier = try await earlier(key, scope: "steps") {
                 guard let number = StepNumber(earlier.outcome), number <= turn.step else {
                     throw .stepUndone(StepNumber(earlier.outcome) ?? 0)
@@ -21,7 +23,13 @@ extension Session {
             try check(precondition)
             try checkIdle()
             try limits.checkShardCount(request.shards)
+            if let shards = request.shards {
+                try limits.checkHistoryFitsMemory(
+                    count: state.layout.count, dtype: state.dtype, options: state.engine.options,
+                    shardCount: shards, bounds: state.engine.sessionBounds.footprint)
+            }
             try await adoptServerHooks()
+            try await checkOutbox()
             let time = now()
             let change = state.beginStep(request, at: time)
             let record = idempotencyRecord(
@@ -35,7 +43,8 @@ extension Session {
     func tell(
         _ number: EvaluationNumber, _ request: TellRequest, precondition: Precondition
     ) async throws(CallError) -> TellOutcome {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
+            try limits.checkReason(request)
             guard number == state.pendingEvaluation else {
                 return TellOutcome(try await tellAgain(number, request))
             }
@@ -80,6 +89,8 @@ extension Session {
         telling result: EvaluationResult, by request: TellRequest
     ) -> SessionState.Change {
         let isKnown = pointDigest?.evaluation == state.pendingEvaluation
+        let began = ContinuousClock.now
+        defer { metrics.engineSeconds.observe(ContinuousClock.now - began) }
         return state.tell(
             result, digest: request.digest, pointDigest: isKnown ? pointDigest?.value : nil,
             at: now())
@@ -147,7 +158,7 @@ extension Session {
     public func stop(
         idempotency key: IdempotencyKey? = nil, precondition: Precondition = .none
     ) async throws(CallError) -> Outcome<Turn> {
-        try await exclusively { () async throws(SessionError) in
+        try await exclusively(changing: true) { () async throws(SessionError) in
             if try await earlier(key, scope: "stop") != nil {
                 return Outcome(turn, isReplay: true)
             }

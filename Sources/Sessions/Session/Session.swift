@@ -11,11 +11,15 @@ internal import Parallel
 /// Its methods are called through `SessionService.withSession`.
 public actor Session {
     let id: SessionID
+    let tenant: String
+    let tenants: TenantLedger
+    let watchers: SessionWatchers
     let store: any Store
     let limits: Limits
     let now: @Sendable () -> Date
     let hooking: HookEnvironment
     let background: BackgroundWork
+    let metrics: SessionMetrics
     /// A heavy session's own executor; others run on Swift's.
     private let executor: BackgroundSerialExecutor?
     private let ordinary = Ordinary()
@@ -25,6 +29,10 @@ public actor Session {
     var record: SessionRecord
     var state: SessionState
     var nextCheckpoint: CheckpointNumber
+    /// How many checkpoints there are; nil until one is made, when they are counted.
+    var checkpointCount: Int?
+    /// How many messages wait for webhooks at most; nil until they are counted.
+    var deliveriesAtMost: Int?
     var updatedAt: Date
     /// The length of the journal since the newest snapshot, which a load would replay.
     var journal: JournalLength
@@ -43,8 +51,10 @@ public actor Session {
     var turnWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
     var subscribers: [Int: AsyncStream<SessionEvent>.Continuation] = [:]
     var nextWaiter = 0
+    /// The expiry that the subscribers were told of.
+    var warnedOfExpiry: Date?
     /// Callers of operations that hooks delay.
-    var hookedWaiters: [CheckedContinuation<HookedOutcome?, Never>] = []
+    var hookedWaiters: [CheckedContinuation<HookedEnd?, Never>] = []
     /// Applies the default of the pending hook call at its deadline.
     var hookTimer: Task<Void, Never>?
 
@@ -59,10 +69,15 @@ public actor Session {
     init(
         record: SessionRecord, state: SessionState, nextCheckpoint: CheckpointNumber,
         updatedAt: Date, journal: JournalLength, store: any Store, limits: Limits,
-        hooking: HookEnvironment, background: BackgroundWork, now: @escaping @Sendable () -> Date,
+        hooking: HookEnvironment, background: BackgroundWork, metrics: SessionMetrics,
+        tenants: TenantLedger, watchers: SessionWatchers,
+        now: @escaping @Sendable () -> Date,
         resized: @escaping @Sendable (Session, Int) -> Void
     ) {
         id = record.id
+        tenant = record.tenant
+        self.tenants = tenants
+        self.watchers = watchers
         self.record = record
         self.state = state
         self.nextCheckpoint = nextCheckpoint
@@ -75,6 +90,7 @@ public actor Session {
         self.hooking = hooking
         self.now = now
         self.background = background
+        self.metrics = metrics
         executor = background.executor(
             of: record.id, count: state.layout.count, historySize: state.engine.options.historySize)
         self.resized = resized

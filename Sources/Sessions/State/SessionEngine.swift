@@ -12,6 +12,10 @@ protocol SessionEngine: Sendable {
     var parameterVector: Vector { get }
     var trialVector: Vector { get }
     var stateInDoubles: TorchState<Double>? { get }
+    /// sum w_i |x_i| at the trial point. O(n), and O(1) without an L1 term.
+    var l1Term: Double { get }
+    var sessionBounds: SessionBounds { get }
+    var activeBoundCount: Int { get }
     /// Of the pairs in the history, oldest first.
     var pairNumbers: [Int] { get }
 
@@ -20,14 +24,22 @@ protocol SessionEngine: Sendable {
     mutating func advanceInfeasible(loss: Double) -> Directive
     mutating func stop() -> StepResult
     mutating func replaceParameters(with vector: Vector)
-    /// Adds parameters behind the others.
-    mutating func append(_ vector: Vector)
+    /// Adds parameters behind the others, in the bounds that they have.
+    mutating func append(_ vector: Vector, _ bounds: SessionBounds)
+    /// Replaces bounds and weights. Returns how many parameters were outside the bounds.
+    mutating func set(_ bounds: SessionBounds) throws(BoundsError) -> Int
+    /// Whether the bounds allow the options.
+    func check(_ options: Options) throws(OptionError)
+    /// The first `limit` active bounds from the parameter with index `first` on.
+    func activeSet(from first: Int, limit: Int) -> [ActiveBound]
     mutating func freeze(_ ranges: [Range<Int>])
+    var frozen: [Range<Int>] { get }
     /// With zeros where parameters are frozen.
     func masked(_ vector: Vector) -> Vector
     func checkDoubles(_ state: TorchState<Double>?) throws(TorchStateError)
     mutating func loadFromDoubles(_ state: TorchState<Double>?) throws(TorchStateError)
     func stored() -> StoredEngine
+    var exportedPairs: [ExportedPair] { get }
 }
 
 /// An engine's snapshot in bytes, ready for a store.
@@ -44,6 +56,8 @@ protocol VectorScalar: EngineScalar, ByteCopyableNumber {
     static func vector(_ values: [Self]) -> Vector
     static func values(of vector: Vector) -> [Self]?
     static func stored(_ scalars: OptimizerSnapshot<Self>.Scalars) -> StoredScalars.Engine
+    static func bounds(of bounds: SessionBounds) -> (Bounds<Self>, L1Weights<Self>)?
+    static func bounds(_ bounds: Bounds<Self>, _ l1: L1Weights<Self>) -> SessionBounds
 }
 
 extension Double: VectorScalar {
@@ -54,6 +68,12 @@ extension Double: VectorScalar {
     }
     static func stored(_ scalars: OptimizerSnapshot<Double>.Scalars) -> StoredScalars.Engine {
         .float64(scalars)
+    }
+    static func bounds(of bounds: SessionBounds) -> (Bounds<Double>, L1Weights<Double>)? {
+        if case .float64(let bounds, let l1) = bounds { (bounds, l1) } else { nil }
+    }
+    static func bounds(_ bounds: Bounds<Double>, _ l1: L1Weights<Double>) -> SessionBounds {
+        .float64(bounds, l1)
     }
 }
 
@@ -66,10 +86,17 @@ extension Float: VectorScalar {
     static func stored(_ scalars: OptimizerSnapshot<Float>.Scalars) -> StoredScalars.Engine {
         .float32(scalars)
     }
+    static func bounds(of bounds: SessionBounds) -> (Bounds<Float>, L1Weights<Float>)? {
+        if case .float32(let bounds, let l1) = bounds { (bounds, l1) } else { nil }
+    }
+    static func bounds(_ bounds: Bounds<Float>, _ l1: L1Weights<Float>) -> SessionBounds {
+        .float32(bounds, l1)
+    }
 }
 
 extension Optimizer: SessionEngine where Scalar: VectorScalar {
     var parameterVector: Vector { Scalar.vector(parameters) }
+    var frozen: [Range<Int>] { frozenRanges }
     var trialVector: Vector { Scalar.vector(trialPoint) }
 
     private func own(_ vector: Vector) -> [Scalar] {
@@ -87,7 +114,34 @@ extension Optimizer: SessionEngine where Scalar: VectorScalar {
         replaceParameters(own(vector))
     }
 
-    mutating func append(_ vector: Vector) { append(own(vector)) }
+    private func own(_ bounds: SessionBounds) -> (Bounds<Scalar>, L1Weights<Scalar>) {
+        guard let own = Scalar.bounds(of: bounds) else {
+            preconditionFailure("bounds of another precision than \(Scalar.self)")
+        }
+        return own
+    }
+
+    var sessionBounds: SessionBounds { Scalar.bounds(bounds, l1) }
+
+    mutating func append(_ vector: Vector, _ bounds: SessionBounds) {
+        let (bounds, l1) = own(bounds)
+        append(own(vector), bounds: bounds, l1: l1)
+    }
+
+    mutating func set(_ bounds: SessionBounds) throws(BoundsError) -> Int {
+        let (bounds, l1) = own(bounds)
+        try check(bounds)
+        try check(l1)
+        try setL1(l1)
+        return try setBounds(bounds)
+    }
+
+    var l1Term: Double {
+        guard !l1.isEmpty else { return 0 }
+        return trialPoint.indices.reduce(0) { sum, index in
+            sum + Double(l1.weight(at: index)) * abs(Double(trialPoint[index]))
+        }
+    }
 
     func masked(_ vector: Vector) -> Vector { Scalar.vector(masked(own(vector))) }
 
@@ -107,6 +161,14 @@ extension Optimizer: SessionEngine where Scalar: VectorScalar {
             scalars: Scalar.stored(snapshot.scalars),
             vectors: snapshot.vectors.mapValues { .vector(Scalar.vector($0)) },
             pairs: snapshot.pairs.map { pair in (pair.number, { pair.octets }) })
+    }
+
+    var exportedPairs: [ExportedPair] {
+        snapshot.pairs.map { pair in
+            ExportedPair(
+                number: pair.number, dtype: pair.dtype, octets: pair.littleEndianOctets,
+                sy: pair.sy, yy: pair.yy)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ extension SessionState {
         do {
             self = try StateCodec.state(from: snapshot, dtype: dtype, background)
         } catch {
-            throw .corrupt(session, reason: "snapshot \(snapshot.sequence): \(error.reason)")
+            throw .corrupt(session, reason: "snapshot \(snapshot.sequence): \(error.text)")
         }
         var next = tail.first.map { PayloadPrefetch($0.payload, dtype, background) }
         for (index, entry) in tail.enumerated() {

@@ -7,12 +7,14 @@ extension SessionState {
     /// torch's `add_param_group`; here the run goes on.
     /// - Precondition: idle, and valid parameters.
     mutating func addGroup(
-        _ specs: [ParameterSpec], values: Vector, name: String?, at time: Date
+        _ specs: [ParameterSpec], values: Vector, bounds: SessionBounds, name: String?,
+        at time: Date
     ) -> Change {
-        engine.append(values)
+        engine.append(values, bounds)
         scalars.layout.append(specs, name: name)
-        // Every pair has become longer.
+        // Every pair and every vector of bounds has become longer.
         storedPairs = [:]
+        storedBounds = [:]
         return Change(entry: entry(.groupAdded, at: time))
     }
 

@@ -1,3 +1,4 @@
+internal import LBFGS
 internal import Synchronization
 
 // A session is replayed by applying the stored entries to the snapshot below them.
@@ -27,6 +28,11 @@ extension SessionState {
             guard let request = StateCodec.decodeStep(try payload(of: stored)) else {
                 throw fail("has a step's options that can't be read")
             }
+            do throws(UnreadableSnapshot) {
+                try request.shards?.validateAsShardCount("shards")
+            } catch {
+                throw fail(error.text)
+            }
             change = beginStep(request, at: stored.time)
         case .told, .failed:
             guard engine.isStepping else { throw fail("answers, but nothing was asked") }
@@ -47,23 +53,30 @@ extension SessionState {
             guard let options = StateCodec.decodeOptions(try payload(of: stored)) else {
                 throw fail("has options that can't be read")
             }
+            do throws(OptionError) {
+                try options.validate()
+            } catch {
+                throw fail("has the option \(error.option), which \(error.reason)")
+            }
             change = self.change(options, at: stored.time)
         case .shardTold:
             guard engine.isStepping,
                 let (shard, result) = StateCodec.decodeShard(try payload(of: stored)),
-                shard < shards.count ?? 1, shards[shard] == nil
+                shard < shards.count ?? 1, shards[shard] == nil,
+                result.count == nil || result.count == layout.count
             else { throw fail("tells a shard that can't be") }
             change = deliver(result, asShard: shard, at: stored.time)
         case .shardsDropped:
             guard engine.isStepping else { throw fail("drops shards, but nothing was asked") }
             change = dropShards(setToNone: try payload(of: stored).first == 1, at: stored.time)
         case .leased:
-            guard let lease = StateCodec.decodeLease(try payload(of: stored)) else {
+            guard let lease = StateCodec.decodeLease(try payload(of: stored)), lease.shard >= 0
+            else {
                 throw fail("has a lease that can't be read")
             }
             change = self.lease(lease, at: stored.time)
         case .created, .parametersReplaced, .stateDictLoaded, .restored, .groupAdded,
-            .groupChanged, .hooksChanged, .hookCalled, .hookAnswered:
+            .groupChanged, .hooksChanged, .hookCalled, .hookAnswered, .boundsChanged:
             throw fail("a \(stored.kind) entry comes with a snapshot")
         }
         guard (point?.value ?? change.entry.pointDigest) == stored.pointDigest else {

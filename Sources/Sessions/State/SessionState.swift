@@ -30,6 +30,8 @@ struct SessionState: Sendable {
         var leases = LeaseTable()
         var best: BestEvaluation?
         var hooks = HookTable()
+        /// How many numbers of the start were outside their bounds; nil if none was.
+        var projected: Int?
 
         init(layout: Layout) { self.layout = layout }
     }
@@ -43,6 +45,8 @@ struct SessionState: Sendable {
     var hookedDict: StateDict?
     /// Pairs that are on disk, by number.
     var storedPairs: [Int: VectorID] = [:]
+    /// Vectors of bounds that are on disk, by name. They stay the same until the bounds change.
+    var storedBounds: [VectorName: VectorID] = [:]
 
     /// What an event did: the entry to journal, and its effects.
     struct Change {
@@ -61,16 +65,28 @@ struct SessionState: Sendable {
     }
 
     init(
-        dtype: DType, layout: Layout, values: Vector, options: Options,
+        dtype: DType, layout: Layout, values: Vector, bounds: SessionBounds, options: Options,
         isMaximizing: Bool = false, shardCount: Int? = nil, background: BackgroundWork
-    ) throws(OptionError) {
+    ) throws(SessionError) {
         self.dtype = dtype
         scalars = Scalars(layout: layout)
         scalars.isMaximizing = isMaximizing
         scalars.shardCount = shardCount
-        switch values {
-        case .float64(let values): engine = try Optimizer(values, options: options)
-        case .float32(let values): engine = try Optimizer(values, options: options)
+        do throws(OptionError) {
+            switch values {
+            case .float64(let values): engine = try Optimizer(values, options: options)
+            case .float32(let values): engine = try Optimizer(values, options: options)
+            }
+        } catch {
+            throw .invalid([FieldError(field: "options.\(error.option)", reason: error.reason)])
+        }
+        if !bounds.isEmpty {
+            do throws(BoundsError) {
+                let projected = try engine.set(bounds)
+                if projected > 0 { scalars.projected = projected }
+            } catch {
+                throw .invalid([FieldError(field: "\(error.field)", reason: error.reason)])
+            }
         }
         engine.executor = background.stepExecutor(
             count: layout.count, historySize: options.historySize)
@@ -78,7 +94,8 @@ struct SessionState: Sendable {
 
     init(
         dtype: DType, scalars: Scalars, engine: any SessionEngine, shards: ShardTable,
-        hookedDict: StateDict?, storedPairs: [Int: VectorID], background: BackgroundWork
+        hookedDict: StateDict?, storedPairs: [Int: VectorID],
+        storedBounds: [VectorName: VectorID], background: BackgroundWork
     ) {
         self.dtype = dtype
         self.scalars = scalars
@@ -88,6 +105,7 @@ struct SessionState: Sendable {
         self.engine.executor = background.stepExecutor(
             count: scalars.layout.count, historySize: engine.options.historySize)
         self.storedPairs = storedPairs
+        self.storedBounds = storedBounds
     }
 
     var layout: Layout { scalars.layout }
@@ -234,7 +252,9 @@ extension SessionState {
             let gradient = engine.masked(gradient)
             trace.loss = loss
             trace.gradientNormInf = gradient.normInf
-            note(loss, of: number)
+            // The best is of the loss with its L1 term, which is subtracted where it is maximized.
+            let term = engine.l1Term
+            note(scalars.isMaximizing ? loss - term : loss + term, of: number)
             directive =
                 scalars.isMaximizing
                 ? engine.advance(loss: -loss, vector: gradient.negated)
@@ -303,6 +323,8 @@ extension SessionState {
         fork.scalars.shardCount = scalars.shardCount
         fork.scalars.stepShardCount = scalars.stepShardCount
         fork.scalars.stepStartedAt = time
+        // A new session is forked from one that has not begun yet.
+        fork.scalars.projected = scalars.sequence == 0 ? scalars.projected : nil
         fork.renumberRunningStep()
         let change = fork.created(at: time)
         return (fork, change)

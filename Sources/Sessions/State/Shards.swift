@@ -10,6 +10,11 @@ enum ShardResult: Equatable, Sendable {
         .evaluated(loss: 0, gradient: [Double](repeating: 0, count: count))
     }
 
+    /// The numbers of its gradient; nil if it failed.
+    var count: Int? {
+        if case .evaluated(_, let gradient) = self { gradient.count } else { nil }
+    }
+
     var digest: Digest { .of(bytes) }
 
     /// A tag, then the loss and the gradient or the reason.

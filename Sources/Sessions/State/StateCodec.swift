@@ -14,14 +14,22 @@ struct StoredScalars: Codable {
 
     var session: SessionState.Scalars
     var engine: Engine
+    /// The vectors that are kept as `RunLengths`, by name; nil if there are none.
+    var runs: [VectorName: Data]?
 }
 
 enum StateCodec {
-    /// 2: an engine with a `numerics`, which a reader of 1 would pass over.
-    static let formatVersion = 2
+    /// 2: an engine with a `numerics`, which a reader of 1 would pass over. 3: vectors as `runs`,
+    /// which a reader of 2 would miss; a snapshot without them is written as 2. 4: bounds or an L1
+    /// term, without which a reader of 3 would go on; other snapshots are written as 2 or 3.
+    static let formatVersion = 4
+    private static let formatVersionWithRuns = 3
+    private static let formatVersionWithoutRuns = 2
     private static let pairPrefix = "pair/"
     private static let shardPrefix = "shard/"
     private static let hookedDictName = "hooked_dict"
+    /// The engine's vectors of bounds and weights.
+    private static let boundsNames = BoundsField.allCases.map(\.rawValue)
 
     static func encode(_ options: Options) -> [UInt8] { encodeList(options) }
 
@@ -72,8 +80,17 @@ enum StateCodec {
     /// A snapshot of the state; pairs that are on disk are named, not written again.
     static func draft(of state: SessionState) -> SnapshotDraft {
         let engine = state.engine.stored()
-        var vectors: [(name: VectorName, content: SnapshotDraft.Content)] =
-            engine.vectors.sorted { $0.key < $1.key }.map { ($0.key, .new($0.value)) }
+        var runs: [VectorName: Data] = [:]
+        var vectors: [(name: VectorName, content: SnapshotDraft.Content)] = []
+        for (name, octets) in engine.vectors.sorted(by: { $0.key < $1.key }) {
+            if let stored = state.storedBounds[name] {
+                vectors.append((name, .stored(stored)))
+            } else if case .vector(let vector) = octets, let encoded = RunLengths.encode(vector) {
+                runs[name] = encoded
+            } else {
+                vectors.append((name, .new(octets)))
+            }
+        }
         for pair in engine.pairs {
             let content: SnapshotDraft.Content =
                 state.storedPairs[pair.number].map { .stored($0) } ?? .new(pair.octets())
@@ -86,10 +103,24 @@ enum StateCodec {
             vectors.append((hookedDictName, .new(Octets(encodeList(StoredStateDict(dict))))))
         }
         return SnapshotDraft(
-            sequence: state.scalars.sequence, formatVersion: formatVersion,
+            sequence: state.scalars.sequence,
+            formatVersion: formatVersion(of: state, hasRuns: !runs.isEmpty),
             numericsVersion: state.engine.numerics,
-            scalars: encodeList(StoredScalars(session: state.scalars, engine: engine.scalars)),
+            scalars: encodeList(
+                StoredScalars(
+                    session: state.scalars, engine: engine.scalars,
+                    runs: runs.isEmpty ? nil : runs)),
             vectors: vectors)
+    }
+
+    private static func formatVersion(of state: SessionState, hasRuns: Bool) -> Int {
+        if state.engine.numerics >= numericsVersionWithBounds { return formatVersion }
+        return hasRuns ? formatVersionWithRuns : formatVersionWithoutRuns
+    }
+
+    /// Which vectors of bounds a snapshot names.
+    static func bounds(in names: [VectorName: VectorID]) -> [VectorName: VectorID] {
+        names.filter { boundsNames.contains($0.key) }
     }
 
     /// Which pairs a snapshot's vectors hold.
@@ -117,13 +148,18 @@ enum StateCodec {
         } catch {
             throw UnreadableSnapshot(reason: "scalars can't be read: \(error)")
         }
+        try scalars.session.validate()
+        try require(
+            scalars.session.sequence == snapshot.sequence, "sequence",
+            "is \(scalars.session.sequence), in the snapshot of entry \(snapshot.sequence)")
         let count = scalars.session.layout.count
+        let runs = scalars.runs ?? [:]
         let engine: any SessionEngine
         switch (scalars.engine, dtype) {
         case (.float64(let scalars), .float64):
-            engine = try self.engine(scalars, from: snapshot, count: count)
+            engine = try self.engine(scalars, from: snapshot, runs, count: count)
         case (.float32(let scalars), .float32):
-            engine = try self.engine(scalars, from: snapshot, count: count)
+            engine = try self.engine(scalars, from: snapshot, runs, count: count)
         case (.float64, .float32), (.float32, .float64):
             throw UnreadableSnapshot(reason: "has another precision than its session")
         }
@@ -138,17 +174,23 @@ enum StateCodec {
         if let stored = snapshot.vectors[hookedDictName] {
             let bytes = try bytes(of: stored, hookedDictName)
             do {
-                hookedDict = try PropertyListDecoder().decode(
-                    StoredStateDict.self, from: Data(bytes)
-                ).dict
+                let dict = try PropertyListDecoder().decode(
+                    StoredStateDict.self, from: Data(bytes))
+                try dict.validate()
+                hookedDict = dict.dict
+            } catch let error as UnreadableSnapshot {
+                throw error
             } catch {
                 throw UnreadableSnapshot(reason: "the state dict in it can't be read: \(error)")
             }
         }
-        return SessionState(
+        let stored = snapshot.vectors.mapValues(\.id)
+        let state = SessionState(
             dtype: dtype, scalars: scalars.session, engine: engine, shards: shards,
-            hookedDict: hookedDict, storedPairs: pairs(in: snapshot.vectors.mapValues(\.id)),
-            background: background)
+            hookedDict: hookedDict, storedPairs: pairs(in: stored),
+            storedBounds: bounds(in: stored), background: background)
+        try state.validate()
+        return state
     }
 
     private static func bytes(
@@ -187,13 +229,22 @@ enum StateCodec {
     }
 
     private static func engine<Scalar: VectorScalar>(
-        _ scalars: OptimizerSnapshot<Scalar>.Scalars, from snapshot: StoredSnapshot, count: Int
+        _ scalars: OptimizerSnapshot<Scalar>.Scalars, from snapshot: StoredSnapshot,
+        _ runs: [VectorName: Data], count: Int
     ) throws(UnreadableSnapshot) -> Optimizer<Scalar> {
         var vectors: [String: [Scalar]] = [:]
+        for (name, data) in runs {
+            let vector = RunLengths.decode(data, count: count, as: Scalar.dtype)
+            guard let values = vector.flatMap(Scalar.values(of:)) else {
+                throw UnreadableSnapshot(reason: "the runs of \(name) aren't of \(count) numbers")
+            }
+            vectors[name] = values
+        }
         var pairs: [CurvaturePair<Scalar>] = []
         for (name, vector) in snapshot.vectors {
             if name.hasPrefix(pairPrefix) {
                 guard let number = Int(name.dropFirst(pairPrefix.count)),
+                    1...storedPairNumberMax ~= number,
                     let pair: CurvaturePair<Scalar> = try pair(number, vector, name, count: count)
                 else {
                     throw UnreadableSnapshot(reason: "\(name) has \(vector.octets.count) bytes")
@@ -208,11 +259,7 @@ enum StateCodec {
             return try Optimizer(
                 OptimizerSnapshot(scalars: scalars, vectors: vectors, pairs: pairs))
         } catch {
-            throw UnreadableSnapshot(reason: "\(error)")
+            throw UnreadableSnapshot(field: error.field, reason: error.reason)
         }
     }
-}
-
-struct UnreadableSnapshot: Error, Equatable {
-    var reason: String
 }

@@ -50,6 +50,15 @@ struct StoredStateDict: Codable {
         }
     }
 
+    /// More entries of torch's `al` than any `history_size` has.
+    private static let alPaddingMax = 1 << 24
+
+    /// Checks what `dict` makes memory of.
+    func validate() throws(UnreadableSnapshot) {
+        try requireCount(
+            state?.alPadding ?? 0, upTo: Self.alPaddingMax, "hooked_dict.state.alPadding")
+    }
+
     var dict: StateDict {
         StateDict(
             dtype: dtype,

@@ -22,13 +22,26 @@ extension MemoryStore {
         return found.record
     }
 
-    public func dueDeliveries(at date: Date, limit: Int) throws(StoreError) -> [DeliveryRecord] {
+    public func dueDeliveries(
+        at date: Date, limit: Int, skipping skipped: Int
+    ) throws(StoreError) -> [DeliveryRecord] {
         try checkOpen()
         let due = deliveries.map(\.record).filter { ($0.nextAttemptAt ?? .distantFuture) <= date }
         let ordered = due.sorted {
             ($0.nextAttemptAt ?? .distantFuture) < ($1.nextAttemptAt ?? .distantFuture)
         }
-        return Array(ordered.prefix(limit))
+        return Array(ordered.dropFirst(skipped).prefix(limit))
+    }
+
+    public func pendingDeliveryCount() throws(StoreError) -> Int {
+        try checkOpen()
+        return deliveries.count { $0.record.nextAttemptAt != nil }
+    }
+
+    public func pendingDeliveryCount(of id: SessionID) throws(StoreError) -> Int {
+        try checkOpen()
+        _ = try session(id)
+        return deliveries.count { $0.record.session == id && $0.record.nextAttemptAt != nil }
     }
 
     public func update(_ delivery: DeliveryRecord) throws(StoreError) {

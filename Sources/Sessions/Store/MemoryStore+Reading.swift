@@ -33,14 +33,17 @@ extension MemoryStore {
     }
 
     public func list(
-        pageSize: Int, after: PageToken?, label: (key: String, value: String)?
+        pageSize: Int, after: PageToken?, matching filter: SessionFilter
     ) throws(StoreError) -> Page<SessionSummary> {
         try checkOpen()
         let below = after?.below ?? .max
         let matching = order.reversed().lazy.compactMap {
             (number, id) -> (number: Int64, item: SessionSummary)? in
             guard number < below, let session = self.sessions[id] else { return nil }
-            if let label, session.record.labels[label.key] != label.value { return nil }
+            let record = session.record
+            if let tenant = filter.tenant, record.tenant != tenant { return nil }
+            if let name = filter.name, record.name != name { return nil }
+            if let label = filter.label, record.labels[label.key] != label.value { return nil }
             return (number, self.summary(session))
         }
         return Page(matching, size: pageSize)
@@ -49,6 +52,11 @@ extension MemoryStore {
     public func summary(_ id: SessionID) throws(StoreError) -> SessionSummary {
         try checkOpen()
         return summary(try session(id))
+    }
+
+    public func tenant(of id: SessionID) throws(StoreError) -> String {
+        try checkOpen()
+        return try session(id).record.tenant
     }
 
     public func toldEntry(
@@ -69,6 +77,7 @@ extension MemoryStore {
         _ id: SessionID, from first: EvaluationNumber, limit: Int
     ) throws(StoreError) -> [TracePoint] {
         try checkOpen()
+        if let traceFault { throw traceFault }
         let points = try session(id).entries.lazy.compactMap(\.trace)
         return Array(points.filter { $0.evaluation >= first }.prefix(limit))
     }
@@ -81,6 +90,16 @@ extension MemoryStore {
         let records = try session(id).checkpoints.values
             .filter { $0.number < below }.sorted { $0.number > $1.number }
         return Page(records.map { (Int64($0.number), $0) }, size: pageSize)
+    }
+
+    public func hasKeptCheckpoint(_ id: SessionID) throws(StoreError) -> Bool {
+        try checkOpen()
+        return try session(id).checkpoints.values.contains(where: \.isKept)
+    }
+
+    public func checkpointCount(_ id: SessionID) throws(StoreError) -> Int {
+        try checkOpen()
+        return try session(id).checkpoints.count
     }
 
     public func idempotencyRecord(
@@ -107,6 +126,20 @@ extension MemoryStore {
         return sessions.count
     }
 
+    public func sessionCount(of tenant: String) throws(StoreError) -> Int {
+        try sessions(of: tenant).count
+    }
+
+    public func sessions(of tenant: String) throws(StoreError) -> [SessionID] {
+        try checkOpen()
+        return sessions.values.lazy.map(\.record).filter { $0.tenant == tenant }.map(\.id)
+    }
+
+    public func secret() throws(StoreError) -> [UInt8] {
+        try checkOpen()
+        return randomSecret
+    }
+
     func session(_ id: SessionID) throws(StoreError) -> Session {
         guard let session = sessions[id] else { throw .missing }
         return session
@@ -116,7 +149,7 @@ extension MemoryStore {
         session.snapshots.last { $0.sequence <= sequence }
     }
 
-    private func summary(_ session: Session) -> SessionSummary {
+    func summary(_ session: Session) -> SessionSummary {
         guard let newest = session.entries.last else {
             preconditionFailure("\(session.record.id) was created without an entry")
         }

@@ -1,5 +1,6 @@
 public import struct Foundation.Date
 internal import LBFGS
+internal import Synchronization
 
 /// A store in memory, for tests, simulations and temporary services.
 ///
@@ -41,6 +42,10 @@ public actor MemoryStore: Store {
     }
 
     private(set) var sessions: [SessionID: Session] = [:]
+    let randomSecret: [UInt8] = {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<16).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    }()
     /// Oldest first.
     private(set) var order: [(number: Int64, id: SessionID)] = []
     private var newestOrder: Int64 = 0
@@ -48,20 +53,43 @@ public actor MemoryStore: Store {
     private var newestVector: VectorID = 0
     private(set) var idempotency: [IdempotencyKey: IdempotencyRecord] = [:]
     /// Oldest first.
+    var ensembles: [Ensemble] = []
+    var newestEnsemble: Int64 = 0
+    /// Oldest first.
     var deliveries: [(number: Int64, record: DeliveryRecord)] = []
     private var newestDelivery: Int64 = 0
     private var isClosed = false
     private var fault: (error: StoreError, writes: Int)?
+    private(set) var traceFault: StoreError?
+    private let refusals = Mutex(0)
 
     private let tracePointsMax: Int
+    private let keptPerSession: KeptPerSession
+    private var keysMade = 0
 
-    public init(tracePointsMax: Int = Limits().tracePointsMax) {
+    public init(
+        tracePointsMax: Int = Limits().tracePointsMax, keptPerSession: KeptPerSession = .init()
+    ) {
         self.tracePointsMax = tracePointsMax
+        self.keptPerSession = keptPerSession
     }
 
     /// Makes the next writes fail without effect, as a full disk does.
     package func failWrites(_ count: Int, with error: StoreError) {
         fault = count > 0 ? (error, count) : nil
+    }
+
+    /// Makes reads of traces fail, until called with nil.
+    package func failTraces(with error: StoreError?) { traceFault = error }
+    /// Refuses the next writes, as a store does where too much waits for the disk.
+    package nonisolated func refuseWrites(_ count: Int) { refusals.withLock { $0 = count } }
+
+    public nonisolated func admitWrite() throws(StoreError) {
+        let isRefused = refusals.withLock { count in
+            defer { count = max(0, count - 1) }
+            return count > 0
+        }
+        if isRefused { throw .overloaded(.writes, maximum: 0) }
     }
 }
 
@@ -72,16 +100,29 @@ extension MemoryStore {
         _ record: SessionRecord, entry: JournalEntry, snapshot: SnapshotDraft,
         idempotency key: IdempotencyRecord?
     ) throws(StoreError) -> [VectorName: VectorID] {
+        try admitWrite()
         try beginWrite()
         try check(key)
-        guard sessions[record.id] == nil else { throw .exists }
-        try checkOrder([entry], after: 0)
-        try check(snapshot, newest: entry.sequence)
-        newestOrder += 1
-        sessions[record.id] = Session(order: newestOrder, record: record, entries: [entry])
-        order.append((newestOrder, record.id))
+        let session = NewSession(record: record, entry: entry, snapshot: snapshot)
+        try check(session)
         remember(key)
-        return add(snapshot, to: record.id)
+        return insert(session)
+    }
+
+    func check(_ session: NewSession) throws(StoreError) {
+        guard sessions[session.record.id] == nil else { throw .exists }
+        try checkOrder([session.entry], after: 0)
+        try check(session.snapshot, newest: session.entry.sequence)
+    }
+
+    /// - Precondition: `check` has passed.
+    func insert(_ session: NewSession) -> [VectorName: VectorID] {
+        let id = session.record.id
+        newestOrder += 1
+        sessions[id] = Session(
+            order: newestOrder, record: session.record, entries: [session.entry])
+        order.append((newestOrder, id))
+        return add(session.snapshot, to: id)
     }
 
     @discardableResult
@@ -97,6 +138,9 @@ extension MemoryStore {
         if let number = batch.removedCheckpoint, session.checkpoints[number] == nil {
             throw .missing
         }
+        if let kept = batch.keptCheckpoint, session.checkpoints[kept.number] == nil {
+            throw .missing
+        }
         if let checkpoint = batch.checkpoint {
             guard checkpoint.number >= session.nextCheckpoint else { throw .exists }
             guard checkpoint.sequence == newest else {
@@ -110,6 +154,9 @@ extension MemoryStore {
         if let number = batch.removedCheckpoint {
             sessions[id]?.checkpoints[number] = nil
         }
+        if let kept = batch.keptCheckpoint {
+            sessions[id]?.checkpoints[kept.number]?.isKept = kept.isKept
+        }
         if let checkpoint = batch.checkpoint {
             sessions[id]?.checkpoints[checkpoint.number] = checkpoint
             sessions[id]?.nextCheckpoint = checkpoint.number + 1
@@ -119,6 +166,9 @@ extension MemoryStore {
         for delivery in batch.deliveries {
             newestDelivery += 1
             deliveries.append((newestDelivery, delivery))
+            if newestDelivery.isMultiple(of: Int64(KeptPerSession.interval)) {
+                forgetEndedDeliveries(of: id)
+            }
         }
         if let snapshot = batch.snapshot { return add(snapshot, to: id) }
         if batch.removedCheckpoint != nil { collect(id) }
@@ -126,10 +176,12 @@ extension MemoryStore {
     }
 
     public func delete(_ id: SessionID) throws(StoreError) {
+        try admitWrite()
         try beginWrite()
         let session = try session(id)
         for snapshot in session.snapshots { release(snapshot) }
         sessions[id] = nil
+        removeMember(id)
         order.removeAll { $0.id == id }
         deliveries.removeAll { $0.record.session == id }
     }
@@ -154,15 +206,35 @@ extension MemoryStore {
         if isClosed { throw .closed }
     }
 
-    private func check(_ record: IdempotencyRecord?) throws(StoreError) {
+    func check(_ record: IdempotencyRecord?) throws(StoreError) {
         guard let record else { return }
         let key = IdempotencyKey(scope: record.scope, key: record.key)
         if let taken = idempotency[key] { throw .duplicateKey(taken) }
     }
 
-    private func remember(_ record: IdempotencyRecord?) {
+    func remember(_ record: IdempotencyRecord?) {
         guard let record else { return }
         idempotency[IdempotencyKey(scope: record.scope, key: record.key)] = record
+        keysMade += 1
+        guard keysMade.isMultiple(of: KeptPerSession.interval),
+            let prefix = KeptPerSession.prefix(of: record.scope)
+        else { return }
+        let own = idempotency.filter { $0.key.scope.hasPrefix(prefix) }
+        let surplus = own.count - keptPerSession.idempotencyKeysMax
+        guard surplus > 0 else { return }
+        for (key, _) in own.sorted(by: { $0.value.createdAt < $1.value.createdAt }).prefix(surplus)
+        {
+            idempotency[key] = nil
+        }
+    }
+
+    /// Forgets the session's oldest messages that have ended, if there are too many.
+    private func forgetEndedDeliveries(of id: SessionID) {
+        let ended = deliveries.filter {
+            $0.record.session == id && $0.record.nextAttemptAt == nil
+        }
+        let surplus = Set(ended.map(\.number).dropLast(keptPerSession.deliveriesMax))
+        if !surplus.isEmpty { deliveries.removeAll { surplus.contains($0.number) } }
     }
 
     private func checkOrder(

@@ -42,6 +42,9 @@ package struct LineLogHandler: LogHandler {
     ) -> String {
         var line: String
         switch format {
+        case .json:
+            return jsonLine(
+                level: level, message: message, metadata: metadata, label: label, now: now)
         case .journal:
             line = "<\(level.syslogPriority)>\(LogText.escaped(message))"
         case .timestamped:
@@ -57,6 +60,21 @@ package struct LineLogHandler: LogHandler {
         }
         if let label { line += " log=\(LogText.value(label))" }
         return line + "\n"
+    }
+
+    private static func jsonLine(
+        level: Logger.Level, message: String, metadata: Logger.Metadata, label: String?, now: Date
+    ) -> String {
+        var line = "{\"time\":\(LogText.quoted(LogText.timestamp(now)))"
+        line += ",\"level\":\(LogText.quoted(level.rawValue))"
+        if let label { line += ",\"label\":\(LogText.quoted(label))" }
+        line += ",\"message\":\(LogText.quoted(message)),\"metadata\":{"
+        var separator = ""
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            line += "\(separator)\(LogText.quoted(key)):\(LogText.quoted("\(value)"))"
+            separator = ","
+        }
+        return line + "}}\n"
     }
 
     /// Errors other than an interruption are ignored, and the rest of the line is dropped: the

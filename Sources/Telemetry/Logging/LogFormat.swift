@@ -12,6 +12,8 @@ public enum LogFormat: Equatable, Sendable {
     case timestamped
     /// Time, level, message and keys, for human readers.
     case terminal(colour: Bool)
+    /// One JSON object: time, level, label, message and metadata. For collectors of logs.
+    case json
 
     /// Prints one message in this format, before logging is set up or instead of it.
     public func print(_ message: String, level: Logger.Level) {
@@ -42,9 +44,18 @@ public enum LogFormat: Equatable, Sendable {
 /// Sets up logging for the process.
 public enum LogSetup {
     /// Must be called once, before the first Logger is created.
-    public static func bootstrap(level: Logger.Level, format: LogFormat) {
-        LoggingSystem.bootstrap { label in
-            LineLogHandler(label: label, level: level, format: format)
-        }
+    ///
+    /// - Parameter context: What is known about the task that logs, such as its request. Added to
+    ///   the metadata of each line.
+    public static func bootstrap(
+        level: Logger.Level, format: LogFormat,
+        context: @escaping @Sendable () -> Logger.Metadata = { [:] }
+    ) {
+        LoggingSystem.bootstrap(
+            { label, provider in
+                var handler = LineLogHandler(label: label, level: level, format: format)
+                handler.metadataProvider = provider
+                return handler
+            }, metadataProvider: Logger.MetadataProvider(context))
     }
 }

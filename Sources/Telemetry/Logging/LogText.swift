@@ -35,6 +35,26 @@ enum LogText {
         return "\"\(escaped(quoted))\""
     }
 
+    /// A JSON string. What `escaped` escapes is escaped here too, in JSON's way.
+    static func quoted(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case _ where isUnsafe(scalar):
+                // All of these are in the basic plane, so four digits do.
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+
     /// Replaces characters that a key must not contain.
     static func key(_ text: String) -> String {
         let plain = text.unicodeScalars.map { scalar -> Character in

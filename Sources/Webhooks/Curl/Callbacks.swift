@@ -5,13 +5,28 @@ internal import Glibc
 // file scope, because a closure passed to C would inherit the isolation of the place where it is
 // written. Their context is the transfer, which `EasyHandle.perform` keeps alive.
 
+/// What happens during a request, told by libcurl's callbacks on the thread that performs it.
+class CurlTransfer {
+    /// A line of the header, valid during the call. Returns false to end the transfer.
+    func receivedHeader(_ line: UnsafeRawBufferPointer) -> Bool { true }
+
+    /// A piece of the body, valid during the call. Returns false to end the transfer.
+    func receivedBody(_ piece: UnsafeRawBufferPointer) -> Bool { true }
+
+    /// Whether a connection to the address may be made.
+    func permits(_ address: IPAddress) -> Bool { true }
+
+    func hasEnded() -> Bool { false }
+}
+
 /// `CURLOPT_HEADERFUNCTION`: a line of the header, including those of interim responses.
 func headerCallback(
     bytes: UnsafeMutablePointer<CChar>?, size: Int, count: Int, context: UnsafeMutableRawPointer?
 ) -> Int {
     guard let context = unsafe context else { return ccurl_end_transfer }
-    let transfer = unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
-    return transfer.receivedHeader(byteCount: size * count) ? size * count : ccurl_end_transfer
+    let transfer = unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+    let line = unsafe UnsafeRawBufferPointer(start: bytes, count: size * count)
+    return unsafe transfer.receivedHeader(line) ? size * count : ccurl_end_transfer
 }
 
 /// `CURLOPT_WRITEFUNCTION`: a piece of the body.
@@ -19,8 +34,9 @@ func bodyCallback(
     bytes: UnsafeMutablePointer<CChar>?, size: Int, count: Int, context: UnsafeMutableRawPointer?
 ) -> Int {
     guard let context = unsafe context else { return ccurl_end_transfer }
-    let transfer = unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
-    return transfer.receivedBody(byteCount: size * count) ? size * count : ccurl_end_transfer
+    let transfer = unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+    let piece = unsafe UnsafeRawBufferPointer(start: bytes, count: size * count)
+    return unsafe transfer.receivedBody(piece) ? size * count : ccurl_end_transfer
 }
 
 /// `CURLOPT_OPENSOCKETFUNCTION`: creates the socket for an address, called for each address that
@@ -32,7 +48,7 @@ func openSocketCallback(
     guard let context = unsafe context, let address = unsafe address else {
         return ccurl_no_socket
     }
-    let transfer = unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+    let transfer = unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
     guard purpose == CURLSOCKTYPE_IPCXN, let target = unsafe ipAddress(address),
         transfer.permits(target)
     else { return ccurl_no_socket }
@@ -46,8 +62,8 @@ func progressCallback(
     uploadTotal: curl_off_t, uploaded: curl_off_t
 ) -> Int32 {
     guard let context = unsafe context else { return 1 }
-    let transfer = unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
-    return transfer.isCancelled() ? 1 : 0
+    let transfer = unsafe Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+    return transfer.hasEnded() ? 1 : 0
 }
 
 /// The address in the library's structure; nil if it is neither IPv4 nor IPv6.

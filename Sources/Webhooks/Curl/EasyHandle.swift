@@ -58,9 +58,19 @@ struct EasyHandle: ~Copyable {
         recordFailure(unsafe ccurl_set_list(handle, CURLOPT_HTTPHEADER, fields))
     }
 
+    /// `curl_easy_reset`: removes all options. Connections stay, for the next request.
+    mutating func reset() {
+        // Sound: after the reset nothing refers to the list.
+        unsafe curl_easy_reset(handle)
+        unsafe curl_slist_free_all(fields)
+        unsafe fields = nil
+        failure = CURLE_OK
+    }
+
     /// `curl_easy_perform`: blocks until the transfer has ended. Body and context are used during
     /// the call only.
-    mutating func perform(body: [UInt8], context: Transfer) -> Result {
+    /// - Parameter isGet: Whether the request is a GET, without a body.
+    mutating func perform(body: [UInt8], isGet: Bool = false, context: CurlTransfer) -> Result {
         // Sound: libcurl writes at most CURL_ERROR_SIZE bytes, including the NUL. Body, text and
         // context outlive the call, after which only numbers are read from the handle.
         var text = [CChar](repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -73,7 +83,9 @@ struct EasyHandle: ~Copyable {
                     recordFailure(
                         unsafe ccurl_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, body.count))
                     // NULL would make libcurl read the body from standard input.
-                    if let bytes = body.baseAddress {
+                    if isGet {
+                        recordFailure(unsafe ccurl_set_long(handle, CURLOPT_HTTPGET, 1))
+                    } else if let bytes = body.baseAddress {
                         recordFailure(unsafe ccurl_set_pointer(handle, CURLOPT_POSTFIELDS, bytes))
                     } else {
                         recordFailure(unsafe ccurl_set_string(handle, CURLOPT_COPYPOSTFIELDS, ""))
@@ -99,6 +111,29 @@ struct EasyHandle: ~Copyable {
                 : String(decoding: message, as: UTF8.self),
             status: unsafe ccurl_response_code(handle),
             retryAfterSeconds: Int(unsafe ccurl_retry_after(handle)))
+    }
+
+    /// `curl_easy_perform` for an exchange of files. The context is used during the call only.
+    mutating func exchange(_ byteCount: Int?, _ context: FileExchangeContext) -> Result {
+        if let byteCount {
+            recordFailure(unsafe ccurl_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, byteCount))
+        }
+        // Sound: the context outlives the call, and the handle is there as long as its closure.
+        recordFailure(
+            unsafe ccurl_set_file_callbacks(
+                handle, fileReadCallback, fileWriteCallback,
+                Unmanaged.passUnretained(context).toOpaque()))
+        let pointer = unsafe handle
+        context.status = { unsafe ccurl_response_code(pointer) }
+        defer { context.status = { 0 } }
+        var code = failure
+        if code == CURLE_OK {
+            code = withExtendedLifetime(context) { unsafe curl_easy_perform(handle) }
+        }
+        // Sound: curl_easy_strerror returns a NUL-terminated string for every number.
+        return Result(
+            code: code, reason: unsafe String(cString: curl_easy_strerror(code)),
+            status: unsafe ccurl_response_code(handle), retryAfterSeconds: 0)
     }
 
     struct Result {

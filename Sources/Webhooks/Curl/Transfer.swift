@@ -1,11 +1,11 @@
 internal import CCurl
 
 /// One attempt to send a webhook: a request and its response, on one thread.
-final class Transfer {
+final class Transfer: CurlTransfer {
     private let url: WebhookURL
     private let delivery: WebhookDelivery
     private let configuration: WebhookSender.Configuration
-    let isCancelled: @Sendable () -> Bool
+    private let isCancelled: @Sendable () -> Bool
 
     private var headerBytes = 0
     private var bodyBytes = 0
@@ -106,26 +106,24 @@ final class Transfer {
             return .failed(.transport(result.reason))
         }
     }
-}
 
-// MARK: - Called by libcurl's callbacks
+    // MARK: Called by libcurl's callbacks
 
-extension Transfer {
-    /// Counts header bytes. Returns false to end the transfer.
-    func receivedHeader(byteCount: Int) -> Bool {
-        headerBytes += byteCount
+    /// Counts header bytes.
+    override func receivedHeader(_ line: UnsafeRawBufferPointer) -> Bool {
+        headerBytes += line.count
         return headerBytes <= configuration.responseBytesMax
     }
 
-    /// Counts body bytes, which are not kept. Returns false to end the transfer.
-    func receivedBody(byteCount: Int) -> Bool {
-        bodyBytes += byteCount
+    /// Counts body bytes, which are not kept.
+    override func receivedBody(_ piece: UnsafeRawBufferPointer) -> Bool {
+        bodyBytes += piece.count
         return bodyBytes <= configuration.responseBytesMax
     }
 
     /// Whether the policy allows a connection to the address. It is the address that libcurl is
     /// about to connect to, so a name that resolves differently at each look-up gains nothing.
-    func permits(_ address: IPAddress) -> Bool {
+    override func permits(_ address: IPAddress) -> Bool {
         guard let range = configuration.targets.forbiddenRange(of: address) else {
             hasPermittedAddress = true
             return true
@@ -133,4 +131,6 @@ extension Transfer {
         forbidden = (address.unwrapped, range)
         return false
     }
+
+    override func hasEnded() -> Bool { isCancelled() }
 }

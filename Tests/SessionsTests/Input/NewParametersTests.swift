@@ -71,4 +71,59 @@ struct NewParametersTests {
         #expect(view.options.historyDType == .bfloat16)
         #expect(view.memoryBytesEstimate == wide - saved * 3 / 2)
     }
+
+    @Test func `counts have limits that are checked before anything else`() async throws {
+        let service = makeService()
+        func shaped(_ rank: Int) -> CreateRequest {
+            CreateRequest(parameters: [
+                ParameterInput(
+                    name: "w", shape: [Int](repeating: 1, count: rank), values: .fill(1))
+            ])
+        }
+        _ = try await makeSession(service, shaped(64))
+        #expect(await refusedFields(service, shaped(65)) == ["params[0].shape"])
+        #expect(await refusedFields(service, shaped(200_000)) == ["params[0].shape"])
+        let many = CreateRequest(
+            parameters: (0..<10_001).map {
+                ParameterInput(name: "w\($0)", shape: [0], values: .fill(1))
+            })
+        #expect(await refusedFields(service, many) == ["params"])
+        var labelled = makeRequest()
+        labelled.labels = Dictionary(uniqueKeysWithValues: (0..<33).map { ("\u{7f}\($0)", "") })
+        #expect(await refusedFields(service, labelled) == ["labels"])
+        var long = makeRequest()
+        long.options.historySize = 10_001
+        #expect(await refusedFields(service, long) == ["options.history_size"])
+        let id = try await makeSession(service)
+        _ = try await service.beginStep(id)
+        let error = await refusal {
+            _ = try await service.tell(
+                id, evaluation: 1, .failed(reason: String(repeating: "x", count: 1_001)))
+        }
+        guard case .invalid(let errors) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(errors.map(\.field) == ["failed"])
+        _ = try await service.tell(
+            id, evaluation: 1, .failed(reason: String(repeating: "x", count: 1_000)))
+    }
+
+    @Test func `a state dict can't bring more than a history may have`() async throws {
+        let service = makeService()
+        let id = try await makeSession(service)
+        _ = try await service.beginStep(id)
+        try await run(service, id)
+        var (dict, _) = try await service.withSession(id) { try await $0.stateDict() }
+        dict.state?.al = [Double?](repeating: nil, count: 10_001)
+        let wide = dict
+        let error = await refusal {
+            _ = try await service.withSession(id) { try await $0.loadStateDict(wide) }
+        }
+        guard case .invalid(let errors) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(errors.map(\.field) == ["state.0.al"])
+    }
 }

@@ -41,4 +41,21 @@ struct CheckpointTests {
             await refusal { _ = try await service.turn(id) } == .notFound(.session, id: "\(id)"))
         #expect(try await run(service, fork).count > 5)
     }
+
+    @Test func `checkpoints have a limit, and deleting one makes room`() async throws {
+        let store = MemoryStore()
+        let service = makeService(store: store) { $0.checkpointsMax = 2 }
+        let id = try await makeSession(service)
+        _ = try await service.createCheckpoint(id)
+        _ = try await service.createCheckpoint(id)
+        let expected = SessionError.overloaded(
+            limit: .checkpoints, maximum: 2, retryAfterSeconds: 60)
+        #expect(await refusal { _ = try await service.createCheckpoint(id) } == expected)
+        // They are counted anew where the session was not in memory.
+        let other = makeService(store: store) { $0.checkpointsMax = 2 }
+        #expect(await refusal { _ = try await other.createCheckpoint(id) } == expected)
+        try await other.withSession(id) { try await $0.deleteCheckpoint(1) }
+        #expect(try await other.createCheckpoint(id).value.record.number == 3)
+        #expect(await refusal { _ = try await other.createCheckpoint(id) } == expected)
+    }
 }

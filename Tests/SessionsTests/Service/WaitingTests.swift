@@ -44,4 +44,36 @@ struct WaitingTests {
         }
         #expect(numbers == Array(2...(numbers.last ?? 0)) && numbers.count > 5)
     }
+
+    @Test func `an event stream ends where its trace can't be read`() async throws {
+        let store = MemoryStore()
+        let service = makeService(store: store)
+        // A slope: every evaluation is followed by another.
+        let id = try await makeSession(service, makeRequest([0, 0], search: nil))
+        var told = 0
+        while told <= 1_100 {
+            var turn = try await service.beginStep(id).value
+            while let number = turn.evaluation {
+                told += 1
+                turn = try await service.tell(
+                    id, evaluation: number,
+                    .evaluated(loss: -Double(told), gradient: .flat([1, 1]))
+                ).value
+            }
+        }
+        let asked = try await service.trace(id, limit: 10_000).count
+        #expect(asked > 1_000)
+        let stream = try await service.events(id, after: 0)
+        await store.failTraces(with: .failed("injected"))
+        var iterator = stream.makeAsyncIterator()
+        var numbers: [Int] = []
+        while case .evaluation(let point)? = await iterator.next() {
+            numbers.append(point.evaluation)
+        }
+        // The page that was read, then the end: no live event after a gap.
+        #expect(numbers == Array(1...numbers.count) && numbers.count < asked)
+        #expect(await iterator.next() == nil)
+        let error = await refusal { _ = try await service.events(id, after: 0) }
+        #expect(error == .storageFailed("injected"))
+    }
 }

@@ -22,6 +22,20 @@ struct PreconditionTests {
         #expect(replayed.isReplay && replayed.value.phase == .idle)
     }
 
+    @Test func `a state that is ahead of the disk after an error is loaded again`() async throws {
+        let service = makeService()
+        let id = try await makeSession(service)
+        let before = try await service.turn(id)
+        let error = await refusal {
+            try await service.withSession(id) { try await $0.failAfterChange() }
+        }
+        #expect(error == .noStepRunning)
+        #expect(try await service.turn(id) == before)
+        // The next entry has the next number.
+        _ = try await service.beginStep(id)
+        #expect(try await run(service, id).count > 3)
+    }
+
     @Test func `preconditions guard against changes in between`() async throws {
         let service = makeService()
         let id = try await makeSession(service)

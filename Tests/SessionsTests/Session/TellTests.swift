@@ -69,6 +69,31 @@ struct TellTests {
         #expect(!told.isReplay && told.value.evaluation == 2)
     }
 
+    @Test func `a write that is refused changes nothing, and the session stays`() async throws {
+        let store = MemoryStore()
+        let service = makeService(store: store)
+        let id = try await makeSession(service)
+        let resident = try await service.withSession(id) { ObjectIdentifier($0) }
+        let overloaded = SessionError.overloaded(
+            limit: .waitingWrites, maximum: 0, retryAfterSeconds: 1)
+        store.refuseWrites(1)
+        #expect(await refusal { _ = try await service.beginStep(id) } == overloaded)
+        let first = try await service.beginStep(id).value
+        #expect(first.step == 1 && first.evaluation == 1)
+        store.refuseWrites(3)
+        for _ in 1...2 {
+            #expect(
+                await refusal { _ = try await service.tell(id, evaluation: 1, answer(first)) }
+                    == overloaded)
+        }
+        #expect(try await service.turn(id) == first)
+        #expect(await refusal { _ = try await makeSession(service) } == overloaded)
+        let object = try await service.withSession(id) { ObjectIdentifier($0) }
+        #expect(object == resident, "the session has stayed in memory")
+        let told = try await service.tell(id, evaluation: 1, answer(first))
+        #expect(!told.isReplay && told.value.evaluation == 2)
+    }
+
     @Test func `gradients come by name, and an absent one is zeros`() async throws {
         let service = makeService()
         let request = CreateRequest(parameters: [

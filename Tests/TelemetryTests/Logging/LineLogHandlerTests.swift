@@ -30,6 +30,17 @@ import struct Foundation.Date
         #expect(line("m", format: .timestamped) == "<6>2023-11-14T22:13:20.250Z m log=test\n")
     }
 
+    @Test func aCollectorGetsOneJSONObjectALine() throws {
+        let text = line(
+            "say \"so\"\n\u{202E}\u{1}", ["k": "back\\slash", "größe": "1"], level: .warning,
+            format: .json)
+        #expect(
+            text
+                == #"{"time":"2023-11-14T22:13:20.250Z","level":"warning","label":"test","#
+                + #""message":"say \"so\"\n\u202e\u0001","#
+                + #""metadata":{"größe":"1","k":"back\\slash"}}"# + "\n")
+    }
+
     @Test func aPersonGetsTheClockAndTheLevelsName() {
         #expect(line("m", format: .terminal(colour: false)) == "22:13:20.250 INFO     m log=test\n")
         #expect(
