@@ -28,12 +28,53 @@ let hasMimalloc = FileManager.default.fileExists(atPath: "/usr/include/mimalloc.
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
+// Tests/fuzz/run.sh builds the fuzz targets, with libFuzzer. The daemon's sources are then a
+// library with another entry point, as one executable can't import another.
+let isFuzzing = Context.environment["LBFGSD_FUZZ"] != nil
+let fuzzTargets: [Target] =
+    !isFuzzing
+    ? []
+    : [
+        .systemLibrary(name: "CFuzzer", path: "Tests/fuzz/CFuzzer"),
+        .executableTarget(
+            name: "FuzzTargets",
+            dependencies: [
+                "CFuzzer", "DiskLog", "Ensembles", "HTTPServer", "LBFGS", "SQLiteStore",
+                "SessionModel", "Sessions", "Webhooks", "Wire", "lbfgsd", httpTypes,
+            ],
+            path: "Tests/fuzz/FuzzTargets", swiftSettings: strict,
+            // gold ends with an internal error here.
+            linkerSettings: [.unsafeFlags(["-use-ld=lld"])]),
+    ]
+
+let daemonDependencies: [Target.Dependency] =
+    [
+        "Ensembles", "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API",
+        "Telemetry", "Yams",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ] + (hasMimalloc ? ["CMimalloc"] : [])
+let daemonSettings = strict + (hasMimalloc ? [.define("LBFGSD_MIMALLOC")] : [])
+let daemon: Target =
+    isFuzzing
+    ? .target(
+        name: "lbfgsd", dependencies: daemonDependencies,
+        swiftSettings: daemonSettings + [
+            .unsafeFlags([
+                "-parse-as-library", "-Xfrontend", "-entry-point-function-name", "-Xfrontend",
+                "lbfgsd_main",
+            ])
+        ])
+    : .executableTarget(
+        name: "lbfgsd", dependencies: daemonDependencies, swiftSettings: daemonSettings)
+
 let package = Package(
     name: "lbfgsd",
     products: [
         .library(name: "LBFGS", targets: ["LBFGS"]),
         .library(name: "LBFGSHooks", targets: ["LBFGSHooks"]),
-        .executable(name: "lbfgsd", targets: ["lbfgsd"]),
+        isFuzzing
+            ? .library(name: "lbfgsd", targets: ["lbfgsd"])
+            : .executable(name: "lbfgsd", targets: ["lbfgsd"]),
         .library(name: "EngineBenchmark", type: .dynamic, targets: ["EngineBenchmark"]),
     ],
     dependencies: [
@@ -57,13 +98,18 @@ let package = Package(
             name: "Sessions",
             dependencies: ["LBFGS", "Parallel", "SessionModel", "Telemetry"],
             swiftSettings: strict),
+        .target(name: "CSobol", exclude: ["LICENSE", "directions.bin", "pack.py"]),
+        .target(
+            name: "Ensembles", dependencies: ["CSobol", "SessionModel", "Sessions", "Telemetry"],
+            swiftSettings: strict),
         .target(name: "LBFGSHooks", dependencies: ["LBFGS"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["SessionModel"], swiftSettings: strict),
         .target(name: "DiskLog", dependencies: ["CLinux"], swiftSettings: strict),
         .target(
             name: "SQLiteStore",
             dependencies: [
-                "DiskLog", "SessionModel", .product(name: "GRDB", package: "GRDB.swift"),
+                "DiskLog", "SessionModel", "Telemetry",
+                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: strict),
@@ -78,24 +124,20 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "Hashing", dependencies: ["COpenSSL"], swiftSettings: strict),
+        .target(name: "CMicrohttpdPages"),
         .target(
-            name: "HTTPServer", dependencies: ["CMicrohttpd", httpTypes],
+            name: "HTTPServer", dependencies: ["CMicrohttpd", "CMicrohttpdPages", httpTypes],
             swiftSettings: strict),
         .target(
             name: "API",
             dependencies: [
-                "COpenAPI", "Sessions", "Wire", "HTTPServer", "Telemetry", "Hashing", httpTypes,
+                "COpenAPI", "Ensembles", "Sessions", "Wire", "HTTPServer", "Telemetry", "Hashing",
+                httpTypes,
             ],
             swiftSettings: strict),
         .target(name: "COpenAPI"),
         .target(name: "Telemetry", dependencies: [logging], swiftSettings: strict),
-        .executableTarget(
-            name: "lbfgsd",
-            dependencies: [
-                "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API", "Telemetry",
-                "Yams", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ] + (hasMimalloc ? ["CMimalloc"] : []),
-            swiftSettings: strict + (hasMimalloc ? [.define("LBFGSD_MIMALLOC")] : [])),
+        daemon,
         .systemLibrary(name: "CMimalloc", providers: [.apt(["libmimalloc-dev"])]),
 
         .target(
@@ -121,6 +163,10 @@ let package = Package(
         .testTarget(
             name: "SessionsTests", dependencies: ["Sessions", "Telemetry", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "EnsemblesTests",
+            dependencies: ["Ensembles", "SQLiteStore", "SessionModel", "Sessions", "TestKit"],
+            exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(
             name: "WireTests", dependencies: ["SessionModel", "Sessions", "Wire"],
             swiftSettings: strict),
@@ -148,5 +194,5 @@ let package = Package(
             name: "TidyTests",
             dependencies: ["API", "Sessions", "HTTPServer", "Telemetry", "Yams", httpTypes],
             swiftSettings: strict),
-    ]
+    ] + fuzzTargets
 )

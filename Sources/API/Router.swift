@@ -1,3 +1,4 @@
+public import Ensembles
 public import HTTPServer
 public import Sessions
 public import Telemetry
@@ -7,17 +8,25 @@ public import Telemetry
 /// - Parameters:
 ///   - metrics: The registry behind `/metrics`.
 ///   - bodyBytesMax: The limit on every request body.
-///   - probe: Whether the daemon can serve; `/readyz` answers 503 when it returns false. It should
+///   - ensembles: nil for those of the service.
+///   - configuration: The server's, whose limits are shown to clients.
+///   - replication: What a standby follows, and what writes wait for; nil if there is no standby.
+///   - probe: Why the daemon can't serve, for `/readyz` to answer 503; nil if it can. It should
 ///     return within the timeout of usual probes, a second or two.
 public func makeRouter(
-    service: SessionService, metrics: MetricsRegistry, bodyBytesMax: Int = .max,
-    probe: @escaping @Sendable () async -> Bool
+    service: SessionService, ensembles: EnsembleService? = nil, metrics: MetricsRegistry,
+    bodyBytesMax: Int = .max,
+    configuration: ServerConfiguration = ServerConfiguration(listen: .unix(path: "")),
+    replication: (any ReplicationSource)? = nil,
+    probe: @escaping @Sendable () async -> String?
 ) -> Router {
     let operations = Operations(
-        service: service, metrics: metrics, bodies: BodyLimits(service.limits, most: bodyBytesMax),
-        probe: probe)
+        service: service, ensembles: ensembles ?? EnsembleService(service), metrics: metrics,
+        bodies: BodyLimits(service.limits, most: bodyBytesMax), configuration: configuration,
+        probe: probe, replication: replication)
     return Router(
         operations.sessions + operations.steps + operations.evaluations + operations.parameters
-            + operations.stateDict + operations.checkpoints + operations.trace + operations.events
-            + operations.paramGroups + operations.hooks + operations.server)
+            + operations.bounds + operations.stateDict + operations.checkpoints + operations.trace
+            + operations.events + operations.paramGroups + operations.hooks + operations.transfer
+            + operations.ensembleRoutes + operations.server + operations.replicationRoutes)
 }

@@ -12,13 +12,11 @@ public final class HTTPServer: Sendable {
     /// that ends the request (401, 403, 429), or nil to accept it. Called on an event loop: it must
     /// not block.
     public typealias Authorize = @Sendable (RequestHead, Route?) -> Response?
-    /// Renders a rejection as a response. The head is nil if no request was read. Must not block.
-    public typealias RenderRejection = @Sendable (RequestRejection, RequestHead?) -> Response
-    /// Called at the end of each exchange with the route's pattern, the status sent, and the
-    /// seconds from the header to the last byte of the response. The status is 499 if the client
-    /// disconnected before a response, and 408 if it missed a deadline.
-    public typealias ObserveExchange =
-        @Sendable (RequestHead, _ route: String?, _ status: Int, _ seconds: Double) -> Void
+    /// Renders a rejection as a response. If no request was read, the head stands for one: it has
+    /// an identifier, and neither path nor header fields. Must not block.
+    public typealias RenderRejection = @Sendable (RequestRejection, RequestHead) -> Response
+    /// Called at the end of each exchange.
+    public typealias ObserveExchange = @Sendable (CompletedExchange) -> Void
 
     private let core: ServerCore
 
@@ -28,7 +26,7 @@ public final class HTTPServer: Sendable {
         renderRejection: @escaping RenderRejection = { rejection, _ in
             Response(status: rejection.status)
         },
-        observe: @escaping ObserveExchange = { _, _, _, _ in },
+        observe: @escaping ObserveExchange = { _ in },
         hooks: EventLoopHooks = EventLoopHooks()
     ) {
         core = ServerCore(
@@ -56,8 +54,18 @@ public final class HTTPServer: Sendable {
         try core.connect()
     }
 
-    /// Stops accepting connections. Open connections and new requests on them are served. May be
-    /// called from any thread, and repeatedly.
+    /// Ends long-polls and streams in flight. `ending` returns the response to a request that must
+    /// end, and nil for others: a long-poll receives the response, a stream ends. Requests that may
+    /// change something are not ended.
+    public func endReads(_ ending: (RequestHead) -> Response?) {
+        for exchange in core.connections.exchanges {
+            if let response = ending(exchange.head) { exchange.endRead(response) }
+        }
+    }
+
+    /// Stops accepting connections. Requests on open connections are served, and each connection is
+    /// closed after its next response (`Connection: close`). May be called from any thread, and
+    /// repeatedly.
     public func quiesce() {
         core.advance(from: .serving, to: .quiesced)
     }
@@ -65,7 +73,8 @@ public final class HTTPServer: Sendable {
     /// Stops the server. Returns when the exchanges in flight have ended and the last socket is
     /// closed.
     ///
-    /// New connections and requests are rejected, and streams end at once. `GET` handlers, most of
+    /// New connections are rejected, idle ones are closed, and streams end at once. A request that
+    /// was on the way is served, and its response closes the connection. `GET` handlers, most of
     /// which are long-polls, are cancelled after at most half a second. Other handlers have
     /// `stopGraceSeconds`; then their clients receive `RequestRejection.shuttingDown`. May be
     /// called repeatedly, and without `start`.

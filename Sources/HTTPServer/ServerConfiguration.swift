@@ -5,6 +5,9 @@ public struct ServerConfiguration: Sendable {
     public enum Listener: Sendable, Equatable {
         /// Binds to the first address that `host` resolves to. Port 0 selects a free port.
         case address(host: String, port: Int)
+        /// Binds a Unix socket at the path, which its user and group may use (mode 0660). What an
+        /// ended process left there is replaced.
+        case unix(path: String)
         /// A listening TCP or Unix socket created by someone else (socket activation). The server
         /// never shuts it down, so connections that arrive after ``HTTPServer/quiesce()`` wait in
         /// its queue for the next process. The caller closes the descriptor.
@@ -12,6 +15,8 @@ public struct ServerConfiguration: Sendable {
     }
 
     public var listen: Listener
+    /// Listened on as well.
+    public var furtherListeners: [Listener] = []
     /// The number of event loops. 0: one per processor, at most eight.
     public var threads = 0
     /// Further connections are answered with `RequestRejection.overloaded` and closed. Lowered at
@@ -38,10 +43,21 @@ public struct ServerConfiguration: Sendable {
     /// The memory for the request bodies of all connections. Further requests with a body are
     /// rejected as `RequestRejection.overloaded`.
     public var bodyBytesInFlightMax = 2 << 30
+    /// The memory that responses of all connections hold until their clients have read them.
+    /// Further ones become `RequestRejection.overloaded`.
+    public var responseBytesInFlightMax = 2 << 30
+    /// The memory for bodies and responses of one remote address; 0 for no limit.
+    public var bytesInFlightPerAddressMax = 1 << 30
     /// The buffered bytes of one streamed response.
-    public var streamBufferBytesMax = 1 << 20
+    public var streamBufferBytesMax = 32 << 10
+    /// What the kernel may hold of a streamed response, as far as it can be told. Left to itself it
+    /// lets a reader that stalls have some 4 MB (`tcp_wmem`), which nobody counts.
+    public var streamSendBufferBytesMax = 64 << 10
     /// How long a stream with a full buffer waits for its client to read before it is disconnected.
     public var streamStallSeconds = 15.0
+    /// A client that reads nothing of a long response for this time is disconnected. When memory
+    /// for responses is short, it has to read `bodyBytesPerSecondMin`.
+    public var responseStallSeconds = 30.0
     /// A rejected request's body up to this length is read and discarded, and the connection is
     /// reused. After a longer one the connection is closed.
     public var rejectedBodyBytesMax = 256 * 1024
@@ -52,9 +68,23 @@ public struct ServerConfiguration: Sendable {
         self.listen = listen
     }
 
+    /// `connectionsMax`, lowered to what the limit on open files allows, with 128 descriptors
+    /// reserved for everything else.
+    public var connectionsPossible: Int {
+        var limit = rlimit()
+        // Sound: getrlimit fills in one rlimit.
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return min(connectionsMax, 512)
+        }
+        return min(connectionsMax, max(16, Int(clamping: limit.rlim_cur) - 128))
+    }
+
     var threadCount: Int {
         threads > 0 ? threads : max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     }
+
+    /// What a stream is counted with: its buffer, the library's, and what its source has read.
+    var streamBytesMax: Int { streamBufferBytesMax + (96 << 10) }
 
     /// How long a client may take to send or receive that many bytes.
     func transferSeconds(bytes: Int) -> Double {

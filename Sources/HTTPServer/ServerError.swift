@@ -6,6 +6,8 @@ public enum ServerError: Error, Equatable, CustomStringConvertible {
     case addressUnknown(host: String, port: Int)
     /// The address is in use, belongs to another machine, or may not be bound by this user.
     case addressUnavailable(host: String, port: Int, reason: String)
+    /// The Unix socket cannot be made at the path.
+    case socketUnavailable(path: String, reason: String)
     /// The descriptor is not a listening socket.
     case listenerUnusable(fileDescriptor: Int32, reason: String)
     /// The server has not started, or is stopping.
@@ -21,6 +23,8 @@ public enum ServerError: Error, Equatable, CustomStringConvertible {
             "cannot listen on \(host):\(port): no such address; give a numeric one or a local name"
         case .addressUnavailable(let host, let port, let reason):
             "cannot listen on \(host):\(port): \(reason)"
+        case .socketUnavailable(let path, let reason):
+            "cannot listen on unix:\(path): \(reason)"
         case .listenerUnusable(let fileDescriptor, let reason):
             "cannot use descriptor \(fileDescriptor) as a listening socket: \(reason)"
         case .notServing:

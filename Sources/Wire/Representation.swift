@@ -11,6 +11,8 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     case safetensors = "application/vnd.safetensors"
     /// One array in NumPy's format, under the media type that model servers use.
     case npy = "application/x-npy"
+    /// A session as a portable file, in the safetensors format.
+    case sessionFile = "application/vnd.lbfgsd.session"
     /// One JSON document a line.
     case ndjson = "application/x-ndjson"
     /// Server-sent events.
@@ -25,7 +27,9 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     /// The media type with its parameters, for Content-Type.
     public var contentType: String {
         switch self {
-        case .json, .problem, .octets, .safetensors, .npy, .ndjson, .eventStream, .yaml: rawValue
+        case .json, .problem, .octets, .safetensors, .npy, .sessionFile, .ndjson, .eventStream,
+            .yaml:
+            rawValue
         case .csv: "text/csv; charset=utf-8; header=present"
         case .prometheus: "text/plain; version=0.0.4; charset=utf-8"
         }
@@ -43,7 +47,7 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
         case .octets: []
         case .safetensors: Safetensors.head(of: specs, dtype: dtype)
         case .npy: Npy.head(count: specs.reduce(0) { $0 + $1.count }, dtype: dtype)
-        case .json, .problem, .csv, .ndjson, .eventStream, .yaml, .prometheus: nil
+        case .json, .problem, .csv, .sessionFile, .ndjson, .eventStream, .yaml, .prometheus: nil
         }
     }
 }

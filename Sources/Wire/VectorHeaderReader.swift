@@ -8,7 +8,9 @@ private enum HeaderForm {
         switch form {
         case .safetensors: self = .safetensors
         case .npy: self = .npy
-        case .json, .problem, .csv, .octets, .ndjson, .eventStream, .yaml, .prometheus: return nil
+        case .json, .problem, .csv, .octets, .sessionFile, .ndjson, .eventStream, .yaml,
+            .prometheus:
+            return nil
         }
     }
 

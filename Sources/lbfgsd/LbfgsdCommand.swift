@@ -22,7 +22,9 @@ struct LbfgsdCommand: AsyncParsableCommand {
         version: "lbfgsd \(Version.current)",
         subcommands: [
             ServeCommand.self, CheckConfigCommand.self, ExampleConfigCommand.self,
-            CompactCommand.self,
+            CompactCommand.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
+            SalvageCommand.self, ExportCommand.self, ImportCommand.self, StandbyCommand.self,
+            PromoteCommand.self, TokenCommand.self,
         ])
 }
 

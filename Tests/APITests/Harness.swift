@@ -15,14 +15,15 @@ struct Harness {
     let dispatcher: RequestDispatcher
 
     init(
-        limits: Limits = Limits(), tokens: [String]? = nil,
-        probe: @escaping @Sendable () async -> Bool = { true }
+        limits: Limits = Limits(), tokens: [String]? = nil, hosts: AllowedHosts = .any,
+        probe: @escaping @Sendable () async -> String? = { nil }
     ) {
         service = SessionService(store: store, limits: limits, metrics: metrics)
         let known = tokens.map { BearerTokens(tokens: $0) }
         dispatcher = RequestDispatcher(
             router: makeRouter(service: service, metrics: metrics, probe: probe),
-            authorize: makeAdmit(tokens: { known }), renderRejection: renderRejection)
+            authorize: makeAdmit(hosts: hosts, policy: { AccessPolicy(tokens: known) }),
+            renderRejection: renderRejection)
     }
 
     func call(
@@ -43,11 +44,17 @@ struct Harness {
         for (name, value) in headers {
             fields[try #require(HTTPField.Name(name))] = value
         }
+        if !body.isEmpty || framing != nil, fields[.contentType] == nil {
+            fields[.contentType] = "application/json"
+        }
+        // The same for each, so that responses can be compared.
+        let requestID = try #require(HTTPField.Name("X-Request-Id"))
+        if fields[requestID] == nil { fields[requestID] = "test" }
         let head = RequestHead(
             method: method, target: target, path: parsed.path, query: parsed.query,
             headerFields: fields)
         switch dispatcher.decide(head, framing ?? .sized(body.count)) {
-        case .respond(let response, _):
+        case .respond(let response, _), .refuse(let response, _):
             return Answer(response)
         case .dispatch(let route, let parameters):
             var request = Request(head: head, pathParameters: parameters, route: route.pattern)

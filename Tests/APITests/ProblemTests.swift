@@ -37,7 +37,9 @@ struct ProblemTests {
             .shuttingDown, .handlerTimedOut(afterSeconds: 120),
         ] as [RequestRejection])
     func everyRejection(rejection: RequestRejection) {
-        let answer = Answer(renderRejection(rejection, nil))
+        let head = RequestHead(method: .get, target: "/", path: [""])
+        let answer = Answer(renderRejection(rejection, head))
+        #expect(answer.object["request_id"] as? String == head.requestID)
         #expect(answer.response.status == rejection.status)
         #expect(answer.problem != nil)
         #expect((answer.status == 503) == (answer["Retry-After"] != nil))
@@ -65,6 +67,21 @@ struct ProblemTests {
         #expect(full.status == 507 && full.problem == "storage-full")
         #expect(try await harness.call(.get, path + "/evaluation").status == 200)
         #expect(try await harness.call(.post, path + "/steps").status == 201)
+    }
+
+    @Test("A full queue of the disk is 503, says when to repeat, and changes nothing")
+    func storeOverloaded() async throws {
+        let harness = Harness()
+        let path = try await harness.create()
+        harness.store.refuseWrites(2)
+        for _ in 1...2 {
+            let refused = try await harness.call(.post, path + "/steps")
+            #expect(refused.status == 503 && refused.problem == "overloaded")
+            #expect(refused["Retry-After"] == "1")
+            #expect(refused.object["limit_name"] as? String == "waiting_writes")
+        }
+        let begun = try await harness.call(.post, path + "/steps")
+        #expect(begun.status == 201 && begun.object["step"] as? Int == 1)
     }
 
     @Test("A store that fails is 500, and what it said stays inside")

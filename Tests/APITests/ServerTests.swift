@@ -12,7 +12,7 @@ struct ServerTests {
         let good = Harness()
         #expect(try await good.call(.get, "/livez").text == "{\"status\":\"ok\"}")
         #expect(try await good.call(.get, "/readyz").status == 200)
-        let bad = Harness(probe: { false })
+        let bad = Harness(probe: { "The disk is full." })
         #expect(try await bad.call(.get, "/livez").status == 200)
         let answer = try await bad.call(.get, "/readyz")
         #expect(answer.status == 503 && answer.problem == "not-ready")
@@ -41,14 +41,18 @@ struct ServerTests {
     @Test("Requests are counted by route, not by path")
     func metrics() async throws {
         let harness = Harness()
-        let observe = makeObserve(metrics: harness.metrics)
+        let observe = makeObserve(metrics: harness.metrics, audit: nil)
+        let route = Route(
+            method: .get, pattern: "/v1/sessions/{session}", operationID: "getSession"
+        ) { _ in Response(status: .ok) }
         let head = RequestHead(
             method: .get, target: "/v1/sessions/x", path: ["v1", "sessions", "x"])
-        observe(head, "/v1/sessions/{session}", 404, 0.003)
-        observe(head, "/v1/sessions/{session}", 404, 0.003)
+        let missed = CompletedExchange(head: head, route: route, status: 404, seconds: 0.003)
+        observe(missed)
+        observe(missed)
         let odd = RequestHead(
             method: try #require(HTTPRequest.Method("BREW")), target: head.target, path: head.path)
-        observe(odd, nil, 405, 0.1)
+        observe(CompletedExchange(head: odd, route: nil, status: 405, seconds: 0.1))
         let answer = try await harness.call(.get, "/metrics")
         #expect(answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8")
         let lines = Set(answer.text.split(separator: "\n").map(String.init))
@@ -97,8 +101,6 @@ struct ServerTests {
 
     @Test("Tokens may change while the server runs, and none let nobody in")
     func noTokens() async throws {
-        #expect(!BearerTokens(tokens: []).contains(""))
-        #expect(BearerTokens(tokens: ["a"]).contains("a"))
         #expect(try await Harness(tokens: []).call(.get, "/v1/sessions").status == 401)
     }
 }

@@ -33,12 +33,13 @@ struct DocumentTests {
                 "options":{"lr":1.0,"max_iter":1,"max_eval":1,"tolerance_grad":1e-07,\
                 "tolerance_change":1e-09,"history_size":100,"history_dtype":"float64",\
                 "line_search_fn":null,"mode":"torch","noise":null,"tolerance_grad_relative":0.0,\
-                "tolerance_loss_relative":0.0,"reuse_evaluation":false,"maximize":false},"shards":null,\
+                "tolerance_loss_relative":0.0,"reuse_evaluation":false,"maximize":false},\
+                "bounded":false,"l1":false,"projected":0,"shards":null,\
                 "param_groups":[{"index":0,"name":null,"frozen":false,"params":[0,1],\
                 "param_names":["w","b"],"count":3}],\
                 "step":0,"evaluation":0,"loss":null,"origin":null,"best":null,\
                 "memory_bytes_estimate":\(view.memoryBytesEstimate),\
-                "disk_bytes":\(view.diskBytes),\
+                "disk_bytes":\(view.diskBytes),"expires_after":null,"expires_at":null,\
                 "created_at":"2023-11-14T22:13:20.250000Z",\
                 "updated_at":"2023-11-14T22:13:20.250000Z"}
                 """)
@@ -57,7 +58,7 @@ struct DocumentTests {
             text(second.json) == """
                 {"sessions":[{"id":"\(id)","name":"a\\\\\\"b","labels":{"team":"flow"},\
                 "state":"idle","dtype":"float64","n":3,"step":0,"evaluation":0,"loss":null,\
-                "origin":null,"created_at":"2023-11-14T22:13:20.250000Z",\
+                "origin":null,"expires_at":null,"created_at":"2023-11-14T22:13:20.250000Z",\
                 "updated_at":"2023-11-14T22:13:20.250000Z"}],"next_page_token":null}
                 """)
     }
@@ -106,7 +107,7 @@ struct DocumentTests {
         #expect(
             text(checkpoint.json) == """
                 {"id":"1","session":"\(id)","name":"a","state":"idle","step":1,"evaluation":1,\
-                "loss":0.5,"created_at":"2023-11-14T22:13:20.250000Z"}
+                "loss":0.5,"keep":false,"created_at":"2023-11-14T22:13:20.250000Z"}
                 """)
     }
 }

@@ -3,14 +3,18 @@ internal import HTTPTypes
 internal import Synchronization
 public import Telemetry
 
-/// For `HTTPServer(observe:)`: counts requests and measures their duration by route. The duration
-/// of long-polls and streams includes their waiting; they have routes of their own.
+/// For `HTTPServer(observe:)`: counts requests and measures their duration by route, and logs the
+/// writes. The duration of long-polls and streams includes their waiting; they have routes of their
+/// own.
 public func makeObserve(
-    metrics: MetricsRegistry
-) -> @Sendable (RequestHead, String?, Int, Double) -> Void {
+    metrics: MetricsRegistry, audit: AuditLog?
+) -> @Sendable (CompletedExchange) -> Void {
     let observation = Observation(metrics: metrics)
-    return { head, route, status, seconds in
-        observation.observe(head.method, route ?? "none", status, seconds)
+    return { exchange in
+        observation.observe(
+            exchange.head.method, exchange.route?.pattern ?? "none", exchange.status,
+            exchange.seconds)
+        audit?.record(exchange)
     }
 }
 

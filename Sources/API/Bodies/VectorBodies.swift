@@ -38,8 +38,11 @@ extension Operations {
         _ length: Int, _ call: Call, _ expected: ExpectedVector, loss: Double? = nil
     ) throws -> BodyPlan {
         let form = call.bodyRepresentation
-        if form == .json, length > bodies.json {
-            throw Problem(RequestRejection.contentTooLarge(limit: bodies.json))
+        if form == .json {
+            guard length <= bodies.json else {
+                throw Problem(RequestRejection.contentTooLarge(limit: bodies.json))
+            }
+            return try planJSON(length, call, numbersMax: expected.count)
         }
         if let reader = VectorHeaderReader(form, bodyBytes: length) {
             let service = service
@@ -64,8 +67,9 @@ extension Operations {
         let bytes = call.bodyRepresentation == .octets ? length : nil
         let id = try call.session()
         let number = try call.number(.evaluation)
+        let precondition = try call.precondition()
         let expected = try await service.withSession(id) {
-            try await $0.expectedResult(of: number, bytes: bytes)
+            try await $0.expectedResult(of: number, bytes: bytes, precondition: precondition)
         }
         // A shard's is another digest, and another entry.
         let isWhole = call.request.pathParameters["shard"] == nil
@@ -75,10 +79,19 @@ extension Operations {
 
     @Sendable func previewParameters(_ call: Call, _ length: Int) async throws -> BodyPlan {
         let bytes = call.bodyRepresentation == .octets ? length : nil
+        let precondition = try call.precondition()
         let expected = try await service.withSession(try call.session()) {
-            try await $0.expectedParameters(bytes: bytes)
+            try await $0.expectedParameters(bytes: bytes, precondition: precondition)
         }
         return try plan(length, call, expected)
+    }
+
+    @Sendable func previewStateDict(_ call: Call, _ length: Int) async throws -> BodyPlan {
+        let precondition = try call.precondition()
+        try await service.withSession(try call.session()) {
+            try await $0.checkStateDictExpected(precondition: precondition)
+        }
+        return try planJSON(length, call, numbersMax: stateNumbersMax)
     }
 }
 
@@ -87,14 +100,29 @@ extension Call {
     func checkDigest() throws {
         if let sink = request.sink as? VectorSink {
             try sink.checkDigest()
+        } else if let sink = request.sink as? JSONSink {
+            try sink.checkDigest()
+        } else if let sink = request.sink as? SessionFileSink {
+            try sink.checkDigest()
         } else {
             try ContentDigest.check(body, of: request.head)
         }
     }
 
+    /// The document of a JSON body.
+    /// - Parameter isOptional: Whether an empty body counts as `{}`.
+    func document(isOptional: Bool = false) throws -> JSONDocument {
+        if let sink = request.sink as? JSONSink { return try sink.document() }
+        return try JSONDocument(body, isOptional: isOptional)
+    }
+
+    /// The digest of the body.
+    var bodyDigest: Digest { (request.sink as? JSONSink)?.digest ?? .of(body) }
+
     /// The vector of a binary body; nil where the body is JSON.
     func vector() async throws -> VectorInput? {
         if let sink = request.sink as? VectorSink { return try await sink.take() }
+        if request.sink is JSONSink { return nil }
         return try CollectedVector(body, as: bodyRepresentation).map(VectorInput.collected)
     }
 }

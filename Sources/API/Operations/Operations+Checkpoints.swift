@@ -14,6 +14,7 @@ extension Operations {
                 "listCheckpoints", .get, all, query: ["page_size", "page_token"],
                 handler: listCheckpoints),
             operation("getCheckpoint", .get, one, handler: getCheckpoint),
+            operation("updateCheckpoint", .patch, one, body: small, handler: updateCheckpoint),
             operation("deleteCheckpoint", .delete, one, produces: [], handler: deleteCheckpoint),
             operation(
                 "getCheckpointStateDict", .get, one + "/state-dict",
@@ -28,8 +29,9 @@ extension Operations {
 
     @Sendable private func createCheckpoint(_ call: Call) async throws -> Response {
         let id = try call.session()
+        let request = try CheckpointRequest(json: call.body)
         let outcome = try await service.createCheckpoint(
-            id, name: CheckpointRequest(json: call.body).name,
+            id, name: request.name, isKept: request.isKept,
             idempotency: try call.idempotencyKey(), precondition: try call.precondition())
         return Response(outcome.value.json, status: .created)
             .with(.location, Location.checkpoint(outcome.value.record.number, of: id))
@@ -54,6 +56,17 @@ extension Operations {
         return Response(view.json)
     }
 
+    @Sendable private func updateCheckpoint(_ call: Call) async throws -> Response {
+        let id = try call.session()
+        let number = try call.number(.checkpoint)
+        let update = try CheckpointUpdate(json: call.body)
+        let precondition = try call.precondition()
+        try await service.withSession(id) {
+            try await $0.keepCheckpoint(number, update.isKept, precondition: precondition)
+        }
+        return Response(try await service.checkpoint(id, number: number).json)
+    }
+
     @Sendable private func deleteCheckpoint(_ call: Call) async throws -> Response {
         let id = try call.session()
         let number = try call.number(.checkpoint)
@@ -66,15 +79,20 @@ extension Operations {
 
     @Sendable private func getCheckpointStateDict(_ call: Call) async throws -> Response {
         let number = try call.number(.checkpoint)
-        let dict = try await service.checkpointStateDict(try call.session(), number: number)
+        let id = try call.session()
         // A checkpoint never changes, and its number is never used again.
         let tag = entityTag("c\(number)", as: call.representation)
-        return response(dict, nil, to: call).with(.eTag, tag).unlessSeen(tag, by: call)
+        if call.hasSeen(tag) {
+            _ = try await service.checkpoint(id, number: number)
+            return Response(status: .notModified).with(.eTag, tag)
+        }
+        let dict = try await service.checkpointStateDict(id, number: number)
+        return await response(dict, nil, to: call).with(.eTag, tag)
     }
 
     @Sendable private func restoreCheckpoint(_ call: Call) async throws -> Response {
         try NoFields.check(json: call.body)
-        return turn(
+        return await turn(
             try await service.restore(
                 try call.session(), checkpoint: try call.number(.checkpoint),
                 idempotency: try call.idempotencyKey(), precondition: try call.precondition()),

@@ -35,14 +35,13 @@ extension Operations {
         let seconds = call.waitSeconds(atMost: service.limits.waitSecondsMax)
         let turn = try await service.turn(
             try call.session(), waitSeconds: seconds.map(Double.init))
-        let answer = await written(turn.x.count) {
-            response(turn, to: call).unlessSeen(turn.tag, by: call)
-        }
+        let tag = turn.tag.text(as: call.representation)
+        let answer = await written(turn.x.count, tag: tag, for: call) { response(turn, to: call) }
         return seconds.map { answer.with(.preferenceApplied, "wait=\($0)") } ?? answer
     }
 
     @Sendable private func tellResult(_ call: Call) async throws -> Response {
-        turn(
+        await turn(
             try await service.tell(
                 try call.session(), evaluation: try call.number(.evaluation),
                 try await told(call), precondition: try call.precondition()),
@@ -50,7 +49,7 @@ extension Operations {
     }
 
     @Sendable private func tellShard(_ call: Call) async throws -> Response {
-        turn(
+        await turn(
             try await service.tellShard(
                 try call.session(), evaluation: try call.number(.evaluation),
                 shard: try call.number(.shard, from: 0), try await told(call),
@@ -75,7 +74,7 @@ extension Operations {
         let id = try call.session()
         let key = try call.idempotencyKey()
         let precondition = try call.precondition()
-        return turn(
+        return await turn(
             try await service.withSession(id) {
                 try await $0.zeroGradient(
                     setToNone: request.setToNone, idempotency: key, precondition: precondition)
@@ -84,21 +83,24 @@ extension Operations {
 
     /// The batch itself succeeds even when items fail: each result has a status of its own.
     @Sendable private func evaluateBatch(_ call: Call) async throws -> Response {
-        let batch = try EvaluationBatch(json: call.body, itemsMax: service.limits.batchItemsMax)
-        let results = await service.evaluate(batch.items)
+        let batch = try EvaluationBatch(call.document(), itemsMax: service.limits.batchItemsMax)
+        // Identifiers only: the log has nothing that a client made up.
+        let sessions = Set(batch.items.map(\.session)).filter { SessionID($0) != nil }
+        call.request.head.admission?.sessions = sessions.sorted()
+        let results = await service.evaluate(batch.items, tenant: call.caller.tenant)
         let answers = results.enumerated().map { index, result -> EvaluationBatch.Answer in
             switch result {
             case .success(let outcome): return .turn(outcome.value, isReplay: outcome.isReplay)
-            case .failure(.invalid(let errors)):
-                let place = "evaluations[\(index)]."
+            case .failure(let error):
                 return .problem(
-                    Problem(
-                        errors.map { FieldError(field: place + $0.field, reason: $0.reason) }
-                    ).document)
-            case .failure(let error): return .problem(Problem(error).document)
+                    Problem(error, inField: "evaluations[\(index)].").document(
+                        for: call.request.head.requestID))
             }
         }
-        return Response(batch.json(answers: answers))
+        let count = answers.reduce(0) { sum, answer in
+            if case .turn(let turn, _) = answer { sum + turn.x.count } else { sum }
+        }
+        return await written(count) { Response(batch.json(answers: answers)) }
     }
 
     private func told(_ call: Call) async throws -> TellRequest {
@@ -108,6 +110,6 @@ extension Operations {
         guard call.query("loss") == nil else {
             throw Problem.invalid("query.loss", "belongs to a body that is a vector")
         }
-        return try TellRequest(json: call.body)
+        return try TellRequest(call.document())
     }
 }

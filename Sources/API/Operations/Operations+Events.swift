@@ -16,7 +16,10 @@ extension Operations {
         let id = try call.session()
         let events = try await service.events(
             id, after: try call.lastEvent(), heartbeatSeconds: heartbeatSeconds)
-        let frames = FrameSource(events, of: id).frames
+        return eventStream(FrameSource(events, of: id).frames)
+    }
+
+    func eventStream(_ frames: AsyncStream<[UInt8]>) -> Response {
         var response = Response(status: .ok, body: .stream(ChunkStream(frames)))
         response.headerFields[.contentType] = Representation.eventStream.contentType
         // nginx buffers a response unless this field disables that.
@@ -26,7 +29,7 @@ extension Operations {
 }
 
 /// The interval of heartbeats, which keep proxies with a timeout of a minute from closing.
-private let heartbeatSeconds = 15.0
+let heartbeatSeconds = 15.0
 /// How long a client waits before it reconnects.
 private let retryMilliseconds = 1000
 

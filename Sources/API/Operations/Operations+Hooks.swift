@@ -16,7 +16,8 @@ extension Operations {
             operation("removeHook", .delete, one, produces: [], handler: removeHook),
             operation(
                 "answerHookCall", .put, "/v1/sessions/{session}/hook-calls/{call}/answer",
-                body: .json(bytesMax: bodies.state), handler: answerHookCall),
+                body: .json(bytesMax: bodies.state), numbersMax: stateNumbersMax,
+                handler: answerHookCall),
             operation(
                 "listDeliveries", .get, one + "/deliveries", query: ["page_size", "page_token"],
                 handler: listDeliveries),
@@ -64,12 +65,13 @@ extension Operations {
     @Sendable private func answerHookCall(_ call: Call) async throws -> Response {
         let id = try call.session()
         let number = try call.number(.hookCall)
-        let answer = try HookAnswer(json: call.body)
+        let answer = try HookAnswer(call.document(isOptional: true))
         let precondition = try call.precondition()
-        return turn(
+        let digest = call.bodyDigest
+        return await turn(
             try await service.withSession(id) {
                 try await $0.answer(
-                    number, answer, digest: .of(call.body), precondition: precondition)
+                    number, answer, digest: digest, precondition: precondition)
             }, to: call)
     }
 

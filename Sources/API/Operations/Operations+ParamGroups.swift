@@ -9,7 +9,7 @@ extension Operations {
         let one = "/v1/sessions/{session}/param-groups/{group}"
         return [
             operation(
-                "addParamGroup", .post, all, body: .json(bytesMax: bodies.vector),
+                "addParamGroup", .post, all, body: .json(bytesMax: bodies.boundedJSON),
                 handler: addParamGroup),
             operation("listParamGroups", .get, all, handler: listParamGroups),
             operation("getParamGroup", .get, one, handler: getParamGroup),
@@ -20,7 +20,7 @@ extension Operations {
     }
 
     @Sendable private func addParamGroup(_ call: Call) async throws -> Response {
-        let request = try GroupRequest(json: call.body)
+        let request = try GroupRequest(call.document())
         let id = try call.session()
         let key = try call.idempotencyKey()
         let precondition = try call.precondition()

@@ -20,21 +20,20 @@ extension Operations {
         let view = try await service.withSession(try call.session()) {
             try await $0.parameters()
         }
-        return await written(view.values.count) {
-            response(view, to: call).unlessSeen(view.tag, by: call)
-        }
+        let tag = view.tag.text(as: call.representation)
+        return await written(view.values.count, tag: tag, for: call) { response(view, to: call) }
     }
 
     @Sendable private func setParameters(_ call: Call) async throws -> Response {
         let id = try call.session()
         let precondition = try call.precondition()
         if let input = try await call.vector() {
-            return response(
-                try await service.withSession(id) {
-                    try await $0.setParameters(input, precondition: precondition)
-                }, to: call)
+            let view = try await service.withSession(id) {
+                try await $0.setParameters(input, precondition: precondition)
+            }
+            return await written(view.values.count) { response(view, to: call) }
         }
-        let document = try ParametersDocument(json: call.body)
+        let document = try ParametersDocument(call.document())
         if document.dtype != nil || !document.shapes.isEmpty {
             // Both are fixed at creation, so reading them before the write can't race with a
             // change.
@@ -44,7 +43,7 @@ extension Operations {
         let view = try await service.withSession(id) {
             try await $0.setParameters(document.input, precondition: precondition)
         }
-        return response(view, to: call)
+        return await written(view.values.count) { response(view, to: call) }
     }
 
     private func response(_ view: ParametersView, to call: Call) -> Response {

@@ -20,10 +20,18 @@ extension Operations {
     }
 
     @Sendable private func getLimits(_ call: Call) async throws -> Response {
-        Response(
-            service.limits.json(
-                bodyBytesMax: bodies.small, vectorBodyBytesMax: bodies.vector,
-                stateBodyBytesMax: bodies.state))
+        var server = ServerLimits()
+        server.connectionsMax = configuration.connectionsPossible
+        server.connectionsPerAddressMax = configuration.connectionsPerAddressMax
+        server.bodyBytesMax = bodies.small
+        server.vectorBodyBytesMax = bodies.vector
+        server.stateBodyBytesMax = bodies.state
+        server.sessionFileBytesMax = bodies.sessionFile
+        server.bodyBytesInFlightMax = configuration.bodyBytesInFlightMax
+        server.responseBytesInFlightMax = configuration.responseBytesInFlightMax
+        server.bytesInFlightPerAddressMax = configuration.bytesInFlightPerAddressMax
+        let usage = try await service.usage(of: call.caller.tenant)
+        return Response(service.limits.json(server: server, usage: usage))
     }
 
     /// Liveness: any response proves that the daemon serves requests.
@@ -32,9 +40,8 @@ extension Operations {
     }
 
     @Sendable private func getReadiness(_ call: Call) async throws -> Response {
-        guard await probe() else {
-            throw Problem(.notReady, "The store does not take writes; the server's log says more.")
-                .retrying(afterSeconds: 5)
+        if let reason = await probe() {
+            throw Problem(.notReady, reason).retrying(afterSeconds: 5)
         }
         return Response(StatusDocument.json("ok"))
     }

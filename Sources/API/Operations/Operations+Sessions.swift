@@ -7,11 +7,11 @@ extension Operations {
     var sessions: [Route] {
         [
             operation(
-                "createSession", .post, "/v1/sessions", body: .json(bytesMax: bodies.json),
+                "createSession", .post, "/v1/sessions", body: .json(bytesMax: bodies.boundedJSON),
                 handler: createSession),
             operation(
-                "listSessions", .get, "/v1/sessions", query: ["page_size", "page_token", "label"],
-                handler: listSessions),
+                "listSessions", .get, "/v1/sessions",
+                query: ["page_size", "page_token", "label", "name"], handler: listSessions),
             operation("getSession", .get, "/v1/sessions/{session}", handler: getSession),
             operation(
                 "updateSession", .patch, "/v1/sessions/{session}",
@@ -23,12 +23,13 @@ extension Operations {
     }
 
     @Sendable private func createSession(_ call: Call) async throws -> Response {
-        let request = try CreateRequest(json: call.body)
+        let request = try CreateRequest(call.document())
         if case .oneOf = try call.precondition() {
             throw Problem(.preconditionFailed, "The list of sessions has no entity tag.")
         }
         return created(
-            try await service.create(request, idempotency: try call.idempotencyKey()))
+            try await service.create(
+                request, tenant: call.caller.tenant, idempotency: try call.idempotencyKey()))
     }
 
     /// 201 for a new session, also when the request is a repetition of the one that created it.
@@ -42,13 +43,15 @@ extension Operations {
         let size = try call.queryNumber("page_size")
         let label = call.query("label")
         let page = try await service.list(
-            pageSize: size, after: try call.pageToken(), label: try label.map(parseLabel))
+            pageSize: size, after: try call.pageToken(), label: try label.map(parseLabel),
+            name: call.query("name"), tenant: call.caller.tenant)
         let response = Response(page.json)
         guard let next = page.next else { return response }
         return response.linking(
             to: "/v1/sessions",
             query: [
-                ("label", label), ("page_size", size.map(String.init)), ("page_token", next.text),
+                ("label", label), ("name", call.query("name")),
+                ("page_size", size.map(String.init)), ("page_token", next.text),
             ])
     }
 

@@ -26,7 +26,7 @@ extension Operations {
         let outcome = try await service.withSession(id) {
             try await $0.beginStep(request, idempotency: key, precondition: precondition)
         }
-        return turn(outcome, to: call, status: .created)
+        return await turn(outcome, to: call, status: .created)
             .with(.location, Location.step(outcome.value.step, of: id))
     }
 
@@ -42,17 +42,24 @@ extension Operations {
         let id = try call.session()
         let key = try call.idempotencyKey()
         let precondition = try call.precondition()
-        return turn(
+        return await turn(
             try await service.withSession(id) {
                 try await $0.stop(idempotency: key, precondition: precondition)
             }, to: call)
     }
 
-    /// The turn in the negotiated representation.
+    /// The turn in the negotiated representation. Inlined, since the answers of small sessions wait
+    /// for nothing here.
+    @inline(__always)
     func turn(
         _ outcome: Outcome<Turn>, to call: Call, status: HTTPResponse.Status = .ok
-    ) -> Response {
-        response(outcome.value, to: call, status: status).replayed(outcome.isReplay)
+    ) async -> Response {
+        guard outcome.value.x.count * 8 >= BackgroundWork.bytesMin else {
+            return response(outcome.value, to: call, status: status).replayed(outcome.isReplay)
+        }
+        return await service.background.run {
+            response(outcome.value, to: call, status: status).replayed(outcome.isReplay)
+        }
     }
 
     func response(

@@ -27,14 +27,18 @@ extension Operations {
         let points = try await service.trace(id, from: first, limit: limit)
         // A full page may be the last one; the next page is then empty and has no token.
         let next = points.count == limit ? points.last.map { $0.evaluation + 1 } : nil
-        let body =
-            switch call.representation {
-            case .csv: points.csv
-            case .ndjson: points.ndjson
-            case .json, .problem, .octets, .safetensors, .npy, .eventStream, .yaml, .prometheus:
-                points.json(session: id, next: next)
-            }
-        let response = Response(body, as: call.representation)
+        // A point is written in the place of some 20 numbers.
+        let response = await written(20 * points.count) {
+            let body =
+                switch call.representation {
+                case .csv: points.csv
+                case .ndjson: points.ndjson
+                case .json, .problem, .octets, .safetensors, .npy, .sessionFile, .eventStream,
+                    .yaml, .prometheus:
+                    points.json(session: id, next: next)
+                }
+            return Response(body, as: call.representation)
+        }
         guard let next else { return response }
         return response.linking(
             to: "\(Location.session(id))/trace",

@@ -45,6 +45,9 @@ final class Call: Sendable {
 
     var body: [UInt8] { request.body }
 
+    /// Who calls: decides what may be seen and done.
+    var caller: Caller { request.head.caller }
+
     /// The representation of the body; the operation reads it, which was checked before.
     var bodyRepresentation: Representation {
         guard let sent = field(.contentType) else { return .json }
@@ -61,6 +64,14 @@ final class Call: Sendable {
         let text = request.pathParameters["session"] ?? ""
         guard let id = SessionID(text) else {
             throw SessionError.notFound(.session, id: shortened(text))
+        }
+        return id
+    }
+
+    func ensemble() throws -> EnsembleID {
+        let text = request.pathParameters["ensemble"] ?? ""
+        guard let id = EnsembleID(text) else {
+            throw SessionError.notFound(.ensemble, id: shortened(text))
         }
         return id
     }
@@ -121,6 +132,9 @@ final class Call: Sendable {
         return tags.precondition
     }
 
+    /// Whether the client names states that it has.
+    var isConditional: Bool { field(.ifNoneMatch) != nil }
+
     /// Whether If-None-Match includes this tag: the client has this state already.
     func hasSeen(_ tag: String) -> Bool {
         field(.ifNoneMatch).flatMap(EntityTags.init)?.includes(tag) ?? false
@@ -135,8 +149,27 @@ final class Call: Sendable {
             throw Problem(
                 .malformed, "Idempotency-Key must have 1 to 255 visible ASCII characters.")
         }
-        let what = "\(request.head.method.rawValue) /\(request.head.path.joined(separator: "/"))\n"
-        return IdempotencyKey(key: key, requestDigest: Digest.of(Array(what.utf8), request.body))
+        let digest =
+            (request.sink as? JSONSink)?.keyedDigest ?? .of(requestLine, request.body)
+        return IdempotencyKey(key: key, requestDigest: digest)
+    }
+
+    /// The same for a body of which a digest is known. The query belongs to such a request.
+    func idempotencyKey(bodyDigest: [UInt8]) throws -> IdempotencyKey? {
+        try idempotencyKey().map { key in
+            let query = self.query.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)\n" }
+                .joined()
+            return IdempotencyKey(
+                key: key.key, requestDigest: .of(requestLine, Array(query.utf8), bodyDigest))
+        }
+    }
+
+    /// What precedes the body in the digest of a request with an Idempotency-Key; nil without one.
+    var idempotencyPrefix: [UInt8]? { field(.idempotencyKey) == nil ? nil : requestLine }
+
+    private var requestLine: [UInt8] {
+        Array(
+            "\(request.head.method.rawValue) /\(request.head.path.joined(separator: "/"))\n".utf8)
     }
 
     /// The seconds of `Prefer: wait=20` (RFC 7240), at most `maximum`. Other and malformed

@@ -77,7 +77,7 @@ private func form(of representation: Representation) -> String? {
 }
 
 private let forms: [(representation: Representation, name: String)] = [
-    (.octets, "octets"), (.safetensors, "safetensors"), (.npy, "npy"),
+    (.octets, "octets"), (.safetensors, "safetensors"), (.npy, "npy"), (.sessionFile, "session"),
 ]
 
 /// The tag of the same state in JSON.

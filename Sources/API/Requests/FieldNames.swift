@@ -1,6 +1,7 @@
 internal import HTTPTypes
 
 extension HTTPField.Name {
+    static let contentDisposition = HTTPField.Name("Content-Disposition")!
     static let contentDigest = HTTPField.Name("Content-Digest")!
     static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
     static let idempotentReplayed = HTTPField.Name("Idempotent-Replayed")!

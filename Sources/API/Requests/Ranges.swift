@@ -102,6 +102,8 @@ private struct SourcePart: BodySource {
     let range: Range<Int>
 
     var count: Int { range.count }
+    /// A part keeps the whole in memory.
+    var heldBytes: Int { whole.heldBytes }
 
     func copy(from offset: Int, to buffer: UnsafeMutableRawBufferPointer) -> Int {
         let size = min(buffer.count, range.count - offset)

@@ -4,7 +4,7 @@ internal import Sessions
 internal import Telemetry
 internal import Wire
 
-/// An error response: RFC 9457. This file alone decides which status an error has.
+/// An error response: RFC 9457. These files alone decide which status an error has.
 struct Problem: Error {
     /// Every kind of problem. The raw value is its name in `type`. Clients rely on it: a kind is
     /// never renamed, and its status never changes.
@@ -12,6 +12,9 @@ struct Problem: Error {
         case malformed
         case digestMismatch = "digest-mismatch"
         case unauthorized
+        case foreignOrigin = "foreign-origin"
+        case misdirected = "misdirected-request"
+        case insufficientScope = "insufficient-scope"
         case notFound = "not-found"
         case evaluationNotReached = "evaluation-not-reached"
         case methodNotAllowed = "method-not-allowed"
@@ -37,6 +40,7 @@ struct Problem: Error {
         case invalidRequest = "invalid-request"
         case idempotencyKeyReused = "idempotency-key-reused"
         case busy
+        case tenantBusy = "tenant-busy"
         case headersTooLarge = "header-fields-too-large"
         case corrupt
         case `internal`
@@ -45,31 +49,43 @@ struct Problem: Error {
         case notReady = "not-ready"
         case unanswered
         case storageFull = "storage-full"
+        case quotaExceeded = "quota-exceeded"
+        case fenced
+        case standbyMissing = "standby-missing"
+        case unacknowledged
+        case replicationOff = "replication-off"
+        case otherStandby = "other-standby"
+        case changesGone = "changes-gone"
 
         var status: HTTPResponse.Status {
             switch self {
             case .malformed, .digestMismatch: .badRequest
             case .unauthorized: .unauthorized
+            case .foreignOrigin: .forbidden
+            case .misdirected: .misdirectedRequest
+            case .insufficientScope: .forbidden
             case .notFound, .evaluationNotReached, .hookCallNotReached: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .notAcceptable: .notAcceptable
             case .requestTimeout: .requestTimeout
             case .stepRunning, .noStepRunning, .alreadyTold, .evaluationInShards, .noShardFree,
-                .awaitingHook, .alreadyAnswered, .abortedByHook:
+                .awaitingHook, .alreadyAnswered, .abortedByHook, .replicationOff, .otherStandby:
                 .conflict
-            case .evaluationClosed, .stepUndone, .hookCallClosed: .gone
+            case .evaluationClosed, .stepUndone, .hookCallClosed, .changesGone: .gone
             case .lengthRequired: .lengthRequired
             case .preconditionFailed: .preconditionFailed
             case .contentTooLarge: .contentTooLarge
             case .unsupportedMediaType: .unsupportedMediaType
             case .rangeNotSatisfiable: .rangeNotSatisfiable
             case .invalidRequest, .idempotencyKeyReused: .unprocessableContent
-            case .busy: .tooManyRequests
+            case .busy, .tenantBusy: .tooManyRequests
             case .headersTooLarge: .requestHeaderFieldsTooLarge
             case .corrupt, .internal: .internalServerError
-            case .overloaded, .shuttingDown, .notReady: .serviceUnavailable
+            case .overloaded, .shuttingDown, .notReady, .fenced, .standbyMissing, .unacknowledged:
+                .serviceUnavailable
             case .unanswered: .gatewayTimeout
-            case .storageFull: .init(code: 507, reasonPhrase: "Insufficient Storage")
+            case .storageFull, .quotaExceeded:
+                .init(code: 507, reasonPhrase: "Insufficient Storage")
             }
         }
 
@@ -78,6 +94,9 @@ struct Problem: Error {
             case .malformed: "The request can't be read"
             case .digestMismatch: "The body is not what its digest says"
             case .unauthorized: "A token is needed"
+            case .foreignOrigin: "Another site's page sent the request"
+            case .misdirected: "The request is meant for another host"
+            case .insufficientScope: "The token lacks a scope"
             case .notFound: "There is no such thing"
             case .evaluationNotReached: "The evaluation has not been asked for"
             case .methodNotAllowed: "The method is not one of this path's"
@@ -103,6 +122,7 @@ struct Problem: Error {
             case .invalidRequest: "The request has something wrong"
             case .idempotencyKeyReused: "The idempotency key belongs to another request"
             case .busy: "Too many requests for this session"
+            case .tenantBusy: "The tenant uses as much as it may at once"
             case .headersTooLarge: "The header fields are too large"
             case .corrupt: "The stored session is damaged"
             case .internal: "Something went wrong in the server"
@@ -111,6 +131,13 @@ struct Problem: Error {
             case .notReady: "The server is not ready"
             case .unanswered: "The answer took too long"
             case .storageFull: "The disk is full"
+            case .quotaExceeded: "The tenant has as much as it may have"
+            case .fenced: "The server is no longer the primary"
+            case .standbyMissing: "No standby takes writes"
+            case .unacknowledged: "The standby has not acknowledged the write"
+            case .replicationOff: "The server has no standby"
+            case .otherStandby: "The server has another standby"
+            case .changesGone: "The changes are not kept"
             }
         }
     }
@@ -150,214 +177,19 @@ struct Problem: Error {
         return problem
     }
 
-    var document: ProblemDocument {
+    func document(for requestID: String) -> ProblemDocument {
         ProblemDocument(
             type: "/problems/\(kind.rawValue)", title: kind.title, status: kind.status.code,
-            detail: detail, errors: errors, members: members)
+            detail: detail, errors: errors,
+            members: members + [("request_id", .string(requestID))])
     }
 
-    var response: Response {
+    func response(to head: RequestHead) -> Response {
         var fields = headerFields
         fields[.contentType] = Representation.problem.contentType
         fields[.cacheControl] = "no-store"
         return Response(
-            status: kind.status, headerFields: fields, body: .bytes(document.json))
-    }
-}
-
-extension Problem {
-    /// The problem for any error that a handler throws.
-    init(_ error: any Error) {
-        switch error {
-        case let problem as Problem: self = problem
-        case let error as SessionError: self.init(error)
-        case let error as WireError: self.init(error)
-        default:
-            Logger(label: "lbfgsd.api").error("unforeseen error", metadata: ["error": "\(error)"])
-            self.init(.internal, "The server's log says more.")
-        }
-    }
-
-    private init(_ error: WireError) {
-        switch error {
-        case .malformed(let reason): self.init(.malformed, "The body can't be read: \(reason).")
-        case .invalid(let errors): self.init(errors)
-        }
-    }
-
-    private init(_ error: SessionError) {
-        switch error {
-        case .notFound(let resource, let id):
-            self.init(
-                .notFound, "There is no \(resource.rawValue) \(id).",
-                members: [("resource", .string(resource.rawValue))])
-        case .invalid(let errors):
-            self.init(errors)
-        case .stepRunning(let step):
-            self.init(
-                .stepRunning, "Step \(step) is running: finish it or stop it first.",
-                members: [("step", .integer(step))])
-        case .noStepRunning:
-            self.init(.noStepRunning, "No step is running: begin one first.")
-        case .alreadyTold(let number):
-            self.init(
-                .alreadyTold,
-                "Evaluation \(number) was told before, with another result; the first one counts.",
-                members: [("evaluation", .integer(number))])
-        case .evaluationNotReached(let number, let pending):
-            self.init(.evaluationNotReached, evaluation: number, "has not been asked for", pending)
-        case .evaluationClosed(let number, let pending):
-            self.init(
-                .evaluationClosed, evaluation: number, "is over, and nobody waits for it", pending)
-        case .evaluationInShards(let number, let count):
-            self.init(
-                .evaluationInShards,
-                "Evaluation \(number) is told in \(count) shards: PUT them at "
-                    + "evaluations/\(number)/shards/0 to \(count - 1).",
-                members: [("evaluation", .integer(number)), ("shards", .integer(count))])
-        case .noShardFree(let number, let seconds):
-            self = Problem(
-                .noShardFree, "All shards of evaluation \(number) are told or leased.",
-                members: [("evaluation", .integer(number))]
-            ).retrying(afterSeconds: seconds)
-        case .stepUndone(let step):
-            self.init(
-                .stepUndone, "Step \(step), which this key began, was undone by a restore.",
-                members: [("step", .integer(step))])
-        case .awaitingHook(let call, let seconds):
-            self = Problem(
-                .awaitingHook,
-                "The session waits for the answer to call \(call) of a hook; its default applies "
-                    + "in \(seconds) s.",
-                members: [("hook_call", .integer(call))]
-            ).retrying(afterSeconds: seconds)
-        case .hookCallNotReached(let call):
-            self.init(
-                .hookCallNotReached, "Call \(call) of a hook has not been made.",
-                members: [("hook_call", .integer(call))])
-        case .hookCallClosed(let call):
-            self.init(
-                .hookCallClosed,
-                "Call \(call) of a hook was closed: its deadline passed or its hook was removed.",
-                members: [("hook_call", .integer(call))])
-        case .alreadyAnswered(let call):
-            self.init(
-                .alreadyAnswered,
-                "Call \(call) of a hook was answered before, in another way; the first one counts.",
-                members: [("hook_call", .integer(call))])
-        case .aborted(let event):
-            self.init(
-                .abortedByHook,
-                "A hook for \(event.rawValue) was not answered in time; its default is to abort.")
-        case .preconditionFailed(let current):
-            self.init(
-                .preconditionFailed,
-                "The session's entity tag is \(current.text), which If-Match doesn't name.",
-                members: [("current", .string(current.text))])
-        case .idempotencyKeyReused(let key):
-            self.init(
-                .idempotencyKeyReused,
-                "The Idempotency-Key \(key) was used for another request: use a new one.")
-        case .overloaded(let limit, let maximum, let seconds):
-            // A session's full queue is caused by its own clients (429), any other by the load
-            // (503).
-            self.init(
-                limit == .queuedRequests ? .busy : .overloaded, limit: limit.rawValue, maximum,
-                retryAfterSeconds: seconds)
-        case .memoryFull(let needed, let reserved, let maximum, let seconds):
-            self = Problem(
-                .overloaded,
-                "The session can come to need \(needed) bytes of memory. Of \(maximum) for all "
-                    + "sessions, \(reserved) are taken by sessions in use; try again in "
-                    + "\(seconds) s.",
-                members: [
-                    ("limit_name", .string("resident_bytes")), ("limit", .integer(maximum)),
-                    ("needed_bytes", .integer(needed)), ("reserved_bytes", .integer(reserved)),
-                ]
-            ).retrying(afterSeconds: seconds)
-        case .storageFull:
-            self = Problem(
-                .storageFull, "The result was not stored; nothing changed. Reading goes on."
-            ).retrying(afterSeconds: 30)
-        case .corrupt(let session, let reason):
-            Logger(label: "lbfgsd.api").error(
-                "damaged session", metadata: ["session": "\(session)", "reason": "\(reason)"])
-            self.init(.corrupt, "Session \(session) can't be read; the server's log says more.")
-        case .storageFailed(let reason):
-            Logger(label: "lbfgsd.api").error("storage failed", metadata: ["reason": "\(reason)"])
-            self.init(
-                .internal,
-                "The store failed, and it is unknown whether the request took effect: repeat it "
-                    + "or look at the session. The server's log says more.")
-        case .shuttingDown:
-            self = Problem.shuttingDown
-        }
-    }
-
-    private init(
-        _ kind: Kind = .overloaded, limit: String, _ maximum: Int, retryAfterSeconds seconds: Int
-    ) {
-        self = Problem(
-            kind, "The limit on \(limit), \(maximum), is reached; try again in \(seconds) s.",
-            members: [("limit_name", .string(limit)), ("limit", .integer(maximum))]
-        ).retrying(afterSeconds: seconds)
-    }
-
-    private init(
-        _ kind: Kind, evaluation number: EvaluationNumber, _ what: String,
-        _ pending: EvaluationNumber?
-    ) {
-        let now = pending.map { "evaluation \($0) is pending" } ?? "none is pending"
-        self.init(
-            kind, "Evaluation \(number) \(what); \(now).",
-            members: [("evaluation", .integer(number))])
-        if let pending { members.append(("pending_evaluation", .integer(pending))) }
-    }
-
-    private static var shuttingDown: Problem {
-        Problem(.shuttingDown, "The server is stopping; what was acknowledged is on disk.")
-            .retrying(afterSeconds: 2)
-    }
-}
-
-extension Problem {
-    init(_ rejection: RequestRejection) {
-        switch rejection {
-        case .malformed(let reason): self.init(.malformed, "The request is not HTTP: \(reason).")
-        case .notFound: self.init(.notFound, "There is nothing at this path.")
-        case .methodNotAllowed(let allow):
-            let methods = allow.map(\.rawValue)
-            self.init(
-                .methodNotAllowed, "This path allows \(methods.joined(separator: ", ")).",
-                members: [("allow", .strings(methods))])
-        case .requestTimedOut: self.init(.requestTimeout, "The request did not arrive in time.")
-        case .lengthRequired:
-            self.init(
-                .lengthRequired, "Send the body with Content-Length: its size is checked first.")
-        case .contentTooLarge(let limit):
-            self.init(
-                .contentTooLarge, "This operation reads bodies of at most \(limit) bytes.",
-                members: [("limit", .integer(limit))])
-        case .unsupportedMediaType(let accepted):
-            self.init(
-                .unsupportedMediaType,
-                accepted.isEmpty
-                    ? "This operation takes no body."
-                    : "This operation reads \(accepted.joined(separator: ", ")).",
-                members: [("accepted", .strings(accepted))])
-            if !accepted.isEmpty {
-                headerFields[.accept] = accepted.joined(separator: ", ")
-            }
-        case .headersTooLarge:
-            self.init(.headersTooLarge, "The header fields don't fit in the server's buffer.")
-        case .overloaded(let limit, let maximum, let seconds):
-            self.init(limit: limit.rawValue, maximum, retryAfterSeconds: seconds)
-        case .shuttingDown: self = Problem.shuttingDown
-        case .handlerTimedOut(let seconds):
-            self.init(
-                .unanswered,
-                "There was no answer within \(seconds) s, and it is unknown whether the request "
-                    + "took effect: repeat it or look at the session.")
-        }
+            status: kind.status, headerFields: fields,
+            body: .bytes(document(for: head.requestID).json))
     }
 }

@@ -23,6 +23,14 @@ extension Response {
         guard let head = representation.vectorHead(of: specs, dtype: vector.dtype) else {
             return nil
         }
+        self.init(head, vector, as: representation, status: status, tag: tag)
+    }
+
+    /// Numbers, and what their form says before them.
+    init(
+        _ head: [UInt8], _ vector: Vector, as representation: Representation,
+        status: HTTPResponse.Status = .ok, tag: EntityTag
+    ) {
         self.init([], as: representation, status: status, tag: tag)
         body = .source(VectorSource(head: head, vector: vector))
     }
@@ -87,6 +95,8 @@ private func percentEncoded(_ text: String) -> String {
 /// The paths of resources.
 enum Location {
     static func session(_ id: SessionID) -> String { "/v1/sessions/\(id)" }
+
+    static func ensemble(_ id: EnsembleID) -> String { "/v1/ensembles/\(id)" }
 
     static func step(_ number: StepNumber, of id: SessionID) -> String {
         "\(session(id))/steps/\(number)"

@@ -39,6 +39,13 @@ extension Connection {
             exchange.recordRoute(route)
             return respondEarly(
                 exchange, response, handle, framing, expectsContinue: header.expectsContinue)
+        case .refuse(let response, let route):
+            exchange.recordRoute(route)
+            if framing.isEmpty {
+                return respondEarly(exchange, response, handle, framing, expectsContinue: false)
+            }
+            return respondImmediately(
+                exchange, response, handle, mayReceiveMore: !header.expectsContinue)
         }
     }
 
@@ -71,7 +78,7 @@ extension Connection {
     private func decide(
         _ head: RequestHead, _ framing: BodyFraming
     ) -> RequestDispatcher.Decision {
-        guard core.phase < .draining else {
+        guard core.phase < .closing else {
             return .respond(core.dispatcher.response(to: .shuttingDown, head), nil)
         }
         return core.dispatcher.decide(head, framing)
@@ -108,10 +115,10 @@ extension Connection {
                 exchange, response, handle, .sized(body.length),
                 expectsContinue: body.expectsContinue)
         }
-        guard exchange.receiveBody(body, into: sink) else {
+        if let rejection = exchange.receiveBody(body, into: sink) {
             return respondEarly(
-                exchange, core.dispatcher.response(to: core.bodyBudgetExceeded, exchange.head),
-                handle, .sized(body.length), expectsContinue: body.expectsContinue)
+                exchange, core.dispatcher.response(to: rejection, exchange.head), handle,
+                .sized(body.length), expectsContinue: body.expectsContinue)
         }
         enterBody(length: body.length)
         return true
@@ -119,6 +126,15 @@ extension Connection {
 
     private func enterBody(length: Int) {
         enter(.sendingBody, forSeconds: core.configuration.transferSeconds(bytes: length))
+    }
+
+    /// Responds in the middle of a body, and discards the rest of it for a while. The library can't
+    /// send a response before the body's end, so it is told to close the connection.
+    func rejectRest(of exchange: Exchange, _ response: Response) {
+        core.lingerOnClose(of: fileDescriptor)
+        RawResponse.send(
+            RawResponse.serialized(response, to: exchange.head), to: fileDescriptor)
+        exchange.beginSending(response, nil)
     }
 
     // MARK: Responses
@@ -157,9 +173,12 @@ extension Connection {
     private func send(
         _ response: Response, _ exchange: Exchange, _ handle: ConnectionHandle
     ) -> Bool {
+        if let rejection = exchange.reserveResponse(response) {
+            return send(core.dispatcher.response(to: rejection, exchange.head), exchange, handle)
+        }
         var writer = ResponseWriter(core: core, handle: handle, head: exchange.head)
         let stream = writer.prepare(response)
-        exchange.beginSending(status: response.status.code, stream)
+        exchange.beginSending(response, stream, writer.progress)
         // A stream has no deadline of its own; the monitor checks that its client keeps reading.
         let seconds =
             stream == nil

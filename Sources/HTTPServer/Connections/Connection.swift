@@ -44,6 +44,9 @@ final class Connection: Sendable {
 
     var exchange: Exchange? { state.withLock { $0.exchange } }
 
+    /// Whether the connection waits for its next request.
+    var isIdle: Bool { state.withLock { $0.stage == .idle && $0.exchange == nil } }
+
     /// The stage, the exchange in progress, and whether the stage's deadline has passed.
     func status(at now: Int64) -> (stage: Stage, exchange: Exchange?, isOverdue: Bool) {
         state.withLock { ($0.stage, $0.exchange, now >= $0.deadline) }

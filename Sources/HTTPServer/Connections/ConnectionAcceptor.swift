@@ -10,7 +10,7 @@ import Synchronization
 final class ConnectionAcceptor: Sendable {
     let core: ServerCore
     let eventLoops: [EventLoop]
-    private let listeningSocket: ListeningSocket
+    private let listeningSockets: [ListeningSocket]
     private let connectionsMax: Int
     private let lingeringCloses = LingeringCloses()
     /// Connections from within the process that have not been distributed yet.
@@ -25,14 +25,14 @@ final class ConnectionAcceptor: Sendable {
     /// The pause in accepting after the system ran out of descriptors.
     private static let exhaustedPauseNanoseconds: Int64 = 100_000_000
 
-    /// The bound port, or 0 for a Unix socket.
-    var port: Int { listeningSocket.port }
+    /// The port of the first listener, or 0 for a Unix socket.
+    var port: Int { listeningSockets.first?.port ?? 0 }
 
-    /// Binds the listening socket and starts the event loops.
+    /// Binds the listening sockets and starts the event loops.
     init(core: ServerCore) throws(ServerError) {
         self.core = core
-        listeningSocket = try ListeningSocket(core.configuration.listen)
-        connectionsMax = min(core.configuration.connectionsMax, Self.connectionsPossible())
+        listeningSockets = try Self.bind(core.configuration)
+        connectionsMax = core.configuration.connectionsPossible
         deadlineMonitor = DeadlineMonitor(core: core)
         monitorInterval = DeadlineMonitor.intervalNanoseconds(core.configuration)
         let count = core.configuration.threadCount
@@ -87,7 +87,7 @@ final class ConnectionAcceptor: Sendable {
         while core.phase < .draining {
             let isAccepting =
                 core.phase == .serving && MonotonicClock.nanoseconds() >= acceptingResumesAt
-            if core.phase == .quiesced { listeningSocket.refuseConnections() }
+            if core.phase == .quiesced { refuseConnections() }
             if waitForEvents(until: nextScan, accepting: isAccepting), !acceptConnections() {
                 acceptingResumesAt =
                     MonotonicClock.nanoseconds() + Self.exhaustedPauseNanoseconds
@@ -100,7 +100,7 @@ final class ConnectionAcceptor: Sendable {
                 nextScan = MonotonicClock.nanoseconds() + monitorInterval
             }
         }
-        listeningSocket.refuseConnections()
+        refuseConnections()
         for descriptor in takeInProcessConnections() { close(descriptor) }
         drainExchanges()
         closeDescriptors()
@@ -110,24 +110,32 @@ final class ConnectionAcceptor: Sendable {
     /// Blocks until the time, a wakeup, or a socket event. Returns whether there are connections to
     /// accept.
     func waitForEvents(until time: Int64, accepting: Bool) -> Bool {
-        // poll ignores a negative descriptor.
-        let listener = accepting ? listeningSocket.fileDescriptor : -1
-        var entries = [
-            pollfd(fd: wakeupPipe.readEnd, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: listener, events: Int16(POLLIN), revents: 0),
-        ]
+        var entries = [pollfd(fd: wakeupPipe.readEnd, events: Int16(POLLIN), revents: 0)]
+        entries += listeningSockets.map { listener in
+            // poll ignores a negative descriptor.
+            pollfd(
+                fd: accepting ? listener.fileDescriptor : -1, events: Int16(POLLIN), revents: 0)
+        }
+        let listeners = entries.indices.dropFirst()
         entries += lingeringCloses.pollEntries()
         let milliseconds = max(0, (time - MonotonicClock.nanoseconds()) / 1_000_000 + 1)
         SocketPoll.wait(&entries, milliseconds: Int32(clamping: milliseconds))
         if entries[0].revents != 0 { wakeupPipe.drain() }
-        lingeringCloses.discardInput(entries.dropFirst(2))
-        return entries[1].revents != 0
+        lingeringCloses.discardInput(entries[listeners.endIndex...])
+        return entries[listeners].contains { $0.revents != 0 }
     }
 
     /// Accepts waiting connections. Returns false if the system has no descriptors left.
     private func acceptConnections() -> Bool {
+        for listener in listeningSockets {
+            guard acceptConnections(of: listener) else { return false }
+        }
+        return true
+    }
+
+    private func acceptConnections(of listener: ListeningSocket) -> Bool {
         for _ in 0..<Self.acceptsPerWakeupMax {
-            switch listeningSocket.accept() {
+            switch listener.accept() {
             case .none: return true
             case .exhausted: return false
             case .connection(let descriptor, let address):
@@ -135,6 +143,26 @@ final class ConnectionAcceptor: Sendable {
             }
         }
         return true
+    }
+
+    private func refuseConnections() {
+        for listener in listeningSockets { listener.refuseConnections() }
+    }
+
+    /// Binds all listeners, or none.
+    private static func bind(
+        _ configuration: ServerConfiguration
+    ) throws(ServerError) -> [ListeningSocket] {
+        var bound: [ListeningSocket] = []
+        for listener in [configuration.listen] + configuration.furtherListeners {
+            do {
+                bound.append(try ListeningSocket(listener))
+            } catch {
+                for socket in bound { socket.close() }
+                throw error
+            }
+        }
+        return bound
     }
 
     private func takeInProcessConnections() -> [Int32] {
@@ -151,7 +179,7 @@ final class ConnectionAcceptor: Sendable {
             descriptor, from: address.host, max: connectionsMax, maxPerAddress: maxPerAddress)
         if let exceededLimit {
             turnAway(
-                descriptor, exceededLimit,
+                descriptor, address, exceededLimit,
                 maximum: exceededLimit == .connections ? connectionsMax : maxPerAddress)
             return
         }
@@ -159,11 +187,15 @@ final class ConnectionAcceptor: Sendable {
         eventLoops[number % eventLoops.count].add(descriptor, from: address)
     }
 
-    private func turnAway(_ descriptor: Int32, _ limit: RequestRejection.Limit, maximum: Int) {
+    private func turnAway(
+        _ descriptor: Int32, _ address: SocketAddress, _ limit: RequestRejection.Limit,
+        maximum: Int
+    ) {
         core.counters.connectionsRejected.add(1, ordering: .relaxed)
+        let head = RequestHead.unread(from: address.host)
         let response = core.dispatcher.response(
-            to: .overloaded(limit, maximum: maximum, retryAfterSeconds: 1), nil)
-        RawResponse.send(RawResponse.serialized(response), to: descriptor)
+            to: .overloaded(limit, maximum: maximum, retryAfterSeconds: 1), head)
+        RawResponse.send(RawResponse.serialized(response, to: head), to: descriptor)
         lingeringCloses.add(descriptor)
     }
 
@@ -175,18 +207,7 @@ final class ConnectionAcceptor: Sendable {
 
     private func closeDescriptors() {
         lingeringCloses.closeAll()
-        close(listeningSocket.fileDescriptor)
+        for listener in listeningSockets { listener.close() }
         wakeupPipe.close()
-    }
-
-    /// The number of connections that the limit on open files allows, with 128 descriptors reserved
-    /// for everything else.
-    private static func connectionsPossible() -> Int {
-        var limit = rlimit()
-        // Sound: getrlimit fills in one rlimit.
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-            return 512
-        }
-        return max(16, Int(clamping: limit.rlim_cur) - 128)
     }
 }

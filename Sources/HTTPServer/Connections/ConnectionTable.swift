@@ -86,6 +86,17 @@ final class ConnectionTable: Sendable {
         withOpenConnections { $0.compactMap(\.exchange) }
     }
 
+    /// Ends the connections that wait for their next request. A request that has arrived already
+    /// is still read and answered; after it, or at once, the library sees the end of the stream and
+    /// closes the connection.
+    func endIdle() {
+        withOpenConnections { connections in
+            for connection in connections where connection.isIdle {
+                shutdown(connection.fileDescriptor, Int32(SHUT_RD))
+            }
+        }
+    }
+
     /// Shuts down the sockets of all open connections.
     func disconnectAll() {
         withOpenConnections { connections in

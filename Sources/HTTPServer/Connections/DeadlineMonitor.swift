@@ -15,7 +15,8 @@ struct DeadlineMonitor: Sendable {
     static func intervalNanoseconds(_ configuration: ServerConfiguration) -> Int64 {
         let shortest = min(
             configuration.headerDeadlineSeconds, configuration.bodyDeadlineSeconds,
-            configuration.responseDeadlineSeconds, configuration.streamStallSeconds)
+            configuration.responseDeadlineSeconds, configuration.streamStallSeconds,
+            configuration.responseStallSeconds)
         return Int64(min(1, max(0.05, shortest / 4)) * 1e9)
     }
 
@@ -47,6 +48,10 @@ struct DeadlineMonitor: Sendable {
     private func scan() -> Findings {
         let now = MonotonicClock.nanoseconds()
         let stallLimit = now - MonotonicClock.nanoseconds(core.configuration.streamStallSeconds)
+        let interval = MonotonicClock.nanoseconds(core.configuration.responseStallSeconds)
+        let rate = Double(core.configuration.bodyBytesPerSecondMin)
+        let bytesMin =
+            core.clientMemory.isShort ? Int(rate * core.configuration.responseStallSeconds) : 1
         return core.connections.withOpenConnections { connections in
             var findings = Findings()
             var pollEntries: [pollfd] = []
@@ -60,7 +65,11 @@ struct DeadlineMonitor: Sendable {
                     if isOverdue { findings.overdue.append(connection) }
                 }
                 guard let exchange else { continue }
-                if exchange.isStalled(since: stallLimit) { findings.overdue.append(connection) }
+                if exchange.isStalled(since: stallLimit)
+                    || exchange.isStalled(at: now, interval: interval, bytesMin: bytesMin)
+                {
+                    findings.overdue.append(connection)
+                }
                 if exchange.needsDisconnectCheck {
                     pollEntries.append(
                         pollfd(
@@ -84,8 +93,11 @@ struct DeadlineMonitor: Sendable {
         var timeoutResponse: [UInt8]?
         switch stage {
         case .sendingHeader, .sendingBody:
+            let head =
+                exchange?.head
+                ?? .unread(from: connection.remoteAddress, target: connection.target)
             timeoutResponse = RawResponse.serialized(
-                core.dispatcher.response(to: .requestTimedOut, exchange?.head))
+                core.dispatcher.response(to: .requestTimedOut, head), to: head)
         case .idle, .awaitingHandler, .receivingResponse:
             timeoutResponse = nil
         }

@@ -25,7 +25,7 @@ final class Exchange: Sendable {
         /// The connection is suspended while the handler runs.
         case awaitingHandler(ConnectionHandle)
         case responded(Response)
-        case sending(StreamBuffer?)
+        case sending(StreamBuffer?, ResponseProgress?)
         case finished
     }
 
@@ -35,10 +35,13 @@ final class Exchange: Sendable {
         /// Not a payload of the phase, so that appending never copies it.
         var body: [UInt8] = []
         var bodyBytesReserved = 0
+        var bodyBytesLeft = 0
+        var memory = ClientMemory.Reservation()
         /// The task of the body planner or the handler.
         var task: Task<Void, Never>?
         var route: Route?
         var status: Int?
+        var location: String?
     }
 
     /// What the event loop does next.
@@ -81,8 +84,10 @@ final class Exchange: Sendable {
             return true
         }
         guard isSuspended else { return false }
-        let task = Task(executorPreference: eventLoop) {
-            self.setPlan(await planner(self.head, body.parameters, body.length))
+        let task = RequestHead.$current.withValue(head) {
+            Task(executorPreference: eventLoop) {
+                self.setPlan(await planner(self.head, body.parameters, body.length))
+            }
         }
         state.withLock { if case .planning = $0.phase { $0.task = task } }
         return true
@@ -96,35 +101,64 @@ final class Exchange: Sendable {
         }
     }
 
-    /// Prepares to receive the body, into the sink or an array. Returns false if the bodies of all
-    /// requests together would take too much memory.
-    func receiveBody(_ body: AnnouncedBody, into sink: (any BodySink)?) -> Bool {
+    /// Prepares to receive the body, into the sink or an array. Returns a rejection if those of all
+    /// requests together, or of its client, would take too much memory.
+    func receiveBody(_ body: AnnouncedBody, into sink: (any BodySink)?) -> RequestRejection? {
         guard body.length == 0 || core.reserveBody(bytes: body.length) else {
             recordRoute(body.route)
-            return false
+            return core.bodyBudgetExceeded
         }
-        state.withLock { state in
+        return state.withLock { state in
+            let rejection = core.clientMemory.reserveBody(
+                body.length, of: head.remoteAddress, &state.memory)
+            if let rejection {
+                core.releaseBody(bytes: body.length)
+                state.route = body.route
+                return rejection
+            }
             state.route = body.route
             state.phase = .receivingBody(body.route, parameters: body.parameters)
             state.bodyBytesReserved = body.length
+            state.bodyBytesLeft = body.length
             state.sink = sink
             if sink == nil { state.body.reserveCapacity(body.length) }
+            return nil
         }
-        return true
     }
 
     func discardBody(thenSend response: Response) {
         state.withLock { $0.phase = .discardingBody(response) }
     }
 
-    func appendToBody(_ piece: UnsafeRawBufferPointer) {
+    /// Takes a piece of the body. A sink that is full suspends the connection until it has read
+    /// what it holds. Returns a response if the rest of the body is not to be read.
+    func appendToBody(_ piece: UnsafeRawBufferPointer, _ handle: ConnectionHandle) -> Response? {
         state.withLock { state in
-            guard case .receivingBody = state.phase else { return }
-            if let sink = state.sink {
-                unsafe sink.append(piece)
-            } else {
+            guard case .receivingBody = state.phase else { return nil }
+            guard let sink = state.sink else {
                 unsafe state.body.append(contentsOf: piece)
+                return nil
             }
+            unsafe sink.append(piece)
+            state.bodyBytesLeft -= piece.count
+            let status = sink.status
+            if let rejection = status.rejection {
+                // The rest of a short body is discarded by the sink, as by `discardBody`.
+                let isLong = state.bodyBytesLeft > core.configuration.rejectedBodyBytesMax
+                return isLong ? rejection : nil
+            }
+            let growth = status.memoryBytes - state.bodyBytesReserved
+            if growth > 0 {
+                guard core.reserveBody(bytes: growth) else {
+                    return core.dispatcher.response(to: core.bodyBudgetExceeded, head)
+                }
+                state.bodyBytesReserved += growth
+                let rejection = core.clientMemory.reserveBody(
+                    growth, of: head.remoteAddress, &state.memory)
+                if let rejection { return core.dispatcher.response(to: rejection, head) }
+            }
+            if status.isFull, handle.suspend() { sink.whenReady { handle.resume() } }
+            return nil
         }
     }
 
@@ -155,8 +189,12 @@ final class Exchange: Sendable {
 
     /// Starts the handler's task. `nextStep` has suspended the connection.
     func callHandler(_ route: Route, _ request: Request) {
-        let task = Task(executorPreference: eventLoop) {
-            self.respond(await route.handler(request))
+        // Bound around the task's creation, which copies it: binding inside would need one more
+        // asynchronous frame.
+        let task = RequestHead.$current.withValue(head) {
+            Task(executorPreference: eventLoop) {
+                self.respond(await route.handler(request))
+            }
         }
         let isRunning = state.withLock { state in
             guard case .awaitingHandler = state.phase else { return false }
@@ -167,29 +205,48 @@ final class Exchange: Sendable {
         if !isRunning { task.cancel() }
     }
 
-    func beginSending(status: Int, _ stream: StreamBuffer?) {
+    /// Counts the memory of a response. Returns the rejection to send instead if there is too
+    /// little.
+    func reserveResponse(_ response: Response) -> RequestRejection? {
+        let bytes = response.heldBytes(core.configuration)
+        if bytes < ClientMemory.countedBytesMin { return nil }
+        return state.withLock {
+            core.clientMemory.reserveResponse(bytes, to: head.remoteAddress, &$0.memory)
+        }
+    }
+
+    func beginSending(
+        _ response: Response, _ stream: StreamBuffer?, _ progress: ResponseProgress? = nil
+    ) {
+        let location = response.status == .created ? response.headerFields[.location] : nil
         state.withLock { state in
-            state.status = status
-            state.phase = .sending(stream)
+            state.status = response.status.code
+            state.location = location
+            state.phase = .sending(stream, progress)
         }
     }
 
     /// Releases everything and reports the exchange to the observer.
     func end(hasTimedOut: Bool) {
-        let (stream, task, reserved, status, route) = state.withLock { state in
+        let (stream, task, reserved, completed) = state.withLock { state in
             var stream: StreamBuffer?
-            if case .sending(let sent) = state.phase { stream = sent }
+            if case .sending(let sent, _) = state.phase { stream = sent }
+            core.clientMemory.release(state.memory, of: head.remoteAddress)
             state.phase = .finished
             state.body = []
             state.sink = nil
-            return (stream, state.task.take(), state.bodyBytesReserved, state.status, state.route)
+            // 499 is nginx's code for a client that disconnected before the response. It is never
+            // sent.
+            let completed = CompletedExchange(
+                head: head, route: state.route, status: state.status ?? (hasTimedOut ? 408 : 499),
+                seconds: Double(MonotonicClock.nanoseconds() - startTime) / 1e9,
+                location: state.location)
+            return (stream, state.task.take(), state.bodyBytesReserved, completed)
         }
         stream?.close()
         task?.cancel()
         if reserved > 0 { core.releaseBody(bytes: reserved) }
-        // 499 is nginx's code for a client that disconnected before the response. It is never sent.
-        let seconds = Double(MonotonicClock.nanoseconds() - startTime) / 1e9
-        core.observe(head, route?.pattern, status ?? (hasTimedOut ? 408 : 499), seconds)
+        core.observe(completed)
     }
 
     // MARK: From any thread
@@ -221,12 +278,21 @@ final class Exchange: Sendable {
         state.withLock { state in
             switch state.phase {
             case .awaitingHandler: head.method.isSafe
-            case .sending(let stream): stream != nil
+            case .sending(let stream, _): stream != nil
             case .header, .planning, .planned, .receivingBody, .discardingBody, .responded,
                 .finished:
                 false
             }
         }
+    }
+
+    /// Whether the client has read less than `bytesMin` of a long response in the interval.
+    func isStalled(at now: Int64, interval: Int64, bytesMin: Int) -> Bool {
+        let progress: ResponseProgress? = state.withLock { state in
+            if case .sending(_, let progress) = state.phase { return progress }
+            return nil
+        }
+        return progress?.isStalled(at: now, interval: interval, bytesMin: bytesMin) ?? false
     }
 
     /// Whether its stream has waited since before `time` for the client to read.
@@ -236,7 +302,7 @@ final class Exchange: Sendable {
 
     private var activeStream: StreamBuffer? {
         state.withLock { state in
-            if case .sending(let stream) = state.phase { return stream }
+            if case .sending(let stream, _) = state.phase { return stream }
             return nil
         }
     }
@@ -245,11 +311,23 @@ final class Exchange: Sendable {
     /// still returns is sent.
     func cancel() {
         let (task, stream) = state.withLock { state -> (Task<Void, Never>?, StreamBuffer?) in
-            if case .sending(let stream) = state.phase { return (nil, stream) }
+            if case .sending(let stream, _) = state.phase { return (nil, stream) }
             return (state.task, nil)
         }
         task?.cancel()
         stream?.close()
+    }
+
+    /// Responds on behalf of the handler of a safe method, and cancels it, or ends the stream.
+    func endRead(_ response: Response) {
+        guard head.method.isSafe else { return }
+        respond(response)
+        let task = state.withLock { state -> Task<Void, Never>? in
+            if case .sending = state.phase { return nil }
+            return state.task
+        }
+        task?.cancel()
+        finishStream()
     }
 
     /// Ends the stream normally, if the response is one. Other exchanges are not affected.

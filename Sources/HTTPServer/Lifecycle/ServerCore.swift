@@ -11,6 +11,7 @@ final class ServerCore: Sendable {
     let hooks: EventLoopHooks
     let connections = ConnectionTable()
     let counters = ServerCounters()
+    let clientMemory: ClientMemory
     private let currentPhase = Atomic<ServerPhase>(.new)
     /// Present while the server runs.
     private let acceptor = Mutex<ConnectionAcceptor?>(nil)
@@ -21,6 +22,9 @@ final class ServerCore: Sendable {
         observe: @escaping HTTPServer.ObserveExchange, hooks: EventLoopHooks
     ) {
         self.configuration = configuration
+        clientMemory = ClientMemory(
+            responsesMax: configuration.responseBytesInFlightMax,
+            perAddressMax: configuration.bytesInFlightPerAddressMax)
         self.dispatcher = dispatcher
         self.observe = observe
         self.hooks = hooks
@@ -37,7 +41,8 @@ final class ServerCore: Sendable {
             exchangesSuspended: counters.exchangesSuspended.load(ordering: .relaxed),
             connectionsRejected: counters.connectionsRejected.load(ordering: .relaxed),
             connectionsTimedOut: counters.connectionsTimedOut.load(ordering: .relaxed),
-            bodyBytesInFlight: counters.bodyBytesInFlight.load(ordering: .relaxed))
+            bodyBytesInFlight: counters.bodyBytesInFlight.load(ordering: .relaxed),
+            responseBytesInFlight: clientMemory.responseBytes)
     }
 
     // MARK: Phases

@@ -26,4 +26,6 @@ public struct ServerActivity: Sendable, Equatable {
     public var connectionsTimedOut: Int
     /// The memory reserved for request bodies.
     public var bodyBytesInFlight: Int
+    /// The memory that responses hold which are not sent to the end.
+    public var responseBytesInFlight: Int
 }

@@ -3,9 +3,15 @@
 public protocol BodySource: Sendable {
     /// The length in bytes. It must not change.
     var count: Int { get }
+    /// The bytes of memory that the source keeps from being freed: by default, its length.
+    var heldBytes: Int { get }
     /// Copies bytes beginning at `offset` into `buffer` and returns how many were copied: the
     /// smaller of the buffer's size and the number of bytes left.
     func copy(from offset: Int, to buffer: UnsafeMutableRawBufferPointer) -> Int
+}
+
+extension BodySource {
+    public var heldBytes: Int { count }
 }
 
 /// A body source over an array of bytes.

@@ -1,10 +1,10 @@
 /// Comparison of media types: RFC 9110, section 8.3.1.
 package enum MediaType {
     /// Whether a body with this `Content-Type` has one of the accepted types. Parameters such as
-    /// `charset` are ignored. A body without a type counts as JSON, because clients such as
-    /// `curl -d` often leave it out.
+    /// `charset` are ignored. A body without a type is not accepted: a web page can make a browser
+    /// send one, but one with a type such as JSON's only to its own site.
     package static func accepts(_ contentType: String?, _ accepted: [String]) -> Bool {
-        guard let contentType else { return accepted.contains("application/json") }
+        guard let contentType else { return false }
         let end = contentType.utf8.firstIndex(of: UInt8(ascii: ";")) ?? contentType.endIndex
         var essence = contentType[..<end]
         while let last = essence.utf8.last, last == 0x20 || last == 0x09 { essence.removeLast() }

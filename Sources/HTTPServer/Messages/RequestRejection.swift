@@ -33,6 +33,8 @@ public enum RequestRejection: Error, Equatable {
         case connections
         case connectionsPerAddress = "connections_per_address"
         case bodyBytesInFlight = "body_bytes_in_flight"
+        case responseBytesInFlight = "response_bytes_in_flight"
+        case bytesInFlightPerAddress = "bytes_in_flight_per_address"
     }
 
     /// The HTTP status for this rejection.

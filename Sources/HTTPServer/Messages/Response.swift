@@ -2,8 +2,8 @@ public import HTTPTypes
 
 /// A handler's response.
 ///
-/// The server sets `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` itself and
-/// ignores these fields in `headerFields`.
+/// The server sets `Content-Length`, `Transfer-Encoding`, `Connection`, `Date` and `X-Request-Id`
+/// itself and ignores these fields in `headerFields`.
 public struct Response: Sendable {
     public var status: HTTPResponse.Status
     public var headerFields: HeaderFields
@@ -34,6 +34,16 @@ public struct Response: Sendable {
         case .bytes(let bytes): bytes.count
         case .source(let source): source.count
         case .stream: nil
+        }
+    }
+
+    /// The memory that the response holds until it is sent.
+    func heldBytes(_ configuration: ServerConfiguration) -> Int {
+        switch body {
+        case .none: 0
+        case .bytes(let bytes): bytes.count
+        case .source(let source): source.heldBytes
+        case .stream: configuration.streamBytesMax
         }
     }
 

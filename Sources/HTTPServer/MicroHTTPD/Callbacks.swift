@@ -67,10 +67,12 @@ func accessCallback(
     }
     if let piece = unsafe piece, unsafe pieceCount.pointee > 0 {
         // Sound: the library passes the number of bytes at `piece`. All of them are consumed.
-        unsafe exchange.appendToBody(
-            UnsafeRawBufferPointer(start: piece, count: pieceCount.pointee))
+        let rejection = unsafe exchange.appendToBody(
+            UnsafeRawBufferPointer(start: piece, count: pieceCount.pointee), connectionHandle)
         unsafe pieceCount.pointee = 0
-        return .YES
+        guard let rejection else { return .YES }
+        connection.rejectRest(of: exchange, rejection)
+        return .NO
     }
     return connection.requestReady(exchange, connectionHandle) ? .YES : .NO
 }

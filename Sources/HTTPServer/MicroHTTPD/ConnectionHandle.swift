@@ -1,4 +1,5 @@
 import CMicrohttpd
+import Glibc
 import Synchronization
 
 /// A `struct MHD_Connection *`, for suspending and resuming the connection.
@@ -32,6 +33,16 @@ struct ConnectionHandle: @unchecked Sendable {
         }
         unsafe MHD_suspend_connection(pointer)
         return true
+    }
+
+    /// Limits what the kernel holds of a response for the client, `SO_SNDBUF`. Must be called
+    /// inside a callback. Linux takes twice as much, for its own use.
+    func limitSendBuffer(bytes: Int) {
+        var size = Int32(clamping: bytes)
+        // Sound: the length is that of the variable. The descriptor is open during a callback.
+        _ = unsafe setsockopt(
+            cmhd_socket(pointer), SOL_SOCKET, SO_SNDBUF, &size,
+            socklen_t(MemoryLayout<Int32>.size))
     }
 
     /// `MHD_resume_connection`. Must be called while suspended, from any thread. The pointer is

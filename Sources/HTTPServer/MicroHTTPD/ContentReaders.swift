@@ -5,6 +5,8 @@ import CMicrohttpd
 /// Puts a body source behind a reference that can be passed to the library.
 final class SourceReference: Sendable {
     let source: any BodySource
+    let progress = ResponseProgress()
+
     init(_ source: any BodySource) { self.source = source }
 }
 
@@ -17,7 +19,9 @@ func readSource(
         return cmhd_end_with_error
     }
     // Sound: the response holds a reference to the context, and `buffer` has `capacity` bytes.
-    let source = unsafe Unmanaged<SourceReference>.fromOpaque(context).takeUnretainedValue().source
+    let reference = unsafe Unmanaged<SourceReference>.fromOpaque(context).takeUnretainedValue()
+    let source = reference.source
+    reference.progress.advance(to: Int(position))
     guard position < UInt64(source.count) else { return cmhd_end_of_stream }
     return unsafe source.copy(
         from: Int(position), to: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))

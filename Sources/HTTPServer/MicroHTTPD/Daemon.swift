@@ -18,6 +18,7 @@ struct Daemon: @unchecked Sendable {
     /// `MHD_start_daemon`. The callbacks receive the event loop unretained, so it must outlive the
     /// daemon.
     init?(eventLoop: EventLoop) {
+        ErrorPages.replace()
         let configuration = eventLoop.core.configuration
         // Sound: the callbacks expect an EventLoop as their context.
         guard

@@ -5,7 +5,8 @@ import HTTPTypes
 enum HeaderNameParser {
     private static let commonNames: [HTTPField.Name] = [
         .host, .accept, .userAgent, .connection, .contentType, .contentLength, .authorization,
-        .acceptEncoding, .ifMatch, .ifNoneMatch, .expect, .transferEncoding,
+        .acceptEncoding, .ifMatch, .ifNoneMatch, .expect, .transferEncoding, .origin,
+        .requestID, .traceparent,
     ]
 
     /// The common names, indexed by length, so that a name is compared with few candidates.

@@ -81,8 +81,3 @@ struct RequestReader: ~Copyable {
         return collector
     }
 }
-
-extension HTTPRequest.Method {
-    /// Logged in place of a method that is not a token.
-    fileprivate static let unreadable = HTTPRequest.Method("-")!
-}

@@ -15,6 +15,8 @@ package struct RequestDispatcher: Sendable {
         case dispatch(Route, parameters: PathParameters)
         /// Send this response without calling a handler. The route is the one that matched, if any.
         case respond(Response, Route?)
+        /// The same, and before the body is read: the request may not be made at all.
+        case refuse(Response, Route?)
     }
 
     package init(
@@ -29,25 +31,25 @@ package struct RequestDispatcher: Sendable {
     package func decide(_ head: RequestHead, _ framing: BodyFraming) -> Decision {
         switch router.resolve(head.method, head.path) {
         case .matched(let route, let parameters):
-            if let response = authorize(head, route) { return .respond(response, route) }
+            if let response = authorize(head, route) { return .refuse(response, route) }
             if let rejection = Self.bodyRejection(head, framing, route) {
                 return .respond(response(to: rejection, head), route)
             }
             return .dispatch(route, parameters: parameters)
         case .methodNotAllowed(let allow):
-            if let response = authorize(head, nil) { return .respond(response, nil) }
+            if let response = authorize(head, nil) { return .refuse(response, nil) }
             if head.method == .options {
                 return .respond(Self.withAllow(allow, Response(status: .noContent)), nil)
             }
             return .respond(response(to: .methodNotAllowed(allow: allow), head), nil)
         case .notFound:
-            if let response = authorize(head, nil) { return .respond(response, nil) }
+            if let response = authorize(head, nil) { return .refuse(response, nil) }
             return .respond(response(to: .notFound, head), nil)
         }
     }
 
     /// The response for a rejection, with the header fields that HTTP requires.
-    package func response(to rejection: RequestRejection, _ head: RequestHead?) -> Response {
+    package func response(to rejection: RequestRejection, _ head: RequestHead) -> Response {
         let response = renderRejection(rejection, head)
         if case .methodNotAllowed(let allow) = rejection { return Self.withAllow(allow, response) }
         return response

@@ -7,19 +7,26 @@ struct ListeningSocket: Sendable {
     let port: Int
     /// Whether another process may go on listening on the same socket after we stop.
     private let isInherited: Bool
+    /// The file of a Unix socket that was bound here.
+    private let file: UnixSocketFile?
 
     init(_ listener: ServerConfiguration.Listener) throws(ServerError) {
         switch listener {
         case .address(let host, let port):
             fileDescriptor = try Self.bind(host: host, port: port)
             isInherited = false
+            file = nil
+        case .unix(let path):
+            (fileDescriptor, file) = try UnixSocketFile.bind(path)
+            isInherited = false
         case .inherited(let original):
             // A duplicate, so that closing ours leaves the caller's open.
             fileDescriptor = fcntl(original, F_DUPFD_CLOEXEC, 0)
             isInherited = true
+            file = nil
             guard fileDescriptor >= 0, Self.isListening(fileDescriptor) else {
                 let reason = fileDescriptor < 0 ? Self.errorText(errno) : "it does not listen"
-                if fileDescriptor >= 0 { close(fileDescriptor) }
+                if fileDescriptor >= 0 { Glibc.close(fileDescriptor) }
                 throw .listenerUnusable(fileDescriptor: original, reason: reason)
             }
         }
@@ -32,6 +39,12 @@ struct ListeningSocket: Sendable {
     /// The descriptor stays open, so that its number is not reused while another thread has it.
     func refuseConnections() {
         if !isInherited { shutdown(fileDescriptor, Int32(SHUT_RDWR)) }
+    }
+
+    /// Closes the descriptor, and removes the file that it was bound to.
+    func close() {
+        file?.remove()
+        Glibc.close(fileDescriptor)
     }
 
     enum AcceptResult {
@@ -75,7 +88,7 @@ struct ListeningSocket: Sendable {
             && Glibc.bind(descriptor, first.pointee.ai_addr, first.pointee.ai_addrlen) == 0
         if isBound, listen(descriptor, SOMAXCONN) == 0 { return descriptor }
         let reason = Self.errorText(errno)
-        if descriptor >= 0 { close(descriptor) }
+        if descriptor >= 0 { Glibc.close(descriptor) }
         throw .addressUnavailable(host: host, port: port, reason: reason)
     }
 
@@ -93,7 +106,7 @@ struct ListeningSocket: Sendable {
         return result == 0 ? address.port : 0
     }
 
-    private static func errorText(_ code: Int32) -> String {
+    static func errorText(_ code: Int32) -> String {
         // Sound: strerror returns a NUL-terminated string for every number.
         unsafe String(cString: strerror(code))
     }

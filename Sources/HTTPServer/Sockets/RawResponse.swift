@@ -5,11 +5,12 @@ import HTTPTypes
 /// turned away before it sees them, and those whose request is incomplete at its deadline.
 enum RawResponse {
     /// The response as HTTP/1.1 bytes, with `Connection: close`. Only `.bytes` bodies are sent.
-    static func serialized(_ response: Response) -> [UInt8] {
+    static func serialized(_ response: Response, to head: RequestHead) -> [UInt8] {
         var header = "HTTP/1.1 \(response.status.code) \(response.status.reasonPhrase)\r\n"
         for field in response.headerFields where !ServerManagedFields.contains(field.name) {
             header += "\(field.name): \(field.value)\r\n"
         }
+        header += "X-Request-Id: \(head.requestID)\r\n"
         var body: [UInt8] = []
         if case .bytes(let bytes) = response.body { body = bytes }
         header += "Content-Length: \(body.count)\r\nConnection: close\r\n\r\n"

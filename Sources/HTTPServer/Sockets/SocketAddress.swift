@@ -8,6 +8,22 @@ struct SocketAddress: Sendable {
     /// The address of an unnamed socket.
     init() {}
 
+    /// The address of a Unix socket; nil if the path is too long or has a NUL.
+    init?(unixPath path: String) {
+        let bytes = Array(path.utf8) + [0]
+        let offset = MemoryLayout<sa_family_t>.size
+        guard !path.utf8.contains(0), bytes.count > 1,
+            offset + bytes.count <= MemoryLayout<sockaddr_un>.size
+        else { return nil }
+        storage.ss_family = sa_family_t(AF_UNIX)
+        length = socklen_t(offset + bytes.count)
+        // Sound: the path follows the family, and the guard keeps it within sockaddr_un, which is
+        // smaller than the storage.
+        unsafe withUnsafeMutableBytes(of: &storage) { buffer in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[offset...]).copyBytes(from: bytes)
+        }
+    }
+
     /// Calls a function such as `accept` or `getsockname` that fills in the address, and returns
     /// its result.
     mutating func fill(

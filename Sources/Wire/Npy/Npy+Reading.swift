@@ -157,6 +157,11 @@ private struct PythonDict {
         guard case .sizes(let shape)? = values["shape"] else {
             throw .invalid("shape", "is required: a tuple of whole numbers")
         }
+        guard shape.count <= TensorHeader.rankMax else {
+            throw .invalid(
+                "shape",
+                "has \(shape.count) dimensions; the limit is \(TensorHeader.rankMax)")
+        }
         guard !isColumnMajor || shape.count <= 1 else {
             throw .invalid(
                 "fortran_order", "must be False: numbers are row-major, as after ascontiguousarray")

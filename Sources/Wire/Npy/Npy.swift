@@ -17,10 +17,13 @@ public enum Npy {
         }
     }
 
-    /// The header of a vector's file, as NumPy writes it.
-    public static func head(count: Int, dtype: DType) -> [UInt8] {
+    /// The header of the file of a vector, or of several that are the rows of a matrix, as NumPy
+    /// writes it.
+    /// - Parameter rows: The number of vectors; nil for one that is no matrix.
+    public static func head(count: Int, rows: Int? = nil, dtype: DType) -> [UInt8] {
+        let shape = rows.map { "(\($0), \(count))" } ?? "(\(count),)"
         var header = Array(
-            "{'descr': '\(descr(dtype))', 'fortran_order': False, 'shape': (\(count),), }".utf8)
+            "{'descr': '\(descr(dtype))', 'fortran_order': False, 'shape': \(shape), }".utf8)
         let length = prefix + 2 + header.count + 1
         let padding = (alignment - length % alignment) % alignment
         header += [UInt8](repeating: UInt8(ascii: " "), count: padding) + [UInt8(ascii: "\n")]

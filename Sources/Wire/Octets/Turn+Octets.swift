@@ -34,9 +34,11 @@ extension StepResult {
         for (name, number) in [
             ("Lbfgsd-Loss-Before", lossBefore), ("Lbfgsd-Loss", loss),
             ("Lbfgsd-Gradient-Norm-Inf", gradientNormInf),
+            ("Lbfgsd-Projected-Gradient-Norm-Inf", projectedGradientNormInf),
         ] {
             if let number { fields.append((name, NonFinite.text(of: number) ?? "\(number)")) }
         }
+        if let activeBounds { fields.append(("Lbfgsd-Active-Bounds", String(activeBounds))) }
         return fields
     }
 }
@@ -76,5 +78,6 @@ extension TellRequest {
 extension ParametersView {
     public var octetFields: [(name: String, value: String)] {
         [("Lbfgsd-Dtype", values.dtype.rawValue), ("Lbfgsd-Count", String(values.count))]
+            + (projected.map { [("Lbfgsd-Projected", String($0))] } ?? [])
     }
 }

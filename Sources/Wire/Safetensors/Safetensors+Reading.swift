@@ -1,3 +1,5 @@
+internal import SessionModel
+
 extension Safetensors {
     /// The limit on a header's length. The format's own is a hundred million bytes, all of which
     /// would have to be parsed before anything could be checked.
@@ -18,7 +20,7 @@ extension Safetensors {
     ) throws(WireError) {
         let start = try Safetensors.headerEnd(
             bytes, of: bytes.count, headerBytesMax: headerBytesMax)
-        let header = try Header(head: bytes[..<start], of: bytes.count)
+        let header = try Header<Number>(head: bytes[..<start], of: bytes.count)
         self.init(
             tensors: header.places.map { place in
                 Tensor(
@@ -53,11 +55,11 @@ extension Safetensors {
         return prefix + Int(length)
     }
 
-    /// The header of a file.
-    struct Header {
+    /// The header of a file whose tensors have these types of numbers.
+    struct Header<Number: TensorNumber> {
         var metadata: [String: String] = [:]
         /// In the order of their bytes, which they cover without gaps.
-        var places: [Place] = []
+        var places: [Place<Number>] = []
 
         /// - Parameters:
         ///   - head: The header, preceded by its length.
@@ -68,7 +70,7 @@ extension Safetensors {
                 if name == Safetensors.metadataKey {
                     for (key, text) in try field.members() { metadata[key] = try text.string() }
                 } else {
-                    places.append(try Place(name: name, field))
+                    places.append(try Place<Number>(name: name, field))
                 }
             }
             // By the end too, so that an empty tensor precedes the one that begins at its place.
@@ -94,7 +96,9 @@ extension Safetensors {
     }
 
     /// Checks that the places, in order, cover the data without gaps and overlaps.
-    private static func check(_ places: [Place], against count: Int) throws(WireError) {
+    private static func check<Number: TensorNumber>(
+        _ places: [Place<Number>], against count: Int
+    ) throws(WireError) {
         var end = 0
         var last = ""
         for place in places {
@@ -119,9 +123,17 @@ extension Safetensors {
     }
 }
 
+/// A type of numbers, by its name in a header.
+protocol TensorNumber: RawRepresentable<String>, CaseIterable {
+    /// Bytes a number.
+    var size: Int { get }
+}
+
+extension Safetensors.Number: TensorNumber {}
+
 extension Safetensors {
     /// The header's entry for a tensor.
-    struct Place {
+    struct Place<Number: TensorNumber> {
         var name: String
         var number: Number
         var shape: [Int]
@@ -138,8 +150,13 @@ extension Safetensors.Place {
     fileprivate init(name: String, _ field: JSONField) throws(WireError) {
         let fields = try field.object(known: ["dtype", "shape", "data_offsets"])
         self.name = name
-        number = try fields.required("dtype").choice(Safetensors.Number.self)
+        number = try fields.required("dtype").choice(Number.self)
         shape = try fields.required("shape").sizes()
+        guard shape.count <= TensorHeader.rankMax else {
+            throw .invalid(
+                "\(name).shape",
+                "has \(shape.count) dimensions; the limit is \(TensorHeader.rankMax)")
+        }
         let offsets = try fields.required("data_offsets")
         let ends = try offsets.sizes()
         guard ends.count == 2, ends[0] <= ends[1] else {

@@ -24,21 +24,25 @@ extension Safetensors {
     }
 
     /// The header's entry for a tensor.
-    private struct Entry {
+    struct Entry<Number: TensorNumber> {
         var name: String
         var number: Number
         var shape: [Int]
     }
 
     /// The header, preceded by its length, of tensors that follow in this order.
-    private static func head(_ entries: [Entry], metadata: [String: String]) -> [UInt8] {
+    static func head<Number: TensorNumber>(
+        _ entries: [Entry<Number>], metadata: [String: String]
+    ) -> [UInt8] {
         var header = header(entries, metadata)
         header += [UInt8](repeating: UInt8(ascii: " "), count: -header.count & 7)
         let length = UInt64(header.count)
         return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + header
     }
 
-    private static func header(_ entries: [Entry], _ metadata: [String: String]) -> [UInt8] {
+    private static func header<Number: TensorNumber>(
+        _ entries: [Entry<Number>], _ metadata: [String: String]
+    ) -> [UInt8] {
         precondition(Set(entries.map(\.name)).count == entries.count, "a name comes twice")
         return JSONText.object { text in
             if !metadata.isEmpty {

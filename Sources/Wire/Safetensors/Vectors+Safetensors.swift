@@ -17,14 +17,14 @@ extension Safetensors {
         _ head: ArraySlice<UInt8>, of count: Int
     ) throws(WireError) -> VectorHeader {
         var tensors: [VectorHeader.Tensor] = []
-        for place in try Header(head: head, of: count).places {
+        for place in try Header<Number>(head: head, of: count).places {
             tensors.append(VectorHeader.Tensor(name: place.name, header: try place.tensorHeader))
         }
         return .tensors(tensors)
     }
 }
 
-extension Safetensors.Place {
+extension Safetensors.Place where Number == Safetensors.Number {
     fileprivate var tensorHeader: TensorHeader {
         get throws(WireError) {
             switch number {

@@ -16,6 +16,12 @@ public enum ServerSentEvent: Equatable, Sendable {
         case .session(.evaluation(let point), _):
             return Array("event: evaluation\nid: \(point.evaluation)\ndata: ".utf8)
                 + point.json + Array("\n\n".utf8)
+        case .session(.expiring(let date), let session):
+            let data = JSONText.object { text in
+                text.field("session", session.rawValue)
+                text.field("expires_at", date)
+            }
+            return Array("event: expiring\ndata: ".utf8) + data + Array("\n\n".utf8)
         case .session(.step(let record), let session):
             // Without an identifier: the client stays at the evaluation that it has seen.
             let data = JSONText.object { text in

@@ -21,7 +21,7 @@ extension TracePoint {
 }
 
 extension JSONText {
-    fileprivate mutating func write(_ point: TracePoint) {
+    mutating func write(_ point: TracePoint) {
         field("evaluation", point.evaluation)
         field("step", point.step)
         field("iteration", point.iteration)

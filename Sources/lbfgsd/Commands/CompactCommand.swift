@@ -39,7 +39,7 @@ struct CompactCommand: AsyncParsableCommand {
         }
         LogSetup.bootstrap(
             level: settings.logLevel.level,
-            format: settings.logForm.form(environment: ProcessInfo.processInfo.environment))
+            format: settings.logFormat.resolved(environment: ProcessInfo.processInfo.environment))
         let log = Logger(label: "lbfgsd")
         var limits = SQLiteStoreLimits()
         limits.tracePointsMax = settings.tracePointsMax

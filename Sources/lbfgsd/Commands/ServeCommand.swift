@@ -28,7 +28,8 @@ struct ServeCommand: AsyncParsableCommand {
             let settings = configuration.settings
             LogSetup.bootstrap(
                 level: settings.logLevel.level,
-                format: settings.logForm.form(environment: environment))
+                format: settings.logFormat.resolved(environment: environment),
+                context: RequestContext.metadata)
             let log = Logger(label: "lbfgsd")
             for (name, meant) in configuration.misspeltVariables {
                 log.warning(

@@ -1,4 +1,5 @@
 internal import API
+internal import Ensembles
 internal import Glibc
 internal import HTTPServer
 internal import SQLiteStore
@@ -8,15 +9,21 @@ internal import Webhooks
 
 /// The daemon's life cycle: open the store, serve, and at a signal save everything and end.
 struct Daemon {
+    private static let censusSeconds = 5.0
+
     private let settings: Settings
     private let manager: ServiceManager
     private let log: Logger
-    private let registry = MetricsRegistry()
+    private let registry: MetricsRegistry
+    private let disk: DiskMonitor?
     private let access: AccessControl
     private let store: any Store
     private let eventLoopHooks: EventLoopHooks
     private let service: SessionService
+    private let ensembles: EnsembleService
     private let hooks: HookSetup
+    /// nil if no standby may follow.
+    private let replication: SQLiteStore?
 
     /// Returns when a signal has stopped it and every session is saved.
     static func run(
@@ -24,32 +31,49 @@ struct Daemon {
     ) async throws(CommandFailure) {
         // Installed first, so that a signal during start-up is not lost.
         let signals = SignalWatcher()
-        let access = try AccessControl(tokenFile: settings.tokenFile, log: log)
+        let access = try AccessControl(settings, log: log)
         let endpoint = try Endpoint(settings: settings, manager: manager)
         try ExposureRule.check(endpoint.address, hasTokens: access.isRestricted)
         let hooks = try HookSetup(settings)
+        let registry = MetricsRegistry()
         let store = try await StoreOpening.open(
-            settings.data, tracePointsMax: settings.tracePointsMax, log: log)
+            settings.data, tracePointsMax: settings.tracePointsMax,
+            keepsReserve: settings.diskReserveBytes > 0,
+            replication: ReplicationWatch.configuration(settings, log: log), registry: registry,
+            log: log)
         let daemon = Daemon(
             settings: settings, manager: manager, log: log, access: access, store: store,
-            hooks: hooks)
+            hooks: hooks, registry: registry)
         try await daemon.serve(at: endpoint, until: signals)
     }
 
     private init(
         settings: Settings, manager: ServiceManager, log: Logger, access: AccessControl,
-        store: any Store, hooks: HookSetup
+        store: any Store, hooks: HookSetup, registry: MetricsRegistry
     ) {
+        self.registry = registry
         self.settings = settings
         self.manager = manager
         self.log = log
         self.access = access
         self.store = store
+        replication = settings.replication == .off ? nil : store as? SQLiteStore
+        if let replication { ReplicationWatch.register(replication, in: registry) }
         eventLoopHooks = (store as? SQLiteStore).map(EventLoopHooks.init) ?? EventLoopHooks()
         self.hooks = hooks
+        var limits = settings.limits
+        if let store = store as? SQLiteStore {
+            let fileSystemBytes = store.fileSystemBytes() ?? .max
+            limits.diskReserveBytes = min(settings.diskReserveBytes, fileSystemBytes / 16)
+            disk = DiskMonitor(
+                store, reserveBytes: limits.diskReserveBytes, registry: registry, log: log)
+        } else {
+            disk = nil
+        }
         service = SessionService(
-            store: store, limits: settings.limits, metrics: registry, hooking: hooks.hooking,
-            background: BackgroundWork())
+            store: store, limits: limits, metrics: registry, hooking: hooks.hooking,
+            background: BackgroundWork(), tenants: access.ledger)
+        ensembles = EnsembleService(service, metrics: registry)
         registry.gauge(
             "lbfgsd_build_info", help: "Always 1; its label tells the version.",
             labels: [("version", Version.current)]
@@ -59,8 +83,10 @@ struct Daemon {
     private func serve(
         at endpoint: Endpoint, until signals: SignalWatcher
     ) async throws(CommandFailure) {
-        let router = makeRouter()
-        let server = makeServer(router, at: endpoint)
+        let configuration = settings.serverConfiguration(
+            listen: endpoint.listener, further: endpoint.furtherListeners)
+        let router = makeRouter(configuration)
+        let server = makeServer(router, configuration, at: endpoint)
         do {
             try server.start()
         } catch {
@@ -80,24 +106,31 @@ struct Daemon {
         for await event in signals.events {
             if event == .stop { break }
             manager.notify(.reloading)
-            access.reload(log: log)
+            if access.reload(log: log) { access.endRevoked(server) }
             manager.notify(.ready(status: "Serving \(url)"))
         }
         await stop(server, backgroundTasks: backgroundTasks, unlessAgain: signals)
     }
 
-    private func makeRouter() -> Router {
-        let readiness = Readiness(store: store)
+    private func makeRouter(_ configuration: ServerConfiguration) -> Router {
+        let readiness = Readiness(store: store, disk: disk, replication: replication)
         return API.makeRouter(
-            service: service, metrics: registry, bodyBytesMax: settings.bodyBytesMax,
-            probe: { await readiness.isReady() })
+            service: service, ensembles: ensembles, metrics: registry,
+            bodyBytesMax: settings.bodyBytesMax, configuration: configuration,
+            replication: replication,
+            probe: { await readiness.failure() })
     }
 
-    private func makeServer(_ router: Router, at endpoint: Endpoint) -> HTTPServer {
+    private func makeServer(
+        _ router: Router, _ configuration: ServerConfiguration, at endpoint: Endpoint
+    ) -> HTTPServer {
         let server = HTTPServer(
-            configuration: settings.serverConfiguration(listen: endpoint.listener), router: router,
-            authorize: makeAdmit(tokens: { [access] in access.tokens }),
-            renderRejection: API.renderRejection, observe: makeObserve(metrics: registry),
+            configuration: configuration, router: router,
+            authorize: makeAdmit(
+                hosts: endpoint.allowedHosts(settings.allowedHosts),
+                policy: { [access] in access.policy }),
+            renderRejection: API.renderRejection,
+            observe: makeObserve(metrics: registry, audit: AuditLog(settings.auditLog)),
             hooks: eventLoopHooks)
         ServerMetrics.register(server, in: registry)
         return server
@@ -106,13 +139,31 @@ struct Daemon {
     /// Starts what runs beside serving: eviction of idle sessions, webhooks and the watchdog.
     private func startBackgroundTasks(_ server: HTTPServer) -> [Task<Void, Never>] {
         var backgroundTasks = [
-            Task { [service, seconds = min(30, max(1, settings.idleEvictionSeconds / 4))] in
+            Task {
+                [service, ensembles, seconds = min(30, max(1, settings.idleEvictionSeconds / 4))] in
                 while !Task.isCancelled {
                     try? await Task.sleep(for: .seconds(seconds))
+                    await ensembles.releaseIdleEnsembles()
                     await service.releaseIdleSessions()
                 }
             }
         ]
+        backgroundTasks.append(
+            Task { [service, ensembles] in
+                while !Task.isCancelled {
+                    await service.takeCensus()
+                    await ensembles.expire()
+                    try? await Task.sleep(for: .seconds(Daemon.censusSeconds))
+                }
+            })
+        if let replication {
+            let watch = ReplicationWatch(replication, settings: settings, log: log)
+            backgroundTasks.append(Task { await watch.run() })
+        }
+        if let disk { backgroundTasks.append(Task { await disk.run() }) }
+        if access.isRestricted {
+            backgroundTasks.append(Task { [access] in await access.watchClock(server) })
+        }
         if hooks.targets.isEnabled {
             let dispatcher = WebhookDispatcher(
                 store: store, service: service, targets: hooks.targets, registry: registry,
@@ -149,7 +200,10 @@ struct Daemon {
         for task in backgroundTasks { task.cancel() }
         // A client that has just connected is still served: its request is on the way.
         try? await Task.sleep(for: .milliseconds(250))
+        // A standby's requests end with the others', so nothing is acknowledged any more.
+        replication?.endReplication()
         await server.stop()
+        await ensembles.shutdown()
         await service.shutdown()
         await store.close()
         secondSignal.cancel()

@@ -12,17 +12,22 @@ enum ServerMetrics {
             help: "Requests that are not answered to the end yet, long-polls and streams included.",
             reading: { [weak server] in server.map { Double($0.activity.exchangesInFlight) } })
         registry.gauge(
-            "lbfgsd_http_exchanges_waiting",
-            help: "Of the exchanges in flight, those that wait for their handler or their stream.",
+            "lbfgsd_http_exchanges_suspended",
+            help: "Exchanges in flight that wait for their handler or their stream.",
             reading: { [weak server] in server.map { Double($0.activity.exchangesSuspended) } })
         registry.gauge(
             "lbfgsd_http_body_bytes_in_flight", help: "Request bodies held in memory, in bytes.",
             reading: { [weak server] in server.map { Double($0.activity.bodyBytesInFlight) } })
+        registry.gauge(
+            "lbfgsd_http_response_bytes_in_flight",
+            help: "Memory held by responses that clients have not read to the end, in bytes.",
+            reading: { [weak server] in server.map { Double($0.activity.responseBytesInFlight) } })
         registry.counter(
-            "lbfgsd_http_connections_refused_total", help: "Connections turned away for a limit.",
+            "lbfgsd_http_connections_rejected_total",
+            help: "Connections rejected because a limit was reached.",
             reading: { [weak server] in server.map { Double($0.activity.connectionsRejected) } })
         registry.counter(
-            "lbfgsd_http_connections_cut_total", help: "Connections closed at a deadline.",
+            "lbfgsd_http_connections_timed_out_total", help: "Connections closed at a deadline.",
             reading: { [weak server] in server.map { Double($0.activity.connectionsTimedOut) } })
     }
 }

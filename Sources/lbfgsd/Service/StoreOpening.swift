@@ -4,19 +4,39 @@ internal import Sessions
 internal import Telemetry
 
 enum StoreOpening {
+    /// Removing a session writes a few pages a table, and some for each MiB of its payloads.
+    private static let ballastBytes = 4 << 20
+
     static func open(
-        _ data: DataLocation, tracePointsMax: Int, log: Logger
+        _ data: DataLocation, tracePointsMax: Int, keepsReserve: Bool,
+        replication: ReplicationConfiguration = ReplicationConfiguration(),
+        registry: MetricsRegistry, log: Logger
     ) async throws(CommandFailure) -> any Store {
         guard case .directory(let path) = data else {
             log.warning("sessions are kept in memory and end with this process")
+            guard replication.mode == .off else {
+                throw CommandFailure(
+                    .configuration, "replication: data :memory: can't have a standby")
+            }
             return MemoryStore(tracePointsMax: tracePointsMax)
+        }
+        try data.check()
+        if !data.exists {
+            log.warning(
+                "there was no store in the data directory; made a new, empty one",
+                metadata: ["data": "\(path)"])
         }
         var limits = SQLiteStoreLimits()
         limits.tracePointsMax = tracePointsMax
+        limits.ballastBytes = keepsReserve ? ballastBytes : 0
         do throws(StoreError) {
-            return try await SQLiteStore(
-                directory: path, limits: limits,
+            let store = try await SQLiteStore(
+                directory: path, limits: limits, replication: replication, metrics: registry,
                 onFatal: { end(log, $0) })
+            for finding in store.findings {
+                log.warning("found in the store", metadata: ["finding": "\(finding)"])
+            }
+            return store
         } catch {
             throw failure(error, path: path)
         }
@@ -43,7 +63,7 @@ enum StoreOpening {
             CommandFailure(.temporary, "data \(path): \(what)")
         case .failed(let what):
             CommandFailure(.storage, "data \(path): \(what)")
-        case .missing, .exists, .duplicateKey, .outOfOrder, .closed:
+        case .missing, .exists, .duplicateKey, .outOfOrder, .overloaded, .fenced, .closed:
             CommandFailure(.storage, "data \(path): can't be opened: \(error)")
         }
     }

@@ -6,9 +6,19 @@ internal import Webhooks
 /// Takes messages from the outbox, which is on disk, and sends them until they arrive or are given
 /// up. A message that was being sent when the process ended is sent again: a receiver recognises
 /// the repetition by its `webhook-id`.
+///
+/// An attempt takes as long as the receiver likes, up to a timeout. So that slow receivers do not
+/// delay the others' messages, the attempts to one host and those of one session are few of all
+/// that run at a time, and messages that would exceed either are passed over.
 actor WebhookDispatcher {
     private static let pollSeconds = 5.0
-    private static let batchMax = 64
+    private static let attemptsMax = 32
+    private static let attemptsPerHostMax = 4
+    private static let attemptsPerSessionMax = 8
+    /// Due messages that are read at a time, and how many times in one round. A round begins where
+    /// the last one ended, so that every message has its turn, however many are passed over.
+    private static let windowSize = 128
+    private static let windowsMax = 8
 
     private let store: any Store
     private let service: SessionService
@@ -17,7 +27,12 @@ actor WebhookDispatcher {
     private let log: Logger
     private let delivered: Counter
     private let failed: Counter
-    private var underWay: Set<DeliveryID> = []
+    private var underWay: [DeliveryID: DeliveryRecord] = [:]
+    private var attemptsByHost: [String: Int] = [:]
+    private var attemptsBySession: [SessionID: Int] = [:]
+    /// Messages that were settled while a window was being read, which may still show them as due.
+    private var settled: Set<DeliveryID> = []
+    private var windowStart = 0
 
     init(
         store: any Store, service: SessionService, targets: WebhookTargetPolicy,
@@ -26,8 +41,10 @@ actor WebhookDispatcher {
         self.store = store
         self.service = service
         self.log = log
-        sender = WebhookSender(
-            configuration: .init(targets: targets, userAgent: "lbfgsd/\(Version.current)"))
+        var configuration = WebhookSender.Configuration(
+            targets: targets, userAgent: "lbfgsd/\(Version.current)")
+        configuration.concurrentMax = Self.attemptsMax
+        sender = WebhookSender(configuration: configuration)
         delivered = registry.counter(
             "lbfgsd_webhooks_delivered_total", help: "Messages that webhooks have taken.")
         failed = registry.counter(
@@ -36,31 +53,85 @@ actor WebhookDispatcher {
 
     /// Runs until its task is cancelled. `wakes` yields when there may be something to send.
     func run(wakes: AsyncStream<Void>) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                for await _ in wakes { await self.sendDue() }
-            }
+        let (rounds, round) = AsyncStream.makeStream(
+            of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        await withDiscardingTaskGroup { group in
+            group.addTask { for await _ in wakes { round.yield() } }
             group.addTask {
                 while !Task.isCancelled {
-                    await self.sendDue()
+                    round.yield()
                     try? await Task.sleep(for: .seconds(WebhookDispatcher.pollSeconds))
+                }
+            }
+            for await _ in rounds {
+                for record in await claimDue() {
+                    group.addTask {
+                        await self.send(record)
+                        round.yield()
+                    }
                 }
             }
         }
     }
 
-    private func sendDue() async {
-        guard let due = try? await store.dueDeliveries(at: Date(), limit: Self.batchMax) else {
-            return
+    /// Due messages that may be sent now.
+    private func claimDue() async -> [DeliveryRecord] {
+        var claimed: [DeliveryRecord] = []
+        // Another store may have the messages: they are this one's no more, or not yet for sure.
+        if (store as? any ReplicationSource)?.writeRefusal != nil { return [] }
+        let now = Date()
+        for _ in 0..<Self.windowsMax where underWay.count < Self.attemptsMax {
+            settled = []
+            guard
+                let due = try? await store.dueDeliveries(
+                    at: now, limit: Self.windowSize, skipping: windowStart)
+            else { break }
+            claimed += due.filter { claim($0) }
+            guard due.count == Self.windowSize else {
+                let hasBegunInside = windowStart > 0
+                windowStart = 0
+                if hasBegunInside { continue }
+                break
+            }
+            windowStart += Self.windowSize
         }
-        let fresh = due.filter { underWay.insert($0.id).inserted }
-        await withTaskGroup(of: Void.self) { group in
-            for record in fresh { group.addTask { await self.send(record) } }
+        return claimed
+    }
+
+    private func claim(_ record: DeliveryRecord) -> Bool {
+        let host = Self.host(of: record)
+        guard underWay.count < Self.attemptsMax, underWay[record.id] == nil,
+            !settled.contains(record.id),
+            attemptsByHost[host, default: 0] < Self.attemptsPerHostMax,
+            attemptsBySession[record.session, default: 0] < Self.attemptsPerSessionMax
+        else { return false }
+        underWay[record.id] = record
+        attemptsByHost[host, default: 0] += 1
+        attemptsBySession[record.session, default: 0] += 1
+        return true
+    }
+
+    private func settle(_ record: DeliveryRecord) {
+        settled.insert(record.id)
+        underWay[record.id] = nil
+        let host = Self.host(of: record)
+        attemptsByHost[host] = attemptsByHost[host].flatMap { $0 > 1 ? $0 - 1 : nil }
+        attemptsBySession[record.session] = attemptsBySession[record.session].flatMap {
+            $0 > 1 ? $0 - 1 : nil
         }
     }
 
+    /// The host and port that the message goes to; the whole URL if it has none, which the sender
+    /// then refuses.
+    private static func host(of record: DeliveryRecord) -> String {
+        guard let url = URLComponents(string: record.url), let host = url.host else {
+            return record.url
+        }
+        return "\(host.lowercased()):\(url.port.map(String.init) ?? url.scheme ?? "")"
+    }
+
     private func send(_ record: DeliveryRecord) async {
-        defer { underWay.remove(record.id) }
+        defer { settle(record) }
         let outcome: WebhookOutcome
         if let secret = try? WebhookSecret(text: record.secret) {
             outcome = await sender.send(

@@ -30,10 +30,28 @@ struct Configuration: Sendable {
         problems += applyEnvironment(environment)
         // A wrong option is a usage error; a wrong file or variable is a configuration error.
         let wrongOptions = apply(commandLine: given)
+        if problems.isEmpty, wrongOptions.isEmpty { problems += contradictions() }
         guard problems.isEmpty, wrongOptions.isEmpty else {
             throw CommandFailure(
                 problems.isEmpty ? .usage : .configuration, (problems + wrongOptions).map(\.text))
         }
+    }
+
+    /// Settings that are right one by one, but not together.
+    private mutating func contradictions() -> [SettingProblem] {
+        guard settings.bodyBytesMax > settings.bodyBytesInFlightMax else { return [] }
+        guard let origin = origins["max-body-bytes"] else {
+            // Only the budget was given: it is the limit of each body as well.
+            settings.bodyBytesMax = settings.bodyBytesInFlightMax
+            return []
+        }
+        return [
+            SettingProblem(
+                origin: origin, key: "max-body-bytes",
+                what: "must be at most max-body-bytes-in-flight, which is "
+                    + "\(settings.bodyBytesInFlightMax) bytes, not \(settings.bodyBytesMax): a "
+                    + "body of that size would always be answered with 503")
+        ]
     }
 
     func origin(of setting: Setting) -> Origin { origins[setting.key] ?? .builtIn }

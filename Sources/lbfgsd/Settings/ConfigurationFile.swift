@@ -67,7 +67,7 @@ struct ConfigurationFile {
     }
 
     /// `:line: problem`, from the YAML library's error.
-    private static func location(_ error: any Error) -> String {
+    static func location(_ error: any Error) -> String {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):

@@ -1,20 +1,34 @@
 internal import Glibc
 
-/// Where the daemon listens: a numeric address or a local name, and a port.
+/// Where the daemon listens: a numeric address or a local name, and a port; or a Unix socket.
 struct ListenAddress: Equatable, Sendable {
     /// Without brackets: `127.0.0.1`, `::1`, `localhost`.
     var host: String
     /// 0 for any free one.
     var port: Int
+    /// The file of a Unix socket, which has neither host nor port.
+    var unixPath: String?
 
     init(host: String, port: Int) {
         self.host = host
         self.port = port
     }
 
-    /// `host:port`, with an IPv6 address in brackets; nil when `text` is something else. A host
-    /// is required, so that leaving it out can't open the service to every network.
+    init(unixPath: String) {
+        self.init(host: "", port: 0)
+        self.unixPath = unixPath
+    }
+
+    /// `host:port`, with an IPv6 address in brackets; or `unix:` and the
+    /// path of a socket; nil when `text` is something else. A host is required, so that leaving it
+    /// out can't open the service to every network.
     init?(_ text: String) {
+        if text.hasPrefix("unix:") {
+            let path = String(text.dropFirst("unix:".count))
+            guard path.hasPrefix("/"), SocketAddress(unixPath: path) != nil else { return nil }
+            self.init(unixPath: path)
+            return
+        }
         let host: Substring
         let rest: Substring
         if text.hasPrefix("[") {
@@ -37,12 +51,26 @@ struct ListenAddress: Equatable, Sendable {
         self.init(host: String(host), port: Int(port))
     }
 
-    var text: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    var text: String {
+        if let unixPath { return "unix:\(unixPath)" }
+        return "\(bracketedHost):\(port)"
+    }
+
+    /// The host as it stands in a URL.
+    var bracketedHost: String { host.contains(":") ? "[\(host)]" : host }
+
+    /// Whether it stands for all addresses of the machine.
+    var isWildcard: Bool {
+        if let bytes = ListenAddress.ipv4Bytes(host) { return bytes == [0, 0, 0, 0] }
+        guard let bytes = ListenAddress.ipv6Bytes(host) else { return false }
+        let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0, 0, 0]
+        return bytes == [UInt8](repeating: 0, count: 16) || bytes == mapped
+    }
 
     /// Whether only this machine can reach it. Other names than `localhost` count as reachable:
     /// what they resolve to is not decided here.
     var isLoopback: Bool {
-        if host == "localhost" { return true }
+        if unixPath != nil || host == "localhost" { return true }
         if let bytes = ListenAddress.ipv4Bytes(host) { return bytes[0] == 127 }
         guard let bytes = ListenAddress.ipv6Bytes(host) else { return false }
         let mapped = bytes.prefix(12) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]

@@ -5,7 +5,9 @@
 struct Setting: Sendable {
     enum Section: String, CaseIterable, Sendable {
         case access = "Address and access"
+        case tenants = "Quotas of each tenant"
         case storage = "Storage"
+        case replication = "A standby"
         case connections = "Connections"
         case sessions = "Sessions"
         case hooks = "Hooks"

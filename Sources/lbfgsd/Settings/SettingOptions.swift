@@ -4,8 +4,12 @@ internal import ArgumentParser
 struct SettingOptions: ParsableArguments {
     @OptionGroup(title: Setting.Section.access.rawValue)
     private var access: SectionOptions<InAccess>
+    @OptionGroup(title: Setting.Section.tenants.rawValue)
+    private var tenants: SectionOptions<InTenants>
     @OptionGroup(title: Setting.Section.storage.rawValue)
     private var storage: SectionOptions<InStorage>
+    @OptionGroup(title: Setting.Section.replication.rawValue)
+    private var replication: SectionOptions<InReplication>
     @OptionGroup(title: Setting.Section.connections.rawValue)
     private var connections: SectionOptions<InConnections>
     @OptionGroup(title: Setting.Section.sessions.rawValue)
@@ -18,8 +22,8 @@ struct SettingOptions: ParsableArguments {
     /// What was given, by the setting's name.
     var given: [String: String] {
         let parts = [
-            access.given, storage.given, connections.given, sessions.given, hooks.given,
-            operation.given,
+            access.given, tenants.given, storage.given, replication.given, connections.given,
+            sessions.given, hooks.given, operation.given,
         ]
         return parts.reduce(into: [:]) { $0.merge($1) { first, _ in first } }
     }
@@ -73,7 +77,9 @@ private struct SectionOptions<Marker: SectionMarker>: ParsableArguments, CustomR
 
 private protocol SectionMarker: Sendable { static var section: Setting.Section { get } }
 private enum InAccess: SectionMarker { static let section = Setting.Section.access }
+private enum InTenants: SectionMarker { static let section = Setting.Section.tenants }
 private enum InStorage: SectionMarker { static let section = Setting.Section.storage }
+private enum InReplication: SectionMarker { static let section = Setting.Section.replication }
 private enum InConnections: SectionMarker { static let section = Setting.Section.connections }
 private enum InSessions: SectionMarker { static let section = Setting.Section.sessions }
 private enum InHooks: SectionMarker { static let section = Setting.Section.hooks }

@@ -1,3 +1,4 @@
+internal import API
 internal import HTTPServer
 internal import Sessions
 internal import Telemetry
@@ -6,15 +7,32 @@ internal import Telemetry
 /// `Setting.all`.
 struct Settings: Sendable {
     var listen = ListenAddress(host: "127.0.0.1", port: 8080)
+    var allowedHosts: [String] = []
     var tokenFile: String?
+    var metricsAccess = MetricsAccess.auto
+    var tenantSessionsMax = 0
+    var tenantDiskBytesMax = 0
+    var tenantMemoryBytesMax = 0
+    var tenantRequestsInFlightMax = 0
 
     var data = DataLocation.directory("lbfgsd-data")
+    var diskReserveBytes = 256 << 20
+
+    var replication = ReplicationMode.off
+    var standbyMissing = StandbyMissing.refuse
+    var standbyTimeoutSeconds = Int(ReplicationConfiguration().timeoutSeconds)
+    var replicationBufferBytes = ReplicationConfiguration().bufferBytesMax
+    var replicationSegmentBytes = ReplicationConfiguration().segmentBytesMax
+    var primaryTokenFile: String?
 
     var httpThreads = Settings.serverDefaults.threads
     var connectionsMax = Settings.serverDefaults.connectionsMax
     var connectionsPerAddressMax = Settings.serverDefaults.connectionsPerAddressMax
     var bodyBytesMax = 1 << 30
     var bodyBytesInFlightMax = Settings.serverDefaults.bodyBytesInFlightMax
+    var responseBytesInFlightMax = Settings.serverDefaults.responseBytesInFlightMax
+    var bytesInFlightPerAddressMax = Settings.serverDefaults.bytesInFlightPerAddressMax
+    var stallTimeoutSeconds = Int(Settings.serverDefaults.responseStallSeconds)
     var headerTimeoutSeconds = Int(Settings.serverDefaults.headerDeadlineSeconds)
     var idleTimeoutSeconds = Settings.serverDefaults.idleTimeoutSeconds
     var waitersMax = Limits().waitersMax
@@ -23,6 +41,8 @@ struct Settings: Sendable {
     var parametersMax = Limits().parametersMax
     var sessionBytesMax = Limits().sessionBytesMax
     var checkpointsMax = Limits().checkpointsMax
+    var expiresAfterDefault = Limits().expiresAfterDefault
+    var expiresAfterMax = Limits().expiresAfterMax
     var tracePointsMax = Limits().tracePointsMax
     var residentSessionsMax = Limits().residentSessionsMax
     var residentBytesMax = MemoryBudget.percent(60)
@@ -34,7 +54,8 @@ struct Settings: Sendable {
     var hookFile: String?
 
     var logLevel = LogLevel.info
-    var logForm = LogFormChoice.auto
+    var logFormat = LogFormChoice.auto
+    var auditLog = AuditLog.Coverage.changes
     var shutdownTimeoutSeconds = 10
 
     private static let serverDefaults = ServerConfiguration(
@@ -48,6 +69,8 @@ struct Settings: Sendable {
         limits.parametersMax = parametersMax
         limits.sessionBytesMax = sessionBytesMax
         limits.checkpointsMax = checkpointsMax
+        limits.expiresAfterDefault = expiresAfterDefault
+        limits.expiresAfterMax = expiresAfterMax
         limits.tracePointsMax = tracePointsMax
         limits.residentSessionsMax = residentSessionsMax
         limits.residentBytesMax = residentBytesMax.resolved
@@ -56,13 +79,38 @@ struct Settings: Sendable {
         return limits
     }
 
+    var replicationConfiguration: ReplicationConfiguration {
+        var configuration = ReplicationConfiguration()
+        configuration.mode = replication
+        configuration.bufferBytesMax = replicationBufferBytes
+        configuration.segmentBytesMax = replicationSegmentBytes
+        configuration.timeoutSeconds = Double(standbyTimeoutSeconds)
+        configuration.continuesAlone = standbyMissing == .continue
+        return configuration
+    }
+
+    /// The quotas of tenants to which the token file gives none of their own.
+    var tenantQuota: TenantQuota {
+        func limit(_ value: Int) -> Int? { value == 0 ? nil : value }
+        return TenantQuota(
+            sessionsMax: limit(tenantSessionsMax), diskBytesMax: limit(tenantDiskBytesMax),
+            memoryBytesMax: limit(tenantMemoryBytesMax),
+            requestsInFlightMax: limit(tenantRequestsInFlightMax))
+    }
+
     /// The configuration of the HTTP server.
-    func serverConfiguration(listen: ServerConfiguration.Listener) -> ServerConfiguration {
+    func serverConfiguration(
+        listen: ServerConfiguration.Listener, further: [ServerConfiguration.Listener] = []
+    ) -> ServerConfiguration {
         var configuration = ServerConfiguration(listen: listen)
+        configuration.furtherListeners = further
         configuration.threads = httpThreads
         configuration.connectionsMax = connectionsMax
         configuration.connectionsPerAddressMax = connectionsPerAddressMax
         configuration.bodyBytesInFlightMax = bodyBytesInFlightMax
+        configuration.responseBytesInFlightMax = responseBytesInFlightMax
+        configuration.bytesInFlightPerAddressMax = bytesInFlightPerAddressMax
+        configuration.responseStallSeconds = Double(stallTimeoutSeconds)
         configuration.headerDeadlineSeconds = Double(headerTimeoutSeconds)
         configuration.idleTimeoutSeconds = idleTimeoutSeconds
         // Running requests get half of the time; saving the sessions gets the rest.
@@ -84,18 +132,43 @@ enum LogLevel: String, CaseIterable, Sendable {
     var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .info }
 }
 
+/// What a synchronous daemon does without a standby.
+enum StandbyMissing: String, CaseIterable, Sendable {
+    case refuse
+    case `continue`
+}
+
+/// Who may read `/metrics`.
+enum MetricsAccess: String, CaseIterable, Sendable {
+    /// Everybody, unless the token file gives scopes to its tokens: then as `admin`.
+    case auto
+    case open
+    /// Tokens with the scope `admin`.
+    case admin
+
+    func isOpen(with file: TokenFile) -> Bool {
+        switch self {
+        case .auto: file.isPlain
+        case .open: true
+        case .admin: false
+        }
+    }
+}
+
 enum LogFormChoice: String, CaseIterable, Sendable {
     case auto
     case journal
-    case stamped
+    case timestamped
     case terminal
+    case json
 
-    func form(environment: [String: String]) -> LogFormat {
+    func resolved(environment: [String: String]) -> LogFormat {
         switch self {
         case .auto: LogFormat.forStandardError(environment: environment)
         case .journal: .journal
-        case .stamped: .timestamped
+        case .timestamped: .timestamped
         case .terminal: .terminal(colour: false)
+        case .json: .json
         }
     }
 }

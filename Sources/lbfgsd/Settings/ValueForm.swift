@@ -1,3 +1,4 @@
+internal import API
 internal import Telemetry
 internal import Webhooks
 
@@ -72,7 +73,8 @@ extension ValueForm<Int> {
 extension ValueForm<ListenAddress> {
     static let address = ValueForm(
         placeholder: "host:port",
-        requirement: "an address and a port, such as 127.0.0.1:8080 or [::1]:8080",
+        requirement:
+            "an address and a port, such as 127.0.0.1:8080 or [::1]:8080, or unix: and a path",
         isText: true, read: { ListenAddress($0) }, show: \.text)
 }
 
@@ -92,6 +94,11 @@ extension ValueForm<String?> {
 }
 
 extension ValueForm<[String]> {
+    static let hosts = list(
+        requirement: "a list of names or addresses, each with a port or without, and commas "
+            + "between them",
+        example: "optimizer.example.org", isRight: { $0.allSatisfy(AllowedHosts.isAuthority) })
+
     static let webhookHosts = list(
         requirement: "a list of hosts with commas between them", example: "hooks.example.com",
         isRight: { (try? WebhookTargetPolicy(hosts: $0)) != nil })

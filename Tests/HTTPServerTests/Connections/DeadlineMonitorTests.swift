@@ -64,7 +64,9 @@ struct DeadlineMonitorTests {
         let log = Log()
         try await serving(log: log, configure: { $0.bodyDeadlineSeconds = 0.6 }) { harness in
             let client = try harness.client()
-            client.send("PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n")
+            client.send(
+                "PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+            )
             let began = Date()
             for _ in 0..<60 {
                 if !client.send("x") || harness.server.activity.connectionsTimedOut > 0 { break }
@@ -84,7 +86,9 @@ struct DeadlineMonitorTests {
         }
         try await serving(configure: configure) { harness in
             let client = try harness.client()
-            client.send("PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n")
+            client.send(
+                "PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n"
+            )
             for _ in 0..<10 {
                 client.send(String(repeating: "x", count: 200))
                 usleep(100_000)
@@ -116,6 +120,35 @@ struct DeadlineMonitorTests {
             client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(harness.eventually { harness.server.activity.connectionsTimedOut == 1 })
             #expect(harness.eventually { harness.server.activity.connectionsOpen == 0 })
+        }
+    }
+
+    /// A body that is copied out while it is sent, as long vectors are.
+    private struct Zeros: BodySource {
+        let count: Int
+
+        func copy(from position: Int, to buffer: UnsafeMutableRawBufferPointer) -> Int {
+            let copied = min(buffer.count, count - position)
+            // Sound: no more than the buffer has.
+            for index in 0..<copied { unsafe buffer[index] = 0 }
+            return copied
+        }
+    }
+
+    @Test("a client that stops reading a long response is disconnected after the stall time")
+    func stalledReader() async throws {
+        let route = Route(method: .get, pattern: "/", operationID: "big") { _ in
+            Response(status: .ok, body: .source(Zeros(count: 64 << 20)))
+        }
+        try await serving([route], configure: { $0.responseStallSeconds = 2 }) { harness in
+            let client = try harness.client()
+            let began = Date()
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            // What the kernel's buffers take at the beginning is progress, but no reason to wait
+            // for the end of a second interval.
+            #expect(harness.eventually { harness.server.activity.connectionsTimedOut == 1 })
+            let seconds = Date().timeIntervalSince(began)
+            #expect(seconds >= 2 && seconds < 3.7, "\(seconds) s")
         }
     }
 }

@@ -54,7 +54,7 @@ struct BodyPlanTests {
     }
 
     private func head(_ path: Int, _ length: Int, waits: Bool = false) -> String {
-        "PUT /vectors/\(path) HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n"
+        "PUT /vectors/\(path) HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: \(length)\r\n"
             + (waits ? "Expect: 100-continue\r\n" : "") + "\r\n"
     }
 

@@ -48,6 +48,7 @@ struct RequestBodyTests {
             let client = try harness.client()
             client.send(
                 "PUT /items/1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                    + "Content-Type: application/json\r\n"
                     + "Content-Length: 4\r\n\r\n"
             )
             #expect(try client.reply().status == 100)
@@ -62,7 +63,10 @@ struct RequestBodyTests {
         try await serving { harness in
             let cases: [(String, Int)] = [
                 ("PUT /items/1 HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 4", 415),
-                ("PUT /items/1 HTTP/1.1\r\nContent-Length: 999999999", 413),
+                (
+                    "PUT /items/1 HTTP/1.1\r\nContent-Type: application/json"
+                        + "\r\nContent-Length: 999999999", 413
+                ),
                 ("PUT /items/1 HTTP/1.1\r\nTransfer-Encoding: chunked", 411),
                 ("PUT /nowhere HTTP/1.1\r\nContent-Length: 4", 404),
                 ("DELETE /items/1 HTTP/1.1\r\nContent-Length: 4", 405),
@@ -95,7 +99,8 @@ struct RequestBodyTests {
                 let client = try harness.client()
                 let body = [UInt8](repeating: 1, count: 40 << 20)
                 client.send(
-                    "PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n")
+                    "PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
+                )
                 client.send(body)
                 let reply = try client.reply()
                 #expect(reply.status == 413 && reply.closes)
@@ -122,7 +127,9 @@ struct RequestBodyTests {
     func budget() async throws {
         try await serving(configure: { $0.bodyBytesInFlightMax = 1000 }) { harness in
             let (first, second) = (try harness.client(), try harness.client())
-            first.send("PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 800\r\n\r\n")
+            first.send(
+                "PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 800\r\n\r\n"
+            )
             #expect(harness.eventually { harness.server.activity.bodyBytesInFlight == 800 })
             let body = String(repeating: "x", count: 300)
             #expect(try second.ask("PUT", "/items/1", body: body).status == 503)
@@ -139,7 +146,9 @@ struct RequestBodyTests {
         try await serving(standardRoutes(log), log: log) { harness in
             for reset in [false, true] {
                 var client: Client? = try harness.client()
-                client?.send("PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc")
+                client?.send(
+                    "PUT /items/1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\nabc"
+                )
                 #expect(harness.eventually { harness.server.activity.bodyBytesInFlight == 1000 })
                 if reset { client?.resetOnClose() }
                 client = nil

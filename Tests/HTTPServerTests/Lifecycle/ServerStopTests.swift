@@ -118,6 +118,29 @@ struct ServerStopTests {
         other.quiesce()
     }
 
+    @Test("idle connections end at the stop, and a request on the way is answered")
+    func idle() async throws {
+        let log = Log()
+        let (server, idle, late) = try await serving(
+            standardRoutes(log), configure: { $0.stopGraceSeconds = 60 }, stopsAtEnd: false
+        ) { harness in
+            let idle = try harness.client()
+            #expect(try idle.ask("GET", "/hello").closes == false)
+            let late = try harness.client()
+            late.send("GET /hello HTTP/1.1\r\nHost: a\r\n")
+            #expect(harness.eventually { harness.server.activity.connectionsOpen == 2 })
+            usleep(50_000)
+            return (harness.server, Unchecked(idle), Unchecked(late))
+        }
+        let stopping = Task { await server.stop() }
+        await onThread { #expect(idle.value.isClosed()) }
+        late.value.send("\r\n")
+        let reply = try await onThread { Unchecked(try late.value.reply()) }.value
+        // A connection in the middle of a header is neither idle nor in flight.
+        #expect(reply.status == 200 && reply.closes)
+        await stopping.value
+    }
+
     @Test("after quiesce, open connections are served and new ones refused")
     func quiesce() async throws {
         try await serving { harness in
@@ -126,7 +149,9 @@ struct ServerStopTests {
             harness.server.quiesce()
             harness.server.quiesce()
             #expect(harness.eventually { (try? Client(port: harness.port)) == nil })
-            #expect(try client.ask("GET", "/hello").status == 200)
+            let last = try client.ask("GET", "/hello")
+            #expect(last.status == 200 && last.closes)
+            #expect(client.isClosed())
         }
     }
 

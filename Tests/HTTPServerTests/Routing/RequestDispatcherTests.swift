@@ -6,7 +6,8 @@ import Testing
 struct RequestDispatcherTests {
     private func decide(
         _ method: HTTPRequest.Method, _ path: String, _ framing: BodyFraming,
-        contentType: String? = nil, authorize: @escaping HTTPServer.Authorize = { _, _ in nil }
+        contentType: String? = "application/json",
+        authorize: @escaping HTTPServer.Authorize = { _, _ in nil }
     ) -> (status: Int, allow: String?) {
         let dispatcher = RequestDispatcher(
             router: Router(standardRoutes(Log())), authorize: authorize,
@@ -18,7 +19,7 @@ struct RequestDispatcherTests {
             headerFields: fields)
         switch dispatcher.decide(head, framing) {
         case .dispatch: return (200, nil)
-        case .respond(let response, _):
+        case .respond(let response, _), .refuse(let response, _):
             return (response.status.code, response.headerFields[.allow])
         }
     }
@@ -26,7 +27,7 @@ struct RequestDispatcherTests {
     @Test("a body must have a media type that the route accepts")
     func mediaTypes() {
         let json = [
-            "application/json", "Application/JSON; charset=utf-8", "application/json ;x=y", nil,
+            "application/json", "Application/JSON; charset=utf-8", "application/json ;x=y",
         ]
         for type in json {
             #expect(decide(.put, "items/1", .sized(2), contentType: type).status == 200)
@@ -34,6 +35,8 @@ struct RequestDispatcherTests {
         for type in ["text/plain", "application/jsonx", "", "application/json, text/plain", ";"] {
             #expect(decide(.put, "items/1", .sized(2), contentType: type).status == 415)
         }
+        #expect(decide(.put, "items/1", .sized(2), contentType: nil).status == 415)
+        #expect(decide(.put, "items/1", .none, contentType: nil).status == 200)
         #expect(decide(.put, "items/1", .none, contentType: "text/plain").status == 200)
     }
 

@@ -45,6 +45,44 @@ struct ListeningSocketTests {
         }
     }
 
+    @Test("a Unix socket is for its owner and group, and leaves nothing behind")
+    func unixSocket() async throws {
+        let path = "/tmp/http-\(UUID().uuidString.prefix(8)).sock"
+        // What a process that was killed leaves there is replaced.
+        close(unixListener(path))
+        try await serving(configure: { $0.listen = .unix(path: path) }) { harness in
+            #expect(try Client(path: path).ask("GET", "/hello").text == "hello")
+            let attributes = try FileManager.default.attributesOfItem(atPath: path)
+            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o660)
+            #expect(
+                start(.unix(path: path))
+                    == .socketUnavailable(path: path, reason: "another process listens on it"))
+            #expect(try Client(path: path).ask("GET", "/hello").text == "hello")
+        }
+        #expect(!FileManager.default.fileExists(atPath: path))
+        try Data("kept".utf8).write(to: URL(filePath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        #expect(
+            start(.unix(path: path))
+                == .socketUnavailable(path: path, reason: "there is a file that is no socket"))
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "kept")
+        let long = "/tmp/" + String(repeating: "x", count: 200)
+        #expect(
+            start(.unix(path: long))
+                == .socketUnavailable(path: long, reason: "the path is too long"))
+    }
+
+    @Sendable private func start(_ listener: ServerConfiguration.Listener) -> ServerError? {
+        let server = HTTPServer(
+            configuration: ServerConfiguration(listen: listener), router: Router([]))
+        do throws(ServerError) {
+            try server.start()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     @Test("an IPv6 socket serves IPv4 clients, and reports their IPv4 address")
     func ipv6() async throws {
         let route = Route(method: .get, pattern: "/", operationID: "peer") { request in
@@ -58,16 +96,6 @@ struct ListeningSocketTests {
 
     @Test("a server that cannot listen reports the reason")
     func failures() async throws {
-        @Sendable func start(_ listener: ServerConfiguration.Listener) -> ServerError? {
-            let server = HTTPServer(
-                configuration: ServerConfiguration(listen: listener), router: Router([]))
-            do throws(ServerError) {
-                try server.start()
-                return nil
-            } catch {
-                return error
-            }
-        }
         let taken = try await serving { harness in
             start(.address(host: "127.0.0.1", port: harness.port))
         }

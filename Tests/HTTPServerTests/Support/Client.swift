@@ -100,6 +100,9 @@ final class Client {
     ) throws -> Reply {
         var text = "\(method) \(target) HTTP/1.1\r\nHost: test\r\n"
         for field in fields { text += field + "\r\n" }
+        if body != nil, !fields.contains(where: { $0.hasPrefix("Content-Type") }) {
+            text += "Content-Type: application/json\r\n"
+        }
         if let body { text += "Content-Length: \(body.utf8.count)\r\n" }
         send(text + "\r\n" + (body ?? ""))
         return try reply(hasBody: method != "HEAD")

@@ -66,11 +66,11 @@ func serving<Result: Sendable>(
                 status: rejection.status, headerFields: [.contentType: "application/problem+json"],
                 body: .bytes(Array("\(rejection)".utf8)))
         },
-        observe: { head, route, status, seconds in
+        observe: { exchange in
             log.append(
                 Log.Entry(
-                    method: head.method.rawValue, target: head.target, route: route, status: status)
-            )
+                    method: exchange.head.method.rawValue, target: exchange.head.target,
+                    route: exchange.route?.pattern, status: exchange.status))
         }, hooks: hooks)
     try server.start()
     let harness = Harness(server: server, log: log)

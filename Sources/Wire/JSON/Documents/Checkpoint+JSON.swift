@@ -27,6 +27,7 @@ extension JSONText {
         field("step", record.status.step)
         field("evaluation", record.status.evaluation)
         field("loss", record.status.loss)
+        field("keep", record.isKept)
         field("created_at", record.createdAt)
     }
 }

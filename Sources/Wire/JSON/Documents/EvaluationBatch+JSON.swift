@@ -4,9 +4,13 @@ public import SessionModel
 public struct EvaluationBatch: Sendable {
     public var items: [EvaluationItem]
 
-    /// The whole batch is parsed before any item is carried out: a parse error refuses the batch.
     public init(json: [UInt8], itemsMax: Int) throws(WireError) {
-        let body = try JSONField(document: json).object(known: ["evaluations"])
+        try self.init(JSONDocument(json), itemsMax: itemsMax)
+    }
+
+    /// The whole batch is parsed before any item is carried out: a parse error refuses the batch.
+    public init(_ document: JSONDocument, itemsMax: Int) throws(WireError) {
+        let body = try JSONField(document).object(known: ["evaluations"])
         let list = try body.required("evaluations")
         let elements = try list.elements()
         guard elements.count <= itemsMax else {
@@ -46,7 +50,7 @@ public struct EvaluationBatch: Sendable {
 }
 
 extension EvaluationItem {
-    fileprivate init(_ field: JSONField) throws(WireError) {
+    init(_ field: JSONField) throws(WireError) {
         let fields = try field.object(known: ["session", "number"] + TellRequest.names)
         self.init(session: try fields.required("session").string())
         let tells = TellRequest.names.contains { fields[$0] != nil }

@@ -90,8 +90,11 @@ extension JSONText {
 extension HookAnswer {
     /// `{}`, `{"options"}` or `{"state_dict"}`; the body may be absent.
     public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json, isOptional: true).object(
-            known: ["options", "state_dict"])
+        try self.init(JSONDocument(json, isOptional: true))
+    }
+
+    public init(_ document: JSONDocument) throws(WireError) {
+        let body = try JSONField(document).object(known: ["options", "state_dict"])
         switch (body["options"], body["state_dict"]) {
         case (nil, nil): self = .nothing
         case (let options?, nil):

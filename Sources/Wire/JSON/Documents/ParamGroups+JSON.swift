@@ -1,9 +1,12 @@
 public import SessionModel
 
 extension GroupRequest {
-    /// `{"name", "params": [{"name", "shape", "values" or "fill"}]}`
-    public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json).object(
+    /// `{"name", "params": [{"name", "shape", "values" or "fill", "lower", "upper",
+    /// "l1"}]}`
+    public init(json: [UInt8]) throws(WireError) { try self.init(JSONDocument(json)) }
+
+    public init(_ document: JSONDocument) throws(WireError) {
+        let body = try JSONField(document).object(
             known: ["name", "params"] + OptionsPatch.names)
         let options = OptionsPatch.names.filter { body[$0] != nil }
         guard options.isEmpty else {
@@ -62,5 +65,6 @@ extension JSONText {
             fieldNull("param_names")
         }
         field("count", view.count)
+        if let projected = view.projected { field("projected", projected) }
     }
 }

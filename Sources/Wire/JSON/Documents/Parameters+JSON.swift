@@ -12,8 +12,12 @@ public struct ParametersDocument: Equatable, Sendable {
 
     /// `{"x": [..flat..]}`, or `{"params": [{"name", "shape", "values"}, ..]}` in any order, where
     /// parameters without a name go by position.
-    public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json).object(known: ["dtype", "params", "x"])
+    public init(json: [UInt8]) throws(WireError) { try self.init(JSONDocument(json)) }
+
+    init(input: VectorInput) { self.input = input }
+
+    public init(_ document: JSONDocument) throws(WireError) {
+        let body = try JSONField(document).object(known: ["dtype", "params", "x"])
         dtype = try body["dtype"]?.dtype()
         switch (body["x"], body["params"]) {
         case (let flat?, nil):
@@ -57,11 +61,13 @@ public struct ParametersDocument: Equatable, Sendable {
 }
 
 extension ParametersView {
-    /// `{"dtype", "params": [{"name", "shape", "values"}]}`
+    /// `{"dtype", "params": [{"name", "shape", "values"}]}`, and `"projected"` where the values
+    /// were just set.
     public var json: [UInt8] {
         let flat = values.doubles
         return JSONText.object { text in
             text.field("dtype", values.dtype.rawValue)
+            if let projected { text.field("projected", projected) }
             var start = 0
             text.field("params", array: specs) { text, spec in
                 let end = start + spec.count

@@ -4,20 +4,31 @@ public import SessionModel
 // same as leaving it out; everywhere else `null` is an error.
 
 extension CreateRequest {
-    public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json).object(
-            known: ["name", "labels", "dtype", "params", "x0", "options", "shards"])
+    public init(json: [UInt8]) throws(WireError) { try self.init(JSONDocument(json)) }
+
+    public init(_ document: JSONDocument) throws(WireError) {
+        let body = try JSONField(document).object(
+            known: [
+                "name", "labels", "dtype", "params", "x0", "options", "shards", "expires_after",
+                "lower", "upper", "l1",
+            ])
         switch (body["params"], body["x0"]) {
         case (let params?, nil):
             var parameters: [ParameterInput] = []
             for element in try params.elements() {
                 parameters.append(try ParameterInput(element))
             }
+            for field in BoundsField.allCases {
+                guard let misplaced = body[field.rawValue] else { continue }
+                throw misplaced.fails("belongs to x0: params have theirs in each parameter")
+            }
             self.init(parameters: parameters)
         case (nil, let x0?):
             let values = try x0.numbers()
             self.init(parameters: [
-                ParameterInput(name: nil, shape: [values.count], values: values)
+                ParameterInput(
+                    name: nil, shape: [values.count], values: values,
+                    bounds: try BoundsInput(body))
             ])
             isShortForm = true
         case (nil, nil):
@@ -30,12 +41,16 @@ extension CreateRequest {
         if let field = body["dtype"] { dtype = try field.dtype() }
         shardCount = try body.present("shards")?.integer()
         if let field = body["options"] { options = try OptionsPatch(field, isCreation: true) }
+        if let field = body["expires_after"] {
+            expiresAfter = .some(field.isNull ? nil : try field.integer())
+        }
     }
 }
 
 extension ParameterInput {
     init(_ field: JSONField) throws(WireError) {
-        let fields = try field.object(known: ["name", "shape", "values", "fill"])
+        let fields = try field.object(
+            known: ["name", "shape", "values", "fill"] + BoundsInput.names)
         let values: Values
         switch (fields["values"], fields["fill"]) {
         case (.some, let fill?):
@@ -47,7 +62,8 @@ extension ParameterInput {
         }
         self.init(
             name: try fields.present("name")?.string(),
-            shape: try fields.required("shape").shape(), values: values)
+            shape: try fields.required("shape").shape(), values: values,
+            bounds: try BoundsInput(fields))
     }
 }
 
@@ -95,11 +111,15 @@ extension OptionsPatch {
 
 extension UpdateRequest {
     public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json).object(known: ["name", "labels", "options"])
+        let body = try JSONField(document: json).object(
+            known: ["name", "labels", "options", "expires_after"])
         self.init()
         if let field = body["name"] { name = .some(field.isNull ? nil : try field.string()) }
         if let field = body["labels"] { labels = field.isNull ? [:] : try field.labels() }
         if let field = body["options"] { options = try OptionsPatch(field, isCreation: false) }
+        if let field = body["expires_after"] {
+            expiresAfter = .some(field.isNull ? nil : try field.integer())
+        }
     }
 }
 
@@ -110,13 +130,26 @@ public enum NoFields {
     }
 }
 
-/// The name of a new checkpoint. The body may be absent.
+/// The name of a new checkpoint, and whether it is kept. The body may be absent.
 public struct CheckpointRequest: Equatable, Sendable {
     public var name: String?
+    public var isKept: Bool
 
     public init(json: [UInt8]) throws(WireError) {
-        let body = try JSONField(document: json, isOptional: true).object(known: ["name"])
+        let body = try JSONField(document: json, isOptional: true).object(
+            known: ["name", "keep"])
         name = try body.present("name")?.string()
+        isKept = try body.present("keep")?.boolean() ?? false
+    }
+}
+
+/// Whether a checkpoint is kept.
+public struct CheckpointUpdate: Equatable, Sendable {
+    public var isKept: Bool
+
+    public init(json: [UInt8]) throws(WireError) {
+        let body = try JSONField(document: json).object(known: ["keep"])
+        isKept = try body.required("keep").boolean()
     }
 }
 

@@ -11,6 +11,9 @@ extension SessionView {
                 text.write(options)
                 text.field("maximize", isMaximizing)
             }
+            text.field("bounded", isBounded)
+            text.field("l1", hasL1)
+            text.field("projected", projected)
             text.field("shards", shardCount)
             text.field("param_groups", array: groups) { text, view in
                 text.object { $0.write(view) }
@@ -26,6 +29,8 @@ extension SessionView {
             }
             text.field("memory_bytes_estimate", memoryBytesEstimate)
             text.field("disk_bytes", diskBytes)
+            text.field("expires_after", record.expiresAfter)
+            text.field("expires_at", record.expiry(unchangedSince: updatedAt))
             text.field("created_at", record.createdAt)
             text.field("updated_at", updatedAt)
         }
@@ -33,7 +38,7 @@ extension SessionView {
 }
 
 extension Page<SessionSummary> {
-    /// `{"sessions": [..], "next_page_token"}`. Items leave out the parameters and the options,
+    /// `{"sessions": [..], "next_page_token", "damaged"}`. Items leave out parameters and options,
     /// which would make the list long and slow.
     public var json: [UInt8] {
         JSONText.object { text in
@@ -41,11 +46,20 @@ extension Page<SessionSummary> {
                 text.object { text in
                     text.writeIdentity(summary.record, summary.status)
                     text.writeProgress(summary.record, summary.status)
+                    text.field(
+                        "expires_at", summary.record.expiry(unchangedSince: summary.updatedAt))
                     text.field("created_at", summary.record.createdAt)
                     text.field("updated_at", summary.updatedAt)
                 }
             }
             text.field("next_page_token", next?.text)
+            guard damaged.count > 0 else { return }
+            text.field(
+                "damaged",
+                object: { text in
+                    text.field("count", damaged.count)
+                    text.field("ids", array: damaged.ids) { $0.string($1.rawValue) }
+                })
         }
     }
 }

@@ -4,8 +4,10 @@ public import SessionModel
 // first parameter.
 
 extension StateDict {
-    public init(json: [UInt8]) throws(WireError) {
-        try self.init(JSONField(document: json))
+    public init(json: [UInt8]) throws(WireError) { try self.init(JSONDocument(json)) }
+
+    public init(_ document: JSONDocument) throws(WireError) {
+        try self.init(JSONField(document))
     }
 
     init(_ field: JSONField) throws(WireError) {

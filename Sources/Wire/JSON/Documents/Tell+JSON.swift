@@ -2,8 +2,10 @@ public import SessionModel
 
 extension TellRequest {
     /// `{"loss", "gradient"}`, `{"loss", "gradients"}` or `{"failed"}`.
-    public init(json: [UInt8]) throws(WireError) {
-        try self.init(try JSONField(document: json).object(known: TellRequest.names))
+    public init(json: [UInt8]) throws(WireError) { try self.init(JSONDocument(json)) }
+
+    public init(_ document: JSONDocument) throws(WireError) {
+        try self.init(try JSONField(document).object(known: TellRequest.names))
     }
 
     static let names = ["loss", "gradient", "gradients", "failed"]

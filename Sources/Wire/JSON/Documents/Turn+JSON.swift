@@ -98,6 +98,10 @@ extension JSONText {
             text.field("iterations", result.iterations)
             text.field("evaluations", result.evaluations)
             text.field("gradient_norm_inf", result.gradientNormInf)
+            if let norm = result.projectedGradientNormInf {
+                text.field("projected_gradient_norm_inf", norm)
+            }
+            if let count = result.activeBounds { text.field("active_bounds", count) }
             if let failure = result.failure { text.field("failure") { $0.write(failure) } }
         }
     }

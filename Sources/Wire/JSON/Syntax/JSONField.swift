@@ -1,4 +1,5 @@
 internal import struct SessionModel.FieldError
+internal import struct SessionModel.Limits
 
 /// A value in a document that is being read, with its path, which every error names.
 struct JSONField {
@@ -84,7 +85,14 @@ struct JSONField {
         let values: [JSONValue]
         switch value {
         case .array(let array): values = array
-        case .numbers(let numbers): values = numbers.map(JSONValue.number)
+        case .numbers(let numbers):
+            // As values they take many times the memory.
+            guard numbers.count <= Limits().jsonValuesMax else {
+                throw fails(
+                    "has \(numbers.count) elements; must have at most "
+                        + "\(Limits().jsonValuesMax)")
+            }
+            values = numbers.map(JSONValue.number)
         case .null, .boolean, .integer, .number, .overflow, .string, .object:
             throw isNot("an array")
         }
@@ -104,8 +112,10 @@ struct JSONField {
         if case .object(let fields) = value, fields.keys.allSatisfy(known.contains) {
             return JSONFields(whole: self, fields: fields)
         }
+        // A client that sends thousands has no use for an error each.
+        let unknown = try members().filter { !known.contains($0.name) }.prefix(100)
         throw .invalid(
-            try members().filter { !known.contains($0.name) }.map { name, field in
+            unknown.map { name, field in
                 let hint = nearestName(to: name, in: known).map { "; did you mean \($0)?" }
                 return FieldError(field: field.path, reason: "is not known" + (hint ?? ""))
             })
@@ -150,12 +160,11 @@ struct JSONFields {
 }
 
 extension JSONField {
+    /// The whole document.
+    init(_ document: JSONDocument) { self.init(value: document.value, path: "") }
+
     /// The whole document. Where a body is optional, an empty one counts as `{}`.
     init(document: [UInt8], isOptional: Bool = false) throws(WireError) {
-        if document.isEmpty && isOptional {
-            self.init(value: .object([:]), path: "")
-        } else {
-            self.init(value: try JSONParser.parse(document), path: "")
-        }
+        self.init(try JSONDocument(document, isOptional: isOptional))
     }
 }

@@ -11,8 +11,12 @@ struct JSONParser {
     /// The API's documents have at most six levels. The limit bounds the parser's recursion.
     static let depthMax = 32
 
-    private let bytes: [UInt8]
-    private var index = 0
+    /// The document, or the part of it that a `JSONReader` has not read yet.
+    private(set) var bytes: [UInt8]
+    /// The cursor in `bytes`.
+    var index = 0
+    /// Bytes of the document before `bytes`.
+    private var dropped = 0
 
     static func parse(_ bytes: [UInt8]) throws(WireError) -> JSONValue {
         var parser = JSONParser(bytes: bytes)
@@ -23,19 +27,30 @@ struct JSONParser {
         return value
     }
 
-    private init(bytes: [UInt8]) { self.bytes = bytes }
+    init(bytes: [UInt8] = []) { self.bytes = bytes }
 
-    private var isAtEnd: Bool { index == bytes.count }
+    /// Drops what was read, and takes the document's next piece.
+    mutating func append(_ piece: UnsafeRawBufferPointer) {
+        dropped += index
+        bytes.removeFirst(index)
+        index = 0
+        unsafe bytes.append(contentsOf: piece)
+    }
+
+    /// The cursor's offset in the document.
+    var offset: Int { dropped + index }
+
+    var isAtEnd: Bool { index == bytes.count }
 
     /// The byte at the cursor, 0 at the end. No byte of JSON outside a string is 0, so a 0 is an
     /// error wherever it appears.
-    private var byte: UInt8 { index < bytes.count ? bytes[index] : 0 }
+    var byte: UInt8 { index < bytes.count ? bytes[index] : 0 }
 
-    private func malformed(_ reason: String) -> WireError {
-        .malformed("\(isAtEnd ? "unexpected end" : reason) at byte \(index)")
+    func malformed(_ reason: String) -> WireError {
+        .malformed("\(isAtEnd ? "unexpected end" : reason) at byte \(offset)")
     }
 
-    private mutating func skipSpace() {
+    mutating func skipSpace() {
         while true {
             switch byte {
             case 0x20, 0x0A, 0x0D, 0x09: index += 1
@@ -45,7 +60,7 @@ struct JSONParser {
     }
 
     /// Skips spaces, then `expected`; returns whether it was there.
-    private mutating func skip(_ expected: Unicode.Scalar) -> Bool {
+    mutating func skip(_ expected: Unicode.Scalar) -> Bool {
         skipSpace()
         guard byte == UInt8(ascii: expected) else { return false }
         index += 1
@@ -72,7 +87,7 @@ struct JSONParser {
         return depth + 1
     }
 
-    private mutating func word(
+    mutating func word(
         _ word: StaticString, _ value: JSONValue
     ) throws(WireError) -> JSONValue {
         for expected in word.description.utf8 {
@@ -89,7 +104,7 @@ struct JSONParser {
         repeat {
             skipSpace()
             guard byte == UInt8(ascii: "\"") else { throw malformed("no field name") }
-            let start = index
+            let start = offset
             let name = try string()
             guard skip(":") else { throw malformed("no colon after a field name") }
             skipSpace()
@@ -133,7 +148,7 @@ struct JSONParser {
 
     /// The value as an element of a vector. "NaN" as the first element may begin a list of names,
     /// so it doesn't make the array a vector; after a number it is one.
-    private static func element(_ value: JSONValue, isFirst: Bool) -> Double? {
+    static func element(_ value: JSONValue, isFirst: Bool) -> Double? {
         switch value {
         case .integer(let integer): Double(exactly: integer)
         case .number(let number): number
@@ -142,7 +157,7 @@ struct JSONParser {
         }
     }
 
-    private mutating func numeral() throws(WireError) -> JSONValue {
+    mutating func numeral() throws(WireError) -> JSONValue {
         let start = index
         var decimal = Decimal()
         if byte == UInt8(ascii: "-") {
@@ -200,7 +215,7 @@ struct JSONParser {
     }
 
     /// A string. Runs without escapes are copied as they are.
-    private mutating func string() throws(WireError) -> String {
+    mutating func string() throws(WireError) -> String {
         index += 1
         var start = index
         var decoded: [UInt8] = []
@@ -221,7 +236,7 @@ struct JSONParser {
             decoded.isEmpty
             ? String(validating: rest, as: UTF8.self)
             : String(validating: decoded + rest, as: UTF8.self)
-        guard let text else { throw .malformed("a string that isn't UTF-8 ends at byte \(index)") }
+        guard let text else { throw .malformed("a string that isn't UTF-8 ends at byte \(offset)") }
         index += 1
         return text
     }

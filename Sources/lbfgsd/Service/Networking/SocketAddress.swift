@@ -55,6 +55,30 @@ struct SocketAddress {
         return ListenAddress(host: SocketAddress.text(host), port: number)
     }
 
+    /// The addresses that a name stands for on this machine, IPv6 in brackets.
+    static func numericHosts(of host: String) -> [String] {
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard unsafe getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
+        defer { unsafe freeaddrinfo(list) }
+        var hosts: [String] = []
+        var next = unsafe list
+        while let entry = unsafe next {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            // Sound: getaddrinfo succeeded, so the entries and their addresses are valid until they
+            // are freed; getnameinfo(3) writes at most the count it is given.
+            if unsafe getnameinfo(
+                entry.pointee.ai_addr, entry.pointee.ai_addrlen, &text, socklen_t(text.count), nil,
+                0, Int32(NI_NUMERICHOST)) == 0
+            {
+                hosts.append(ListenAddress(host: SocketAddress.text(text), port: 0).bracketedHost)
+            }
+            unsafe next = entry.pointee.ai_next
+        }
+        return hosts
+    }
+
     private static func text(_ characters: [CChar]) -> String {
         let bytes = characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
         return String(decoding: bytes, as: UTF8.self)

@@ -17,7 +17,13 @@ struct Watchdog: Sendable {
         while !Task.isCancelled {
             do {
                 try await request.run()
-                try await store.probe()
+                do {
+                    try await store.probe()
+                } catch StoreError.full {
+                    // A restart would make no room: reads and deletions go on meanwhile.
+                } catch StoreError.fenced {
+                    // For good: reads go on.
+                }
                 manager.notify(.watchdog)
             } catch {
                 log.error("not feeding the watchdog", metadata: ["error": "\(error)"])

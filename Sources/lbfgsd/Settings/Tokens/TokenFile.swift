@@ -1,17 +1,25 @@
+internal import API
 internal import Foundation
+internal import Sessions
 internal import Telemetry
 
-/// The bearer tokens that the daemon accepts.
+/// The bearer tokens that the daemon accepts, and the tenants that they belong to.
 struct TokenFile {
-    var tokens: [Secret]
+    /// A plain file has a token a line: one tenant, every scope.
+    var isPlain: Bool
+    var credentials: [Credential]
+    /// The quotas that the file gives to tenants; others have the defaults of the settings.
+    var quotas: [String: TenantQuota] = [:]
     /// A warning about the file, which doesn't stop the daemon.
     var warning: String?
 
     static let lengthMin = 16
     private static let bytesMax = 1 << 20
 
+    var bearerTokens: BearerTokens { BearerTokens(credentials) }
+
     /// Throws when the file holds no token (it would lock out every client, or writing it was
-    /// interrupted) or one of fewer than 16 characters. Messages name lines, never tokens.
+    /// interrupted) or a wrong one. Messages name lines and fields, never tokens.
     static func read(_ path: String) throws(CommandFailure) -> TokenFile {
         let text: String
         do {
@@ -28,10 +36,32 @@ struct TokenFile {
             throw CommandFailure(
                 .configuration, "token-file \(path): can't be read: \(FileErrorText.text(error))")
         }
-        return TokenFile(tokens: try parse(text, path: path), warning: warning(for: path))
+        var file = isYAML(text, path) ? try parseYAML(text, path: path) : try parse(text, path)
+        guard !file.credentials.isEmpty else {
+            throw CommandFailure(
+                .configuration,
+                "token-file \(path): holds no token; make one with: "
+                    + (file.isPlain ? "openssl rand -hex 32" : "lbfgsd token new"))
+        }
+        file.warning = warning(for: path)
+        return file
     }
 
-    static func parse(_ text: String, path: String) throws(CommandFailure) -> [Secret] {
+    /// By the file's name, or its first line: a plain token is one word of 16 characters.
+    private static func isYAML(_ text: String, _ path: String) -> Bool {
+        if path.hasSuffix(".yaml") || path.hasSuffix(".yml") { return true }
+        let lines = text.split(whereSeparator: \.isNewline).lazy.map {
+            $0.drop(while: \.isWhitespace)
+        }
+        guard let first = lines.first(where: { !$0.isEmpty && !$0.hasPrefix("#") }) else {
+            return false
+        }
+        return ["- ", "---", "[", "{", "tokens:", "tenants:"].contains { first.hasPrefix($0) }
+    }
+
+    private static func parse(
+        _ text: String, _ path: String
+    ) throws(CommandFailure) -> TokenFile {
         var tokens: [Secret] = []
         let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
         for (index, line) in lines.enumerated() {
@@ -52,12 +82,8 @@ struct TokenFile {
             }
             tokens.append(Secret(String(token)))
         }
-        guard !tokens.isEmpty else {
-            throw CommandFailure(
-                .configuration,
-                "token-file \(path): holds no token; make one with: openssl rand -hex 32")
-        }
-        return tokens
+        let plain = BearerTokens(tokens: tokens.map { $0.reveal() })
+        return TokenFile(isPlain: true, credentials: plain.credentials)
     }
 
     /// A file that others can read exposes the tokens. systemd's credentials carry an access
