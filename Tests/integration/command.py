@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ from typing import Any
 
 import requests
 
-from daemon import binary
+from daemon import ROOT, binary
 
 START_SECONDS = 30
 STOP_SECONDS = 30
@@ -41,6 +42,24 @@ def run(*arguments: Any, cwd: Any = None, **variables: Any) -> subprocess.Comple
         cwd=cwd,
         timeout=START_SECONDS,
     )
+
+
+def debian_tool(package: str, path: str, scratch: Path) -> Path:
+    """A program of a Debian package, which is unpacked for the tests if it isn't installed."""
+    if found := shutil.which(Path(path).name, path=os.environ["PATH"] + ":/usr/sbin"):
+        return Path(found)
+    unpacked = ROOT / "out" / package
+    if not (unpacked / path).exists():
+        download = scratch / "download"
+        download.mkdir()
+        download.chmod(0o777)
+        for command in (["apt-get", "update", "-q"], ["apt-get", "download", "-q", package]):
+            result = subprocess.run(command, cwd=download, capture_output=True, text=True)
+            assert result.returncode == 0 or command[1] == "update", result.stderr
+        archive = next(download.glob(f"{package}_*.deb"))
+        unpacked.parent.mkdir(exist_ok=True)
+        subprocess.run(["dpkg-deb", "-x", archive, unpacked], check=True)
+    return unpacked / path
 
 
 class Serving:
@@ -78,7 +97,7 @@ class Serving:
 
     @property
     def url(self) -> str:
-        return self.wait_for(r"\bready .*\burl=\"?(http://[^\s\"]+)")[1]
+        return self.wait_for(r"\bready\b.*\burl\"?[=:]\"?(http://[^\s\"]+)")[1]
 
     def get(self, path: str, token: str | None = None, **more: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}

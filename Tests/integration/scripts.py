@@ -40,10 +40,12 @@ IDLE_ACTIONS = (
     "freeze",
     "hook",
     "unhook",
+    "bounds",
 )
 # Long enough that no default applies while the daemon is down.
 HOOK_SECONDS = 3600
 IDLE_ACTION_SHARE = 0.3
+BOUNDED_SHARE = 0.35
 ACTION_SHARE = 0.15
 FORK_TELLS = 8
 
@@ -100,6 +102,18 @@ class Script:
         }
         self.shards = chance.choice([None, None, 2, 3])
         self.deletes_forks = chance.random() < 0.3
+        self.bounds: dict[str, Any] | None = None
+        if chance.random() < BOUNDED_SHARE:
+            self.options |= {"mode": "robust", "lr": 1.0, "line_search_fn": None}
+            self.rates = [1.0] * self.tells
+            lower = [chance.choice([None, "-Infinity", -1, -0.5, 0.25]) for _ in self.start]
+            self.bounds = {"lower": lower, "upper": chance.choice([0.5, 0.9, 2])}
+            if chance.random() < 0.3:
+                self.bounds["l1"] = 0.125
+        self.boxes = [
+            {"lower": chance.choice([-1, 0, None]), "upper": chance.choice([0.25, 0.75, None])}
+            for _ in range(self.tells)
+        ]
 
     def evaluate(self, x: Any) -> tuple[float, NDArray[Any]]:
         """The function, plus a quadratic in each parameter that was added."""
@@ -111,7 +125,7 @@ class Script:
     def __str__(self) -> str:
         return (
             f"script {self.name}: n {len(self.start)}, {self.dtype}, {self.options}, "
-            f"shards {self.shards}, "
+            f"shards {self.shards}, bounds {self.bounds}, "
             f"{self.actions}, while idle {self.idle_actions}"
         )
 
@@ -134,6 +148,7 @@ class Life:
             "/v1/sessions",
             {
                 "x0": self.script.start,
+                **(self.script.bounds or {}),
                 "dtype": self.script.dtype,
                 "options": self.script.options,
                 "shards": self.script.shards,
@@ -151,6 +166,9 @@ class Life:
                 turn = self.answer_hook(turn)
             else:
                 turn = self.begin()
+            if turn["state"] == "idle" and turn["result"] and not turn["result"]["evaluations"]:
+                # At a minimum within its bounds a step asks for nothing; an action may change that.
+                self.count += 1
             turn = self.act(self.script.idle_actions, turn, "idle")
         self.look_back()
 
@@ -262,8 +280,15 @@ class Life:
             self.api.call("PUT", self.path("/state-dict"), encode(self.get("/state-dict")))
             return self.ask()
         elif action == "group":
-            group = {"params": [{"shape": [2], "values": [0.5, -0.5]}]}
+            group: dict[str, Any] = {"params": [{"shape": [2], "values": [0.5, -0.5]}]}
+            if self.script.bounds:
+                group["params"][0]["lower"] = [0, -0.25]
             self.observe(self.role, "group", self.post(self.path("/param-groups"), group))
+            return self.ask()
+        elif action == "bounds" and self.script.bounds:
+            body = encode(self.script.boxes[self.count])
+            answer = self.api.call("PUT", self.path("/bounds"), body)
+            self.observe(self.role, "bounds", answer.json())
             return self.ask()
         elif action == "freeze":
             is_frozen = not self.get("/param-groups/0")["frozen"]
@@ -302,6 +327,9 @@ class Life:
         self.observe(self.role, "trace", normal_trace(self.get("/trace")))
         self.observe(self.role, "parameters", bits(flat(self.get("/params"))))
         self.observe(self.role, "state dict", self.get("/state-dict"))
+        self.observe(self.role, "bounds", self.get("/bounds"))
+        active = self.get("/active-set")
+        self.observe(self.role, "active set", (active["count"], active["active"]))
         shown = self.get("")
         self.observe(
             self.role,

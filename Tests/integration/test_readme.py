@@ -54,6 +54,18 @@ def test_scipy_style(shared_daemon: Daemon) -> None:
     printed = run(shared_daemon, *EXAMPLES[1])
     assert printed.startswith("[1. 1.]") or re.match(r"\[(1\.0000|0\.9999)", printed)
     assert "CONVERGENCE" in printed
+    x, multiplier = re.findall(r"\[([^]]*)\]", printed.splitlines()[1])[::2]
+    assert x.split()[0] == "0.5" and float(multiplier) < 0
+
+
+def test_many_starts(shared_daemon: Daemon) -> None:
+    part = README.split("## Many starts\n")[1].split("\n## ")[0]
+    ((language, text),) = re.findall(r"```(\w+)\n(.*?)```", part, re.DOTALL)
+    message, *minima = run(shared_daemon, language, text).splitlines()
+    assert message.startswith("every run has ended; the best run: CONVERGENCE")
+    found = {tuple(round(float(x), 2) for x in line[1:].split("]")[0].split()) for line in minima}
+    # All of Himmelblau's minima.
+    assert found == {(3.0, 2.0), (-2.81, 3.13), (-3.78, -3.28), (3.58, -1.85)}
 
 
 def test_torch(shared_daemon: Daemon) -> None:

@@ -3,6 +3,7 @@ daemon says of the same data directory after its next start."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import plistlib
@@ -133,6 +134,19 @@ def segments(client: Client) -> None:
                 tell_octets(client, session, dtype, depth)
 
 
+def filled(client: Client) -> None:
+    """Parameters that are runs of equal numbers, which no vector is written for."""
+    for dtype in ("float64", "float32"):
+        params = [
+            {"name": "w", "shape": [2_000], "fill": -0.0},
+            {"name": "b", "shape": [2], "values": [3, 4]},
+            {"name": "v", "shape": [30, 100], "fill": 0.1},
+        ]
+        body = {"params": params, "dtype": dtype, "options": {"history_size": 2}}
+        client.ok("POST", "/v1/sessions", body)
+        client.begin(client.ok("POST", "/v1/sessions", body)["id"])
+
+
 def negated_rosenbrock(x: list[float]) -> tuple[float, Any]:
     """Rosenbrock's function for a session that maximizes."""
     loss, gradient = rosenbrock(x)
@@ -255,6 +269,10 @@ def compare(client: Client, read: list[store_reader.Session]) -> Counter[str]:
     return counts
 
 
+def digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:16]
+
+
 def packed(x: list[float], dtype: str) -> bytes:
     return struct.pack(f"<{len(x)}{'d' if dtype == 'float64' else 'f'}", *map(float, x))
 
@@ -285,7 +303,7 @@ def test_the_reader_knows_every_point_after_an_orderly_stop(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Client(daemon.url)
-    for make in (searches, roundings, segments, kinds):
+    for make in (searches, roundings, segments, filled, kinds):
         make(client)
     assert daemon.stop() == 0
     assert {path.suffix for path in (daemon.data / "segments").iterdir()} == {".seg", ".vec"}
@@ -298,7 +316,7 @@ def test_the_reader_knows_every_point_after_an_orderly_stop(
     counts = compare(client, read)
     assert counts["points"] > 150 and counts["replays"] == 0
     assert daemon.stop() == 0
-    monkeypatch.setattr(store_reader, "fused", lambda x, t, d: x + t * d)
+    monkeypatch.setattr(store_reader, "Fraction", lambda value: 0)  # none is fused
     assert store_reader.read(daemon.data) != read
 
 
@@ -310,6 +328,7 @@ def test_after_a_kill_the_reader_knows_a_point_or_where_the_replay_begins(daemon
                 session = client.create(name=mode, x0=[-1.2, 1.0], dtype=dtype, options=options)
                 tell(client, session, depth, rough)
     kinds(client)
+    filled(client)
     # What is quiet for a while is moved to the tables; what comes now is in the log alone.
     quiet = client.create(name="quiet", options=WOLFE)
     turn = tell(client, quiet, 3)
@@ -322,7 +341,7 @@ def test_after_a_kill_the_reader_knows_a_point_or_where_the_replay_begins(daemon
     read = store_reader.read(daemon.data)
     by_id = {session.id: session for session in read}
     last = packed(answered["evaluation"]["x"], "float64")
-    assert by_id[busy].last_point_digest == store_reader.digest(last)
+    assert by_id[busy].last_point_digest == digest(last)
     assert by_id[quiet].replay_from == 3 and turn["evaluation"]["number"] == 4
     # Entries that a crash left have their session's snapshot only when it is used.
     daemon.start()
@@ -366,12 +385,11 @@ def test_trace_batches_have_the_trace_that_the_daemon_shows(tmp_path: Path) -> N
         daemon.close()
     seen = []
     with closing(sqlite3.connect(daemon.data / "lbfgsd.sqlite")) as database:
-        for row in database.execute("SELECT * FROM chapter ORDER BY id").fetchall():
-            _, last, count, body = store_reader.checked(row[1:], "chapter")
-            stream = io.BytesIO(body)
+        for row in store_reader.Store(daemon.data, database).table("chapter", "ORDER BY id"):
+            stream, count = io.BytesIO(row["body"]), row["entries"]
             names = store_reader.EVENT.split(", ")
             entries = [{name: unfolded(stream) for name in names} for _ in range(count)]
-            assert not stream.read() and entries[-1]["k"] == last
+            assert not stream.read() and entries[-1]["k"] == row["last_evaluation"]
             seen += entries
     assert len(seen) > 100
     for entry in seen:
@@ -393,12 +411,15 @@ def test_rows_blobs_and_segments_are_as_the_page_says(daemon: Daemon) -> None:
     assert daemon.stop() == 0
     with closing(sqlite3.connect(daemon.data / "lbfgsd.sqlite")) as database:
         store = store_reader.Store(daemon.data, database)
-        rows = store.rows
+
+        def rows(sql: str, *arguments: Any) -> list[Any]:
+            return database.execute(sql, arguments).fetchall()
+
         for (table,) in rows("SELECT name FROM sqlite_schema WHERE type = 'table'"):
             columns = [row[1] for row in rows(f"PRAGMA table_info({table})")]
-            if columns[-1] == "crc":
-                for row in rows(f"SELECT * FROM {table}"):
-                    store_reader.checked(row[columns[0] == "id" :], table)
+            if table != "session_label" and not table.startswith("sqlite_"):
+                assert "crc" in columns
+                assert len(list(store.table(table))) == len(rows(f"SELECT 1 FROM {table}"))
         named: Counter[int] = Counter()
         lengths = dict(rows("SELECT id, length FROM blob"))
         for session, vectors in rows("SELECT session, vectors FROM snapshot"):
@@ -433,13 +454,13 @@ def test_a_torn_record_was_never_there_and_a_wrong_one_before_others_is_damage(
     daemon.kill()
     log = daemon.data / "journal" / "1.log"
     whole = log.read_bytes()
-    starts = [match.start() for match in re.finditer(b"lbfgslog", whole)]
+    starts = [match.start() for match in re.finditer(store_reader.MAGIC, whole)]
     assert len(starts) == 6
 
     log.write_bytes(whole[: starts[2] + 99] + b"?" + whole[starts[2] + 100 :])
     with pytest.raises(store_reader.Damaged, match=f"byte {starts[2]}"):
         store_reader.read(daemon.data)
-    for at in (starts[5] + 1, starts[5] + 39, starts[5] + 100, starts[5] + 250):
+    for at in (starts[5] + 1, starts[5] + 63, starts[5] + 100, starts[5] + 250):
         log.write_bytes(whole[:at] + bytes(len(whole) - at))
         (read,) = store_reader.read(daemon.data)
         assert read.evaluation == 5 and read.replay_from == 3
@@ -459,6 +480,8 @@ def test_damage_is_found_by_checksum(daemon: Daemon) -> None:
         "UPDATE snapshot SET sequence = sequence + 1",
         "UPDATE blob SET offset = offset + 8 WHERE segment > 0",
         "UPDATE blob SET bytes = zeroblob(length) WHERE bytes IS NOT NULL",
+        "UPDATE store SET moved = moved + 1",
+        "UPDATE session SET id = id + 1",
     ]
     for number, change in enumerate(changes):
         damaged = daemon.data.with_name(str(number))
@@ -514,35 +537,44 @@ def test_the_page_has_every_table_and_column(daemon: Daemon) -> None:
     assert described == there
 
 
+def record_sum(data: bytes) -> int:
+    """The sum of a record of the write-ahead log, from its epoch on."""
+    words = [word for (word,) in struct.iter_unpack("<I", data + bytes(-len(data) % 4))]
+    return sum((len(words) - index) * word for index, word in enumerate(words)) % 2**64
+
+
 def test_the_pages_example_is_as_it_says() -> None:
     example = PAGE.read_text().split("## A worked example")[1]
     blocks = re.findall(r"```hexdump\n(.*?)```", example, re.DOTALL)
     log, listed, x, d, point = (
         bytes.fromhex("".join(line[4:] for line in block.splitlines())) for block in blocks
     )
-    first = store_reader.record_at(log, 0)
+    start = log[:24]
+    assert start[:8] == store_reader.MAGIC and f"`{start[8:].hex()}`" in example
+    first = store_reader.record_at(log, 0, start)
     assert first and first[:3] == (1, 0, 0)
     at = store_reader.HEADER + len(first[3])
-    second = store_reader.record_at(log, at)
+    assert struct.unpack_from("<Q", log, 32) == (record_sum(log[40:at]),)
+    second = store_reader.record_at(log, at, start)
     assert second and second[:3] == (1, 1, 0)
     assert at + store_reader.HEADER + len(second[3]) == len(log)
     ((owner, entry),) = store_reader.entries_of(second[3])
-    assert owner in example and entry["point_digest"] == store_reader.digest(x)
+    assert owner in example and entry["point_digest"] == digest(x)
     assert entry["payload"] == packed(
         [-value for value in store_reader.unpacked(d, "float64")], "float64"
     )
     loss = struct.pack("<q", entry["loss"])
-    assert entry["result_digest"] == store_reader.digest(loss + entry["payload"])
-    row = {**entry, "session": 1, "payload": None}
+    assert entry["result_digest"] == digest(loss + entry["payload"])
+    row = {**entry, "session": 1, "payload": 3}
     crc = store_reader.crc32c(b"".join(map(store_reader.sealed, row.values())))
     assert f"`crc` is {crc}," in example
     for blob in (x, d):
         assert struct.pack("<I", store_reader.crc32c(blob)).hex() in example
-    assert store_reader.vector_list(listed) == {"d": 3, "g": 4, "previous_g": 5, "x": 6}
+    assert store_reader.vector_list(listed) == {"d": 4, "g": 5, "previous_g": 6, "x": 7}
     (t,) = re.findall(r"stepLength: ([0-9.]+)", example)
     phase = {"moving": {"stepLength": float(t)}}
     engine = {"phase": phase, "numerics": 3, "progress": {"options": {"mode": "torch"}}}
-    assert store_reader.trial_point(engine, "float64", x, d) == point
+    assert store_reader.trial_point(engine, "float64", {"x": x, "d": d}) == point
 
 
 def test_the_checksum_is_the_one_that_the_page_names() -> None:

@@ -165,8 +165,9 @@ def test_the_mode_is_robust_unless_it_is_said(api: lbfgsd.Client) -> None:
     assert torch["line_search_fn"] == "strong_wolfe" and torch["max_iter"] == 20
     assert torch["tolerance_grad"] == 1e-6 and torch["tolerance_change"] == 1e-12
     assert torch["tolerance_loss_relative"] == 0 and torch["history_size"] == 10
-    with pytest.warns(RuntimeWarning, match="maxls"):
-        options_of(maxls=20)
+    limited, free = options_of(maxls=20), options_of(maxls=30)
+    assert limited["max_iter"] == 1 and limited["max_eval"] == 21
+    assert free["max_iter"] == free["max_eval"] == 15_000
     assert api.create_session([1.0]).options["mode"] == "torch"
 
 
@@ -425,7 +426,12 @@ def test_as_a_method_of_scipy(api: lbfgsd.Client) -> None:
     assert together.success and len(points) == together.nit
     assert optimize.minimize(optimize.rosen, [1.3, 0.7], method=method).success
     with pytest.raises(ValueError):
-        optimize.minimize(optimize.rosen, [1.3], bounds=[(0, 1)], method=method)
+        optimize.minimize(
+            optimize.rosen,
+            [1.3, 1],
+            constraints={"type": "ineq", "fun": lambda x: x[0]},
+            method=method,
+        )
     with pytest.warns(RuntimeWarning):
         optimize.minimize(rosenbrock, [1.3, 1], jac=True, hess=optimize.rosen_hess, method=method)
 

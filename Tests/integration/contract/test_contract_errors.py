@@ -122,6 +122,44 @@ def test_a_shape_that_cannot_be_is_refused(client: Client, shape: Any) -> None:
     assert newest(client) == before
 
 
+def test_every_count_has_a_limit_that_is_served(client: Client) -> None:
+    limits = client.ok("GET", "/v1/limits")
+    rank, size = limits["rank_max"], limits["history_size_max"]
+    fill = {"name": "w", "fill": 1}
+    assert create(client, params=[{**fill, "shape": [1] * rank}]).status_code == 201
+    response = create(client, params=[{**fill, "shape": [1] * (rank + 1)}])
+    assert_problem(response, 422, "invalid-request", "params[0].shape")
+    assert create(client, x0=[1], options={"history_size": size}).status_code == 201
+    response = create(client, x0=[1], options={"history_size": size + 1})
+    assert_problem(response, 422, "invalid-request", "options.history_size")
+    labels = {f"k{i}": "" for i in range(limits["labels_max"] + 1)}
+    response = create(client, x0=[1], labels=labels)
+    assert_problem(response, 422, "invalid-request", "labels")
+    session = client.create()
+    client.begin(session)
+    path = f"/v1/sessions/{session}/evaluations/1/result"
+    response = client.call("PUT", path, {"failed": "x" * (limits["reason_length_max"] + 1)})
+    assert_problem(response, 422, "invalid-request", "failed")
+    url = "https://h/" + "x" * limits["url_length_max"]
+    hook = {"event": "step.pre", "kind": "observe", "url": url}
+    response = client.call("POST", f"/v1/sessions/{session}/hooks", hook)
+    assert_problem(response, 422, "invalid-request", "url")
+
+
+def test_a_state_dict_cannot_pad_al_without_end(client: Client) -> None:
+    session = client.create(options={"max_iter": 2})
+    client.step(session, rosenbrock)
+    path = f"/v1/sessions/{session}/state-dict"
+    dict_ = client.ok("GET", path)
+    size = client.ok("GET", "/v1/limits")["history_size_max"]
+    dict_["state"]["0"]["al"] = [None] * (size + 1)
+    assert_problem(client.call("PUT", path, dict_), 422, "invalid-request", "state.0.al")
+    dict_ = client.ok("GET", path)
+    dict_["param_groups"][0]["history_size"] = 500_000_000
+    response = client.call("PUT", path, dict_)
+    assert_problem(response, 422, "invalid-request", "options.history_size")
+
+
 def test_all_errors_of_a_request_are_told_at_once(client: Client) -> None:
     response = create(client, x0=[1], dtype="int8", options={"lr": -1, "max_iter": 0})
     fields = {error["field"] for error in assert_problem(response, 422)["errors"]}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 import requests
+import yaml
 
 from daemon import Client
 from problems import rosenbrock, rosenbrock_start
@@ -61,6 +63,17 @@ def test_octets_and_json_lead_to_the_same_points(client: Client, dtype: str) -> 
     assert point(response, dtype).astype(float).tolist() == turn["x"]
     asked = send(client, "GET", f"/v1/sessions/{other}/evaluation")
     assert asked.content == response.content
+
+
+@pytest.mark.parametrize("loss", ["1e-9", "-1E+9", "2.5e-07", "0.000000000000000001", "-Infinity"])
+def test_every_notation_of_a_loss_is_taken_and_documented(client: Client, loss: str) -> None:
+    session = client.create(x0=[1.0])
+    client.begin(session)
+    path = f"/v1/sessions/{session}/evaluations/1/result"
+    assert send(client, "PUT", path, b"\0" * 8, loss=loss).status_code == 200
+    document = yaml.safe_load(client.call("GET", "/openapi.yaml").text)
+    pattern = document["components"]["parameters"]["Loss"]["schema"]["pattern"]
+    assert re.search(pattern, loss)
 
 
 def test_parameters_go_both_ways_in_octets(client: Client) -> None:

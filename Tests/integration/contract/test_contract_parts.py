@@ -214,6 +214,7 @@ def test_a_group_joins_and_the_run_goes_on(client: Client, dtype: str, max_iter:
         "params": [1],
         "param_names": None,
         "count": 3,
+        "projected": 0,
     }
     dict_ = client.ok("GET", f"{url}/state-dict")
     after = dict_["state"]["0"]

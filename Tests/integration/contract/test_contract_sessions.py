@@ -108,6 +108,20 @@ def test_a_scalar_parameter_has_the_shape_of_nothing(client: Client) -> None:
     assert client.get(session)["n"] == 1 and client.x(session) == [4]
 
 
+@pytest.mark.parametrize("codepoint", [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 7, 0x9B])
+def test_text_that_would_reorder_what_is_shown_is_refused(client: Client, codepoint: int) -> None:
+    text = f"a{chr(codepoint)}b"
+    session = client.create(name="before")
+    for body, field in (({"name": text}, "name"), ({"labels": {"k": text}}, "labels.k")):
+        for method, path in (("POST", "/v1/sessions"), ("PATCH", f"/v1/sessions/{session}")):
+            refused = client.call(method, path, {"x0": [1], **body} if method == "POST" else body)
+            problem = assert_problem(refused, 422, "invalid-request")
+            assert [error["field"] for error in problem["errors"]] == [field]
+    assert client.get(session)["name"] == "before"
+    # Marks that letters of many languages need change no order of what follows.
+    assert client.get(client.create(name="\u200f\u05d0\u200d"))["name"] == "\u200f\u05d0\u200d"
+
+
 # Idempotency keys
 
 
@@ -411,3 +425,16 @@ def test_sessions_survive_a_restart(daemon: Daemon, own_client: Client) -> None:
         daemon.restart(cleanly=cleanly)
         assert seen() == before
         assert own_client.ask(session) == asked
+
+
+def test_an_update_that_is_refused_in_part_changes_nothing(client: Client) -> None:
+    session = client.create(x0=[1.0])
+    before = client.get(session)
+    refused = client.call(
+        "PATCH", f"/v1/sessions/{session}", {"expires_after": 3600, "options": {"lr": -1}}
+    )
+    assert refused.status_code == 422
+    assert client.get(session) == before
+    renamed = client.ok("PATCH", f"/v1/sessions/{session}", {"name": "later"})
+    assert renamed["name"] == "later" and renamed["expires_after"] is None
+    assert client.begin(session)["state"] == "evaluating"

@@ -115,7 +115,8 @@ class Waiting:
     def __init__(self, daemon: Daemon, path: str, length: int, media_type: str = OCTETS) -> None:
         self.socket = socket.create_connection(("127.0.0.1", daemon.port), timeout=20)
         self.socket.sendall(
-            f"PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {media_type}\r\nAccept: {OCTETS}\r\n"
+            f"PUT {path} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: {media_type}\r\nAccept: {OCTETS}\r\n"
             f"Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n".encode()
         )
 

@@ -257,7 +257,7 @@ def test_the_description_of_the_interface_is_served(client: Client) -> None:
 
 def test_the_limits_are_served(client: Client) -> None:
     limits = client.ok("GET", "/v1/limits")
-    assert limits and all(isinstance(value, (int, float)) for value in _leaves(limits))
+    assert limits and all(isinstance(value, (int, float, type(None))) for value in _leaves(limits))
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -314,7 +314,7 @@ ALLOWED = {
     "/v1/sessions/{s}/params": {"GET", "HEAD", "PUT", "OPTIONS"},
     "/v1/sessions/{s}/state-dict": {"GET", "HEAD", "PUT", "OPTIONS"},
     "/v1/sessions/{s}/checkpoints": {"GET", "HEAD", "POST", "OPTIONS"},
-    "/v1/sessions/{s}/checkpoints/1": {"GET", "HEAD", "DELETE", "OPTIONS"},
+    "/v1/sessions/{s}/checkpoints/1": {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"},
     "/v1/sessions/{s}/checkpoints/1/restore": {"POST", "OPTIONS"},
     "/v1/sessions/{s}/checkpoints/1/fork": {"POST", "OPTIONS"},
     "/v1/sessions/{s}/stop": {"POST", "OPTIONS"},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -272,3 +273,34 @@ def test_the_operators_hooks_are_on_every_session(tmp_path: Path) -> None:
         assert Webhook(SECRET).verify(body, headers)["data"]["hook"] == "server-1"
         refused = client.call("DELETE", f"/v1/sessions/{session}/hooks/server-1")
         assert refused.status_code == 404
+
+
+def test_slow_receivers_do_not_delay_the_messages_of_others(tmp_path: Path) -> None:
+    """Far more messages wait for a receiver that never answers than may be sent at once; one that
+    answers gets its message at once all the same."""
+    port, slow = free_port(), socket.create_server(("127.0.0.1", 0), backlog=256)
+    silent = f"http://127.0.0.1:{slow.getsockname()[1]}"
+    hosts = f"{silent},http://127.0.0.1:{port}"
+    arguments = ("--webhook-hosts", hosts, "--webhook-networks", "127.0.0.1")
+    daemon = Daemon(tmp_path / "data", tmp_path / "log", arguments)
+    with closing(slow), receiving(port) as receiver:
+        daemon.start()
+        try:
+            client = Client(daemon.url)
+            for _ in range(3):
+                session = client.create()
+                for number in range(60):
+                    hook = {"event": "step.post", "kind": "observe", "url": f"{silent}/{number}"}
+                    client.ok("POST", f"/v1/sessions/{session}/hooks", hook)
+                client.begin(session)
+                client.ok("POST", f"/v1/sessions/{session}/stop")
+            session = client.create()
+            hook = {"event": "step.post", "kind": "observe", "url": f"http://127.0.0.1:{port}/"}
+            client.ok("POST", f"/v1/sessions/{session}/hooks", hook)
+            began = time.monotonic()
+            client.begin(session)
+            client.ok("POST", f"/v1/sessions/{session}/stop")
+            receiver.wait(1, seconds=4)
+            assert time.monotonic() - began < 4
+        finally:
+            daemon.close()

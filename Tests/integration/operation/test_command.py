@@ -134,7 +134,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
 def test_every_setting_refuses_nonsense_wherever_it_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "lbfgsd.yaml"
     # Any word can be a path, so for these settings the invalid value is a list, in the file only.
-    any_word = {"token-file", "data", "hook-file"}
+    any_word = {"token-file", "primary-token-file", "data", "hook-file"}
     for key in known_settings():
         variable = "LBFGSD_" + key.upper().replace("-", "_")
         if key not in any_word:
@@ -467,6 +467,59 @@ def test_a_session_is_there_after_a_restart_at_the_same_point(tmp_path: Path) ->
         assert asked["evaluation"] == turn["evaluation"]
 
 
+def test_a_new_store_is_announced_and_an_old_one_is_not(tmp_path: Path) -> None:
+    for expected in (1, 0):
+        with serving(tmp_path) as daemon:
+            daemon.wait_for("ready")
+            assert len(re.findall(r"<4>.*made a new, empty one", daemon.text)) == expected
+            assert daemon.stop() == 0
+
+
+def test_data_below_a_directory_that_is_missing_is_refused(tmp_path: Path) -> None:
+    for command in (("serve", "--listen", "127.0.0.1:0"), ("check-config",)):
+        result = run(*command, "--data", tmp_path / "mistyped" / "data")
+        assert result.returncode == CONFIGURATION
+        assert f"there is no directory {tmp_path}/mistyped" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_directory_that_everybody_can_write_to_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o777)
+    for command in (("serve", "--listen", "127.0.0.1:0"), ("check-config",)):
+        result = run(*command, "--data", data)
+        assert result.returncode == CONFIGURATION
+        assert f"{data}: everybody can write to it (mode 777)" in result.stderr
+    assert list(data.iterdir()) == []
+    data.chmod(0o750)
+    assert run("check-config", "--data", data).returncode == 0
+
+
+def test_a_body_may_not_be_allowed_more_than_all_bodies_together(tmp_path: Path) -> None:
+    wrong = run("check-config", "--max-body-bytes", "2GiB", "--max-body-bytes-in-flight", "1GiB")
+    assert wrong.returncode == CONFIGURATION
+    assert "option --max-body-bytes: must be at most max-body-bytes-in-flight" in wrong.stderr
+    file = tmp_path / "lbfgsd.yaml"
+    file.write_text("max-body-bytes: 3GiB\n")
+    assert (
+        f"{file}:1: max-body-bytes: must be at most" in run("check-config", "--config", file).stderr
+    )
+    lowered = settings(run("check-config", "--max-body-bytes-in-flight", "64MiB").stdout)
+    assert lowered["max-body-bytes"][0] == "64MiB"
+
+
+def test_compact_counts_the_bytes_behind_a_symbolic_link(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        Client(daemon.url).create()
+        assert daemon.stop() == 0
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    result = run("compact", "--data", tmp_path / "link")
+    assert result.returncode == 0
+    before, after = (int(line.split()[1]) for line in result.stdout.splitlines())
+    assert before >= after > 0
+
+
 def test_in_memory_nothing_is_written_and_a_warning_says_so(tmp_path: Path) -> None:
     with serving(tmp_path, data=":memory:") as daemon:
         Client(daemon.url).create()
@@ -627,12 +680,12 @@ def test_on_a_terminal_the_log_is_for_a_person(
     ("form", "pattern"),
     [
         ("journal", r"<5>ready "),
-        ("stamped", r"<5>\d{4}-\S+Z ready "),
+        ("timestamped", r"<5>\d{4}-\S+Z ready "),
         ("terminal", r"\d\d:\d\d:\d\d\.\d{3} NOTICE +ready "),
     ],
 )
 def test_the_form_of_the_log_can_be_chosen(tmp_path: Path, form: str, pattern: str) -> None:
-    with serving(tmp_path, "--log-form", form) as daemon:
+    with serving(tmp_path, "--log-format", form) as daemon:
         daemon.wait_for(r"(?m)^" + pattern)
 
 
@@ -652,7 +705,8 @@ def test_what_a_client_sends_cannot_forge_a_line_of_the_log(tmp_path: Path) -> N
         host = daemon.url.removeprefix("http://").split(":")
         with socket.create_connection((host[0], int(host[1])), timeout=10) as client:
             client.sendall(
-                b"GET /v1/x%0a<2>forged%1b[31m HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                b"GET /v1/x%0a<2>forged%1b[31m HTTP/1.1\r\n"
+                b"Host: localhost\r\nConnection: close\r\n\r\n"
             )
             while client.recv(4096):
                 pass
@@ -689,7 +743,8 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         host, port = daemon.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(
-                b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\n"
                 b"Content-Length: 100\r\n\r\n{"
             )
             time.sleep(0.3)
@@ -705,7 +760,8 @@ def test_a_client_that_dawdles_does_not_hold_up_the_end(tmp_path: Path) -> None:
         host, port = daemon.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.sendall(
-                b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\n"
                 b"Content-Length: 100\r\n\r\n{"
             )
             time.sleep(0.3)

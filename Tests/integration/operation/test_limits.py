@@ -4,11 +4,14 @@ come back; other clients are served meanwhile, and afterwards nothing of it is l
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +23,7 @@ import requests
 
 from command import serving
 from daemon import Client, wait_until
+from problems import rosenbrock
 
 MIB = 1 << 20
 
@@ -137,7 +141,7 @@ def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
         url = daemon.url
         wait_until(lambda: gauges(url)["lbfgsd_http_connections_open"] <= 1)
         client = Client(url)
-        client.ok("GET", "/livez")
+        assert client.ok("GET", "/v1/limits")["connections_max"] == 6
         held = [Raw(url) for _ in range(5)]
         for raw in held:
             raw.send("GET", "/livez")
@@ -153,7 +157,7 @@ def test_connections_beyond_the_limit_are_turned_away(tmp_path: Path) -> None:
             raw.close()
         client.session.close()
         check_quiet(url)
-        assert gauges(url)["lbfgsd_http_connections_refused_total"] == 20
+        assert gauges(url)["lbfgsd_http_connections_rejected_total"] == 20
         fit_a_little(Client(url))
 
 
@@ -173,6 +177,7 @@ def test_connections_from_one_address_have_a_limit_of_their_own(tmp_path: Path) 
         for raw in (*greedy, other):
             raw.close()
         wait_until(lambda: gauges(url)["lbfgsd_http_connections_open"] <= 1)
+        assert Client(url).ok("GET", "/v1/limits")["connections_per_address_max"] == 4
         again = Raw(url, "127.0.0.7").send("GET", "/livez")
         assert again.answer().status_code == 200
 
@@ -358,18 +363,145 @@ def test_requests_that_wait_for_one_session_have_a_limit(tmp_path: Path) -> None
 # MARK: The disk
 
 
+def test_a_limit_on_the_size_of_files_refuses_writes_like_a_full_disk(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        client = Client(daemon.url)
+        session = client.create()
+        client.begin(session)
+        # Nothing can be written beyond a file's first byte.
+        unlimited = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (1, unlimited[1]))
+        for _ in range(2):
+            check_refusal(client.call("POST", "/v1/sessions", {"x0": [1.0]}), 507, "storage-full")
+            told = client.call(
+                "PUT",
+                f"/v1/sessions/{session}/evaluations/1/result",
+                {"loss": 1.0, "gradient": [0.5, 0.5]},
+            )
+            check_refusal(told, 507, "storage-full")
+        assert client.ok("GET", f"/v1/sessions/{session}")["state"] == "evaluating"
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        turn = client.ask(session)
+        assert turn["evaluation"]["number"] == 1
+        assert client.answer(turn, rosenbrock)["evaluation"]["number"] == 2
+        assert daemon.stop() == 0
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> tuple[Any, Any]:
     """A file system of 12 MiB, in a mount namespace of the daemon's own."""
+    return disk_of(12, tmp_path)
+
+
+def disk_of(size: int, tmp_path: Path) -> tuple[Any, Any]:
     if shutil.which("unshare") is None:
         pytest.skip("no unshare(1)")
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = f"mount -t tmpfs -o size=12m tmpfs '{disk}'"
+    mount = f"mount -t tmpfs -o size={size}m tmpfs '{disk}'"
     allowed = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True)
     if allowed.returncode != 0:
         pytest.skip(f"no mounts here: {allowed.stderr.decode()}")
     return ("unshare", "-rm", "sh", "-c", mount + ' && exec "$0" "$@"'), disk
+
+
+def test_checkpoints_have_a_limit(tmp_path: Path) -> None:
+    with serving(tmp_path, "--max-checkpoints", "2") as daemon:
+        client = Client(daemon.url)
+        path = f"/v1/sessions/{client.create()}/checkpoints"
+        for _ in range(2):
+            client.ok("POST", path, {})
+        check_refusal(client.call("POST", path, {}), 503, "overloaded", "checkpoints", 2)
+        assert client.call("DELETE", f"{path}/1").status_code == 204
+        client.ok("POST", path, {})
+        check_refusal(client.call("POST", path, {}), 503, "overloaded", "checkpoints", 2)
+
+
+def test_a_filled_parameter_takes_no_disk(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        client = Client(daemon.url)
+        body = {"params": [{"shape": [2_000_000], "fill": 0.5}], "options": {"history_size": 1}}
+        session = client.ok("POST", "/v1/sessions", body)["id"]
+        assert client.get(session)["disk_bytes"] < 10_000
+        files = (file for file in (tmp_path / "data").rglob("*") if file.name != "ballast")
+        assert sum(file.stat().st_blocks * 512 for file in files) < 1 * MIB
+    with serving(tmp_path) as daemon:
+        assert set(Client(daemon.url).x(session)) == {0.5}
+
+
+def fill_disk(directory: str, left: int) -> None:
+    """Leaves so many bytes on the file system of a directory."""
+    free = os.statvfs(directory)
+    size = free.f_bavail * free.f_frsize - left
+    with Path(directory, "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
+def test_a_full_disk_is_seen_keeps_a_reserve_and_can_be_emptied(tmp_path: Path) -> None:
+    command, disk = disk_of(128, tmp_path)
+    with serving(
+        tmp_path, "--disk-reserve-bytes", "1GiB", data=disk / "data", command=command
+    ) as daemon:
+        client = Client(daemon.url)
+        # The mount is in the daemon's name space only.
+        inside = f"/proc/{daemon.process.pid}/root{disk}"
+        reserve = client.ok("GET", "/v1/limits")["disk_reserve_bytes"]
+        assert reserve == 128 * MIB // 16
+        session, other = client.create(), client.create(x0=[0.5] * 9)
+        for _ in range(100):
+            client.create(x0=[float(i) for i in range(1500)])
+        many = [s["id"] for s in client.ok("GET", "/v1/sessions?page_size=1000")["sessions"]]
+        checkpoint = client.ok("POST", f"/v1/sessions/{session}/checkpoints", {})["id"]
+        turn = client.begin(session)
+        fill_disk(inside, reserve - 100_000)
+
+        # Below the reserve nothing is created, and results are stored.
+        where = f"/v1/sessions/{session}"
+        for path, body in (
+            ("/v1/sessions", {"x0": [1]}),
+            (f"{where}/checkpoints", {}),
+            (f"{where}/checkpoints/{checkpoint}/fork", {}),
+        ):
+            problem = check_refusal(client.call("POST", path, body), 507, "storage-full")
+            assert problem["reserve_bytes"] == reserve > problem["available_bytes"]
+        turn = client.answer(turn, rosenbrock)
+        assert client.call("GET", "/readyz").status_code == 200
+        time.sleep(3)  # SQLite's WAL is copied back meanwhile
+        assert gauges(daemon.url)["lbfgsd_disk_full"] == 0
+
+        # A full disk has a reason, once in the log.
+        Path(inside, "filler").unlink()
+        fill_disk(inside, 0)
+
+        def is_full() -> bool:
+            return client.call("GET", "/readyz").status_code == 503
+
+        wait_until(is_full)
+        ready = client.call("GET", "/readyz").json()
+        assert ready["type"] == "/problems/not-ready" and "disk is full" in ready["detail"]
+        assert gauges(daemon.url)["lbfgsd_disk_full"] == 1
+        assert gauges(daemon.url)["lbfgsd_disk_free_bytes"] < MIB
+        for _ in range(20):
+            check_refusal(client.call("POST", "/v1/sessions", {"x0": [1]}), 507, "storage-full")
+        assert len(re.findall(r"the disk is full.*available_bytes=", daemon.text)) == 1
+
+        # Deleting works, all of it.
+        assert client.call("DELETE", f"{where}/checkpoints/{checkpoint}").status_code == 204
+        for removed in many:
+            if removed not in (session, other):
+                assert client.call("DELETE", f"/v1/sessions/{removed}").status_code == 204
+        left = client.ok("GET", "/v1/sessions?page_size=1000")["sessions"]
+        assert {s["id"] for s in left} == {session, other}
+
+        # With room everything goes on by itself.
+        Path(inside, "filler").unlink()
+        wait_until(lambda: client.call("GET", "/readyz").status_code == 200)
+        client.create()
+        client.answer(client.ask(session), rosenbrock)
+        daemon.wait_for("the disk has room again")
+        assert gauges(daemon.url)["lbfgsd_disk_full"] == 0
+        ballast = Path(inside, "data", "ballast")
+        wait_until(lambda: ballast.stat().st_blocks > 0)
 
 
 def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(
@@ -378,7 +510,7 @@ def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(
     command, disk = small_disk
     with serving(tmp_path, data=disk / "data", command=command) as daemon:
         client = Client(daemon.url)
-        body = {"x0": [1.5] * 60_000, "options": {"history_size": 2}}
+        body = {"x0": [1.5 + i for i in range(60_000)], "options": {"history_size": 2}}
         first = client.create(**body)
         made = [first]
         while (response := client.call("POST", "/v1/sessions", body)).status_code == 201:
@@ -386,7 +518,7 @@ def test_a_full_disk_refuses_writes_and_goes_on_when_there_is_room(
             assert len(made) < 200
         check_refusal(response, 507, "storage-full")
         # Reads still work, and nothing of the refused writes is stored.
-        assert client.x(first)[:2] == [1.5, 1.5]
+        assert client.x(first)[:2] == [1.5, 2.5]
         assert len(client.ok("GET", "/v1/sessions?page_size=1000")["sessions"]) == len(made)
         for session in made[1:]:
             removed = client.call("DELETE", f"/v1/sessions/{session}")

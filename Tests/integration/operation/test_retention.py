@@ -195,10 +195,15 @@ def test_old_steps_go_and_new_ones_stay(frugal: Daemon) -> None:
 # MARK: Bytes
 
 
+def distinct(n: int) -> list[float]:
+    """Numbers that are stored one by one; equal ones take no room."""
+    return [1 + number / n for number in range(n)]
+
+
 def test_the_room_that_a_session_takes_is_told_and_comes_to_an_end(frugal: Daemon) -> None:
     client = Client(frugal.url)
     n = 5000
-    session = client.create(x0=[1.0] * n, options=ENDLESS)
+    session = client.create(x0=distinct(n), options=ENDLESS)
     before = client.get(session)["disk_bytes"]
     assert 8 * n < before < 8 * n + 20_000
     client.begin(session)
@@ -227,9 +232,9 @@ def test_deleting_gives_room_back_while_another_session_pins_the_same_segment(
 ) -> None:
     client = Client(frugal.url)
     n = 100_000
-    sessions = [client.create(x0=[float(i)] * n, options=ENDLESS) for i in range(10)]
+    sessions = [client.create(x0=distinct(n), options=ENDLESS) for _ in range(10)]
     kept = sessions[4]
-    small = [client.create(x0=[1.0] * 1500) for _ in range(300)]
+    small = [client.create(x0=distinct(1500)) for _ in range(300)]
     assert on_disk(frugal.data) > 8 * n * 10 + 300 * 12_000
     for session in (*sessions[:4], *sessions[5:], *small):
         client.ok("DELETE", f"/v1/sessions/{session}")
@@ -243,7 +248,7 @@ def test_deleting_gives_room_back_while_another_session_pins_the_same_segment(
 
     wait_until(is_short)
     frugal.restart()
-    assert client.x(kept) == [4.0] * n
+    assert client.x(kept) == distinct(n)
 
 
 # MARK: lbfgsd compact

@@ -44,8 +44,9 @@ def test_memory_stays_within_its_budget_however_many_are_touched(crowded: Any) -
 def test_clients_that_vanish_at_once_leave_nothing(crowded: Any) -> None:
     daemon, _ = crowded
     client = Client(daemon.url)
-    # All fit into the budget, so that none is refused.
-    idle = [client.create(x0=[1.0, 2.0]) for _ in range(200)]
+    # All fit into the budget, so that none is refused: the inner products of 100 pairs would not.
+    small = {"history_size": 5}
+    idle = [client.create(x0=[1.0, 2.0], options=small) for _ in range(200)]
     seen = []
     before, during, after, _ = scale.long_poll(
         daemon, idle, lambda client: seen.append(client.ok("GET", "/v1/sessions?page_size=3"))

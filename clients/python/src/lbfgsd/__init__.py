@@ -1,12 +1,12 @@
 """Client of lbfgsd, the L-BFGS service.
 
-`minimize` works as SciPy's and `lbfgsd.torch.LBFGS` as torch.optim.LBFGS; `Client` and
-`AsyncClient` have every operation of the service. `lbfgsd.torch` is imported on first use, since
-torch is optional.
+`minimize` works as SciPy's, `multistart` minimizes from many starts with many workers, and
+`lbfgsd.torch.LBFGS` works as torch.optim.LBFGS; `Client` and `AsyncClient` have every operation of
+the service. `lbfgsd.torch` is imported on first use, since torch is optional.
 
 The package's parts: `_model` has the values that calls return, `_wire` their formats in requests
-and replies, `_client` the operations and the two clients. `_minimize` and `torch` are built on
-`Client`; `_stepping` is what they share.
+and replies, `_client` the operations and the two clients. `_minimize`, `_multistart` and `torch`
+are built on `Client`; `_stepping` is what they share.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ._errors import (
     AwaitingHook,
     BadReply,
     Busy,
+    ChangesGone,
     Conflict,
     ConnectionFailed,
     ContentTooLarge,
@@ -31,6 +32,8 @@ from ._errors import (
     EvaluationClosed,
     EvaluationInShards,
     EvaluationNotReached,
+    Fenced,
+    ForeignRequest,
     HeaderFieldsTooLarge,
     HookCallClosed,
     HookCallNotReached,
@@ -51,6 +54,7 @@ from ._errors import (
     RangeNotSatisfiable,
     ServerError,
     ShuttingDown,
+    StandbyMissing,
     StepRunning,
     StepUndone,
     StorageFull,
@@ -61,30 +65,42 @@ from ._errors import (
 )
 from ._minimize import minimize, scipy_method
 from ._model import (
+    Abandoned,
+    ActiveSet,
     Best,
+    BestMember,
     Checkpoint,
     Delivery,
+    Ensemble,
+    EnsembleSummary,
+    EnsembleTurn,
     Evaluation,
     Event,
     Hook,
     HookCall,
     Lease,
     LineSearchFailure,
+    Member,
+    MemberEvaluation,
+    MemberTracePoint,
     Origin,
     Parameter,
     Parameters,
     ParameterSpec,
     ParamGroup,
     Session,
+    SessionBounds,
     SessionSummary,
     Shards,
     Step,
     StepResult,
     Tell,
+    Told,
     Trace,
     TracePoint,
     Turn,
 )
+from ._multistart import multistart
 from ._wire.state_dict_file import dump as state_dict_to_safetensors
 from ._wire.state_dict_file import load as state_dict_from_safetensors
 
@@ -94,14 +110,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Abandoned",
     "AbortedByHook",
+    "ActiveSet",
     "AlreadyAnswered",
     "AlreadyTold",
     "AsyncClient",
     "AwaitingHook",
     "BadReply",
     "Best",
+    "BestMember",
     "Busy",
+    "ChangesGone",
     "Checkpoint",
     "Client",
     "Conflict",
@@ -110,12 +130,17 @@ __all__ = [
     "Corrupt",
     "Delivery",
     "DigestMismatch",
+    "Ensemble",
+    "EnsembleSummary",
+    "EnsembleTurn",
     "Error",
     "Evaluation",
     "EvaluationClosed",
     "EvaluationInShards",
     "EvaluationNotReached",
     "Event",
+    "Fenced",
+    "ForeignRequest",
     "HeaderFieldsTooLarge",
     "Hook",
     "HookCall",
@@ -128,6 +153,9 @@ __all__ = [
     "LengthRequired",
     "LineSearchFailure",
     "Malformed",
+    "Member",
+    "MemberEvaluation",
+    "MemberTracePoint",
     "MethodNotAllowed",
     "NoShardFree",
     "NoStepRunning",
@@ -146,15 +174,18 @@ __all__ = [
     "Retry",
     "ServerError",
     "Session",
+    "SessionBounds",
     "SessionSummary",
     "Shards",
     "ShuttingDown",
+    "StandbyMissing",
     "Step",
     "StepResult",
     "StepRunning",
     "StepUndone",
     "StorageFull",
     "Tell",
+    "Told",
     "Trace",
     "TracePoint",
     "Turn",
@@ -163,6 +194,7 @@ __all__ = [
     "Unavailable",
     "UnsupportedMediaType",
     "minimize",
+    "multistart",
     "scipy_method",
     "state_dict_from_safetensors",
     "state_dict_to_safetensors",

@@ -68,7 +68,16 @@ class DigestMismatch(Malformed):
 
 
 class Unauthorized(ProblemError):
-    types = ("unauthorized",)
+    """The token is missing, unknown, expired or revoked, or lacks a scope."""
+
+    types = ("unauthorized", "insufficient-scope")
+
+
+class ForeignRequest(ProblemError):
+    """The request's Host, or the page that it comes from, is none that the server knows: what a
+    proxy forwards as Host may have to be among its `allowed-hosts`."""
+
+    types = ("misdirected-request", "foreign-origin")
 
 
 class NotFound(ProblemError):
@@ -99,7 +108,15 @@ class NotAcceptable(ProblemError):
 
 
 class Conflict(ProblemError):
-    """The session is not in the state that the request needs."""
+    """The session, or the server, is not in the state that the request needs."""
+
+    types: ClassVar[tuple[str, ...]] = ("replication-off", "other-standby")
+
+
+class ChangesGone(ProblemError):
+    """The changes that a standby asked for are not kept."""
+
+    types = ("changes-gone",)
 
 
 class StepRunning(Conflict):
@@ -221,9 +238,9 @@ class Corrupt(ServerError):
 
 
 class StorageFull(ProblemError):
-    """The disk is full, or the server holds as many sessions as it may. Reads still work."""
+    """The disk is full, or the tenant has as many sessions or bytes as it may. Reads still work."""
 
-    types = ("storage-full",)
+    types = ("storage-full", "quota-exceeded")
 
 
 class Unavailable(ProblemError):
@@ -231,7 +248,7 @@ class Unavailable(ProblemError):
 
 
 class Busy(Unavailable):
-    types = ("busy",)
+    types = ("busy", "tenant-busy")
 
 
 class Overloaded(Unavailable):
@@ -244,6 +261,19 @@ class ShuttingDown(Unavailable):
 
 class NotReady(Unavailable):
     types = ("not-ready",)
+
+
+class StandbyMissing(Unavailable):
+    """Each write has to be on a standby too, and none has acknowledged it. After `unacknowledged`
+    the write may take effect; repeated, it is told how it ended."""
+
+    types = ("standby-missing", "unacknowledged")
+
+
+class Fenced(Unavailable):
+    """Another store was promoted in the place of the server's, which takes no writes any more."""
+
+    types = ("fenced",)
 
 
 class Unanswered(Unavailable):

@@ -7,6 +7,7 @@ import os
 from types import TracebackType
 from typing import TypeVar
 
+from .ensembles import EnsembleOperations
 from .evaluations import EvaluationOperations
 from .hooks import HookOperations
 from .observation import ObservationOperations
@@ -23,6 +24,7 @@ C = TypeVar("C", bound="Operations")
 class Operations(
     SessionOperations,
     EvaluationOperations,
+    EnsembleOperations,
     StateOperations,
     HookOperations,
     ObservationOperations,
@@ -30,8 +32,8 @@ class Operations(
     """Every operation of one server."""
 
     def __init__(self, url: str | None, retry: Retry | None, content_digest: bool) -> None:
-        super().__init__(retry or Retry(), content_digest)
-        self.url = (url or os.environ.get("LBFGSD_URL") or DEFAULT_URL).rstrip("/")
+        address = (url or os.environ.get("LBFGSD_URL") or DEFAULT_URL).rstrip("/")
+        super().__init__(address, retry or Retry(), content_digest)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

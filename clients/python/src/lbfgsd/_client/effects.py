@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, Union
+from typing import BinaryIO, Generic, TypeVar, Union
 
 import httpx
 
@@ -24,6 +24,8 @@ class Request:
     content: bytes | OctetBody | None = None
     wait_seconds: float = 0
     """How long the server may delay its reply on purpose, beyond the timeout."""
+    file: BinaryIO | None = None
+    """Where the body of a reply with status 2xx goes."""
 
 
 @dataclass(frozen=True)

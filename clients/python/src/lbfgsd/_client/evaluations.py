@@ -13,7 +13,7 @@ from .._model import Lease, Step, Tell, Turn
 from .._wire import bodies, documents
 from .._wire.messages import Content, json_content
 from .binding import operation
-from .effects import Operation, Request
+from .effects import Operation
 from .exchange import given
 from .identifiers import SessionLike, session_id, session_path
 from .vectors import Vectors
@@ -40,10 +40,7 @@ class EvaluationOperations(Vectors):
         """Returns the session's position and what it waits for. With `wait`, the server answers for
         an idle session when a step begins, or after that many seconds (at most 30)."""
         request = self._get(session_path(session, "evaluation"))
-        if wait:
-            headers = {**request.headers, "Prefer": f"wait={max(1, round(wait))}"}
-            request = Request("GET", request.path, headers=headers, wait_seconds=wait)
-        return self._turn(session, request)
+        return self._turn(session, self._waiting(request, wait))
 
     @operation
     def tell(

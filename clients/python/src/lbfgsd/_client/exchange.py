@@ -52,7 +52,8 @@ class Exchange:
     `content_digest` every body is sent with its Content-Digest.
     """
 
-    def __init__(self, retry: Retry, content_digest: bool) -> None:
+    def __init__(self, url: str, retry: Retry, content_digest: bool) -> None:
+        self.url = url
         self._retry = retry
         self._reachability = Reachability()
         self._layouts = LayoutCache()
@@ -84,10 +85,17 @@ class Exchange:
         request = self._write("POST", path, content or json_content({}), if_match)
         return with_headers(request, {"Idempotency-Key": str(uuid.uuid4())})
 
+    def _waiting(self, request: Request, wait: float | None) -> Request:
+        """The same, for a reply that the server may delay so many seconds."""
+        if not wait:
+            return request
+        preference = {"Prefer": f"wait={max(1, round(wait))}"}
+        return replace(with_headers(request, preference), wait_seconds=wait)
+
     # Exchanges
 
     def _backoff(self) -> Backoff:
-        return Backoff(self._retry, self._reachability)
+        return Backoff(self._retry, self._reachability, self.url)
 
     def _exchange(self, request: Request, read: Callable[[Reply], T]) -> Operation[T]:
         """Sends the request until it is answered, and reads the reply. Raises `BadReply` if `read`

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from .._model import Checkpoint, Delivery, Hook, SessionSummary
+from .._model import Checkpoint, Delivery, EnsembleSummary, Hook, SessionSummary
 
 SessionLike = str | SessionSummary
+EnsembleLike = str | EnsembleSummary
 CheckpointLike = str | int | Checkpoint
 HookLike = str | int | Hook
 DeliveryLike = str | int | Delivery
@@ -20,3 +21,9 @@ def session_path(session: SessionLike, *rest: object) -> str:
     """The path of a session, or of a resource below it. Segments are escaped."""
     segments = (quote(str(part), safe="") for part in (session_id(session), *rest))
     return "/".join(["/v1/sessions", *segments])
+
+
+def ensemble_path(ensemble: EnsembleLike, *rest: str) -> str:
+    """The path of an ensemble, or of a resource below it."""
+    identifier = ensemble if isinstance(ensemble, str) else ensemble.id
+    return "/".join(["/v1/ensembles", quote(identifier, safe=""), *rest])

@@ -30,13 +30,14 @@ class Retry:
     `deadline` is the number of seconds that a call may take with all its attempts, and so the
     longest outage of the server that a call survives; with 0 there is no second attempt. Until the
     server has answered for the first time `first_deadline` applies if it is shorter, so that a
-    wrong address is noticed soon. The pauses between attempts begin at `initial` seconds, double up
+    wrong address is noticed at once; more is for programs that are started beside their server.
+    The pauses between attempts begin at `initial` seconds, double up
     to `maximum`, and are shortened at random by up to a half. A pause is never shorter than what
     the server says in `Retry-After`.
     """
 
     deadline: float = 300.0
-    first_deadline: float = 10.0
+    first_deadline: float = 0.0
     initial: float = 0.1
     maximum: float = 10.0
 
@@ -55,8 +56,8 @@ class Reachability:
 class Backoff:
     """Computes the pauses of one call, and raises its last error when the deadline has passed."""
 
-    def __init__(self, retry: Retry, reachability: Reachability) -> None:
-        self.retry, self.reachability = retry, reachability
+    def __init__(self, retry: Retry, reachability: Reachability, url: str) -> None:
+        self.retry, self.reachability, self.url = retry, reachability, url
         self.restart()
 
     def restart(self) -> None:
@@ -68,7 +69,14 @@ class Backoff:
         permanent = isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError))
         seconds = None if permanent else self._pause(0)
         if seconds is None:
-            raise ConnectionFailed(f"{kind}: {error}" if str(error) else kind) from error
+            what = f"{kind}: {error}" if str(error) else kind
+            if self.reachability.has_answered:
+                raise ConnectionFailed(f"{self.url} answers no more ({what})") from error
+            # Without the traces of the layers below, which say no more.
+            raise ConnectionFailed(
+                f"no server answers at {self.url} ({what}).\n"
+                "`lbfgsd serve` starts one; url= or $LBFGSD_URL names another."
+            ) from None
         log.warning("%s: %s; trying again in %.1f s", kind, error, seconds)
         return seconds
 

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
-from .._model import Checkpoint, Parameters, ParamGroup, Session, StateDict, Turn
-from .._wire import bodies, documents
-from .._wire.bodies import ParamsLike, StateDictFormat
-from .._wire.messages import json_content
+from .._model import (
+    ActiveSet,
+    Checkpoint,
+    Parameters,
+    ParamGroup,
+    Session,
+    SessionBounds,
+    StateDict,
+    Turn,
+)
+from .._wire import bodies, documents, octets
+from .._wire.bodies import BoundLike, BoundsLike, ParamsLike, StateDictFormat
+from .._wire.messages import json_content, octet_content
 from .binding import operation, stream
 from .effects import Operation, Request, Stream
 from .exchange import UNSET, _Unset, changes, given, with_headers
 from .identifiers import CheckpointLike, SessionLike, session_path
 from .vectors import Vectors
+
+ACTIVE_SET_PAGE = 1_000
+"""The active bounds that are asked for at once: the least that every daemon allows."""
 
 
 class StateOperations(Vectors):
@@ -40,6 +53,50 @@ class StateOperations(Vectors):
             content = yield from self._flat_parameters(session, bodies.flat_real(params))
         request = self._write("PUT", session_path(session, "params"), content, if_match)
         return (yield from self._parameters(session, request))
+
+    # Bounds
+
+    @operation
+    def get_bounds(self, session: SessionLike) -> Operation[SessionBounds]:
+        """Returns the bounds and L1 weights of all parameters."""
+        layout = yield from self._layout(session)
+        read = partial(documents.bounds, n=layout.n)
+        return (yield from self._exchange(self._get(session_path(session, "bounds")), read))
+
+    @operation
+    def set_bounds(
+        self,
+        session: SessionLike,
+        lower: BoundLike | None = None,
+        upper: BoundLike | None = None,
+        l1: BoundLike | None = None,
+        *,
+        if_match: str | None = None,
+    ) -> Operation[SessionBounds]:
+        """Replaces all bounds and L1 weights, between steps: each a number for all parameters, a
+        flat vector, or None for none. x is projected onto the bounds; the history stays."""
+        layout = yield from self._layout(session)
+        named = {"lower": lower, "upper": upper, "l1": l1}
+        bounds = {k: bodies.as_bound(k, b) for k, b in named.items() if b is not None}
+        content = json_content(bodies.written_bounds(bounds))
+        if layout.n >= octets.OCTETS_FROM and any(b.ndim > 0 for b in bounds.values()):
+            content = octet_content(octets.bounds_in_order(bounds, layout.n, layout.dtype))
+        request = self._write("PUT", session_path(session, "bounds"), content, if_match)
+        return (yield from self._exchange(request, partial(documents.bounds, n=layout.n)))
+
+    @operation
+    def active_set(self, session: SessionLike) -> Operation[ActiveSet]:
+        """Returns the parameters that are at a bound, with their multipliers."""
+        items: list[Any] = []
+        first: int | None = 0
+        while first is not None:
+            page_of = {"from": first, "limit": ACTIVE_SET_PAGE}
+            request = self._get(session_path(session, "active-set"), **page_of)
+            page, first = yield from self._exchange(request, documents.active_page)
+            items += page
+        return documents.active_set(items)
+
+    # The state dict
 
     @operation
     def get_state_dict(
@@ -80,11 +137,16 @@ class StateOperations(Vectors):
         params: ParamsLike,
         *,
         name: str | None = None,
+        lower: BoundsLike | None = None,
+        upper: BoundsLike | None = None,
+        l1: BoundsLike | None = None,
         if_match: str | None = None,
     ) -> Operation[ParamGroup]:
         """Adds parameters between steps: arrays by name, or a sequence of arrays. The history of
-        the others stays in use; the options are those of the session."""
-        content = bodies.with_parameters(given(name=name), bodies.new_parameters(params))
+        the others stays in use; the options are those of the session. `lower`, `upper` and `l1` are
+        of the new parameters, as for `create_session`."""
+        new = bodies.new_parameters(params, {"lower": lower, "upper": upper, "l1": l1})
+        content = bodies.with_parameters(given(name=name), new)
         request = self._post(session_path(session, "param-groups"), content, if_match)
         return self._exchange(request, documents.one(documents.param_group))
 

@@ -79,7 +79,7 @@ class BlockingTransport:
         assert isinstance(effect, Request)
         try:
             with self._http.stream(**self._arguments.of_request(effect, False)) as response:
-                receiver = ReplyReceiver(response.status_code, response.headers)
+                receiver = ReplyReceiver(response.status_code, response.headers, effect.file)
                 for piece in response.iter_bytes():
                     receiver.feed(piece)
         except httpx.TransportError as error:
@@ -143,7 +143,7 @@ class AsyncTransport:
         try:
             arguments = self._arguments.of_request(effect, True)
             async with self._http.stream(**arguments) as response:
-                receiver = ReplyReceiver(response.status_code, response.headers)
+                receiver = ReplyReceiver(response.status_code, response.headers, effect.file)
                 async for piece in response.aiter_bytes():
                     receiver.feed(piece)
         except httpx.TransportError as error:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._client import Client, SessionLike
+from .._naming import check_names, newest_session
 from .._progress import Progress
 from .._stepping import HookHandler
+from .inverse import inverse_hessian
 from .objective import CountedObjective, Jacobian
 from .options import RunOptions
 from .run import Run
@@ -24,6 +26,8 @@ def minimize(
     args: Any = (),
     jac: Jacobian = None,
     *,
+    bounds: Any = None,
+    l1: ArrayLike | None = None,
     tol: float | None = None,
     options: Mapping[str, Any] | None = None,
     callback: Callable[..., Any] | None = None,
@@ -32,6 +36,7 @@ def minimize(
     session: SessionLike | None = None,
     name: str | None = None,
     labels: Mapping[str, str] | None = None,
+    resume: bool = False,
     progress: bool = False,
     on_hook: HookHandler | None = None,
 ) -> Any:
@@ -42,13 +47,20 @@ def minimize(
     "2-point" (also if it is None), "3-point" or "cs". `fun` may raise `Infeasible` where the loss
     is undefined.
 
-    `options` may have SciPy's names: maxiter, maxfun, gtol, ftol, maxcor, eps; and the service's:
+    `bounds` are SciPy's: an object with `lb` and `ub`, such as scipy.optimize.Bounds, or a pair
+    (lower, upper) for each number, with None for no bound. No point outside them is evaluated, by
+    finite differences neither; x0 is clipped to them. `l1` weighs a term sum(l1 * abs(x)) that is
+    added to the loss, one weight or one for each number; `fun` and `jac` leave it out, and the
+    minimum has exact zeros. Both need mode "robust".
+
+    `options` may have SciPy's names: maxiter, maxfun, gtol, ftol, maxcor, eps,
+    finite_diff_rel_step, maxls, disp (which prints the outcome); and the service's:
     mode, lr, line_search_fn, tolerance_grad (the same as gtol), tolerance_grad_relative,
     tolerance_loss_relative (the same as ftol), tolerance_change, history_size (the same as maxcor),
     history_dtype, noise, reuse_evaluation, and max_iter and max_eval, which are budgets of one
     step. The default mode is "robust". `noise` is "float32" or a relative error, for a loss and a
     gradient that are less precise than Float64. In mode "torch" the line search is torch's
-    strong_wolfe, ftol means tolerance_change, and maxls bounds the evaluations of a line search.
+    strong_wolfe, and ftol means tolerance_change.
 
     Steps follow one another until a tolerance is met. With a callback every step has one
     iteration, and the callback is called after each, as `callback(x)` or
@@ -59,36 +71,62 @@ def minimize(
     call, in this process or another, goes on. That call may leave out `x0`; it takes up a pending
     evaluation, and the session keeps its mode unless the options say another.
 
+    With `resume=True` the newest session of the given `name` goes on, if there is one; otherwise it
+    is created. So a script that is run again continues where it ended. `name`, `labels`, `bounds`
+    and `l1` are those of the session then, and x0 is its start.
+
     `on_hook(call)` answers hooks that intercept: None lets the call pass, and options replace those
     of the step. Without it the calls are left to other clients, or to the hook's default.
 
     Returns an OptimizeResult with x, fun, jac, nfev, njev, nit, status, success, message, and
     besides reason and session, and with the reason "line_search_failed" also failure, a
-    `LineSearchFailure`. nfev, njev and nit count what this call did.
+    `LineSearchFailure`. nfev, njev and nit count what this call did. status and message are those
+    of SciPy's L-BFGS-B. With bounds there are active_set, an `ActiveSet` with the bounds that hold
+    and their multipliers, and projected_gradient_norm_inf, which gtol bounds. With `l1` fun has the
+    term, and jac does not.
     """
     if not isinstance(args, tuple):
         args = (args,)
     options, by_iteration = options or {}, callback is not None
+    check_names(session, name, labels, resume)
     if session is None:
         run_options = RunOptions.of(options, tol, by_iteration)
     with contextlib.ExitStack() as stack:
         if client is None:
             client = stack.enter_context(Client(url))
+        if resume and name is not None:
+            session = newest_session(client, name)
         found = None
         if session is not None:
             found = client.get_session(session)
             run_options = RunOptions.of(options, tol, by_iteration, found.options["mode"])
         bar = Progress(progress, name or "minimize")
         stack.callback(bar.close)
-        objective = CountedObjective(fun, jac, args, bar, run_options.difference)
+        objective = CountedObjective(
+            fun, jac, args, bar, run_options.difference, run_options.relative
+        )
         run = Run(client, run_options, objective, callback, on_hook)
-        return run.resume(found, x0) if found is not None else run.start(x0, name, labels)
+        if found is None:
+            return run.start(x0, name, labels, bounds, l1)
+        if not resume and (bounds is not None or l1 is not None):
+            raise ValueError("a session has its own bounds and l1, which set_bounds changes")
+        return run.resume(found, x0)
 
 
 def scipy_method(
-    client: Client | None = None, *, url: str | None = None, progress: bool = False
+    client: Client | None = None,
+    *,
+    url: str | None = None,
+    progress: bool = False,
+    hess_inv: bool = True,
 ) -> Callable[..., Any]:
-    """Returns a method for scipy.optimize.minimize(..., method=lbfgsd.scipy_method(client))."""
+    """Returns a method for scipy.optimize.minimize(..., method=lbfgsd.scipy_method(client)).
+
+    It takes what SciPy's L-BFGS-B takes: bounds in both forms, args, both forms of callbacks,
+    StopIteration, and its options. The result has `hess_inv`, SciPy's LbfgsInvHessProduct of the
+    curvature pairs that the session has at the end, unless that is switched off: they are 2 n
+    numbers for each of up to `maxcor` pairs, which are fetched.
+    """
 
     def method(
         fun: Callable[..., Any],
@@ -102,20 +140,28 @@ def scipy_method(
         callback: Callable[..., Any] | None = None,
         **options: Any,
     ) -> Any:
-        if bounds is not None or (constraints is not None and np.size(constraints) > 0):
-            raise ValueError("lbfgsd takes neither bounds nor constraints")
+        if constraints is not None and np.size(constraints) > 0:
+            raise ValueError("lbfgsd takes no constraints but bounds")
         if hess is not None or hessp is not None:
             warnings.warn("lbfgsd doesn't use Hessians", RuntimeWarning, stacklevel=3)
-        return minimize(
-            fun,
-            x0,
-            args,
-            jac,
-            options=options,
-            callback=callback,
-            client=client,
-            url=url,
-            progress=progress,
-        )
+        map_like = options.pop("workers", None)
+        if map_like not in (None, map, 1):
+            warnings.warn("lbfgsd evaluates one point at a time", RuntimeWarning, stacklevel=3)
+        with contextlib.ExitStack() as stack:
+            own = client if client is not None else stack.enter_context(Client(url))
+            result = minimize(
+                fun,
+                x0,
+                args,
+                jac,
+                bounds=bounds,
+                options=options,
+                callback=callback,
+                client=own,
+                progress=progress,
+            )
+            if hess_inv and result.session is not None:
+                result.hess_inv = inverse_hessian(own, result.session, result.x.size)
+        return result
 
     return method

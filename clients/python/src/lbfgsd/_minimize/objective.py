@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from .._model import Floats
 from .._progress import Progress
 from .._stepping import LossAndGradient
+from .box import Box
 from .differences import METHODS, calls_per_gradient, estimate_gradient, scalar
 
 Jacobian = Callable[..., ArrayLike] | bool | str | None
@@ -32,13 +33,18 @@ class CountedObjective:
         args: tuple[Any, ...],
         progress: Progress,
         difference: float | None,
+        relative: Any = None,
     ) -> None:
         self._fun, self._jac, self._args = fun, jac, args
-        self._progress, self._difference = progress, difference
+        self._progress, self._difference, self._relative = progress, difference, relative
+        self.box: Box | None = None
+        """Within which gradients are estimated."""
         self._cache: dict[bytes, LossAndGradient] = {}
         self._best: bytes | None = None
         self.nfev = self.njev = 0
         self._method = jac if isinstance(jac, str) else "2-point"
+        self.estimates = jac is not True and not callable(jac)
+        """Whether gradients are finite differences."""
         if self._method not in METHODS:
             raise ValueError(f"jac can't be {jac!r}")
 
@@ -59,15 +65,22 @@ class CountedObjective:
             self._best = key
         return value
 
+    def loss(self, x: Floats) -> float:
+        """The function alone."""
+        if self._jac is True:
+            return self(x).loss
+        return scalar(self._value(x.astype(np.float64, copy=False)))
+
     def at(self, x: Floats) -> LossAndGradient | None:
         """What is cached of a point."""
         return self._cache.get(point_key(x))
 
     def calls(self, n: int) -> int:
         """The calls of the function that one evaluation with n parameters takes."""
-        if self._jac is True or callable(self._jac):
+        if not self.estimates:
             return 1
-        return 1 + calls_per_gradient(self._method, n)
+        fixed = 0 if self.box is None else int(self.box.fixed.sum())
+        return 1 + calls_per_gradient(self._method, n - fixed)
 
     def _evaluate(self, x: Floats) -> LossAndGradient:
         if self._jac is True:
@@ -81,7 +94,13 @@ class CountedObjective:
         else:
             loss = self._value(x)
             gradient = estimate_gradient(
-                self._value, x, scalar(loss), self._method, self._difference
+                self._value,
+                x,
+                scalar(loss),
+                self._method,
+                self._difference,
+                self.box,
+                self._relative,
             )
             self.njev += 1
         gradient = np.array(gradient, dtype=np.float64).reshape(-1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +22,9 @@ FORWARDED = (
     "history_dtype",
 )
 """The options that are passed on as they are, if they are given."""
-IGNORED = ("disp", "iprint")
+IGNORED = ("iprint",)
+ROBUST_SEARCH = 30
+"""The evaluations of a line search of mode robust, at most."""
 
 
 @dataclass
@@ -38,6 +39,9 @@ class RunOptions:
     step_iterations: int = ITERATIONS
     step_evaluations: int = EVALUATIONS
     difference: float | None = None
+    relative: Any = None
+    """The relative step of finite differences."""
+    disp: bool = False
     service: dict[str, Any] = field(default_factory=dict)
     """The options of the session, except the budgets of a step."""
 
@@ -59,14 +63,22 @@ class RunOptions:
         run = cls(mode=str(_take(given, "mode", default=mode)))
         if tol is not None:
             run.gtol = run.ftol = float(tol)
-        run.iterations = int(_take(given, "maxiter", default=run.iterations))
-        run.evaluations = int(_take(given, "maxfun", "maxfev", default=run.evaluations))
+        # As in SciPy, 0 is reached after one.
+        run.iterations = int(_take(given, "maxiter", default=run.iterations)) or 1
+        run.evaluations = int(_take(given, "maxfun", "maxfev", default=run.evaluations)) or 1
         run.gtol = float(_take(given, "gtol", "tolerance_grad", default=run.gtol))
         run.difference = given.pop("eps", None)
+        run.relative = given.pop("finite_diff_rel_step", None)
+        run.disp = bool(given.pop("disp", False))
         pairs = HISTORY if run.robust else TORCH_HISTORY
         steps = run.iterations if run.robust else TORCH_ITERATIONS
         steps = int(_take(given, "max_iter", default=1 if by_iteration else steps))
         searches = given.pop("maxls", None)
+        if searches is not None and not searches > 0:
+            raise ValueError("maxls must be positive.")
+        # A step of one iteration has one line search, whose evaluations max_eval then bounds.
+        bounds_search = run.robust and searches is not None and searches < ROBUST_SEARCH
+        steps = 1 if bounds_search else steps
         run.step_iterations, run.step_evaluations = steps, run.evaluations
         run.service = {
             "mode": run.mode,
@@ -75,8 +87,8 @@ class RunOptions:
             "tolerance_grad": run.gtol,
         }
         if run.robust:
-            if searches is not None:
-                warnings.warn("maxls bounds mode torch only", RuntimeWarning, stacklevel=3)
+            if bounds_search:
+                run.step_evaluations = 1 + int(searches)
             loss_names = ("ftol", "tolerance_loss_relative")
             run.ftol = float(_take(given, *loss_names, default=run.ftol))
             run.service["tolerance_loss_relative"] = run.ftol

@@ -33,20 +33,23 @@ else:
 CONVERGED, EXHAUSTED, FAILED, INTERRUPTED = 0, 1, 2, 99
 """SciPy's statuses for L-BFGS-B, and for a callback that ends the run."""
 
+FIXED = "All independent variables were fixed by bounds."
+
+# The words of SciPy's L-BFGS-B, where it has the case.
 MESSAGES = {
-    "gradient_tolerance": "CONVERGENCE: max|gradient| <= gtol",
-    "loss_tolerance": "CONVERGENCE: the loss changes by no more than ftol",
+    "gradient_tolerance": "CONVERGENCE: NORM OF PROJECTED GRADIENT <= PGTOL",
+    "loss_tolerance": "CONVERGENCE: RELATIVE REDUCTION OF F <= FACTR*EPSMCH",
     "step_tolerance": "CONVERGENCE: the parameters change by no more than ftol",
     "slope_tolerance": "CONVERGENCE: the loss would fall by no more than ftol",
-    "max_iterations": "STOP: maxiter iterations are done",
-    "max_evaluations": "STOP: maxfun evaluations are done",
+    "max_iterations": "STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT",
+    "max_evaluations": "STOP: TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT",
     "line_search_failed": "ABNORMAL: the line search finds no lower point",
     "no_progress": "ABNORMAL: the line search finds no lower point",
     "within_noise": "ABNORMAL: neither loss nor gradient fall beyond the noise any more",
     "not_a_descent_direction": "ABNORMAL: the gradient gives no direction that goes down",
     "non_finite": "ABNORMAL: neither loss nor gradient are finite",
     "stopped": "STOP: the step was stopped by another client",
-    "callback": "STOP: the callback raised StopIteration",
+    "callback": "`callback` raised `StopIteration`.",
 }
 STATUSES = {
     "gradient_tolerance": CONVERGED,

@@ -15,9 +15,10 @@ from .._client import Client
 from .._errors import Infeasible
 from .._model import Floats, Session, StepResult, Turn
 from .._stepping import HookHandler, run_step, stop_interrupted
+from .box import Box
 from .objective import CountedObjective, point_key
 from .options import RunOptions
-from .result import CONVERGED, FAILED, MESSAGES, STATUSES, OptimizeResult
+from .result import CONVERGED, FAILED, FIXED, MESSAGES, STATUSES, OptimizeResult
 
 ITERATIONS_WITH_RESTARTS = 4
 """The iterations that a step needs for the restarts after which a line search has failed."""
@@ -37,6 +38,8 @@ class Run:
         self.client, self.options, self.objective = client, options, objective
         self.on_hook = on_hook
         self.callback = _adapted(callback)
+        self.box: Box | None = None
+        self.l1: Floats = np.zeros(1)
         self.nit = 0
         self.ended: bytes | None = None
         """The point where the newest step ended."""
@@ -44,14 +47,33 @@ class Run:
         """The number of consecutive steps that used up a budget and ended where they began."""
 
     def start(
-        self, x0: ArrayLike | None, name: str | None, labels: Mapping[str, str] | None
+        self,
+        x0: ArrayLike | None,
+        name: str | None,
+        labels: Mapping[str, str] | None,
+        bounds: Any = None,
+        l1: ArrayLike | None = None,
     ) -> Any:
         if x0 is None:
             raise TypeError("x0 is missing")
-        x = np.atleast_1d(np.array(x0, dtype=np.float64)).reshape(-1)
+        x = np.atleast_1d(np.array(x0, dtype=np.float64))
+        if x.ndim > 1:
+            raise ValueError("'x0' must only have one dimension.")
+        self.box = self.objective.box = Box.of(bounds, x.size)
+        if self.box is not None and self.box.fixed.all():
+            return self._all_fixed(self.box.lower)
         self.calls = self.objective.calls(x.size)
         options = self.options.step_options(self.options.iterations, self._evaluations_left())
-        created = self.client.create_session(x, options=options, name=name, labels=labels)
+        created = self.client.create_session(
+            x,
+            options=options,
+            name=name,
+            labels=labels,
+            lower=None if self.box is None else _shortened(self.box.lower),
+            upper=None if self.box is None else _shortened(self.box.upper),
+            l1=l1,
+        )
+        self.l1 = np.broadcast_to(np.asarray(0.0 if l1 is None else l1, dtype=float), x.shape)
         self.session, self.session_options = created.id, dict(created.options)
         return self._guarded(None)
 
@@ -60,6 +82,12 @@ class Run:
             raise ValueError(f"x0 has {np.size(x0)} numbers, the session {found.n}")
         self.session = found.id
         self.session_options = dict(found.options)
+        if found.bounded or found.l1:
+            theirs = self.client.get_bounds(found)
+            self.l1 = theirs.l1.astype(np.float64)
+            if found.bounded:
+                ends = theirs.lower.astype(np.float64), theirs.upper.astype(np.float64)
+                self.box = self.objective.box = Box(*ends)
         self.calls = self.objective.calls(found.n)
         return self._guarded(self.client.ask(found) if found.state != "idle" else None)
 
@@ -90,10 +118,38 @@ class Run:
                 try:
                     self.callback(outcome)
                 except StopIteration:
-                    return self._outcome(x, result, "callback")
+                    return self._finished(self._outcome(x, result, "callback"))
             if reason is not None:
-                return outcome
+                return self._finished(outcome)
             turn = None
+
+    def _finished(self, outcome: Any) -> Any:
+        """Adds what is only known, or asked for, at the end."""
+        if self.box is not None:
+            outcome["active_set"] = self.client.active_set(self.session)
+            if self.objective.estimates:
+                # As in SciPy: nothing was evaluated beside these.
+                outcome["jac"] = np.where(self.box.fixed, np.nan, outcome["jac"])
+        if self.options.disp:
+            counts = f"{outcome.nit} iterations, {outcome.nfev} evaluations"
+            print(f"{outcome.message}\n  loss {outcome.fun:.12g}, {counts}")
+        return outcome
+
+    def _all_fixed(self, x: Floats) -> Any:
+        loss = self.objective.loss(x)
+        return OptimizeResult(
+            x=x,
+            fun=loss,
+            jac=np.full_like(x, np.nan),
+            nfev=self.objective.nfev,
+            njev=0,
+            nit=0,
+            status=CONVERGED,
+            success=True,
+            message=FIXED,
+            reason="fixed",
+            session=None,
+        )
 
     def _evaluations_left(self) -> int:
         calls = self.options.evaluations - self.objective.nfev
@@ -161,13 +217,17 @@ class Run:
 
     def _outcome(self, x: Floats, result: StepResult, reason: str) -> Any:
         known = self.objective.at(x)
-        loss = known.loss if known else result.loss
+        # The loss that the session reports has its L1 term.
+        term = float(self.l1 @ np.abs(x)) if self.l1.any() else 0.0
+        loss = known.loss + term if known else result.loss
         status = STATUSES.get(reason, FAILED)
         message = MESSAGES.get(reason, reason)
-        more = {}
+        more: dict[str, Any] = {}
         if result.failure is not None:
             message = f"{message}: {result.failure}"
             more["failure"] = result.failure
+        if result.projected_gradient_norm_inf is not None:
+            more["projected_gradient_norm_inf"] = result.projected_gradient_norm_inf
         return OptimizeResult(
             x=x,
             fun=math.nan if loss is None else loss,
@@ -182,6 +242,11 @@ class Run:
             session=self.session,
             **more,
         )
+
+
+def _shortened(values: Floats) -> float | Floats:
+    """One number, if all are the same."""
+    return float(values[0]) if (values == values[0]).all() else values
 
 
 def _adapted(callback: Callable[..., Any] | None) -> Callable[[Any], Any] | None:

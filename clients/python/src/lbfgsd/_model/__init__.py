@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from .arrays import Floats, Options, StateDict
+from .bounds import ActiveSet, SessionBounds
+from .ensembles import (
+    Abandoned,
+    BestMember,
+    Ensemble,
+    EnsembleSummary,
+    EnsembleTurn,
+    Member,
+    MemberEvaluation,
+    MemberTracePoint,
+    Told,
+)
 from .hooks import Delivery, Hook, HookCall
 from .results import LineSearchFailure, StepResult
 from .sessions import (
@@ -20,9 +32,15 @@ from .steps import Evaluation, Lease, Shards, Step, Tell, Turn
 from .trace import Event, Trace, TracePoint
 
 __all__ = [
+    "Abandoned",
+    "ActiveSet",
     "Best",
+    "BestMember",
     "Checkpoint",
     "Delivery",
+    "Ensemble",
+    "EnsembleSummary",
+    "EnsembleTurn",
     "Evaluation",
     "Event",
     "Floats",
@@ -30,6 +48,9 @@ __all__ = [
     "HookCall",
     "Lease",
     "LineSearchFailure",
+    "Member",
+    "MemberEvaluation",
+    "MemberTracePoint",
     "Options",
     "Origin",
     "ParamGroup",
@@ -37,12 +58,14 @@ __all__ = [
     "ParameterSpec",
     "Parameters",
     "Session",
+    "SessionBounds",
     "SessionSummary",
     "Shards",
     "StateDict",
     "Step",
     "StepResult",
     "Tell",
+    "Told",
     "Trace",
     "TracePoint",
     "Turn",

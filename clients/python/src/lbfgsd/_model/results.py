@@ -34,7 +34,10 @@ class LineSearchFailure:
 
 @dataclass(frozen=True)
 class StepResult:
-    """How and why a step ended. `failure` is set if the reason is "line_search_failed"."""
+    """How and why a step ended. `failure` is set if the reason is "line_search_failed". With bounds
+    or an L1 term `projected_gradient_norm_inf` is the largest component of the projected gradient,
+    on which tolerance_grad is, and `active_bounds` counts the parameters at a bound; both are None
+    without."""
 
     reason: str
     converged: bool
@@ -44,3 +47,5 @@ class StepResult:
     evaluations: int
     gradient_norm_inf: float | None
     failure: LineSearchFailure | None = None
+    projected_gradient_norm_inf: float | None = None
+    active_bounds: int | None = None

@@ -73,7 +73,9 @@ class SessionSummary:
 @dataclass(frozen=True)
 class Session(SessionSummary):
     """A session without its vectors. `shards` is the number of parts that its evaluations are told
-    in, or None; `etag` is the entity tag that `if_match` takes."""
+    in, or None; `bounded` and `l1` are whether it has bounds and an L1 term; `projected` is how
+    many numbers of its start were outside their bounds; `etag` is the entity tag that `if_match`
+    takes."""
 
     params: tuple[ParameterSpec, ...]
     options: dict[str, Any]
@@ -83,6 +85,9 @@ class Session(SessionSummary):
     disk_bytes: int
     best: Best | None = None
     etag: str | None = None
+    bounded: bool = False
+    l1: bool = False
+    projected: int = 0
 
     def __str__(self) -> str:
         return self.id

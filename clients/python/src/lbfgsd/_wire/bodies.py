@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -23,25 +23,92 @@ class NewParameter:
 
     name: str | None
     values: NDArray[Any]
+    bounds: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """lower, upper and l1, those that there are: numbers of the shape of `values`, or a scalar for
+    all."""
 
     def written(self, with_values: bool = True) -> dict[str, Any]:
         """As JSON; without its values, zeros in its shape."""
         named = {} if self.name is None else {"name": self.name}
         shape = {"shape": list(self.values.shape)}
         values = {"values": json_text.write_vector(self.values)} if with_values else {"fill": 0}
-        return {**named, **shape, **values}
+        return {**named, **shape, **values, **written_bounds(self.bounds)}
 
 
-def new_parameters(params: ParamsLike) -> list[NewParameter]:
-    def one(name: str | None, values: ArrayLike) -> NewParameter:
+BoundLike = ArrayLike | Sequence[float | None]
+"""Bounds of one parameter: a number for all, or an array with one for each; None is none."""
+BoundsLike = BoundLike | Mapping[str, BoundLike | None] | Sequence[BoundLike | None]
+"""Bounds of parameters: a number for all, or something for each, by name or in order."""
+NO_BOUND = {"lower": -np.inf, "upper": np.inf, "l1": 0.0}
+"""What a number has that has none."""
+
+
+def written_bounds(bounds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    return {
+        name: json_text.write_number(values) if values.ndim == 0 else json_text.write_vector(values)
+        for name, values in bounds.items()
+    }
+
+
+def new_parameters(
+    params: ParamsLike, bounds: Mapping[str, BoundsLike | None] | None = None
+) -> list[NewParameter]:
+    """`bounds` has lower, upper and l1, each a number for all parameters, or something for each
+    of them, by name or in order."""
+    given = {name: values for name, values in (bounds or {}).items() if values is not None}
+
+    def one(position: int, name: str | None, values: ArrayLike) -> NewParameter:
         array = np.asarray(values)
         if np.iscomplexobj(array):
             raise ValueError("Parameters must be real")
-        return NewParameter(name, array)
+        own = {key: _bound_of(key, bound, position, name) for key, bound in given.items()}
+        return NewParameter(name, array, {k: b for k, b in own.items() if b is not None})
 
     if isinstance(params, Mapping):
-        return [one(name, values) for name, values in params.items()]
-    return [one(None, values) for values in params]
+        for key, bound in given.items():
+            if isinstance(bound, Mapping) and (unknown := set(bound) - set(params)):
+                raise ValueError(f"{key} has no such parameter: {', '.join(sorted(unknown))}")
+        return [one(i, name, values) for i, (name, values) in enumerate(params.items())]
+    return [one(i, None, values) for i, values in enumerate(params)]
+
+
+def _bound_of(key: str, bound: BoundsLike, position: int, name: str | None) -> NDArray[Any] | None:
+    if isinstance(bound, Mapping):
+        if name is None:
+            raise TypeError(f"{key} is by name, and the parameters have no names")
+        found = bound.get(name)
+    elif isinstance(bound, Sequence) and not isinstance(bound, str):
+        if position >= len(bound):
+            raise ValueError(f"{key} has {len(bound)} entries, fewer than there are parameters")
+        found = bound[position]
+    else:
+        found = bound
+    return None if found is None else as_bound(key, found)
+
+
+def as_bound(key: str, values: Any) -> NDArray[Any]:
+    """Numbers of lower, upper or l1; None in place of a number means that there is none."""
+    missing = NO_BOUND[key]
+    array = np.asarray(values)
+    if array.dtype == object:
+        array = np.array([missing if v is None else v for v in array.reshape(-1)]).reshape(
+            array.shape
+        )
+    return array.astype(np.float64)
+
+
+def joined_bounds(params: Sequence[NewParameter]) -> dict[str, NDArray[Any]]:
+    """The bounds of all parameters, flat."""
+    return {
+        key: np.concatenate(
+            [
+                np.broadcast_to(param.bounds.get(key, np.asarray(none)), param.values.shape).ravel()
+                for param in params
+            ]
+        )
+        for key, none in NO_BOUND.items()
+        if any(key in param.bounds for param in params)
+    }
 
 
 def flat_real(values: ArrayLike) -> Floats:

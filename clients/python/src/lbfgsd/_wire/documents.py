@@ -9,6 +9,7 @@ import numpy as np
 
 from .._errors import BadReply, ProblemError, problem_error
 from .._model import (
+    ActiveSet,
     Best,
     Checkpoint,
     Delivery,
@@ -24,6 +25,7 @@ from .._model import (
     ParameterSpec,
     ParamGroup,
     Session,
+    SessionBounds,
     SessionSummary,
     Shards,
     StateDict,
@@ -80,6 +82,9 @@ def session(reply: Reply) -> Session:
         disk_bytes=document["disk_bytes"],
         best=_best(document.get("best")),
         etag=reply.etag,
+        bounded=document.get("bounded", False),
+        l1=document.get("l1", False),
+        projected=document.get("projected", 0),
     )
 
 
@@ -126,6 +131,41 @@ def parameters(reply: Reply) -> Parameters:
         for item in document["params"]
     )
     return Parameters(dtype, params, reply.etag)
+
+
+def bounds(reply: Reply, n: int) -> SessionBounds:
+    """The bounds of a session with n numbers."""
+    document = reply.json()
+
+    def filled(name: str, missing: float) -> Floats:
+        value = document[name]
+        if isinstance(value, list):
+            return _vector(value, document["dtype"])
+        number = missing if value is None else json_text.read_number(value)
+        return np.full(n, number, dtype=document["dtype"])
+
+    return SessionBounds(
+        lower=filled("lower", -np.inf),
+        upper=filled("upper", np.inf),
+        l1=filled("l1", 0.0),
+        projected=document.get("projected"),
+        etag=reply.etag,
+    )
+
+
+active_page = page("active", lambda item: item, next_key="next")
+"""Reads a page of an active set, and the index that the next one is from."""
+
+
+def active_set(items: list[Mapping[str, Any]]) -> ActiveSet:
+    """The entries of all pages."""
+    multipliers = [json_text.read_optional(item["multiplier"]) for item in items]
+    return ActiveSet(
+        index=np.array([item["index"] for item in items], dtype=np.int64),
+        side=np.array([item["side"] for item in items], dtype="U5"),
+        value=json_text.read_vector([item["value"] for item in items]),
+        multiplier=np.array([np.nan if m is None else m for m in multipliers], dtype=np.float64),
+    )
 
 
 def state_dict(reply: Reply) -> StateDict:
@@ -207,6 +247,10 @@ def step_result(document: Mapping[str, Any] | None) -> StepResult | None:
         evaluations=document["evaluations"],
         gradient_norm_inf=json_text.read_optional(document["gradient_norm_inf"]),
         failure=_failure(document.get("failure")),
+        projected_gradient_norm_inf=json_text.read_optional(
+            document.get("projected_gradient_norm_inf")
+        ),
+        active_bounds=document.get("active_bounds"),
     )
 
 

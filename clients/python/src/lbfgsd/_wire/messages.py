@@ -8,7 +8,8 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import httpx
 import numpy as np
@@ -18,6 +19,7 @@ from .._model import Floats
 from . import json_text
 
 OCTETS_TYPE = "application/octet-stream"
+SESSION_FILE_TYPE = "application/vnd.lbfgsd.session"
 BLOCK_BYTES = 256 << 10
 """The most bytes of a vector that are handed to the transport at once."""
 
@@ -42,6 +44,19 @@ class OctetBody:
     async def blocks_async(self) -> AsyncIterator[memoryview]:
         for block in self.blocks():
             yield block
+
+
+class FileBody(OctetBody):
+    """A request body that is a file, read while it is sent."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size = path.stat().st_size
+
+    def blocks(self) -> Iterator[memoryview]:
+        with self._path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                yield memoryview(block)
 
 
 @dataclass(frozen=True)
@@ -98,11 +113,17 @@ class Reply:
 
 
 class ReplyReceiver:
-    """Receives the body of a reply piece by piece. Octets go straight into their array."""
+    """Receives the body of a reply piece by piece. Octets go straight into their array, and what is
+    asked for as a file into that."""
 
-    def __init__(self, status: int, headers: httpx.Headers) -> None:
+    def __init__(self, status: int, headers: httpx.Headers, file: BinaryIO | None = None) -> None:
         self._status, self._headers = status, headers
         self._pieces: list[bytes] = []
+        self._file = file if status < 300 else None
+        if self._file is not None:
+            # An earlier attempt may have left a part.
+            self._file.seek(0)
+            self._file.truncate()
         self._vector: Floats | None = None
         self._filled = 0
         if status < 300 and media_type(headers) == OCTETS_TYPE:
@@ -110,6 +131,9 @@ class ReplyReceiver:
             self._memory = self._vector.view(np.uint8).data
 
     def feed(self, piece: bytes) -> None:
+        if self._file is not None:
+            self._file.write(piece)
+            return
         if self._vector is None:
             self._pieces.append(piece)
             return

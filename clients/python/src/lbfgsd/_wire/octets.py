@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from .._model import (
     Evaluation,
@@ -21,6 +22,7 @@ from .._model import (
     StepResult,
     Turn,
 )
+from .bodies import NO_BOUND
 from .layouts import Layout
 from .messages import DTYPES
 
@@ -67,6 +69,29 @@ def in_order(named: Mapping[str, Any], layout: Layout, complete: bool) -> list[F
     return pieces
 
 
+def bounds_in_order(bounds: Mapping[str, NDArray[Any]], n: int, dtype: str) -> list[Floats]:
+    """The lower bounds of all n numbers, the upper ones and, if there are any, the weights. Each of
+    `bounds` is flat, or a scalar for all."""
+    keys = [key for key in NO_BOUND if key != "l1" or key in bounds]
+    given = {key: np.asarray(bounds.get(key, NO_BOUND[key])) for key in keys}
+    if any(values.ndim > 0 and values.size != n for values in given.values()):
+        sizes = ", ".join(f"{key} has {v.size}" for key, v in given.items() if v.ndim > 0)
+        raise ValueError(f"the session has {n} numbers, {sizes}")
+    flat = {key: np.broadcast_to(values.reshape(-1), n) for key, values in given.items()}
+    return [_rounded_inwards(key, values, dtype) for key, values in flat.items()]
+
+
+def _rounded_inwards(key: str, values: NDArray[Any], dtype: str) -> Floats:
+    """Bounds in the session's dtype, none of them outside the given ones, as the server rounds
+    them."""
+    rounded = as_dtype(values, dtype)
+    if key == "lower":
+        return np.where(rounded < values, np.nextafter(rounded, np.inf), rounded)
+    if key == "upper":
+        return np.where(rounded > values, np.nextafter(rounded, -np.inf), rounded)
+    return rounded
+
+
 def turn(headers: httpx.Headers, x: Floats) -> Turn:
     """A turn from header fields, which have no place for two things: the arguments of a hook's
     call, and the numbers of a failed line search."""
@@ -101,6 +126,7 @@ def _result(headers: httpx.Headers) -> StepResult | None:
     def number(name: str) -> float | None:
         return float(headers[name]) if name in headers else None
 
+    active = headers.get("Lbfgsd-Active-Bounds")
     return StepResult(
         reason=headers["Lbfgsd-Reason"],
         converged=headers["Lbfgsd-Converged"] == "true",
@@ -109,6 +135,8 @@ def _result(headers: httpx.Headers) -> StepResult | None:
         iterations=int(headers["Lbfgsd-Iterations"]),
         evaluations=int(headers["Lbfgsd-Evaluations"]),
         gradient_norm_inf=number("Lbfgsd-Gradient-Norm-Inf"),
+        projected_gradient_norm_inf=number("Lbfgsd-Projected-Gradient-Norm-Inf"),
+        active_bounds=None if active is None else int(active),
     )
 
 

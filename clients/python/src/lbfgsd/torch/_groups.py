@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
-from .._model import ParamGroup
+from .._model import Floats, ParamGroup
+from .._wire.bodies import NO_BOUND
 from ._tensors import with_elements
 
 OPTIONS = (
@@ -21,6 +23,10 @@ OPTIONS = (
     "line_search_fn",
 )
 """The options of a parameter group, as torch.optim.LBFGS has them."""
+
+BOUNDS = ("lower", "upper", "l1")
+"""What a parameter group may have besides: bounds and weights of an L1 term. Each is a number for
+all, or a tensor of the shape of the group's only parameter, or a list with one for each."""
 
 PER_PARAMETER = "LBFGS doesn't support per-parameter options (parameter groups)"
 
@@ -54,6 +60,35 @@ def share_options(groups: Groups, options: Mapping[str, Any], sent: Mapping[str,
             if own not in (options[name], sent.get(name, options[name])):
                 raise ValueError(PER_PARAMETER)
             group[name] = first[name]
+
+
+def has_bounds(groups: Groups) -> bool:
+    return any(group.get(key) is not None for group in groups for key in BOUNDS)
+
+
+def flat_bounds(groups: Groups) -> dict[str, Floats]:
+    """The bounds of all parameters, flat."""
+    bounds = {}
+    for key in BOUNDS:
+        if any(group.get(key) is not None for group in groups):
+            pieces = [piece for group in groups for piece in _bounds_of(group, key)]
+            bounds[key] = np.concatenate(pieces)
+    return bounds
+
+
+def _bounds_of(group: Mapping[str, Any], key: str) -> list[Floats]:
+    given, params = group.get(key), group["params"]
+    listed = list(given) if isinstance(given, (list, tuple)) else [given] * len(params)
+    if len(listed) != len(params):
+        raise ValueError(f"{key} has {len(listed)} entries, the group {len(params)} parameters")
+    pieces: list[Floats] = []
+    for p, bound in zip(params, listed, strict=True):
+        array = bound.detach().cpu().numpy() if isinstance(bound, Tensor) else bound
+        value = np.asarray(NO_BOUND[key] if array is None else array, dtype=np.float64)
+        if value.ndim > 0 and value.shape != tuple(p.shape):
+            raise ValueError(f"{key} has the shape {value.shape}, its parameter {tuple(p.shape)}")
+        pieces.append(np.broadcast_to(value, tuple(p.shape)).reshape(-1))
+    return pieces
 
 
 def session_positions(groups: Groups) -> list[list[int]]:

@@ -6,16 +6,22 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from .._client import Client, SessionLike
+from .._client.exchange import given
 from .._model import Floats, Parameters, ParamGroup, StateDict, Turn
+from .._naming import check_names, newest_session
 from .._stepping import HookHandler, LossAndGradient, answering_hooks, run_step, stop_interrupted
 from ._groups import (
+    BOUNDS,
     OPTIONS,
     PER_PARAMETER,
+    flat_bounds,
+    has_bounds,
     regroup,
     session_positions,
     set_options,
@@ -46,6 +52,13 @@ class LBFGS(Optimizer):
     here, and a step that was running goes on in the next call of `step`. Without it, the first
     step or the first loading of a state dict creates a session, whose identifier is then `session`.
     `maximize`: maximizes the loss.
+    `mode`: of the session, "torch" or "robust"; by default "robust" if a parameter group has
+    bounds, which need it, and else "torch". Given with an existing session, it changes the
+    session's mode, and so its line search unless `line_search_fn` names one.
+    `noise`, `history_dtype`, `tolerance_grad_relative`, `tolerance_loss_relative` and
+    `reuse_evaluation`: the session's other options, which the service documents.
+    `name` and `labels`: those of the session that is created. With `resume=True` the newest session
+    of that name goes on, if there is one, so that a script that is run again continues.
     `on_hook(call)`: answers hooks of the service that intercept. None lets a call pass; options
     replace those of the step, and a state dict as `Client` has it replaces the state. Without it
     the calls are left to other clients, or to the hook's default.
@@ -53,6 +66,14 @@ class LBFGS(Optimizer):
     Unlike torch's optimizer this one goes on after `add_param_group`, and keeps the history. The
     options of `param_groups[0]` apply to all groups. The parameters of a group whose entry "frozen"
     is true don't move.
+
+    A parameter group may have bounds, `{"params": ..., "lower": 0.0, "upper": 1.0}`, and weights
+    "l1" of a term sum(l1 * abs(p)) that is added to the loss, which the closure leaves out. Each is
+    a number for all, a tensor of the shape of the group's only parameter, or a list with either for
+    each parameter. Parameters outside are set to their bounds, and no trial point is outside. A
+    group without has none; a change takes effect with the next step. The state dict of torch has no
+    place for bounds: loading one keeps those of the groups. Where a group has bounds, the
+    constructor takes several groups, whose options must be the same.
 
     The parameters may be on several devices, and are all float32 or all float64. The closure may
     raise `lbfgsd.Infeasible` where the loss is undefined. Any other exception in it stops the step
@@ -74,8 +95,18 @@ class LBFGS(Optimizer):
         url: str | None = None,
         session: SessionLike | None = None,
         maximize: bool = False,
+        mode: str | None = None,
+        noise: str | float | None = None,
+        history_dtype: str | None = None,
+        tolerance_grad_relative: float | None = None,
+        tolerance_loss_relative: float | None = None,
+        reuse_evaluation: bool | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        resume: bool = False,
         on_hook: HookHandler | None = None,
     ) -> None:
+        check_names(session, name, labels, resume)
         if isinstance(lr, Tensor) and lr.numel() != 1:
             raise ValueError("Tensor lr must be 1-element")
         if not lr >= 0.0:
@@ -93,12 +124,27 @@ class LBFGS(Optimizer):
         }
         super().__init__(params, defaults)
         if len(self.param_groups) != 1:
-            raise ValueError(PER_PARAMETER)
+            if not has_bounds(self.param_groups):
+                raise ValueError(PER_PARAMETER)
+            share_options(self.param_groups, step_options(self.param_groups), {})
         self._dtype = common_dtype(self._all)
         if not self._params:
             raise ValueError("the parameters have no elements")
         self._client = client if client is not None else Client(url)
         self._maximize, self._on_hook = maximize, on_hook
+        flat_bounds(self.param_groups)
+        self._mode = mode or ("robust" if has_bounds(self.param_groups) else "torch")
+        self._name, self._labels = name, labels
+        self._others = given(
+            noise=noise,
+            history_dtype=history_dtype,
+            tolerance_grad_relative=tolerance_grad_relative,
+            tolerance_loss_relative=tolerance_loss_relative,
+            reuse_evaluation=reuse_evaluation,
+        )
+        """Options that torch has not."""
+        self._bounds: dict[str, Floats] = {}
+        """Those that were sent."""
         self._session: str | None = None
         self._frozen: list[bool] = []
         """Of each group that the session has, which are those with elements."""
@@ -109,8 +155,11 @@ class LBFGS(Optimizer):
         self._stale = False
         """Whether the session has newer state than `self.state`."""
         self._is_complete = True
+        if resume and name is not None:
+            session = newest_session(self._client, name)
         if session is not None:
             self._attach(session)
+            self._change_options(mode, line_search_fn)
 
     _is_complete = False
     """Whether the constructor has finished; torch's calls `add_param_group` before that."""
@@ -180,7 +229,8 @@ class LBFGS(Optimizer):
     def _begin(self, session: str) -> Turn:
         self._send_options(session)
         self._send_frozen(session)
-        self._send_params(session)
+        has_moved = self._send_params(session)
+        self._send_bounds(session, has_moved)
         try:
             return self._client.begin_step(session)
         except BaseException:
@@ -249,10 +299,17 @@ class LBFGS(Optimizer):
             return self._session
         options = step_options(self.param_groups)
         first, *others = [group for group in self.param_groups if with_elements(group)]
+        more = dict(self._others)
+        if self._maximize:
+            more["maximize"] = True
+        if self._mode != "torch":
+            more["mode"] = self._mode
         created = self._client.create_session(
             params=named_values(first),
-            options={**options, **({"maximize": True} if self._maximize else {})},
+            options={**options, **more},
             dtype=DTYPES[self._dtype],
+            name=self._name,
+            labels=self._labels,
         )
         self._session, self._options, self._frozen = created.id, options, [False]
         self._sent = gather(with_elements(first))
@@ -279,6 +336,21 @@ class LBFGS(Optimizer):
         self._stale = True
         self._may_differ = False
 
+    def _change_options(self, mode: str | None, line_search_fn: str | None) -> None:
+        """Gives the session that was attached the options that torch has not."""
+        assert self._session is not None
+        theirs = self._client.get_session(self._session).options
+        wanted = dict(self._others)
+        if mode is not None and mode != theirs["mode"]:
+            # Each mode has line searches of its own.
+            wanted |= {"mode": mode, "line_search_fn": line_search_fn}
+        changed = {k: v for k, v in wanted.items() if theirs.get(k) != v}
+        if changed:
+            updated = self._client.update_session(self._session, options=changed)
+            set_options(self.param_groups, updated.options)
+            self._options = step_options(self.param_groups)
+        self._mode = mode or theirs["mode"]
+
     def _send_options(self, session: str) -> None:
         options = step_options(self.param_groups)
         share_options(self.param_groups, options, self._options)
@@ -287,11 +359,28 @@ class LBFGS(Optimizer):
             self._client.update_session(session, options=changed)
             self._options = options
 
-    def _send_params(self, session: str) -> None:
+    def _send_params(self, session: str) -> bool:
+        """Returns whether they had changed."""
         now = gather(self._params)
-        if self._sent is None or not same_bits(now, self._sent):
+        has_moved = self._sent is None or not same_bits(now, self._sent)
+        if has_moved:
             self._client.set_params(session, now.numpy())
             self._sent = now
+        return has_moved
+
+    def _send_bounds(self, session: str, has_moved: bool = False) -> None:
+        """Sends bounds that have changed, and takes the parameters that were projected onto them,
+        now or when they were sent."""
+        bounds = flat_bounds(self.param_groups)
+        same = bounds.keys() == self._bounds.keys() and all(
+            np.array_equal(bounds[key], self._bounds[key]) for key in bounds
+        )
+        if not same:
+            lower, upper, l1 = (bounds.get(key) for key in BOUNDS)
+            self._client.set_bounds(session, lower, upper, l1)
+            self._bounds = bounds
+        if bounds and (has_moved or not same):
+            self._take_params(self._client.get_params(session))
 
     def _take_params(self, params: Parameters) -> None:
         with torch.no_grad():
@@ -316,7 +405,12 @@ class LBFGS(Optimizer):
             if stopped.x is not None:
                 scatter(self._params, stopped.x)
                 self._sent = gather(self._params)
+        own = [{k: group[k] for k in BOUNDS if k in group} for group in self.param_groups]
         super().load_state_dict(state_dict)
+        for group, bounds in zip(self.param_groups, own, strict=True):
+            for key in BOUNDS:
+                group.pop(key, None)
+            group.update(bounds)
         session = self._ensure_session()
         self._send_frozen(session)
         self._send_params(session)
