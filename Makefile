@@ -1,8 +1,11 @@
 # make demo               from a fresh clone to an optimization that survives kill -9
 # make test               every test there is; ends with "N passed, N failed"
 # make test ONLY=NAME     some: a Python test or file (test_...), or a filter of Swift tests
+# make torture            crash states, failing calls and bit flips by the thousand: about two hours
 # make test-fast          those that take less than two minutes; installs nothing
 # make lint               the form of the sources
+# make fuzz               libFuzzer on the decoders; SECONDS=60 each
+# make sanitize           the tests with the thread sanitizer and with the address sanitizer
 # make docs-engine        the LBFGS library's documentation, into out/docs
 # make hooks              has git check what is staged before each commit
 #
@@ -25,8 +28,8 @@ INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 # Warnings are errors by each target's settings; this adds imports of targets that are not declared.
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
-.PHONY: build demo run test test-fast bench format lint docs-engine hooks setup install uninstall \
-	clean
+.PHONY: build demo run test test-fast torture bench format lint fuzz sanitize docs-engine hooks setup \
+	install uninstall clean
 
 build: setup
 	LBFGSD_CPU=$(CPU) $(SWIFT_BUILD) -c release --product lbfgsd
@@ -47,6 +50,10 @@ test:
 test-fast:
 	Tests/fast.sh
 
+# SEED=7 repeats a run.
+torture: build .venv/complete
+	Tests/torture/long.sh $(SEED)
+
 bench: build .venv/complete
 	deploy/setup.sh packages liblbfgs-dev
 	deploy/setup.sh torch
@@ -61,6 +68,13 @@ lint:
 
 docs-engine:
 	Tests/docs-engine.sh
+
+fuzz: setup
+	Tests/fuzz/run.sh $(or $(SECONDS),60)
+
+# SANITIZER: thread, address, daemon (the Python tests); ONLY: a filter of its tests.
+sanitize: setup .venv/complete
+	Tests/sanitize/run.sh '$(or $(SANITIZER),all)' '$(ONLY)'
 
 hooks:
 	git config core.hooksPath .githooks
@@ -88,6 +102,7 @@ install: $(BINARY)
 	install -D -m 0644 deploy/nginx.conf $(DESTDIR)$(DOCDIR)/nginx.conf
 	install -D -m 0644 deploy/tokens.conf $(DESTDIR)$(DOCDIR)/tokens.conf
 	install -D -m 0644 deploy/webhooks.conf $(DESTDIR)$(DOCDIR)/webhooks.conf
+	install -D -m 0644 deploy/lbfgsd-standby.service $(DESTDIR)$(DOCDIR)/lbfgsd-standby.service
 	install -D -m 0644 deploy/README.md $(DESTDIR)$(DOCDIR)/README.md
 	install -D -m 0644 LICENSE $(DESTDIR)$(DOCDIR)/LICENSE
 
@@ -98,4 +113,4 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 clean:
-	rm -rf .build .build-install .venv out demo-data
+	rm -rf .build .build-install .build-fuzz .build-thread .build-address .venv out demo-data

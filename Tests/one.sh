@@ -3,7 +3,7 @@
 #
 #   Tests/one.sh NAME
 #
-# NAME goes to pytest if it begins with `test_` (with or without its folder in Tests/integration): a
+# NAME goes to pytest if it begins with `test_` (with or without its folder in Tests): a
 # file that exists, a file and a test (`test_crash.py::test_...`), or else an expression for -k.
 # Anything else is a regular expression for `swift test --filter`, matched against
 # `Module.Suite/test`. CONFIGURATION=release tests a release build.
@@ -11,6 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 name=${1#Tests/integration/}
+name=${name#Tests/}
 if [[ $name =~ ^[a-z]+/(test_.*)$ ]]; then name=${BASH_REMATCH[1]}; fi
 configuration=${CONFIGURATION:-debug}
 LBFGSD_CPU=$(deploy/setup.sh cpu)
@@ -21,8 +22,8 @@ deploy/setup.sh packages
 if [[ $name == test_* ]]; then
     deploy/setup.sh python
     "${swift_build[@]}" --product lbfgsd
-    selection=(Tests/integration -k "$name")
-    file=$(find Tests/integration -name "${name%%::*}" -print -quit)
+    selection=(Tests/integration Tests/torture -k "$name")
+    file=$(find Tests/integration Tests/torture -name "${name%%::*}" -print -quit)
     if [[ -n $file ]]; then selection=("$(dirname "$file")/$name"); fi
     LBFGSD_BIN="$PWD/.build/$configuration/lbfgsd" exec .venv/bin/python -m pytest \
         "${selection[@]}" -p no:cacheprovider

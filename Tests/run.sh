@@ -9,6 +9,9 @@ out=out/test
 rm -rf "$out"
 mkdir -p "$out"
 broken=()
+# Several times what the parts take on two quiet cores.
+swift_seconds_max=1500
+python_seconds_max=3000
 
 # part NAME COMMAND...: runs it, shows how long it took, and notes when it fails.
 part() {
@@ -27,8 +30,9 @@ export LBFGSD_CPU
 swift_build=(swift build --explicit-target-dependency-import-check error)
 
 setup() {
-    # systemd's tools are for the tests of the units; nginx is fetched by the test that needs it.
-    deploy/setup.sh packages systemd openssl && deploy/setup.sh python &&
+    # systemd's tools are for the tests of the units, Chromium for those of web pages; nginx is
+    # fetched by the test that needs it.
+    deploy/setup.sh packages systemd openssl chromium && deploy/setup.sh python &&
         deploy/setup.sh torch
 }
 
@@ -36,9 +40,18 @@ build_release() { "${swift_build[@]}" -c release --build-tests; }
 
 # One at a time: some measure a time, and on two processors a test that computes makes the others
 # wait for half a minute.
+#
+# The tests' own process is ended when it hangs, so that the last test of the log is the one that
+# does. (Ending `swift test` would leave that process, and lose the lines that it has not written.)
 swift_tests() {
+    local status=0 watchdog
+    { sleep "$swift_seconds_max" && pkill -KILL -f "^$PWD/.build/.*PackageTests.xctest"; } \
+        >"$out/watchdog.log" 2>&1 &
+    watchdog=$!
     swift test -c release --skip-build --no-parallel --xunit-output "$out/swift.xml" 2>&1 |
-        tee "$out/swift.log"
+        tee "$out/swift.log" || status=$?
+    pkill -P "$watchdog"
+    return "$status"
 }
 
 # The engine gives the same bits however it is compiled.
@@ -52,7 +65,9 @@ trajectory_bits() {
 }
 
 python_tests() {
-    LBFGSD_BIN="$PWD/.build/release/lbfgsd" .venv/bin/python -m pytest Tests/integration \
+    LBFGSD_BIN="$PWD/.build/release/lbfgsd" \
+        timeout --signal=INT --kill-after=60 "$python_seconds_max" \
+        .venv/bin/python -m pytest Tests/integration Tests/torture \
         --junitxml="$out/pytest.xml" --durations=10 -p no:cacheprovider
 }
 

@@ -12,22 +12,26 @@ struct ArrowTests {
         "Hashing": ["COpenSSL"],
         "SessionModel": ["Hashing", "LBFGS"],
         "Sessions": ["LBFGS", "Parallel", "SessionModel", "Telemetry"],
+        "CSobol": [],
+        "Ensembles": ["CSobol", "SessionModel", "Sessions", "Telemetry"],
         "LBFGSHooks": ["LBFGS"],
         "Wire": ["SessionModel"],
         "CLinux": [],
         "DiskLog": ["CLinux"],
-        "SQLiteStore": ["DiskLog", "SessionModel", "GRDB", "GRDBSQLite"],
+        "SQLiteStore": ["DiskLog", "SessionModel", "Telemetry", "GRDB", "GRDBSQLite"],
         "CMicrohttpd": [],
-        "HTTPServer": ["CMicrohttpd", "HTTPTypes"],
+        "CMicrohttpdPages": [],
+        "HTTPServer": ["CMicrohttpd", "CMicrohttpdPages", "HTTPTypes"],
         "CCurl": [],
         "Webhooks": ["CCurl", "Hashing"],
         "COpenAPI": [],
         "API": [
-            "COpenAPI", "Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes", "Hashing",
+            "COpenAPI", "Ensembles", "Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes",
+            "Hashing",
         ],
         "lbfgsd": [
-            "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API", "Telemetry",
-            "ArgumentParser", "Yams", "CMimalloc",
+            "Ensembles", "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API",
+            "Telemetry", "ArgumentParser", "Yams", "CMimalloc",
         ],
         "CMimalloc": [],
     ]
@@ -56,9 +60,10 @@ struct ArrowTests {
             ("GRDB", "Sources/SQLiteStore/"),
             ("GRDBSQLite", "Sources/SQLiteStore/Database/PreparedStatement.swift"),
             ("CMicrohttpd", "Sources/HTTPServer/MicroHTTPD/"),
+            ("CMicrohttpdPages", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
             ("CCurl", "Sources/Webhooks/Curl/"), ("COpenSSL", "Sources/Hashing/"),
-            ("CLinux", "Sources/DiskLog/"),
+            ("CLinux", "Sources/DiskLog/"), ("CSobol", "Sources/Ensembles/Designs/"),
             ("CMimalloc", "Sources/lbfgsd/Service/Allocator.swift"),
             ("Parallel", "Sources/Sessions/"),
         ])
@@ -87,7 +92,7 @@ struct ArrowTests {
         }
     }
 
-    @Test("Only one file turns errors into statuses")
+    @Test("Only `Problem` turns errors into statuses")
     func statuses() throws {
         let cases = [
             "badRequest", "unauthorized", "forbidden", "methodNotAllowed", "notAcceptable",
@@ -95,7 +100,7 @@ struct ArrowTests {
             "unprocessableContent", "tooManyRequests", "internalServerError", "serviceUnavailable",
         ]
         for file in try SourceTree.swiftFiles(below: "Sources/API")
-        where file.name != "Problem.swift" {
+        where file.name != "Problem.swift" && file.name != "Problem+Errors.swift" {
             for word in cases where file.text.contains("status: .\(word)") {
                 Issue.record("\(file) answers .\(word)")
             }
@@ -111,8 +116,11 @@ struct ArrowTests {
     @Test("Tests see what the package sees")
     func testable() throws {
         for folder in ["Sources", "Tests"] {
+            // Fuzz targets call decoders that have no caller in another module.
             for file in try SourceTree.swiftFiles(below: folder)
-            where file.lines.contains(where: { $0.hasPrefix("@test" + "able") }) {
+            where !"\(file)".hasPrefix("Tests/fuzz/")
+                && file.lines.contains(where: { $0.hasPrefix("@test" + "able") })
+            {
                 Issue.record("\(file) sees more than its neighbours do")
             }
         }

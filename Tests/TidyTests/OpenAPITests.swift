@@ -24,7 +24,7 @@ struct OpenAPITests {
     private func router() -> Router {
         makeRouter(
             service: SessionService(store: MemoryStore()), metrics: MetricsRegistry(),
-            probe: { true })
+            probe: { nil })
     }
 
     /// Every operation of the document, with what it says.
@@ -69,16 +69,29 @@ struct OpenAPITests {
 
     @Test("Every operation says what can go wrong everywhere")
     func errors() throws {
-        let open: Set = ["getLiveness", "getReadiness", "getMetrics", "getOpenAPIDocument"]
         for (operation, node) in try operations() {
             let statuses = Set(node["responses"]?.mapping?.keys.compactMap(\.string) ?? [])
             var expected: Set = ["400", "415", "422", "500", "503", "default"]
-            if !open.contains(operation.id) { expected.insert("401") }
+            let isOpen = openOperations.contains(operation.id)
+            if !isOpen { expected.formUnion(["401", "403"]) }
             if operation.path.contains("{session}") { expected.formUnion(["404", "429"]) }
             if node["requestBody"] != nil { expected.formUnion(["411", "413"]) }
             if operation.method != "GET" { expected.formUnion(["412", "507"]) }
             #expect(statuses.isSuperset(of: expected), "\(operation)")
-            #expect((node["security"] != nil) == open.contains(operation.id), "\(operation)")
+            #expect((node["security"]?.sequence?.isEmpty == true) == isOpen, "\(operation)")
+        }
+    }
+
+    @Test("The document names the scope that the server asks for")
+    func scopes() throws {
+        let routes = Set(router().routes.map(\.operationID))
+        #expect(Set(operationScopes.keys).union(openOperations) == routes)
+        #expect(openOperations.isDisjoint(with: operationScopes.keys))
+        for (operation, node) in try operations() {
+            let documented = node["x-lbfgsd-scope"]?.string
+            #expect(documented == operationScopes[operation.id]?.rawValue, "\(operation)")
+            if documented == "read" { #expect(operation.method == "GET", "\(operation)") }
+            if operation.method == "DELETE" { #expect(documented == "delete", "\(operation)") }
         }
     }
 

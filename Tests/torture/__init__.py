@@ -1,0 +1,1 @@
+"""Attacks on lbfgsd's storage from outside, on the real binary. run.py says how to use it."""
