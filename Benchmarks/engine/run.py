@@ -26,6 +26,8 @@ ROOT = HERE.parent.parent
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 FLOAT64, FLOAT32, BFLOAT16 = 0, 1, 2
+# The numbers of `Setting` in EngineBenchmark.swift.
+FIXED_STEP, STRONG_WOLFE, ROBUST, INACTIVE, HALF_ACTIVE, REACHED = range(6)
 
 Runner = Callable[[int, int, int], Sequence[float]]
 """(n, history, count) -> the nanoseconds of so many iterations with a full history."""
@@ -117,13 +119,13 @@ def engine_runner(
     dtype: int = FLOAT64,
     history_dtype: int | None = None,
     threads: int = 1,
-    searches: int = 0,
+    setting: int = FIXED_STEP,
 ) -> Runner:
     stored = dtype if history_dtype is None else history_dtype
 
     def run(n: int, m: int, count: int) -> Sequence[float]:
         times = (ctypes.c_double * count)()
-        written = engine(dtype, stored, n, m, threads, searches, m + 2, times, count)
+        written = engine(dtype, stored, n, m, threads, setting, m + 2, times, count)
         return times[:written]
 
     return run
@@ -213,12 +215,23 @@ def scipy_runner() -> Runner:
     return run
 
 
+UNBOUNDED = "lbfgsd robust"
+UNBOUNDED_AND_BOUNDED = {
+    UNBOUNDED: ROBUST,
+    "lbfgsd robust, bounds of which none is active": INACTIVE,
+    "lbfgsd robust, half at their bounds": HALF_ACTIVE,
+    "lbfgsd robust, half reach their bounds": REACHED,
+}
+
+
 def contestants(engine: Any, peers: ctypes.CDLL) -> Iterator[tuple[str, Runner]]:
     cores = len(os.sched_getaffinity(0))
     threads = [1, 2] if cores > 1 else [1]
     for count in threads:
         yield f"lbfgsd, {count} thread{'s'[: count - 1]}", engine_runner(engine, threads=count)
-    yield "lbfgsd, strong Wolfe", engine_runner(engine, searches=1)
+    yield "lbfgsd, strong Wolfe", engine_runner(engine, setting=STRONG_WOLFE)
+    for label, setting in UNBOUNDED_AND_BOUNDED.items():
+        yield label, engine_runner(engine, setting=setting)
     for count in threads:
         yield (
             f"lbfgsd float32, {count} thread{'s'[: count - 1]}",
@@ -308,6 +321,31 @@ def report(options: Any, cases: Any, labels: Any, medians: Any, bandwidths: Any)
                 cells.append(shown(floors.get((threads, name, n, m))) or "in cache")
             print(f"| {label} | " + " | ".join(cells) + " |")
     report_ratios(cases, medians, floors)
+    report_bounds(cases, medians)
+
+
+def report_bounds(cases: Any, medians: Any) -> None:
+    """Prints the median over the rounds of what bounds cost: an iteration's time in relation to
+    the unbounded one's in the same round."""
+    rows = [
+        label
+        for label in UNBOUNDED_AND_BOUNDED
+        if label != UNBOUNDED and any((label, *case) in medians for case in cases)
+    ]
+    if not rows or not any((UNBOUNDED, *case) in medians for case in cases):
+        return
+    print(f"\n### In iterations of {UNBOUNDED} in the same round\n")
+    print("| | " + " | ".join(f"n = {n:.0e}, m = {m}" for n, m in cases) + " |")
+    print("|---|" + "---|" * len(cases))
+    for label in rows:
+        cells = []
+        for case in cases:
+            pairs = zip(
+                medians.get((label, *case), []), medians.get((UNBOUNDED, *case), []), strict=False
+            )
+            ratios = [bounded / unbounded for bounded, unbounded in pairs]
+            cells.append(f"{statistics.median(ratios):.2f}" if ratios else "")
+        print(f"| {label} | " + " | ".join(cells) + " |")
 
 
 def report_ratios(cases: Any, medians: Any, floors: Any) -> None:

@@ -1,8 +1,8 @@
 """Measures which problems are solved, and in how many evaluations, by the daemon over HTTP, SciPy,
 libLBFGS, NLopt and torch.
 
-    python Benchmarks/robustness/run.py [--suite DIR] [--problems NAME ...] [--sizes MIN MAX]
-        [--solvers NAME ...] [--output DIR]
+    python Benchmarks/robustness/run.py [--suite PATH] [--problems NAME ...] [--sizes MIN MAX]
+        [--names FROM TO] [--solvers NAME ...] [--bounded] [--output DIR]
 
 Prints Markdown; writes `results.csv` and the performance profile `profile.png` to the output
 directory. The daemon is $LBFGSD_BIN or .build/release/lbfgsd.
@@ -28,8 +28,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "clients" / "python" / "src"), str(ROOT / "Tests" / "integration")]
 
-import numpy as np  # noqa: E402
-
 from daemon import Daemon  # noqa: E402
 from lbfgsd import Client  # noqa: E402
 from solvers import (  # noqa: E402
@@ -41,6 +39,7 @@ from solvers import (  # noqa: E402
     Counted,
     Setting,
     Solver,
+    bounded_solvers,
     solvers,
     torch_solvers,
 )
@@ -59,13 +58,14 @@ class Run:
     loss: float
     gradient_norm_inf: float
     limit: float
+    outside: int
     reason: str
 
 
-def load_suite(directory: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(
-        "benchmark_suite", directory / "suite.py"
-    )
+def load_suite(path: Path) -> ModuleType:
+    """Loads a suite from its file, or from `suite.py` in its directory."""
+    file = path / "suite.py" if path.is_dir() else path
+    specification = importlib.util.spec_from_file_location("benchmark_suite", file)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -73,9 +73,10 @@ def load_suite(directory: Path) -> ModuleType:
 
 
 def solve(setting: Setting, problem: tuple[Any, ...], name: str, solver: Solver) -> Run:
-    label, n, x0, function = problem
-    counted = Counted(function, setting)
-    limit = setting.limit(counted.measure(x0)[1])
+    label, n, x0, function, *bounds = problem
+    counted = Counted(function, setting, *bounds)
+    x0 = counted.clip(x0)
+    limit = setting.tolerance * max(1.0, counted.norm(x0, counted.measure(x0)[1]))
     x, reason = x0, ""
     try:
         x, reason = solver(counted, x0.copy(), limit)
@@ -84,8 +85,8 @@ def solve(setting: Setting, problem: tuple[Any, ...], name: str, solver: Solver)
     except Exception as error:  # A peer that crashes on a problem has not solved it.
         reason = f"{type(error).__name__}: {error}"[:200]
     loss, gradient = counted.measure(x)
-    norm = float(np.max(np.abs(gradient)))
-    within = counted.evaluations <= setting.evaluations_max
+    norm = counted.norm(x, gradient)
+    within = counted.evaluations <= setting.evaluations_max and (counted.clip(x) == x).all()
     return Run(
         setting=setting.name,
         problem=label,
@@ -96,13 +97,29 @@ def solve(setting: Setting, problem: tuple[Any, ...], name: str, solver: Solver)
         loss=loss,
         gradient_norm_inf=norm,
         limit=limit,
+        outside=counted.outside,
         reason=reason,
     )
 
 
-def table(runs: list[Run], reference: str) -> str:
+def is_same_minimum(one: Run, other: Run, tolerance: float) -> bool:
+    """Whether two losses are equal up to a tolerance, relative where they are above 1."""
+    scale = max(1.0, abs(one.loss), abs(other.loss))
+    return abs(one.loss - other.loss) <= tolerance * scale
+
+
+def mean_ratio(own: dict[str, Run], other: dict[str, Run], problems: list[str]) -> str:
+    """The geometric mean of the ratios of evaluations, and on how many problems."""
+    if not problems:
+        return "-"
+    ratios = [math.log(own[p].evaluations / other[p].evaluations) for p in problems]
+    return f"{math.exp(statistics.fmean(ratios)):.2f}"
+
+
+def table(runs: list[Run], reference: str, same_minimum: float | None = None) -> str:
     """A table with one row per solver. Evaluations are compared on the problems that both the
-    solver and the reference solve; the mean of the ratios is geometric."""
+    solver and the reference solve; the mean of the ratios is geometric. With a tolerance also
+    their mean over the problems on which both end at the same loss."""
     by_solver: dict[str, dict[str, Run]] = {run.solver: {} for run in runs}
     for run in runs:
         by_solver[run.solver][run.problem] = run
@@ -117,24 +134,24 @@ def table(runs: list[Run], reference: str) -> str:
         heading,
         "|---|---:|---:|---:|---:|---:|",
     ]
+    if same_minimum is not None:
+        lines = [lines[0] + " where both find the same minimum |", lines[1] + "---:|"]
     for solver, own in by_solver.items():
         other = by_solver[reference]
         common = [p for p in own if own[p].solved and p in other and other[p].solved]
         ours = [own[p].evaluations for p in common]
         theirs = [other[p].evaluations for p in common]
-        ratio = math.exp(
-            statistics.fmean(math.log(a / b) for a, b in zip(ours, theirs, strict=True))
-            if common
-            else math.nan
-        )
         cells = [
             solver,
             f"{sum(run.solved for run in own.values())} / {len(own)}",
             _median([own[p].evaluations for p in everywhere]),
             _median(ours),
             _median(theirs),
-            f"{ratio:.2f}",
+            mean_ratio(own, other, common),
         ]
+        if same_minimum is not None:
+            same = [p for p in common if is_same_minimum(own[p], other[p], same_minimum)]
+            cells.append(f"{mean_ratio(own, other, same)} (of {len(same)})")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + f"\n\nAll solve {len(everywhere)}."
 
@@ -226,29 +243,39 @@ def wanted(solvers: dict[str, Solver], beginnings: list[str] | None) -> dict[str
     return {name: solver for name, solver in solvers.items() if name.startswith(starts)}
 
 
+def within(name: str, first: str, last: str) -> bool:
+    """Whether a problem's name begins with a letter in this range."""
+    return first.upper() <= name[0].upper() <= last.upper()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--suite", type=Path, default=HERE, help="the directory of suite.py")
+    parser.add_argument("--suite", type=Path, default=HERE, help="a suite's file or directory")
     parser.add_argument("--problems", nargs="*", help="names; all of the suite if left out")
     parser.add_argument(
         "--sizes", nargs=2, type=int, metavar=("MIN", "MAX"), help="all with so many parameters"
     )
     parser.add_argument("--solvers", nargs="*", help="how their names begin; all if left out")
+    parser.add_argument(
+        "--names", nargs=2, metavar=("FROM", "TO"), help="all whose names begin with such a letter"
+    )
+    parser.add_argument("--bounded", action="store_true", help="problems with bounds")
     parser.add_argument("--evaluations", type=int, default=2000)
     parser.add_argument("--output", type=Path, default=Path("out/robustness"))
     arguments = parser.parse_args()
     settings = [
-        Setting("float64, 1e-9", 1e-9, "float64", arguments.evaluations),
-        Setting("rounded to float32, 1e-4", 1e-4, "float32", arguments.evaluations),
+        Setting("float64, 1e-9", 1e-9, "float64", arguments.evaluations, 1e-6),
+        Setting("rounded to float32, 1e-4", 1e-4, "float32", arguments.evaluations, 1e-3),
     ]
     suite = load_suite(arguments.suite.resolve())
+    problems = suite.bounded_problems if arguments.bounded else suite.problems
     if arguments.problems:
-        chosen = suite.problems(set(arguments.problems))
+        chosen = problems(set(arguments.problems))
     elif arguments.sizes:
         smallest, largest = arguments.sizes
-        chosen = suite.problems(sizes=range(smallest, largest + 1))
+        chosen = problems(sizes=range(smallest, largest + 1))
     else:
-        chosen = suite.problems()
+        chosen = problems()
     arguments.output.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(dir=os.environ.get("LBFGSD_BENCH_DIR")) as directory:
@@ -256,9 +283,14 @@ def main() -> None:
         try:
             daemon.start()
             with Client(daemon.url) as client:
-                compared = wanted(solvers(client), arguments.solvers)
-                faithful = wanted(torch_solvers(client), arguments.solvers)
+                made = bounded_solvers(client) if arguments.bounded else solvers(client)
+                compared = wanted(made, arguments.solvers)
+                faithful: dict[str, Solver] = {}
+                if not arguments.bounded:
+                    faithful = wanted(torch_solvers(client), arguments.solvers)
                 for problem in chosen:
+                    if arguments.names and not within(problem[0], *arguments.names):
+                        continue
                     print(f"{problem[0]} n={problem[1]}", file=sys.stderr, flush=True)
                     for setting in settings:
                         for name, solver in {**compared, **faithful}.items():
@@ -275,7 +307,14 @@ def main() -> None:
         here = [run for run in runs if run.setting == setting.name]
         print(f"\n{setting.name}: at most {setting.evaluations_max} evaluations, ", end="")
         print(f"max|g| <= {setting.tolerance:g} max(1, max|g0|)\n")
-        print(table([run for run in here if run.solver in compared], SCIPY))
+        if arguments.bounded:
+            outside = {run.solver: 0 for run in here}
+            for run in here:
+                outside[run.solver] += run.outside
+            ended = ", ".join(f"{name} {count}" for name, count in outside.items() if count)
+            print(f"Evaluations outside the bounds: {ended or 'none'}.\n")
+        same_minimum = setting.same_minimum if arguments.bounded else None
+        print(table([run for run in here if run.solver in compared], SCIPY, same_minimum))
         if faithful:
             print(f"\nMode torch:\n\n{table_of_torch(here, faithful)}\n", flush=True)
         for run in here:

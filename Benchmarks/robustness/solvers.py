@@ -19,6 +19,9 @@ SCIPY = "SciPy L-BFGS-B"
 HISTORY = 10
 """The curvature pairs of each solver that has such an option: SciPy's default."""
 
+OWLQN_LINE_SEARCH = 2
+"""LBFGS_LINESEARCH_BACKTRACKING, the only one that libLBFGS has for an L1 term."""
+
 CHANGE = 1e-15
 """torch's tolerance_change besides its default, 1e-9, which ends a run before max|g| is small."""
 
@@ -31,19 +34,41 @@ class BudgetSpent(Exception):
 class Setting:
     name: str
     tolerance: float
-    """A problem is solved where max|g| <= tolerance max(1, max|g| at the start)."""
+    """A problem is solved where max|g| <= tolerance max(1, max|g| at the start). With bounds it is
+    the projected gradient."""
     noise: str
     evaluations_max: int
-
-    def limit(self, gradient: NDArray[Any]) -> float:
-        return self.tolerance * max(1.0, float(np.max(np.abs(gradient))))
+    same_minimum: float
+    """The relative difference of losses up to which two solvers have found the same minimum."""
 
 
 class Counted:
     """Loss and gradient of a problem in the precision of a setting. Counts evaluations."""
 
-    def __init__(self, function: Callable[..., Any], setting: Setting) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        setting: Setting,
+        lower: NDArray[Any] | None = None,
+        upper: NDArray[Any] | None = None,
+    ) -> None:
         self._function, self.setting, self.evaluations = function, setting, 0
+        self.lower = np.float64(-np.inf) if lower is None else lower
+        self.upper = np.float64(np.inf) if upper is None else upper
+        self.outside = 0
+        """Evaluations outside the bounds."""
+
+    def clip(self, x: NDArray[Any]) -> NDArray[Any]:
+        return np.clip(x, self.lower, self.upper)
+
+    def norm(self, x: NDArray[Any], gradient: NDArray[Any]) -> float:
+        """The largest component of the projected gradient: min(x - l, g) where g >= 0, and
+        max(x - u, g) else, as L-BFGS-B measures it. Without bounds that of the gradient."""
+        below, above = x - self.lower, x - self.upper
+        projected = np.where(
+            gradient >= 0, np.minimum(below, gradient), np.maximum(above, gradient)
+        )
+        return float(np.max(np.abs(projected)))
 
     def measure(self, x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         """Evaluates without counting."""
@@ -58,6 +83,7 @@ class Counted:
         if self.evaluations > self.setting.evaluations_max:
             raise BudgetSpent
         self.evaluations += 1
+        self.outside += bool((x < self.lower).any() or (x > self.upper).any())
         return self.measure(x)
 
 
@@ -76,7 +102,9 @@ def lbfgsd(client: Client, options: dict[str, Any]) -> Solver:
             given["tolerance_grad"] = function.setting.tolerance
             given["tolerance_grad_relative"] = function.setting.tolerance
             given["noise"] = function.setting.noise
-        session = client.create_session(x0, options=given)
+        session = client.create_session(
+            x0, options=given, lower=function.lower, upper=function.upper
+        )
         x = x0
         try:
             turn = client.begin_step(session)
@@ -97,8 +125,28 @@ def scipy_lbfgsb(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDA
 
     budget = function.setting.evaluations_max
     options = {"maxcor": HISTORY, "ftol": 0, "gtol": limit, "maxfun": budget, "maxiter": budget}
-    result = minimize(function, x0, jac=True, method="L-BFGS-B", options=options)
+    bounds = scipy_bounds(function, x0)
+    result = minimize(function, x0, jac=True, method="L-BFGS-B", options=options, bounds=bounds)
     return result.x, str(result.message)
+
+
+def scipy_tnc(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDArray[Any], str]:
+    """Its tolerances besides that of the projected gradient are off, and its gradient is not
+    rescaled."""
+    from scipy.optimize import minimize
+
+    options = {"maxfun": function.setting.evaluations_max, "gtol": limit, "ftol": 0, "xtol": 0}
+    bounds = scipy_bounds(function, x0)
+    result = minimize(function, x0, jac=True, method="TNC", options=options, bounds=bounds)
+    return result.x, str(result.message)
+
+
+def scipy_bounds(function: Counted, x0: NDArray[Any]) -> Any:
+    """None where nothing is bounded, so that SciPy takes the same way as without bounds."""
+    from scipy.optimize import Bounds
+
+    lower, upper = (np.broadcast_to(b, x0.shape) for b in (function.lower, function.upper))
+    return None if np.isinf(lower).all() and np.isinf(upper).all() else Bounds(lower, upper)
 
 
 def torch_lbfgs(tolerance_change: float, *, backwards: bool = False) -> Solver:
@@ -130,9 +178,9 @@ def torch_lbfgs(tolerance_change: float, *, backwards: bool = False) -> Solver:
     return solve
 
 
-def liblbfgs() -> Solver:
+def liblbfgs(l1: float = 0) -> Solver:
     """libLBFGS with its defaults besides the history. Its test of ||g||_2 gets the limit of
-    max|g|."""
+    max|g|. With a weight of an L1 term it is OWL-QN, which needs a backtracking line search."""
     library = ctypes.CDLL("liblbfgs.so.0")
     number, pointer = ctypes.c_double, ctypes.POINTER(ctypes.c_double)
     fields = {
@@ -181,6 +229,8 @@ def liblbfgs() -> Solver:
         parameters = parameters_type()
         library.lbfgs_parameter_init(ctypes.byref(parameters))
         parameters.m, parameters.epsilon = HISTORY, 0
+        if l1 > 0:
+            parameters.orthantwise_c, parameters.linesearch = l1, OWLQN_LINE_SEARCH
         memory = library.lbfgs_malloc(ctypes.c_int(n))
         try:
             np.ctypeslib.as_array(memory, (n,))[:] = x0
@@ -202,13 +252,15 @@ def liblbfgs() -> Solver:
     return solve
 
 
-def nlopt_lbfgs() -> Solver:
-    """LD_LBFGS, which has no test of max|g|, and is stopped at the first point within the limit."""
+def nlopt_solver(algorithm: str) -> Solver:
+    """One of NLopt's, which have no test of max|g|, stopped at the first point within the limit."""
     import nlopt
 
     def solve(function: Counted, x0: NDArray[Any], limit: float) -> tuple[NDArray[Any], str]:
         best_loss, best, spent, found = math.inf, x0, False, False
-        optimizer = nlopt.opt(nlopt.LD_LBFGS, x0.size)
+        optimizer = nlopt.opt(getattr(nlopt, algorithm), x0.size)
+        optimizer.set_lower_bounds(np.broadcast_to(function.lower, x0.shape).copy())
+        optimizer.set_upper_bounds(np.broadcast_to(function.upper, x0.shape).copy())
 
         def objective(x: NDArray[Any], gradient: NDArray[Any]) -> float:
             nonlocal best_loss, best, spent, found
@@ -222,7 +274,7 @@ def nlopt_lbfgs() -> Solver:
                 optimizer.force_stop()
                 gradient[:] = 0
                 return best_loss
-            found = bool(np.max(np.abs(gradient)) <= limit)
+            found = function.norm(x, gradient) <= limit
             if found or loss < best_loss:
                 best_loss, best = loss, x.copy()
             if found:
@@ -256,9 +308,23 @@ def solvers(client: Client) -> dict[str, Solver]:
     with contextlib.suppress(OSError):
         chosen["libLBFGS"] = liblbfgs()
     with contextlib.suppress(ImportError):
-        chosen["NLopt LD_LBFGS"] = nlopt_lbfgs()
+        chosen["NLopt LD_LBFGS"] = nlopt_solver("LD_LBFGS")
     with contextlib.suppress(ImportError):
         chosen[f"torch, tolerance_change {CHANGE:g}"] = torch_lbfgs(CHANGE)
+    return chosen
+
+
+def bounded_solvers(client: Client) -> dict[str, Solver]:
+    """Those that take bounds."""
+    chosen = {
+        name: solver
+        for name, solver in solvers(client).items()
+        if name.startswith(("lbfgsd", SCIPY, "NLopt"))
+    }
+    chosen["SciPy TNC"] = scipy_tnc
+    with contextlib.suppress(ImportError):
+        for algorithm in ("LD_TNEWTON_PRECOND_RESTART", "LD_VAR2"):
+            chosen[f"NLopt {algorithm}"] = nlopt_solver(algorithm)
     return chosen
 
 

@@ -1,6 +1,8 @@
-"""CUTEst problems without constraints, from the package sif2jax, as plain functions in float64.
+"""CUTEst problems without constraints, or with bounds alone, from the package sif2jax, as plain
+functions in float64.
 
 for name, n, x0, loss_and_gradient in problems(): ...
+for name, n, x0, loss_and_gradient, lower, upper in bounded_problems(): ...
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import importlib.util
 import os
 import sys
 import types
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,12 @@ from jax.flatten_util import ravel_pytree
 jax.config.update("jax_enable_x64", True)
 
 PARAMETERS_MAX = 1000
+BOUNDED_PARAMETERS_MAX = 5000
 
 LossAndGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
-def _classes() -> list[Any]:
+def _package(part: str) -> Any:
     """Imports only the subpackage that is needed; importing all of sif2jax builds every problem."""
     if "sif2jax" not in sys.modules:
         found = importlib.util.find_spec("sif2jax")
@@ -45,8 +48,7 @@ def _classes() -> list[Any]:
             module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
             module.__spec__.submodule_search_locations = [str(path)]
             sys.modules[name] = module
-    package = importlib.import_module("sif2jax.cutest._unconstrained_minimisation")
-    return package.unconstrained_minimisation_problems
+    return importlib.import_module(f"sif2jax.cutest.{part}")
 
 
 def _function(problem: Any) -> LossAndGradient:
@@ -64,12 +66,30 @@ def problems(
     names: Collection[str] | None = None, sizes: range = range(1, PARAMETERS_MAX + 1)
 ) -> Iterator[tuple[str, int, NDArray[Any], LossAndGradient]]:
     """Yields the named problems, or all whose number of parameters is within the sizes."""
+    package = _package("_unconstrained_minimisation")
+    for problem, x0 in _selected(package.unconstrained_minimisation_problems, names, sizes):
+        yield type(problem).__name__, x0.size, x0, _function(problem)
+
+
+def bounded_problems(
+    names: Collection[str] | None = None, sizes: range = range(1, BOUNDED_PARAMETERS_MAX + 1)
+) -> Iterator[tuple[str, int, NDArray[Any], LossAndGradient, NDArray[Any], NDArray[Any]]]:
+    """Likewise, with bounds, which are infinite where there are none. The start may be outside."""
+    package = _package("_bounded_minimisation")
+    for problem, x0 in _selected(package.bounded_minimisation_problems, names, sizes):
+        lower, upper = (np.broadcast_to(np.array(b, float), x0.shape) for b in problem.bounds)
+        yield type(problem).__name__, x0.size, x0, _function(problem), lower.copy(), upper.copy()
+
+
+def _selected(
+    listed: Iterable[Any], names: Collection[str] | None, sizes: range
+) -> Iterator[tuple[Any, NDArray[Any]]]:
     seen = set()
-    for problem in _classes():
+    for problem in listed:
         name = type(problem).__name__
         if name in seen or (names is not None and name not in names):
             continue
         seen.add(name)
         x0 = np.array(ravel_pytree(problem.y0)[0], np.float64)
         if names is not None or x0.size in sizes:
-            yield name, x0.size, x0, _function(problem)
+            yield problem, x0

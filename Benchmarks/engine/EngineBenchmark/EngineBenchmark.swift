@@ -22,19 +22,60 @@ private struct Quadratic<Scalar: EngineScalar> {
     }
 }
 
+/// How the engine is run.
+private enum Setting: Int32 {
+    /// Mode `torch` without a line search.
+    case fixedStep
+    /// Mode `torch` with strong Wolfe.
+    case strongWolfe
+    /// Mode `robust` with its defaults. The following differ from it by their bounds alone.
+    case robust
+    /// Bounds that no iterate reaches.
+    case inactiveBounds
+    /// Every other parameter starts at its lower bound, where the gradient holds it.
+    case halfActiveBounds
+    /// Every other parameter has a lower bound of half its start, which it reaches during the run.
+    case reachedBounds
+
+    func options(_ history: Int, _ historyDType: HistoryDType?) -> Options {
+        Options(
+            maxIterations: .max, maxEvaluations: .max, toleranceGradient: 0, toleranceChange: 0,
+            historySize: history, historyDType: historyDType,
+            lineSearch: self == .strongWolfe ? .strongWolfe : nil,
+            mode: self == .fixedStep || self == .strongWolfe ? .torch : .robust)
+    }
+
+    /// The bounds of parameters that start at 1 and whose minimum is 0.
+    func bounds<Scalar>(count: Int) throws(BoundsError) -> Bounds<Scalar> {
+        func everyOther(_ bound: Double) throws(BoundsError) -> Bounds<Scalar> {
+            try Bounds(
+                lower: .each((0..<count).map { $0 % 2 == 0 ? bound : -.infinity }), upper: .none,
+                count: count)
+        }
+        switch self {
+        case .fixedStep, .strongWolfe, .robust: return .none
+        case .inactiveBounds:
+            return try Bounds(
+                lower: .each([Double](repeating: -1e3, count: count)),
+                upper: .each([Double](repeating: 1e3, count: count)), count: count)
+        case .halfActiveBounds: return try everyOther(1)
+        case .reachedBounds: return try everyOther(0.5)
+        }
+    }
+}
+
 /// Runs the engine on a quadratic of `count` numbers. Writes the nanoseconds from each answer that
 /// ended an iteration to the next directive, without those of the first `skipped` iterations.
 private func measure<Scalar: EngineScalar>(
     _: Scalar.Type, count: Int, history: Int, historyDType: HistoryDType?, threads: Int,
-    searches: Bool, skipped: Int, into times: UnsafeMutableBufferPointer<Double>
+    setting: Setting, skipped: Int, into times: UnsafeMutableBufferPointer<Double>
 ) -> Int {
     let quadratic = Quadratic<Scalar>(count)
-    let options = Options(
-        maxIterations: .max, maxEvaluations: .max, toleranceGradient: 0, toleranceChange: 0,
-        historySize: history, historyDType: historyDType,
-        lineSearch: searches ? .strongWolfe : nil)
     guard
-        var optimizer = try? Optimizer([Scalar](repeating: 1, count: count), options: options)
+        var optimizer = try? Optimizer(
+            [Scalar](repeating: 1, count: count), options: setting.options(history, historyDType)),
+        let bounds: Bounds<Scalar> = try? setting.bounds(count: count),
+        (try? optimizer.setBounds(bounds)) != nil
     else { return 0 }
     if threads > 1 {
         optimizer.executor = BlockExecutor(width: threads) { count, body in
@@ -78,25 +119,26 @@ private func measure<Scalar: EngineScalar>(
 ///   - count: The number of parameters.
 ///   - history: The most curvature pairs.
 ///   - threads: The most threads of a pass.
-///   - searches: Whether a line search is used.
+///   - setting: The number of a `Setting`.
 ///   - skipped: The iterations that are not measured.
 ///   - times: Memory for `timesMax` numbers, in nanoseconds.
 ///   - timesMax: The most iterations to measure.
 /// - Returns: The number of times written.
 @_cdecl("lbfgsd_engine_times")
 public func engineTimes(
-    dtype: Int32, historyDType: Int32, count: Int, history: Int, threads: Int32, searches: Int32,
+    dtype: Int32, historyDType: Int32, count: Int, history: Int, threads: Int32, setting: Int32,
     skipped: Int, times: UnsafeMutablePointer<Double>, timesMax: Int
 ) -> Int {
+    guard let setting = Setting(rawValue: setting) else { return 0 }
     let stored = HistoryDType.allCases[Int(historyDType)]
     // Sound: the caller has memory for `timesMax` numbers.
     let times = unsafe UnsafeMutableBufferPointer(start: times, count: timesMax)
     if dtype == 0 {
         return unsafe measure(
             Double.self, count: count, history: history, historyDType: stored,
-            threads: Int(threads), searches: searches != 0, skipped: skipped, into: times)
+            threads: Int(threads), setting: setting, skipped: skipped, into: times)
     }
     return unsafe measure(
         Float.self, count: count, history: history, historyDType: stored, threads: Int(threads),
-        searches: searches != 0, skipped: skipped, into: times)
+        setting: setting, skipped: skipped, into: times)
 }
