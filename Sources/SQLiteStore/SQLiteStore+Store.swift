@@ -131,9 +131,10 @@ extension SQLiteStore {
     ) async throws(StoreError) -> [TracePoint] {
         let logged = memtable.entries(of: session)
         return try await read(of: session) { transaction in
-            var points = try transaction.evaluated(
-                transaction.rowID(session), from: first, limit: limit
-            ).compactMap(\.trace)
+            let row = try transaction.rowID(session)
+            try transaction.checkEntryCount(row)
+            var points = try transaction.evaluated(row, from: first, limit: limit)
+                .compactMap(\.trace)
             let next = points.last.map { $0.evaluation + 1 } ?? first
             points += logged.lazy.compactMap(\.trace).filter { $0.evaluation >= next }
                 .prefix(limit - points.count)

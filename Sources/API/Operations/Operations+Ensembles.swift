@@ -150,24 +150,12 @@ extension Operations {
         let id = try call.ensemble()
         let member = try call.queryNumber("member", from: 0) ?? 0
         let first = try call.queryNumber("from") ?? 1
-        let asked = try call.queryNumber("limit")
-        let limit = asked ?? Operations.traceLimitDefault
-        guard limit <= Operations.traceLimitMax else {
-            throw Problem.invalid("query.limit", "must be at most \(Operations.traceLimitMax)")
-        }
+        let (asked, limit) = try traceLimit(call)
         let (points, next) = try await ensembles.trace(
             id, member: member, from: first, limit: limit)
-        let response = await written(25 * points.count) {
-            let body =
-                switch call.representation {
-                case .csv: points.csv
-                case .ndjson: points.ndjson
-                case .json, .problem, .octets, .safetensors, .npy, .sessionFile, .eventStream,
-                    .yaml, .prometheus:
-                    points.json(ensemble: id, next: next)
-                }
-            return Response(body, as: call.representation)
-        }
+        let response = await traceResponse(
+            call, numbers: 25 * points.count, csv: { points.csv }, ndjson: { points.ndjson },
+            json: { points.json(ensemble: id, next: next) })
         guard let next else { return response }
         return response.linking(
             to: "\(Location.ensemble(id))/trace",

@@ -19,29 +19,47 @@ extension Operations {
     @Sendable private func getTrace(_ call: Call) async throws -> Response {
         let id = try call.session()
         let first = try call.queryNumber("from") ?? 1
+        let (asked, limit) = try traceLimit(call)
+        let points = try await service.trace(id, from: first, limit: limit)
+        // A full page may be the last one; the next page is then empty and has no token.
+        let next = points.count == limit ? points.last.map { $0.evaluation + 1 } : nil
+        // A point is written in the place of some 20 numbers.
+        let response = await traceResponse(
+            call, numbers: 20 * points.count, csv: { points.csv }, ndjson: { points.ndjson },
+            json: { points.json(session: id, next: next) })
+        guard let next else { return response }
+        return response.linking(
+            to: "\(Location.session(id))/trace",
+            query: [("from", String(next)), ("limit", asked.map(String.init))])
+    }
+
+    /// What the query asks for, and the most points of this response.
+    func traceLimit(_ call: Call) throws -> (asked: Int?, limit: Int) {
         let asked = try call.queryNumber("limit")
         let limit = asked ?? Operations.traceLimitDefault
         guard limit <= Operations.traceLimitMax else {
             throw Problem.invalid("query.limit", "must be at most \(Operations.traceLimitMax)")
         }
-        let points = try await service.trace(id, from: first, limit: limit)
-        // A full page may be the last one; the next page is then empty and has no token.
-        let next = points.count == limit ? points.last.map { $0.evaluation + 1 } : nil
-        // A point is written in the place of some 20 numbers.
-        let response = await written(20 * points.count) {
+        return (asked, limit)
+    }
+
+    /// A trace in the form that the client accepts.
+    /// - Parameter numbers: How many numbers take as long to write.
+    func traceResponse(
+        _ call: Call, numbers: Int, csv: @escaping @Sendable () -> [UInt8],
+        ndjson: @escaping @Sendable () -> [UInt8], json: @escaping @Sendable () -> [UInt8]
+    ) async -> Response {
+        let representation = call.representation
+        return await written(numbers) {
             let body =
-                switch call.representation {
-                case .csv: points.csv
-                case .ndjson: points.ndjson
+                switch representation {
+                case .csv: csv()
+                case .ndjson: ndjson()
                 case .json, .problem, .octets, .safetensors, .npy, .sessionFile, .eventStream,
                     .yaml, .prometheus:
-                    points.json(session: id, next: next)
+                    json()
                 }
-            return Response(body, as: call.representation)
+            return Response(body, as: representation)
         }
-        guard let next else { return response }
-        return response.linking(
-            to: "\(Location.session(id))/trace",
-            query: [("from", String(next)), ("limit", asked.map(String.init))])
     }
 }

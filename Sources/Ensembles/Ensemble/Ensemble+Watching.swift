@@ -72,23 +72,17 @@ extension Ensemble {
         guard !isRetired else { throw .retired }
         let subscriber = nextWaiter
         nextWaiter += 1
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: EnsembleEvent.self, bufferingPolicy: .bufferingOldest(limit))
+        let (stream, continuation) = AsyncStream.subscription(
+            limit: limit, heartbeat: EnsembleEvent.heartbeat, seconds: heartbeatSeconds
+        ) {
+            Task { await self.unsubscribe(subscriber) }
+        }
         if let outcome = state.record.outcome {
             continuation.yield(.finished(outcome))
             continuation.finish()
             return stream
         }
         subscribers[subscriber] = continuation
-        let heartbeats = Task {
-            while (try? await Task.sleep(for: .seconds(heartbeatSeconds))) != nil {
-                continuation.yield(.heartbeat)
-            }
-        }
-        continuation.onTermination = { _ in
-            heartbeats.cancel()
-            Task { await self.unsubscribe(subscriber) }
-        }
         return stream
     }
 

@@ -77,7 +77,8 @@ extension Optimizer {
     /// line, so that the next step's first evaluation completes the pair, and 0 elsewhere.
     mutating func moveToBestPoint() {
         if case .searching(.budgeted(let search)) = phase {
-            if case .trial = progress.bestLocation {
+            // A snapshot may say of the line's start that it is better than the best trial.
+            if case .trial = progress.bestLocation, trialGradients[search.best.trial] != nil {
                 moveToTrial(search.best, bestTrial: search.best.trial)
             }
             returnToSavedPoint()

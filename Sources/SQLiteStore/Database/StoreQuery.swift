@@ -84,7 +84,10 @@ package enum StoreQuery: Int, CaseIterable {
     case newestEvent
     case eventsBetween
     case payloadsBetween
-    case eventsFromEvaluation
+    case eventsFrom
+    case countEventRows
+    case countBatchedEntries
+    case newestSnapshotSequence
     case traceBatchReaching
     case evaluationAtSequence
     case entryCounts
@@ -272,9 +275,12 @@ extension StoreQuery {
         case .payloadsBetween:
             EventColumn.table.select(
                 "WHERE session = ? AND sequence > ? AND sequence <= ? AND payload IS NOT NULL")
-        case .eventsFromEvaluation:
+        case .eventsFrom:
             EventColumn.table.select(
-                "WHERE session = ? AND sequence >= ? AND k >= ? ORDER BY sequence LIMIT ?")
+                "WHERE session = ? AND sequence >= ? ORDER BY sequence LIMIT ?")
+        case .countEventRows: "SELECT count(*) FROM event WHERE session = ?"
+        case .countBatchedEntries: "SELECT sum(entries) FROM chapter WHERE session = ?"
+        case .newestSnapshotSequence: "SELECT max(sequence) FROM snapshot WHERE session = ?"
         case .traceBatchReaching:
             TraceBatchColumn.table.selectWithID(
                 "WHERE session = ? AND last_evaluation >= ? ORDER BY last_evaluation LIMIT 1")

@@ -1,4 +1,3 @@
-import Foundation
 import SessionModel
 
 enum EnsembleColumn: Int, TableColumn {
@@ -19,14 +18,12 @@ struct EnsembleRow {
     }
 
     func columns() throws -> ChecksummedRow<EnsembleColumn> {
-        let encoder = PropertyListEncoder()
-        encoder.outputFormat = .binary
         var row = ChecksummedRow<EnsembleColumn>()
         row.set(.id, id)
         row.set(.publicId, record.id.rawValue)
         row.set(.tenant, record.tenant)
         row.set(.createdAt, record.createdAt)
-        row.set(.specification, [UInt8](try encoder.encode(record.specification)))
+        row.set(.specification, try BinaryPropertyList.encode(record.specification))
         row.set(.outcome, record.outcome?.reason.rawValue)
         row.set(.finishedAt, record.outcome?.finishedAt)
         return row
@@ -43,8 +40,8 @@ struct EnsembleRow {
         }
         let specification: EnsembleSpecification
         do {
-            specification = try PropertyListDecoder().decode(
-                EnsembleSpecification.self, from: Data(try row.bytes(.specification)))
+            specification = try BinaryPropertyList.decode(
+                EnsembleSpecification.self, from: row.bytes(.specification))
         } catch {
             throw StoreError.corrupt("an ensemble's specification can't be read: \(error)")
         }

@@ -77,15 +77,50 @@ extension ReadTransaction {
     func evaluated(
         _ session: Int64, from first: EvaluationNumber, limit: Int
     ) throws -> [JournalEntry] {
-        let start = try sequence(session, reaching: first)
-        let inRows = try database.rows(.eventsFromEvaluation, [session, start, first, limit]).map {
-            try EventRow($0).entry
-        }
+        let inRows = try tableEntries(session, evaluatedFrom: first, limit: limit)
         let batched = try traceBatches(session, from: first, count: limit).flatMap {
             $0.entries(from: first)
         }
         guard !batched.isEmpty else { return inRows }
         return Array((inRows + batched).sorted { $0.sequence < $1.sequence }.prefix(limit))
+    }
+
+    /// The same of table `event`. Which entries tell an evaluation is read from the rows and not
+    /// from a condition of the query, which would pass over a damaged row in silence.
+    private func tableEntries(
+        _ session: Int64, evaluatedFrom first: EvaluationNumber, limit: Int
+    ) throws -> [JournalEntry] {
+        var next = try sequence(session, reaching: first)
+        var found: [JournalEntry] = []
+        let rowsPerQuery = max(limit, 16)
+        while found.count < limit {
+            let rows = try database.rows(.eventsFrom, [session, next, rowsPerQuery])
+            for row in rows {
+                let entry = try EventRow(row).entry
+                guard row[EventColumn.session.rawValue] == .integer(session), entry.sequence >= next
+                else {
+                    throw StoreError.corrupt("an index leads to entry \(entry.sequence)")
+                }
+                next = entry.sequence + 1
+                if let trace = entry.trace, trace.evaluation >= first { found.append(entry) }
+            }
+            if rows.count < rowsPerQuery { break }
+        }
+        return Array(found.prefix(limit))
+    }
+
+    /// Throws `.corrupt` unless the session has as many entries as were written: the indexes that
+    /// lead to them have no checksums.
+    func checkEntryCount(_ session: Int64) throws {
+        let snapshot = Int(try database.integer(.newestSnapshotSequence, [session]) ?? 0)
+        let newest = Int(try database.integer(.newestSequence, [session]) ?? 0)
+        let expected = try entryCounts(session).entries + newest - snapshot
+        let inRows = Int(try database.integer(.countEventRows, [session]) ?? 0)
+        let inBatches = Int(try database.integer(.countBatchedEntries, [session]) ?? 0)
+        guard inRows + inBatches == expected else {
+            throw StoreError.corrupt(
+                "the journal has \(inRows + inBatches) entries, not \(expected)")
+        }
     }
 
     /// The sequence number of the first entry after which evaluation `number` had been asked for:

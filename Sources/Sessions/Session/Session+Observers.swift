@@ -37,21 +37,15 @@ extension Session {
         guard !isRetired else { throw .retired }
         let subscriber = nextWaiter
         nextWaiter += 1
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: SessionEvent.self, bufferingPolicy: .bufferingOldest(limit))
+        let (stream, continuation) = AsyncStream.subscription(
+            limit: limit, heartbeat: SessionEvent.heartbeat, seconds: heartbeatSeconds
+        ) {
+            Task { await self.unsubscribe(subscriber) }
+        }
         subscribers[subscriber] = continuation
         // One that comes later is told too.
         if let warnedOfExpiry, warnedOfExpiry == record.expiry(unchangedSince: updatedAt) {
             continuation.yield(.expiring(warnedOfExpiry))
-        }
-        let heartbeats = Task {
-            while (try? await Task.sleep(for: .seconds(heartbeatSeconds))) != nil {
-                continuation.yield(.heartbeat)
-            }
-        }
-        continuation.onTermination = { _ in
-            heartbeats.cancel()
-            Task { await self.unsubscribe(subscriber) }
         }
         return stream
     }

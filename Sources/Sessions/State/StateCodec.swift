@@ -1,9 +1,8 @@
 internal import Foundation
 internal import LBFGS
 
-// The format on disk of what isn't a vector: binary property lists, which keep every bit of a
-// float, describe themselves, and can be read without this program. `formatVersion` is raised by
-// a change that an older reader would misunderstand.
+// The format on disk of what isn't a vector: see BinaryPropertyList. `formatVersion` is raised by a
+// change that an older reader would misunderstand.
 
 /// The scalars of a snapshot.
 struct StoredScalars: Codable {
@@ -34,7 +33,7 @@ enum StateCodec {
     static func encode(_ options: Options) -> [UInt8] { encodeList(options) }
 
     static func decodeOptions(_ bytes: [UInt8]) -> Options? {
-        try? PropertyListDecoder().decode(Options.self, from: Data(bytes))
+        try? BinaryPropertyList.decode(Options.self, from: bytes)
     }
 
     /// Empty for a step that was begun with nothing.
@@ -44,13 +43,13 @@ enum StateCodec {
 
     static func decodeStep(_ bytes: [UInt8]) -> StepRequest? {
         if bytes.isEmpty { return StepRequest() }
-        return try? PropertyListDecoder().decode(StepRequest.self, from: Data(bytes))
+        return try? BinaryPropertyList.decode(StepRequest.self, from: bytes)
     }
 
     static func encode(_ lease: LeaseRecord) -> [UInt8] { encodeList(lease) }
 
     static func decodeLease(_ bytes: [UInt8]) -> LeaseRecord? {
-        try? PropertyListDecoder().decode(LeaseRecord.self, from: Data(bytes))
+        try? BinaryPropertyList.decode(LeaseRecord.self, from: bytes)
     }
 
     /// The shard's number in eight bytes, then what was told.
@@ -68,10 +67,8 @@ enum StateCodec {
     }
 
     private static func encodeList(_ value: some Encodable) -> [UInt8] {
-        let encoder = PropertyListEncoder()
-        encoder.outputFormat = .binary
         do {
-            return Array(try encoder.encode(value))
+            return try BinaryPropertyList.encode(value)
         } catch {
             preconditionFailure("plain scalars can be encoded: \(error)")
         }
@@ -143,8 +140,7 @@ enum StateCodec {
         }
         let scalars: StoredScalars
         do {
-            scalars = try PropertyListDecoder().decode(
-                StoredScalars.self, from: Data(snapshot.scalars))
+            scalars = try BinaryPropertyList.decode(StoredScalars.self, from: snapshot.scalars)
         } catch {
             throw UnreadableSnapshot(reason: "scalars can't be read: \(error)")
         }
@@ -174,8 +170,7 @@ enum StateCodec {
         if let stored = snapshot.vectors[hookedDictName] {
             let bytes = try bytes(of: stored, hookedDictName)
             do {
-                let dict = try PropertyListDecoder().decode(
-                    StoredStateDict.self, from: Data(bytes))
+                let dict = try BinaryPropertyList.decode(StoredStateDict.self, from: bytes)
                 try dict.validate()
                 hookedDict = dict.dict
             } catch let error as UnreadableSnapshot {

@@ -36,8 +36,8 @@ private func checkStarts(_ ensemble: ValidEnsemble) {
             "start \(number), \(start), is outside of \(box)")
     }
     do {
-        let stored = try PropertyListEncoder().encode(specification)
-        let read = try PropertyListDecoder().decode(EnsembleSpecification.self, from: stored)
+        let stored = try BinaryPropertyList.encode(specification)
+        let read = try BinaryPropertyList.decode(EnsembleSpecification.self, from: stored)
         precondition(read == specification, "\(specification) became \(read)")
     } catch {
         preconditionFailure("\(specification) can't be stored: \(error)")

@@ -14,7 +14,7 @@ internal import SessionModel
     let absent = input.length()
     let scalars = input.bytes(input.length())
     guard
-        let stored = try? PropertyListDecoder().decode(StoredScalars.self, from: Data(scalars)),
+        let stored = try? BinaryPropertyList.decode(StoredScalars.self, from: scalars),
         1...8 ~= stored.session.layout.count
     else { return }
     let count = stored.session.layout.count

@@ -317,3 +317,27 @@ def test_expiry_goes_on_past_a_damaged_session(daemon: Daemon, own_client: Clien
     # What is damaged stays until somebody looks at it.
     assert sessions[2] in corrupt(client, "GET", f"/v1/sessions/{sessions[2]}")
     assert client.ok("GET", "/v1/sessions")["damaged"]["ids"] == [sessions[2]]
+
+
+def test_a_trace_never_lacks_an_evaluation_in_silence(daemon: Daemon, own_client: Client) -> None:
+    """Neither by a row whose evaluation is damaged, nor by an entry that no index leads to."""
+    client = own_client
+    session = client.create(options=WOLFE)
+    tell(client, session, 6)
+    path = f"/v1/sessions/{session}/trace"
+    told = [point["evaluation"] for point in client.ok("GET", path)["trace"]]
+    for damage in (
+        "UPDATE event SET k = k - 128 WHERE k = 3",
+        "UPDATE event SET k = NULL WHERE k = 3",
+        "DELETE FROM event WHERE k = 3",
+    ):
+        daemon.stop()
+        shutil.copytree(daemon.data, whole := daemon.data.with_name("whole"))
+        change(daemon.data, damage)
+        daemon.start()
+        assert session in corrupt(client, "GET", path)
+        daemon.stop()
+        shutil.rmtree(daemon.data)
+        whole.rename(daemon.data)
+        daemon.start()
+        assert [point["evaluation"] for point in client.ok("GET", path)["trace"]] == told
