@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test: Swift's in release, the same bits in debug and release, Python's against the real
-# daemon. Ends with the line "N passed, N failed", and with status 1 when a test failed, a part
+# daemon, and a minute of each fuzz target. Ends with the line "N passed, N failed", and with status 1 when a test failed, a part
 # broke down, or no test ran. Each part runs whatever became of the one before.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -71,6 +71,12 @@ python_tests() {
         --junitxml="$out/pytest.xml" --durations=10 -p no:cacheprovider
 }
 
+# A minute each, from the seeds alone and at most these inputs: what is found here can be repeated.
+fuzzing() {
+    rm -rf out/fuzz/corpus
+    LBFGSD_FUZZ_RUNS=100000 Tests/fuzz/run.sh 60 2>&1 | tee "$out/fuzz.log"
+}
+
 bits_passed=0
 bits_failed=0
 part "setup" setup
@@ -78,8 +84,11 @@ if part "release build" build_release; then
     part "Swift tests" swift_tests
     if part "trajectory bits" trajectory_bits; then bits_passed=1; else bits_failed=1; fi
     part "Python tests" python_tests
+    part "fuzzing" fuzzing
 fi
 
 echo
+# A crash of the Swift tests is said nowhere else.
+if [[ " ${broken[*]} " == *"Swift tests"* ]]; then tail -n 40 "$out/swift.log"; fi
 if ((${#broken[@]} > 0)); then printf 'failed: %s\n' "${broken[@]}"; fi
 python3 Tests/summary.py "$out" "$bits_passed" "$bits_failed" "${#broken[@]}"

@@ -41,6 +41,17 @@ def count_swift_log(path: pathlib.Path) -> tuple[int, int, int]:
     return passed, failed, skipped
 
 
+def count_fuzz_log(path: pathlib.Path) -> tuple[int, int]:
+    """How many fuzz targets found nothing, and how many failed."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return 0, 0
+    statuses = re.findall(r"^fuzz \S+: status (\d+),", text, re.MULTILINE)
+    passed = sum(status == "0" for status in statuses)
+    return passed, len(statuses) - passed
+
+
 def main() -> int:
     directory = pathlib.Path(sys.argv[1])
     bits_passed, bits_failed, broken = (int(text) for text in sys.argv[2:5])
@@ -48,10 +59,12 @@ def main() -> int:
     if not any(swift):
         swift = count_swift_log(directory / "swift.log")
     python = count_report(directory / "pytest.xml")
+    fuzz = count_fuzz_log(directory / "fuzz.log")
+    print(f"fuzz targets: {fuzz[0]} passed, {fuzz[1]} failed")
     print(f"Swift Testing: {swift[0]} passed, {swift[1]} failed, {swift[2]} skipped")
     print(f"pytest: {python[0]} passed, {python[1]} failed, {python[2]} skipped")
-    passed = swift[0] + python[0] + bits_passed
-    failed = swift[1] + python[1] + bits_failed
+    passed = swift[0] + python[0] + fuzz[0] + bits_passed
+    failed = swift[1] + python[1] + fuzz[1] + bits_failed
     # A part that failed without a failed test (it crashed, or did not build) counts as one.
     if broken and not failed:
         failed = broken

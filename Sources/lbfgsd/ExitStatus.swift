@@ -6,6 +6,8 @@ internal import Telemetry
 enum ExitStatus: Int32 {
     /// The hard deadline for shutting down passed, or storage failed while running.
     case failure = 1
+    /// A session waits for no evaluation: its last step has ended for good.
+    case ended = 3
     /// The command line is wrong.
     case usage = 64
     /// The address can't be listened on.

@@ -25,6 +25,16 @@ struct LbfgsdCommand: AsyncParsableCommand {
             CompactCommand.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
             SalvageCommand.self, ExportCommand.self, ImportCommand.self, StandbyCommand.self,
             PromoteCommand.self, TokenCommand.self,
+        ],
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Sessions",
+                subcommands: [
+                    RunCommand.self, SessionsCommand.self, ShowCommand.self, CreateCommand.self,
+                    AskCommand.self, TellCommand.self, StopCommand.self, WatchCommand.self,
+                    TraceCommand.self, CheckpointCommand.self, RewindCommand.self,
+                    ForkCommand.self, CompareCommand.self, DeleteCommand.self,
+                ])
         ])
 }
 

@@ -2,7 +2,8 @@
 # Runs the fuzz targets, two at a time, each for SECONDS (60), from the seeds and from what earlier
 # runs have found in out/fuzz/corpus. Prints a line for each; fails if
 # one found a defect or ran nothing. LBFGSD_FUZZ_SEED (7) chooses what is tried, so that a run can be
-# repeated; 0 is another seed each time.
+# repeated; 0 is another seed each time. LBFGSD_FUZZ_RUNS ends each after so many inputs, so that a
+# faster machine tries no others.
 #
 #   Tests/fuzz/run.sh [SECONDS [TARGET ...]]
 set -uo pipefail
@@ -23,7 +24,8 @@ fuzz() {
     # the buffer of an empty file.
     SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=0 LBFGSD_FUZZ_TARGET=$target \
         timeout --signal KILL $((seconds + 120)) "$program" "$out/corpus/$target" \
-        -seed="${LBFGSD_FUZZ_SEED:-7}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
+        -seed="${LBFGSD_FUZZ_SEED:-7}" -runs="${LBFGSD_FUZZ_RUNS:--1}" \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
         -artifact_prefix="$out/found/$target-" -print_final_stats=1 -close_fd_mask=1 \
         </dev/null >"$out/$target.log" 2>&1 || status=$?
     local runs coverage

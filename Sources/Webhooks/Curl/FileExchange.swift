@@ -1,8 +1,8 @@
 internal import CCurl
 internal import Glibc
 
-/// One request whose body is read from a file, or whose response is written to one: `lbfgsd export`
-/// and `lbfgsd import`.
+/// One request of a command to a daemon. Its body may be read from a file, and its response may be
+/// written to one.
 public struct FileExchange: Sendable {
     public enum Outcome: Equatable, Sendable {
         /// A status of 2xx. The body, unless it was written to the file.
@@ -37,7 +37,14 @@ public struct FileExchange: Sendable {
         run(FileExchangeContext(input: input, output: nil), uploading: byteCount)
     }
 
-    private func run(_ context: FileExchangeContext, uploading byteCount: Int?) -> Outcome {
+    /// Any method; without a body, no body is sent. Blocks until the response has ended.
+    public func send(_ method: String, _ body: [UInt8]? = nil) -> Outcome {
+        run(FileExchangeContext(body: body ?? []), uploading: body?.count, method: method)
+    }
+
+    private func run(
+        _ context: FileExchangeContext, uploading byteCount: Int?, method: String? = nil
+    ) -> Outcome {
         guard var handle = EasyHandle() else { return .failed("libcurl can't be initialized") }
         handle.set(CURLOPT_URL, url)
         handle.set(CURLOPT_PROTOCOLS_STR, "http,https")
@@ -49,6 +56,7 @@ public struct FileExchange: Sendable {
         handle.set(CURLOPT_LOW_SPEED_LIMIT, 1)
         handle.set(CURLOPT_LOW_SPEED_TIME, 180)
         if byteCount != nil { handle.set(CURLOPT_POST, true) }
+        if let method { handle.set(CURLOPT_CUSTOMREQUEST, method) }
         handle.setFields(fields)
         let result = handle.exchange(byteCount, context)
         if let failure = context.failure { return .failed(failure) }
@@ -67,22 +75,36 @@ public struct FileExchange: Sendable {
 final class FileExchangeContext {
     private let input: Int32?
     private let output: Int32?
+    /// What is left of a body in memory.
+    private var rest: ArraySlice<UInt8> = []
+    private let collectedBytesMax: Int
     /// The body that is not written to a file.
     private(set) var collected: [UInt8] = []
     private(set) var failure: String?
     /// Reads the status of the response.
     var status: () -> Int = { 0 }
 
-    private static let collectedBytesMax = 1 << 20
-
     init(input: Int32?, output: Int32?) {
         self.input = input
         self.output = output
+        collectedBytesMax = 1 << 20
+    }
+
+    init(body: [UInt8]) {
+        (input, output) = (nil, nil)
+        rest = body[...]
+        collectedBytesMax = 1 << 32
     }
 
     /// Fills the buffer with the next bytes of the request's body; nil after a failure.
     func read(into buffer: UnsafeMutableRawBufferPointer) -> Int? {
-        guard let input else { return 0 }
+        guard let input else {
+            let piece = rest.prefix(buffer.count)
+            // Sound: at most the buffer's count.
+            unsafe buffer.copyBytes(from: piece)
+            rest = rest.dropFirst(piece.count)
+            return piece.count
+        }
         while true {
             // Sound: read(2) writes at most the buffer's count.
             let count = unsafe Glibc.read(input, buffer.baseAddress, buffer.count)
@@ -96,7 +118,7 @@ final class FileExchangeContext {
     /// Takes bytes of the response's body. Returns whether to go on.
     func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let output, (200...299).contains(status()) else {
-            let room = Self.collectedBytesMax - collected.count
+            let room = collectedBytesMax - collected.count
             // Sound: copied within the call.
             unsafe collected.append(contentsOf: bytes.prefix(room))
             return true

@@ -88,19 +88,8 @@ struct ImportCommand: AsyncParsableCommand {
 
 /// Where the session is, or will be.
 struct TransferOptions: ParsableArguments {
-    @Option(
-        help: ArgumentHelp(
-            """
-            The daemon: http://HOST:PORT, https:// through a proxy, or unix:PATH. (default: \
-            $LBFGSD_URL, or http://127.0.0.1:8080)
-            """, valueName: "url"))
-    var url: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "File whose first line is the bearer token. (default: $LBFGSD_TOKEN)",
-            valueName: "file"))
-    var tokenFile: String?
+    @OptionGroup
+    var peer: PeerOptions
 
     @Option(
         help: ArgumentHelp(
@@ -115,70 +104,12 @@ struct TransferOptions: ParsableArguments {
     func withDaemon<Value: Sendable>(
         _ body: @escaping @Sendable (Peer) throws(CommandFailure) -> Value
     ) async throws(CommandFailure) -> Value {
-        let environment = ProcessInfo.processInfo.environment
-        if let data {
-            guard url == nil, tokenFile == nil else {
-                throw CommandFailure(
-                    .usage, "--data is in place of a daemon: leave out --url and --token-file")
-            }
-            return try await OfflineDaemon.run(directory: data, tenant: tenant, body)
-        }
-        var token = environment["LBFGSD_TOKEN"]
-        if let tokenFile {
-            guard let text = try? String(contentsOfFile: tokenFile, encoding: .utf8) else {
-                throw CommandFailure(.usage, "\(tokenFile): can't be read")
-            }
-            token = text.split(whereSeparator: \.isNewline).first.map(String.init)
-        }
-        return try body(
-            Peer(url ?? environment["LBFGSD_URL"] ?? "http://127.0.0.1:8080", token: token))
-    }
-}
-
-/// A daemon, as a client sees it.
-struct Peer: Sendable {
-    private let url: String
-    private let unixSocket: String?
-    private let token: String?
-
-    /// - Parameter location: A URL, or `unix:` and a path.
-    init(_ location: String, token: String?) {
-        self.token = token
-        if location.hasPrefix("unix:") {
-            url = "http://localhost"
-            unixSocket = String(location.dropFirst("unix:".count))
-        } else {
-            url = location.hasSuffix("/") ? String(location.dropLast()) : location
-            unixSocket = nil
-        }
-    }
-
-    func exchange(_ path: String, _ fields: String...) -> FileExchange {
-        FileExchange(
-            url: url + path, unixSocket: unixSocket,
-            fields: fields + (token.map { ["Authorization: Bearer \($0)"] } ?? []))
-    }
-
-    func body(of outcome: FileExchange.Outcome) throws(CommandFailure) -> [UInt8] {
-        switch outcome {
-        case .done(let body): return body
-        case .failed(let reason):
+        guard let data else { return try body(peer.peer()) }
+        guard peer.url == nil, peer.tokenFile == nil else {
             throw CommandFailure(
-                reason.contains("the file can't be") ? .storage : .unavailable,
-                "\(unixSocket.map { "unix:" + $0 } ?? url): \(reason)")
-        case .refused(let status, let body):
-            let detail = (try? Peer.member("detail", of: body)) ?? "no reason was given"
-            throw CommandFailure(.failure, "refused with \(status): \(detail)")
+                .usage, "--data is in place of a daemon: leave out --url and --token-file")
         }
-    }
-
-    /// A string of a JSON object.
-    static func member(_ name: String, of body: [UInt8]) throws(CommandFailure) -> String {
-        let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any]
-        guard let text = object?[name] as? String else {
-            throw CommandFailure(.unavailable, "the answer is none of lbfgsd's")
-        }
-        return text
+        return try await OfflineDaemon.run(directory: data, tenant: tenant, body)
     }
 }
 
@@ -230,17 +161,4 @@ private struct InputFile {
         descriptor = copy
         byteCount = total
     }
-}
-
-/// Encodes all but the unreserved characters of RFC 3986, section 2.3.
-private func percentEncoded(_ text: String) -> String {
-    text.utf8.map { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-            UInt8(ascii: "_"), UInt8(ascii: "~"):
-            String(UnicodeScalar(byte))
-        default: "%" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-        }
-    }.joined()
 }

@@ -9,12 +9,12 @@ internal import Telemetry
 /// a directory that only this user can enter.
 enum OfflineDaemon {
     static func run<Value: Sendable>(
-        directory: String, tenant: String,
+        directory: String, tenant: String, isCreating: Bool = false,
         _ body: @escaping @Sendable (Peer) throws(CommandFailure) -> Value
     ) async throws(CommandFailure) -> Value {
         let log = Logger(label: "lbfgsd")
         let data = DataLocation(directory)
-        guard data.exists else {
+        guard data.exists || isCreating else {
             throw CommandFailure(.storage, "data \(directory): there is no store")
         }
         let settings = Settings()
