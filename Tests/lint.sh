@@ -14,7 +14,7 @@ part() {
 scripts() {
     deploy/setup.sh packages shellcheck || return
     local -a files
-    mapfile -d '' -t files < <(git ls-files -z '*.sh' .ci/run .githooks)
+    mapfile -d '' -t files < <(git ls-files -z '*.sh' '*.sbatch' .ci/run .githooks)
     shellcheck "${files[@]}"
 }
 

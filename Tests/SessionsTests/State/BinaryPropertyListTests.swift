@@ -71,18 +71,19 @@ struct BinaryPropertyListTests {
         return bytes + offsets + trailer
     }
 
-    @Test(arguments: [
-        ("an array within itself", [[0xA1, 0]]),
-        ("two within each other", [[0xA1, 1], [0xA1, 0]]),
-        ("2^24 objects", (0..<24).map { [0xA2, $0 + 1, $0 + 1] } + [[0xA0]]),
-        ("a reference beyond the objects", [[0xA1, 1]]),
-        ("a key that is no text", [[0xD1, 0, 0]]),
-        ("a key twice", [[0xD2, 1, 1, 1, 1], [0x51, 0x61]]),
-        ("a count beyond the file", [[0xAF, 0x13, 0, 0, 0xFF, 0, 0, 0, 0, 0]]),
-        ("a count that wraps", [[0x4F, 0x13, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]]),
-        ("a date that is not a number", [[0x33, 0x7F, 0xF8, 0, 0, 0, 0, 0, 0]]),
-        ("a unique identifier", [[0x80, 0]]),
-    ] as [(String, [[UInt8]])])
+    @Test(
+        arguments: [
+            ("an array within itself", [[0xA1, 0]]),
+            ("two within each other", [[0xA1, 1], [0xA1, 0]]),
+            ("2^24 objects", (0..<24).map { [0xA2, $0 + 1, $0 + 1] } + [[0xA0]]),
+            ("a reference beyond the objects", [[0xA1, 1]]),
+            ("a key that is no text", [[0xD1, 0, 0]]),
+            ("a key twice", [[0xD2, 1, 1, 1, 1], [0x51, 0x61]]),
+            ("a count beyond the file", [[0xAF, 0x13, 0, 0, 0xFF, 0, 0, 0, 0, 0]]),
+            ("a count that wraps", [[0x4F, 0x13, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]]),
+            ("a date that is not a number", [[0x33, 0x7F, 0xF8, 0, 0, 0, 0, 0, 0]]),
+            ("a unique identifier", [[0x80, 0]]),
+        ] as [(String, [[UInt8]])])
     func malformedListsAreRefused(_ what: String, _ objects: [[UInt8]]) {
         #expect(throws: BinaryPropertyList.Malformed.self, "\(what)") {
             try BinaryPropertyList.decode(Anything.self, from: list(objects))

@@ -144,6 +144,34 @@ def test_a_mended_program_is_tried_again(simulator: Path, tmp_path: Path) -> Non
     assert [float(number) for number in x] == pytest.approx(range(5), abs=1e-6)
 
 
+# Several minima: the program's loss is Himmelblau's function and x[0] / 100.
+BASINS = """#!{python} -SE
+import os, sys, time
+x, y = [float(line) for line in open(sys.argv[1])]
+a, b = x * x + y - 11, x + y * y - 7
+open(sys.argv[2], "w").write(f"{{4 * x * a + 2 * b + 0.01}} {{2 * a + 4 * y * b}}")
+open(sys.argv[3], "a").write(f"{{time.time()}} {{os.getpid()}}\\n")
+time.sleep(0.02)
+print(a * a + b * b + x / 100)
+"""
+
+
+def test_many_starts_with_copies_of_the_program(tmp_path: Path) -> None:
+    program = tmp_path / "basins"
+    program.write_text(BASINS.format(python=sys.executable))
+    program.chmod(0o755)
+    options = ["--n", 2, "--lower", -5, "--upper", 5, "--starts", 8, "--seed", 3]
+    command = [program, "{x}", "{gradient.txt}", "runs"]
+    result = run("run", *options, "--parallel", 3, "--", *command, cwd=tmp_path)
+    x = [float(line) for line in answer(result).splitlines()]
+    assert x == pytest.approx([-3.7793, -3.2832], abs=0.01)
+    runs = len((tmp_path / "runs").read_text().splitlines())
+    assert "8 starts have ended" in result.stderr and f"after {runs} evaluations" in result.stderr
+    again = run("run", *options, "--parallel", 3, "--", *command, cwd=tmp_path)
+    assert answer(again) == answer(result)
+    assert len((tmp_path / "runs").read_text().splitlines()) == runs
+
+
 def test_wrong_command_lines_are_named(simulator: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--x0", "1", "--", "true", "{x}"), "{gradient}"),
@@ -152,12 +180,14 @@ def test_wrong_command_lines_are_named(simulator: Path, tmp_path: Path) -> None:
         (("--x0", "1,b", "--", "true", "{x}", "{gradient}"), "1,b"),
         (("--x0", "1", "--", "no-such-program", "{x}", "{gradient}"), "no-such-program"),
         (("--x0", "1", "-o", "lr", "--", "true", "{x}", "{gradient}"), "lr: must be KEY=VALUE"),
+        (("--n", "1", "--starts", "3", "--", "true", "{x}", "{gradient}"), "--lower and --upper"),
+        (("--x0", "1", "--parallel", "3", "--", "true", "{x}", "{gradient}"), "needs --starts"),
         (("--x0", "1", "--", "true", "{x.npy}", "{x}", "{gradient}"), "{x} in two forms"),
     ):
         result = run("run", *arguments, cwd=tmp_path)
         assert result.returncode in (USAGE, STORAGE), (arguments, result)
         assert message in result.stderr, (arguments, result.stderr)
-    assert not list(tmp_path.iterdir()), "nothing is made"
+    assert list(tmp_path.iterdir()) == [simulator], "nothing is made"
     refused = run(
         "run", "--x0", "1", "-o", "history_size=-1", "--", "true", "{x}", "{gradient}", cwd=tmp_path
     )

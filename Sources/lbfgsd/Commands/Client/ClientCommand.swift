@@ -96,7 +96,8 @@ func labelParts(_ text: String) throws(CommandFailure) -> (key: String, value: S
 /// `key=value` as a member of a JSON object: a number, true, false or null as such, else text.
 func member(_ text: String) throws(CommandFailure) -> (key: String, value: Any) {
     let (key, value) = try labelParts(text)
-    let plain = try? JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
+    let plain = try? JSONSerialization.jsonObject(
+        with: Data(value.utf8), options: .fragmentsAllowed)
     return (key, plain ?? value)
 }
 

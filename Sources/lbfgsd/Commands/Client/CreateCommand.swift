@@ -48,6 +48,39 @@ struct ProblemOptions: ParsableArguments {
     func document(
         name: String?, defaults: [String: Any] = ["mode": "robust"]
     ) throws(CommandFailure) -> [UInt8] {
+        var object = try commonMembers(name: name, defaults: defaults)
+        guard (x0 == nil) != (n == nil) else {
+            throw CommandFailure(.usage, "give the start by --x0, or by --n and --fill")
+        }
+        if let x0 {
+            object["x0"] = try Self.numbers(x0).map(Self.json)
+        } else if let n {
+            var tensor: [String: Any] = ["shape": [n], "fill": fill]
+            for key in ["lower", "upper"] { tensor[key] = object.removeValue(forKey: key) }
+            object["params"] = [tensor]
+        }
+        return try Self.bytes(object)
+    }
+
+    /// The body of the request for an ensemble, whose starts are in the box.
+    func ensembleDocument(
+        name: String, starts: Int, seed: Int, defaults: [String: Any]
+    ) throws(CommandFailure) -> [UInt8] {
+        guard lower != nil, upper != nil else {
+            throw CommandFailure(.usage, "--starts needs the box of --lower and --upper")
+        }
+        guard x0 == nil else {
+            throw CommandFailure(.usage, "--starts is in place of --x0: give --n")
+        }
+        var object = try commonMembers(name: name, defaults: defaults)
+        object["n"] = n
+        object["starts"] = ["method": "sobol", "count": starts, "seed": seed]
+        return try Self.bytes(object)
+    }
+
+    private func commonMembers(
+        name: String?, defaults: [String: Any]
+    ) throws(CommandFailure) -> [String: Any] {
         var object: [String: Any] = ["dtype": dtype]
         object["name"] = name
         var settings = defaults
@@ -62,25 +95,19 @@ struct ProblemOptions: ParsableArguments {
             labels[key] = value
         }
         if !labels.isEmpty { object["labels"] = labels }
-        guard (x0 == nil) != (n == nil) else {
-            throw CommandFailure(.usage, "give the start by --x0, or by --n and --fill")
-        }
         for (key, text) in [("lower", lower), ("upper", upper)] {
             guard let text else { continue }
             let numbers = try Self.numbers(text)
             object[key] = numbers.count == 1 ? Self.json(numbers[0]) : numbers.map(Self.json)
         }
-        if let x0 {
-            object["x0"] = try Self.numbers(x0).map(Self.json)
-        } else if let n {
-            var tensor: [String: Any] = ["shape": [n], "fill": fill]
-            for key in ["lower", "upper"] { tensor[key] = object.removeValue(forKey: key) }
-            object["params"] = [tensor]
-        }
+        return object
+    }
+
+    private static func bytes(_ object: [String: Any]) throws(CommandFailure) -> [UInt8] {
         do {
             return [UInt8](try JSONSerialization.data(withJSONObject: object))
         } catch {
-            throw CommandFailure(.usage, "the session can't be written as JSON: \(error)")
+            throw CommandFailure(.usage, "the request can't be written as JSON: \(error)")
         }
     }
 

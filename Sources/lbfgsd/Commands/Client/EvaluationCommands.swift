@@ -19,7 +19,8 @@ extension Peer {
     }
 
     /// Writes the point of a turn into a file.
-    func writePoint(of turn: TurnAnswer, _ path: String, to file: VectorFile) throws(CommandFailure) {
+    func writePoint(of turn: TurnAnswer, _ path: String, to file: VectorFile) throws(CommandFailure)
+    {
         if file.form == .text {
             return try file.write(turn.evaluation?.x ?? [])
         }
@@ -32,7 +33,8 @@ extension Peer {
     ) throws(CommandFailure) -> [UInt8] {
         let target = "\(path)/evaluations/\(evaluation)/result"
         if file.form == .text {
-            let body = "{\"loss\": \(jsonText(loss)), \"gradient\": \(jsonText(try file.numbers()))}"
+            let body =
+                "{\"loss\": \(jsonText(loss)), \"gradient\": \(jsonText(try file.numbers()))}"
             return try call("PUT", target, Array(body.utf8))
         }
         return try call(
@@ -82,7 +84,8 @@ struct AskCommand: ClientCommand {
         guard let evaluation = turn.evaluation else {
             let last = try peer.call(StepAnswer.self, "GET", "\(path)/steps/\(turn.step)")
             throw CommandFailure(
-                .ended, "\(session) waits for nothing: \(last.result.map(sentence) ?? "it is idle")")
+                .ended, "\(session) waits for nothing: \(last.result.map(sentence) ?? "it is idle")"
+            )
         }
         if options.json {
             return printLine(try peer.call("GET", "\(path)/evaluation"))

@@ -22,7 +22,8 @@ struct EvaluationFiles {
     static func places(in arguments: [String]) throws -> [String: String] {
         var places: [String: String] = [:]
         for argument in arguments {
-            for match in argument.matches(of: /\{(x|gradient|loss|evaluation)(?:\.([a-z0-9]+))?\}/) {
+            for match in argument.matches(of: /\{(x|gradient|loss|evaluation)(?:\.([a-z0-9]+))?\}/)
+            {
                 let what = String(match.output.1)
                 let suffix = match.output.2.map(String.init) ?? "txt"
                 guard places[what, default: suffix] == suffix else {
@@ -36,9 +37,6 @@ struct EvaluationFiles {
 
     init(_ arguments: [String]) throws(CommandFailure) {
         self.arguments = arguments
-        guard Self.isProgram(arguments[0]) else {
-            throw CommandFailure(.usage, "\(arguments[0]): there is no such program")
-        }
         let places = (try? Self.places(in: arguments)) ?? [:]
         directory = FileManager.default.temporaryDirectory
             .appending(path: "lbfgsd-run-\(UUID().uuidString.prefix(8))")
@@ -55,11 +53,14 @@ struct EvaluationFiles {
         loss = places["loss"].map { [directory] in directory.appending(path: "loss.\($0)").path }
     }
 
-    private static func isProgram(_ name: String) -> Bool {
+    static func requireProgram(_ name: String) throws(CommandFailure) {
         let files = FileManager.default
-        if name.contains("/") { return files.isExecutableFile(atPath: name) }
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        return path.split(separator: ":").contains { files.isExecutableFile(atPath: "\($0)/\(name)") }
+        let places =
+            name.contains("/") ? [name] : path.split(separator: ":").map { "\($0)/\(name)" }
+        guard places.contains(where: { files.isExecutableFile(atPath: $0) }) else {
+            throw CommandFailure(.usage, "\(name): there is no such program")
+        }
     }
 
     func remove() { try? FileManager.default.removeItem(at: directory) }

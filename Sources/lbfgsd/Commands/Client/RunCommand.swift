@@ -45,6 +45,19 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Stop after so many evaluations.", valueName: "count"))
     var maxEvaluations: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Minimize from so many starts in the box of --lower and --upper, and keep the best.",
+            valueName: "count"))
+    var starts: Int?
+
+    @Option(help: ArgumentHelp("With --starts, the seed of Sobol's points.", valueName: "number"))
+    var seed = 0
+
+    @Option(
+        help: ArgumentHelp("With --starts, copies of the program at a time.", valueName: "count"))
+    var parallel = 1
+
     @Flag(help: "End when the program fails, and tell nothing: the next run repeats it.")
     var stopOnFailure = false
 
@@ -55,6 +68,15 @@ struct RunCommand: AsyncParsableCommand {
         guard !command.isEmpty else {
             throw ValidationError("give the program after --, such as -- ./simulate {x} {gradient}")
         }
+        guard starts != nil || parallel == 1 else {
+            throw ValidationError("--parallel needs --starts: one start has one point at a time")
+        }
+        guard 1...1024 ~= parallel else {
+            throw ValidationError("--parallel must be from 1 to 1024, not \(parallel)")
+        }
+        guard starts == nil || maxEvaluations == nil else {
+            throw ValidationError("--max-evaluations is for one start")
+        }
         let places = try EvaluationFiles.places(in: command)
         for what in ["x", "gradient"] where places[what] == nil {
             throw ValidationError("the program's arguments must have {\(what)}")
@@ -63,8 +85,10 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         do throws(CommandFailure) {
-            let isRemote = peer.url != nil || ProcessInfo.processInfo.environment["LBFGSD_URL"] != nil
+            let isRemote =
+                peer.url != nil || ProcessInfo.processInfo.environment["LBFGSD_URL"] != nil
             let (run, output) = (self, self.output)
+            try EvaluationFiles.requireProgram(command[0])
             let result: StepOutcome
             if isRemote, data == nil {
                 result = try run.minimize(peer.peer(), output: output)
@@ -72,8 +96,11 @@ struct RunCommand: AsyncParsableCommand {
                 guard peer.url == nil else {
                     throw CommandFailure(.usage, "--data is in place of a daemon: leave out --url")
                 }
+                let directory = data ?? "\(name).lbfgsd"
+                // What is wrong with the problem is said before a directory is made.
+                if !DataLocation(directory).exists { _ = try document() }
                 result = try await OfflineDaemon.run(
-                    directory: data ?? "\(name).lbfgsd", tenant: "default", isCreating: true
+                    directory: directory, tenant: "default", isCreating: true
                 ) { peer throws(CommandFailure) in
                     try run.minimize(peer, output: output)
                 }
@@ -85,7 +112,20 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
+    /// The body of the request for the session, or for the ensemble.
+    private func document() throws(CommandFailure) -> [UInt8] {
+        guard let starts else { return try problem.document(name: name, defaults: Self.defaults) }
+        return try problem.ensembleDocument(
+            name: name, starts: starts, seed: seed, defaults: Self.defaults)
+    }
+
+    /// One step, with limits that only a mistake reaches.
+    private static var defaults: [String: Any] {
+        ["mode": "robust", "max_iter": 1_000_000, "max_eval": 1_000_000]
+    }
+
     private func minimize(_ peer: Peer, output: String?) throws(CommandFailure) -> StepOutcome {
+        if starts != nil { return try minimizeFromMany(peer, output: output) }
         let files = try EvaluationFiles(command)
         let path = try findOrCreate(peer)
         defer { files.remove() }
@@ -106,8 +146,37 @@ struct RunCommand: AsyncParsableCommand {
             if turn.evaluation == nil { turn = try peer.nextTurn(path, begins: false) }
         }
         let step = try peer.call(TurnAnswer.self, "GET", "\(path)/evaluation").step
+        try writeBest(peer, path, output: output)
+        return try result(of: step, peer, path)
+    }
+
+    private func result(of step: Int, _ peer: Peer, _ path: String) throws(CommandFailure)
+        -> StepOutcome
+    {
         guard let result = try peer.call(StepAnswer.self, "GET", "\(path)/steps/\(step)").result
         else { throw CommandFailure(.failure, "somebody else has begun a step of the session") }
+        return result
+    }
+
+    private func minimizeFromMany(
+        _ peer: Peer, output: String?
+    ) throws(CommandFailure) -> StepOutcome {
+        let run = try ManyStarts(
+            peer, name: name, document: document(), command: command, stopsOnFailure: stopOnFailure)
+        let ensemble = try run.minimize(copies: parallel)
+        let members = ensemble.members
+        note(
+            "\(members.ended) starts have ended, \(members.abandoned) were abandoned, after "
+                + "\(ensemble.evaluations) evaluations")
+        guard let best = ensemble.best else {
+            throw CommandFailure(.failure, "no start has a finite loss")
+        }
+        let path = "/v1/sessions/\(best.session)"
+        try writeBest(peer, path, output: output)
+        return try result(of: 1, peer, path)
+    }
+
+    private func writeBest(_ peer: Peer, _ path: String, output: String?) throws(CommandFailure) {
         let file = VectorFile(output ?? "-")
         if file.form == .text {
             let turn = try peer.call(TurnAnswer.self, "GET", "\(path)/evaluation")
@@ -115,7 +184,6 @@ struct RunCommand: AsyncParsableCommand {
         } else {
             try file.write(peer.call("GET", "\(path)/params", accept: file.form.mediaType))
         }
-        return result
     }
 
     private func findOrCreate(_ peer: Peer) throws(CommandFailure) -> String {
@@ -128,12 +196,8 @@ struct RunCommand: AsyncParsableCommand {
             note("goes on with session \(name) at evaluation \(known.evaluation)")
             return "/v1/sessions/\(known.id)"
         }
-        // One step, with limits that only a mistake reaches.
-        let defaults: [String: Any] = [
-            "mode": "robust", "max_iter": 1_000_000, "max_eval": 1_000_000,
-        ]
         let body = try peer.call(
-            "POST", "/v1/sessions", problem.document(name: name, defaults: defaults))
+            "POST", "/v1/sessions", document())
         return "/v1/sessions/\(try Peer.decode(SessionDetail.self, from: body).id)"
     }
 

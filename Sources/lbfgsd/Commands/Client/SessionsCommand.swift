@@ -69,8 +69,11 @@ struct ShowCommand: ClientCommand {
         let detail = try Peer.decode(SessionDetail.self, from: body)
         var lines = [
             ("session", detail.id), ("name", detail.name ?? "-"),
-            ("labels", detail.labels.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }
-                .joined(separator: ", ")),
+            (
+                "labels",
+                detail.labels.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }
+                    .joined(separator: ", ")
+            ),
             ("state", detail.state), ("numbers", "\(detail.n), \(detail.dtype)"),
             ("bounds", detail.bounded ? "yes" : "none"), ("step", String(detail.step)),
             ("evaluation", String(detail.evaluation)), ("loss", shortText(detail.loss)),
@@ -116,7 +119,8 @@ struct CompareCommand: ClientCommand {
     var options: ClientOptions
 
     func perform(_ peer: Peer) throws(CommandFailure) {
-        var table = Table("SESSION", "MODE", "N", "EVALUATIONS", "LOSS", "BEST", "GRADIENT", "STATE")
+        var table = Table(
+            "SESSION", "MODE", "N", "EVALUATIONS", "LOSS", "BEST", "GRADIENT", "STATE")
         var curves: [TerminalPlot.Curve] = []
         for word in sessions {
             let path = try peer.session(word)

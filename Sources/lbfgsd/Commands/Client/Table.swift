@@ -15,7 +15,9 @@ struct Table {
     var text: String {
         var widths = header.map(\.count)
         for row in rows {
-            for (column, cell) in row.enumerated() { widths[column] = max(widths[column], cell.count) }
+            for (column, cell) in row.enumerated() {
+                widths[column] = max(widths[column], cell.count)
+            }
         }
         return ([header] + rows).map { row in
             row.enumerated().map { column, cell in

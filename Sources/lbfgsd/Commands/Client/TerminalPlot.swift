@@ -55,13 +55,15 @@ struct TerminalPlot {
         for row in 0..<rows {
             let value = top - (top - bottom) * Double(row) / Double(rows - 1)
             let isLabelled = row == 0 || row == rows - 1 || row == rows / 2
-            let label = isLabelled ? String(format: "%.3g", isLogarithmic ? pow(10, value) : value) : ""
+            let label =
+                isLabelled ? String(format: "%.3g", isLogarithmic ? pow(10, value) : value) : ""
             var line = String(repeating: " ", count: max(0, 9 - label.count)) + label + " |"
             for column in 0..<columns {
                 let cell = row * columns + column
                 let character = dots[cell] == 0 ? " " : Self.character(dots[cell])
                 if isColoured, let owner = owners[cell] {
-                    line += "\u{1B}[\(Self.colours[owner % Self.colours.count])m\(character)\u{1B}[0m"
+                    line +=
+                        "\u{1B}[\(Self.colours[owner % Self.colours.count])m\(character)\u{1B}[0m"
                 } else {
                     line += character
                 }
