@@ -228,11 +228,10 @@ def test_ask_and_tell_in_every_form(form: str, tmp_path: Path, shared_daemon: Da
             break
         number = int(answer(ask))
         asked.append(number)
-        x = {
-            "txt": lambda: np.loadtxt(x_file),
-            "npy": lambda: np.load(x_file),
-            "raw": lambda: np.fromfile(x_file),
-        }[form]()
+        if form == "npy":
+            x = np.load(x_file)
+        else:
+            x = np.fromfile(x_file) if form == "raw" else np.loadtxt(x_file)
         gradient = 2 * (x - [1, -3])
         if form == "npy":
             np.save(g_file, gradient)
@@ -285,7 +284,8 @@ def test_traces_checkpoints_forks_and_deletion(client: Client, shared_daemon: Da
 
 
 def test_a_name_of_several_sessions_is_not_guessed(client: Client, shared_daemon: Daemon) -> None:
-    client.create(name="same"), client.create(name="same")
+    client.create(name="same")
+    client.create(name="same")
     result = run("delete", "same", "--yes", "--url", shared_daemon.url)
     assert result.returncode == 1 and "several sessions have this name" in result.stderr
     assert len(client.ok("GET", "/v1/sessions?name=same")["sessions"]) == 2
@@ -303,7 +303,8 @@ def test_every_evaluation_is_a_slurm_job(simulator: Path, tmp_path: Path, daemon
     """With a stand-in for sbatch, which runs a copy of the script when the submitting one has
     ended, as Slurm does; the daemon is killed in between."""
     home, tools = tmp_path / "home", tmp_path / "tools"
-    home.mkdir(), tools.mkdir()
+    home.mkdir()
+    tools.mkdir()
     queue = home / "queue"
     scripts = {
         "sbatch": f'#!/bin/sh\nprintf "%s\\n" "$*" >> {queue}\n',
