@@ -1504,10 +1504,12 @@ lbfgsd_code lbfgsd_resume(lbfgsd_client *client, const char *session, size_t n,
     lbfgsd_turn turn;
     lbfgsd_code code;
     lbfgsd_turn_init(&turn);
+    /* Its session may be the one that is given. */
+    memset(&minimum->result, 0, sizeof minimum->result);
+    minimum->calls = 0;
     code = lbfgsd_ask(client, session, 0, &turn);
     if (code == LBFGSD_OK && turn.state == LBFGSD_IDLE) code = lbfgsd_begin(client, session, &turn);
     if (code == LBFGSD_OK) {
-        memset(minimum, 0, sizeof *minimum);
         strcpy(minimum->session, turn.session);
         code = lbfgsd__run(client, &turn, n, function, context, x, minimum);
     }
