@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ ANSWER_SECONDS = 60
 
 STRICT_C = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 STRICT_FORTRAN = ("-std=f2008", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
-SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+SANITIZED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 
 
 def run(*command: Any, folder: Path | None = None, **environment: str) -> str:
@@ -64,12 +64,18 @@ class Toolchain:
     language: str
     folder: Path
     """Where they are built."""
+    sanitized: bool = True
+    """Whether C and Fortran have the sanitizers for addresses and undefined behaviour."""
+
+    library: ClassVar[Path | None] = None
+    """Where the R package is installed, once for all tests."""
 
     def program(self, source: Path) -> tuple[list[str], dict[str, str]]:
         """Builds a program; returns its command, and the environment that it needs."""
         binary = self.folder / source.stem
         if self.language == "c":
-            run("gcc", *STRICT_C, *SANITIZED, "-I", CLIENTS / "c", source, "-o", binary, *LIBRARIES)
+            options = (*STRICT_C, *self._sanitizers, "-I", CLIENTS / "c")
+            run("gcc", *options, source, "-o", binary, *LIBRARIES)
         elif self.language == "fortran":
             self._build_fortran(source, binary)
         elif self.language == "r":
@@ -78,23 +84,29 @@ class Toolchain:
             return ["node", str(source)], {}
         return [str(binary)], {}
 
+    @property
+    def _sanitizers(self) -> tuple[str, ...]:
+        return SANITIZED if self.sanitized else ()
+
     def _build_fortran(self, source: Path, binary: Path) -> None:
         client, implementation = CLIENTS / "fortran", self.folder / "implementation.o"
         c_source = client / "lbfgsd_client_implementation.c"
-        run("gcc", *STRICT_C, *SANITIZED, "-I", CLIENTS / "c", "-c", c_source, "-o", implementation)
+        c_options = (*STRICT_C, *self._sanitizers, "-I", CLIENTS / "c")
+        run("gcc", *c_options, "-c", c_source, "-o", implementation)
         # Without contraction of a * b + c, which would change the bits of the function's values.
-        options = (*STRICT_FORTRAN, "-fcheck=all", "-ffp-contract=off", *SANITIZED)
+        options = (*STRICT_FORTRAN, "-fcheck=all", "-ffp-contract=off", *self._sanitizers)
         sources = (client / "lbfgsd_client.f90", source)
         output = ("-J", self.folder, "-o", binary)
         run("gfortran", *options, *output, *sources, implementation, *LIBRARIES)
 
     def _installed_package(self) -> Path:
-        library = self.folder / "library"
-        if not library.exists():
+        if Toolchain.library is None:
+            library = self.folder / "library"
             library.mkdir()
-            install = ("R", "CMD", "INSTALL", "--no-test-load", "--library=" + str(library))
+            install = ("R", "CMD", "INSTALL", "--no-byte-compile", f"--library={library}")
             run(*install, CLIENTS / "r", folder=self.folder)
-        return library
+            Toolchain.library = library
+        return Toolchain.library
 
     def contract(self) -> Program:
         """The program of the contract suite."""
