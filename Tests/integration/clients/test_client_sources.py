@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from client_programs import CLIENTS, LANGUAGES, LIBRARIES, SUFFIXES, Toolchain, run
 from daemon import Client, Daemon, inherited
 from problems import rosenbrock
-from programs import CLIENTS, LANGUAGES, LIBRARIES, Toolchain, run
 
 IMPLEMENTATION = '#define LBFGSD_CLIENT_IMPLEMENTATION\n#include "lbfgsd_client.h"\n'
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
@@ -68,24 +68,39 @@ def test_a_locale_with_a_decimal_comma(tmp_path: Path, shared_daemon: Daemon) ->
     source = tmp_path / "comma.c"
     source.write_text(IMPLEMENTATION + COMMA)
     run("gcc", "-I", CLIENTS / "c", source, "-o", tmp_path / "comma", *LIBRARIES)
-    german = {"LOCPATH": str(tmp_path), "LC_ALL": "de_DE.UTF-8"}
-    assert run(tmp_path / "comma", LBFGSD_URL=shared_daemon.url, **german) == "0,5 1 1"
+    german = {"LOCPATH": str(tmp_path), "LC_ALL": "de_DE.UTF-8", "LBFGSD_URL": shared_daemon.url}
+    assert run(tmp_path / "comma", environment=german) == "0,5 1 1"
+
+
+TOKEN = "a-secret-of-24-characters"
+
+
+@pytest.fixture(scope="module")
+def guarded_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that asks for a token."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "tokens").write_text(f"{TOKEN}\n")
+    daemon = Daemon(folder / "data", folder / "log", ("--token-file", str(folder / "tokens")))
+    try:
+        yield daemon.start()
+    finally:
+        daemon.close()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_program_in_the_readme(
-    language: str, tmp_path: Path, shared_daemon: Daemon, client: Client
-) -> None:
-    suffix = {"c": "c", "fortran": "f90", "r": "R", "js": "mjs"}[language]
+def test_the_program_in_the_readme(language: str, tmp_path: Path, guarded_daemon: Daemon) -> None:
+    """It finds the server and the token in the environment."""
     text = (CLIENTS / language / "README.md").read_text()
     found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
     assert found is not None
-    source = tmp_path / f"example.{suffix}"
+    source = tmp_path / f"example.{SUFFIXES[language]}"
     source.write_text(found[1])
     if language == "js":
-        shutil.copy(CLIENTS / "js" / "lbfgsd.js", tmp_path / "lbfgsd.js")
+        for name in ("lbfgsd.js", "package.json"):
+            shutil.copy(CLIENTS / "js" / name, tmp_path / name)
     command, environment = Toolchain(language, tmp_path, sanitized=False).program(source)
-    printed = run(*command, LBFGSD_URL=shared_daemon.url, **environment).split()
+    environment |= {"LBFGSD_URL": guarded_daemon.url, "LBFGSD_TOKEN": TOKEN}
+    printed = run(*command, environment=environment).split()
     assert printed == ["1.000000", "1.000000", "gradient_tolerance"]
 
 
@@ -93,7 +108,7 @@ def test_the_program_in_the_readme(
 
 
 def test_the_module_has_types() -> None:
-    checked = ("--noEmit", "--allowJs", "--checkJs", "--strict")
+    checked = ("--noEmit", "--allowJs", "--checkJs", "--strict", "--skipLibCheck")
     target = ("--target", "es2022", "--module", "es2022", "--moduleResolution", "node")
     run("tsc", *checked, *target, "--lib", "es2022,dom,dom.iterable", CLIENTS / "js" / "lbfgsd.js")
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 import lbfgsd
+from client_programs import LANGUAGES, Program, Refused, Toolchain, digits, rosenbrock, vector
 from daemon import START_SECONDS, Client, Daemon, binary, free_port, inherited
 from problems import rosenbrock_start
-from programs import LANGUAGES, Program, Refused, Toolchain, digits, rosenbrock, vector
 from unreliable import busy, fake, losing_replies
 
 SECONDS = 60

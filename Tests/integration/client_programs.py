@@ -1,8 +1,8 @@
 """The contract suite's programs: one for each language, which carries out commands with its client.
 
 A command is a line of words, and so is its answer: `ok` or `error`, then fields KEY=VALUE, the last
-of which may contain spaces. Vectors are the hexadecimal digits of doubles, 16 each, so that bits are
-compared. `-` stands for what is not there. The commands:
+of which may contain spaces. Vectors are the hexadecimal digits of doubles, 16 each, so that bits
+are compared. `-` stands for what is not there. The commands:
 
     open URL TOKEN SOCKET DEADLINE FIRST_DEADLINE
     create DTYPE NAME LABEL OPTIONS LOWER UPPER X
@@ -24,7 +24,7 @@ import select
 import struct
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,7 +34,9 @@ from numpy.typing import NDArray
 
 from daemon import ROOT, inherited
 
-LANGUAGES = ("c", "fortran", "r", "js")
+SUFFIXES = {"c": "c", "fortran": "f90", "r": "R", "js": "mjs"}
+"""Of programs, by language."""
+LANGUAGES = tuple(SUFFIXES)
 CLIENTS = ROOT / "clients"
 ANSWER_SECONDS = 60
 
@@ -43,14 +45,16 @@ STRICT_FORTRAN = ("-std=f2008", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 SANITIZED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 
 
-def run(*command: Any, folder: Path | None = None, **environment: str) -> str:
+def run(
+    *command: Any, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
     """The output of a command that must succeed."""
     done = subprocess.run(
         [str(word) for word in command],
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**inherited(), **environment},
+        env={**inherited(), **(environment or {})},
         timeout=120,
     )
     assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
@@ -110,10 +114,8 @@ class Toolchain:
 
     def contract(self) -> Program:
         """The program of the contract suite."""
-        suffix = {"c": "c", "fortran": "f90", "r": "R", "js": "mjs"}[self.language]
-        command, environment = self.program(
-            CLIENTS / self.language / "tests" / f"contract.{suffix}"
-        )
+        source = f"contract.{SUFFIXES[self.language]}"
+        command, environment = self.program(CLIENTS / self.language / "tests" / source)
         return Program(command, environment)
 
 
