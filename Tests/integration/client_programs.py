@@ -4,7 +4,7 @@ A command is a line of words, and so is its answer: `ok` or `error`, then fields
 of which may contain spaces. Vectors are the hexadecimal digits of doubles, 16 each, so that bits
 are compared. `-` stands for what is not there. The commands:
 
-    open URL TOKEN SOCKET DEADLINE FIRST_DEADLINE
+    open URL TOKEN SOCKET DEADLINE FIRST_DEADLINE TIMEOUT
     create DTYPE NAME LABEL OPTIONS LOWER UPPER X
     begin SESSION    ask SESSION    stop SESSION    delete SESSION
     next                                    tells Rosenbrock's function at the newest turn's point

@@ -33,7 +33,7 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 def fake(*answers: Any) -> Iterator[tuple[str, list[Any]]]:
     """A server that gives these answers in turn, and the last one again and again. Yields its URL
     and the list of requests. An answer is (status, headers, body), or None to drop the
-    connection."""
+    connection, or a number of seconds after which it is dropped."""
     asked, left, lock = [], list(answers), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,7 +44,8 @@ def fake(*answers: Any) -> Iterator[tuple[str, list[Any]]]:
             with lock:
                 asked.append((time.monotonic(), self.command, self.path, dict(self.headers), body))
                 given = left.pop(0) if len(left) > 1 else left[0]
-            if given is None:
+            if given is None or isinstance(given, float):
+                time.sleep(given or 0)
                 self.close_connection = True
                 return
             status, headers, document = given

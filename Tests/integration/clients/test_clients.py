@@ -66,8 +66,9 @@ def connect(
     socket: str = "-",
     deadline: float = SECONDS,
     first_deadline: float = SECONDS,
+    timeout: float = SECONDS,
 ) -> None:
-    program("open", url, token, socket, deadline, first_deadline)
+    program("open", url, token, socket, deadline, first_deadline, timeout)
 
 
 def create(calls: Program, x: Any, dtype: str = "float64", options: str = ROBUST) -> str:
@@ -539,6 +540,13 @@ def test_tells_repeat_the_same_bytes(program: Program) -> None:
     ((command, path, body),) = bodies
     assert command == "PUT" and path.startswith("/v1/sessions/s0/evaluations/3/result?loss=0.1")
     assert np.frombuffer(body, "<f8").tolist() == [1 / 3]
+
+
+def test_a_server_that_is_silent_is_asked_again(program: Program) -> None:
+    with fake(4.0, IDLE) as (url, asked):
+        connect(program, url, timeout=1)
+        assert program("ask", "s0")["state"] == "idle"
+    assert len(asked) == 2 and 0.5 < asked[1][0] - asked[0][0] < 3.9
 
 
 def test_other_refusals_are_not_repeated(program: Program) -> None:

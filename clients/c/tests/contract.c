@@ -99,7 +99,7 @@ static int give_up(size_t n, const double *x, double *loss, double *gradient, vo
 
 static const char *or_null(const char *word) { return strcmp(word, "-") == 0 ? NULL : word; }
 
-/* open URL TOKEN SOCKET DEADLINE FIRST_DEADLINE */
+/* open URL TOKEN SOCKET DEADLINE FIRST_DEADLINE TIMEOUT */
 static void open_client(char **words) {
     lbfgsd_settings settings;
     lbfgsd_settings_init(&settings);
@@ -108,6 +108,7 @@ static void open_client(char **words) {
     settings.unix_socket = or_null(words[3]);
     settings.deadline = strtod(words[4], NULL);
     settings.first_deadline = strtod(words[5], NULL);
+    settings.timeout = strtod(words[6], NULL);
     settings.pause_initial = 0.02;
     settings.pause_max = 0.2;
     lbfgsd_close(client);

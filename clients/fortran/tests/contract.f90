@@ -264,7 +264,7 @@ contains
             call read_text(words(4)%text, socket)
             call client%open(words(2)%text, token, socket, &
                 deadline=real_of(words(5)%text), first_deadline=real_of(words(6)%text), &
-                pause_initial=0.02_real64, pause_max=0.2_real64)
+                timeout=real_of(words(7)%text), pause_initial=0.02_real64, pause_max=0.2_real64)
             call put("ok")
         case ("create")
             call create()

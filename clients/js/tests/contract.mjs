@@ -81,14 +81,15 @@ async function askedAs(session, number) {
 
 /** @type {Record<string, (...words: string[]) => Promise<string[]> | string[]>} */
 const commands = {
-    open(url, token, socket, deadline, firstDeadline) {
+    open(url, token, socket, deadline, firstDeadline, timeout) {
         const unixSocket = orNone(socket);
         const retry = {
             deadline: Number(deadline), firstDeadline: Number(firstDeadline),
             pauseInitial: 0.02, pauseMax: 0.2,
         };
         client = new Client({
-            url, token: orNone(token), retry, ...(unixSocket ? { unixSocket } : {}),
+            url, token: orNone(token), retry, timeout: Number(timeout),
+            ...(unixSocket ? { unixSocket } : {}),
         });
         return [];
     },

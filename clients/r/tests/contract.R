@@ -67,9 +67,11 @@ asked_as <- function(session, number) {
 }
 
 commands <- list(
-    open = function(url, token, socket, deadline, first_deadline) {
+    open = function(url, token, socket, deadline, first_deadline, timeout) {
         retry <- lbfgsd_retry(as.numeric(deadline), as.numeric(first_deadline), 0.02, 0.2)
-        client <<- lbfgsd_client(url, or_null(token), or_null(socket), retry = retry)
+        client <<- lbfgsd_client(
+            url, or_null(token), or_null(socket), as.numeric(timeout), retry
+        )
         NULL
     },
     create = function(dtype, name, label, options, lower, upper, x) {
