@@ -560,7 +560,7 @@ def test_other_refusals_are_not_repeated(program: Program) -> None:
 
 def test_a_call_ends_at_its_deadline(program: Program) -> None:
     with fake(IDLE, busy(503, "overloaded")) as (url, asked):
-        connect(program, url, deadline=0.3)
+        connect(program, url, deadline=0.6)
         program("ask", "s0")
         began = time.monotonic()
         with pytest.raises(Refused) as caught:
