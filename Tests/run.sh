@@ -31,9 +31,11 @@ swift_build=(swift build --explicit-target-dependency-import-check error)
 
 setup() {
     # systemd's tools are for the tests of the units, Chromium for those of web pages; nginx is
-    # fetched by the test that needs it.
-    deploy/setup.sh packages systemd openssl chromium && deploy/setup.sh python &&
-        deploy/setup.sh torch
+    # fetched by the test that needs it. The others are for the clients in C, Fortran, R and
+    # JavaScript.
+    deploy/setup.sh packages systemd openssl chromium gcc g++ locales gfortran r-base-core \
+        r-cran-httr2 r-cran-jsonlite r-cran-openssl nodejs node-typescript &&
+        deploy/setup.sh python && deploy/setup.sh torch
 }
 
 build_release() { "${swift_build[@]}" -c release --build-tests; }

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from test_client_outages import fake
 
 import lbfgsd
 from daemon import Daemon
 from problems import rosenbrock
+from unreliable import fake
 
 OPTIONS = {"line_search_fn": "strong_wolfe", "max_iter": 4, "max_eval": 40}
 

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import requests
 from numpy.typing import NDArray
-from test_client_outages import fake
 
 import lbfgsd
 from daemon import ROOT, Daemon, free_port
 from lbfgsd._wire import octets as wire_octets
 from lbfgsd._wire.messages import BLOCK_BYTES, OctetBody
 from problems import rosenbrock, rosenbrock_start
+from unreliable import fake
 
 ALWAYS, NEVER = 0, 1 << 62
 WOLFE = {"line_search_fn": "strong_wolfe", "max_iter": 15}
