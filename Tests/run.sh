@@ -30,9 +30,10 @@ export LBFGSD_CPU
 swift_build=(swift build --explicit-target-dependency-import-check error)
 
 setup() {
-    # systemd's tools are for the tests of the units, Chromium for those of web pages; nginx is
-    # fetched by the test that needs it.
-    deploy/setup.sh packages systemd openssl chromium && deploy/setup.sh python &&
+    # systemd's tools are for the tests of the units, Chromium for those of web pages, compilers and
+    # valgrind for those of the C library; nginx is fetched by the test that needs it.
+    deploy/setup.sh packages systemd openssl chromium gcc g++ gfortran valgrind &&
+        deploy/setup.sh python &&
         deploy/setup.sh torch
 }
 

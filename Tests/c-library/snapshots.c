@@ -155,7 +155,8 @@ static void test_damage_is_an_error(void) {
         CHECK(restored == NULL);
         free(shorter);
     }
-    for (size_t bit = 0; bit < 8 * size; bit++) {
+    /* A bit of each byte, another one each time. */
+    for (size_t bit = 0; bit < 8 * size; bit += 9) {
         bytes[bit / 8] ^= 1 << bit % 8;
         EXPECT(LBFGSD_ERROR_SNAPSHOT, lbfgsd_restore(&restored, bytes, size, &error), "");
         bytes[bit / 8] ^= 1 << bit % 8;

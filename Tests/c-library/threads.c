@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
-enum { threads = 8, n = 50, runs = 5 };
+enum { threads = 8, n = 50 };
+
+static int runs = 5;
 
 struct job {
     int number;
@@ -36,9 +38,10 @@ static void *work(void *argument) {
     return NULL;
 }
 
-int main(void) {
+int main(int count, char **arguments) {
     static struct job alone[threads], together[threads];
     pthread_t ids[threads];
+    if (count > 1) runs = atoi(arguments[1]);
     for (int i = 0; i < threads; i++) {
         together[i].number = i;
         CHECK(pthread_create(&ids[i], NULL, work, &together[i]) == 0);

@@ -4,6 +4,8 @@ internal import LBFGS
 
 /// The vectors that an optimizer has at least once it runs.
 private let vectorsMin = 10
+/// Less memory is not asked for beforehand.
+private let probedBytesMin = 1 << 20
 
 /// Creates an engine at the `count` numbers of `x0`.
 private func makeEngine<Scalar: EngineScalar>(
@@ -30,13 +32,16 @@ private func requireMemory<Scalar>(_ count: Int, of _: Scalar.Type) throws(Libra
     guard count > 0, !overflow else {
         throw LibraryError(LBFGSD_ERROR_COUNT, "n is too large: \(UInt(bitPattern: count))")
     }
-    let probe = unsafe malloc(bytes)
-    guard unsafe probe != nil else {
+    guard bytes >= probedBytesMin else { return }
+    // The compiler would remove malloc and free.
+    let probe = unsafe mmap(
+        nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard unsafe probe != MAP_FAILED else {
         throw LibraryError(
             LBFGSD_ERROR_MEMORY,
             "there are no \(bytes) bytes for \(vectorsMin) vectors of \(count) numbers")
     }
-    unsafe free(probe)
+    unsafe munmap(probe, bytes)
 }
 
 @c @implementation
