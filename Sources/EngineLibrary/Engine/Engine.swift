@@ -21,10 +21,16 @@ final class Engine<Scalar: EngineScalar> {
     /// Memory for the gradient of the pending evaluation; empty until it is asked for.
     private var gradientBuffer: [Scalar] = []
 
-    init(_ optimizer: Optimizer<Scalar>) { self.optimizer = optimizer }
+    /// n.
+    let count: Int
+    /// Whether a step runs. Asking `optimizer` itself copies it, which costs a microsecond.
+    private(set) var isStepping: Bool
 
-    var count: Int { optimizer.parameters.count }
-    var isStepping: Bool { optimizer.isStepping }
+    init(_ optimizer: Optimizer<Scalar>) {
+        self.optimizer = optimizer
+        count = optimizer.parameters.count
+        isStepping = optimizer.isStepping
+    }
 }
 
 /// Counts over all steps.
@@ -65,9 +71,11 @@ extension Engine {
         events &+= 1
         switch directive {
         case .evaluate(let trial):
+            isStepping = true
             pendingIteration = trial.iteration
             return LBFGSD_EVALUATE
         case .finished(let result):
+            isStepping = false
             lastResult = result
             gradientBuffer = []
             return LBFGSD_FINISHED
