@@ -55,9 +55,7 @@ def main() -> None:
         for size in map(int, options.sizes.split(",")):
             for history in options.histories.split(","):
                 rounds = options.rounds if size < 10**6 else max(1, options.rounds // 3)
-                subprocess.run(
-                    [place / "compare", str(size), history, str(rounds)], check=True
-                )
+                subprocess.run([place / "compare", str(size), history, str(rounds)], check=True)
 
 
 if __name__ == "__main__":

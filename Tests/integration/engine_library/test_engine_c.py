@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,14 @@ def test_a_fortran_program_passes(tmp_path: Path, flags: list[str]) -> None:
     assert output(program) == "fortran: ok\n"
 
 
+def test_the_example_of_the_readme_finds_the_minimum(tmp_path: Path, flags: list[str]) -> None:
+    example = (ROOT / "README.md").read_text().split("```c\n")[1].split("```")[0]
+    (tmp_path / "rosenbrock.c").write_text(example)
+    program = tmp_path / "rosenbrock"
+    output("cc", tmp_path / "rosenbrock.c", "-o", program, *flags)
+    assert [round(float(number), 4) for number in output(program).split()] == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("mode", "bounds"),
     [("robust", "unbounded"), ("robust", "bounded"), ("torch", "unbounded")],
@@ -111,7 +120,7 @@ def test_it_asks_for_the_points_that_a_session_asks_for(
     assert len(evaluations) > 20
     search = "strong_wolfe" if mode == "torch" else None
     options = {"mode": mode, "line_search_fn": search, "max_iter": 40, "history_size": 7}
-    more = {"lower": -1.0, "upper": 0.75} if bounds == "bounded" else {}
+    more: dict[str, Any] = {"lower": -1.0, "upper": 0.75} if bounds == "bounded" else {}
     start = [-1.2, 1.0] * 3
     with Client(daemon.url) as client:
         session = client.create_session(start, options=options, **more)
