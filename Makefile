@@ -7,6 +7,7 @@
 # make fuzz               libFuzzer on the decoders; SECONDS=60 each
 # make sanitize           the tests with the thread sanitizer and with the address sanitizer
 # make docs-engine        the LBFGS library's documentation, into out/docs
+# make wheel              the Python client with the engine inside, into out/wheel
 # make hooks              has git check what is staged before each commit
 #
 # They install the Debian packages that are missing, with apt-get (and sudo unless root).
@@ -20,6 +21,8 @@ BINARY = .build-install/release/lbfgsd
 # The C library that `install-library` installs; likewise.
 LIBRARY = $(dir $(BINARY))liblbfgsd-engine.so
 LIBDIR = $(PREFIX)/lib
+WHEEL_DIR = out/wheel
+PYTHON = python3
 INCLUDEDIR = $(PREFIX)/include
 
 UNITDIR = $(PREFIX)/lib/systemd/system
@@ -33,7 +36,7 @@ INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
 .PHONY: build demo run test test-fast torture bench format lint fuzz sanitize docs-engine hooks setup \
-	install install-library uninstall clean
+	install install-library uninstall wheel clean
 
 build: setup
 	LBFGSD_CPU=$(CPU) $(SWIFT_BUILD) -c release --product lbfgsd
@@ -107,6 +110,12 @@ install-library: $(LIBRARY)
 		Sources/CLbfgsd/lbfgsd.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/lbfgsd.pc
 	chmod 0644 $(DESTDIR)$(LIBDIR)/pkgconfig/lbfgsd.pc
 	$(if $(DESTDIR),,-ldconfig)
+
+# The Python client with the engine inside, in out/wheel; without the engine it needs a daemon.
+wheel: $(LIBRARY)
+	install -D -m 0644 -s $(LIBRARY) out/wheel/engine/liblbfgsd.so
+	LBFGSD_LIBRARY=$(CURDIR)/out/wheel/engine/liblbfgsd.so $(PYTHON) -m pip wheel --quiet --no-deps \
+		--disable-pip-version-check --wheel-dir $(WHEEL_DIR) clients/python
 
 # Keeps a configuration that is there. Starts nothing: see deploy/README.md.
 install: $(BINARY) install-library
