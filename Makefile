@@ -21,6 +21,10 @@ BINARY = .build-install/release/lbfgsd
 # The C library that `install-library` installs; likewise.
 LIBRARY = $(dir $(BINARY))liblbfgsd-engine.so
 LIBDIR = $(PREFIX)/lib
+# A wheel goes to other machines, so its engine runs on any of this architecture. WHEEL_CPU=x86-64-v3
+# is faster, and has the same bits.
+WHEEL_CPU =
+WHEEL_LIBRARY = .build-wheel/release/liblbfgsd-engine.so
 WHEEL_DIR = out/wheel
 PYTHON = python3
 INCLUDEDIR = $(PREFIX)/include
@@ -111,9 +115,12 @@ install-library: $(LIBRARY)
 	chmod 0644 $(DESTDIR)$(LIBDIR)/pkgconfig/lbfgsd.pc
 	$(if $(DESTDIR),,-ldconfig)
 
+$(WHEEL_LIBRARY): | setup
+	LBFGSD_CPU=$(WHEEL_CPU) $(SWIFT_BUILD) -c release --product lbfgsd-engine --scratch-path .build-wheel
+
 # The Python client with the engine inside, in out/wheel; without the engine it needs a daemon.
-wheel: $(LIBRARY)
-	install -D -m 0644 -s $(LIBRARY) out/wheel/engine/liblbfgsd.so
+wheel: $(WHEEL_LIBRARY)
+	install -D -m 0644 -s $(WHEEL_LIBRARY) out/wheel/engine/liblbfgsd.so
 	LBFGSD_LIBRARY=$(CURDIR)/out/wheel/engine/liblbfgsd.so $(PYTHON) -m pip wheel --quiet --no-deps \
 		--disable-pip-version-check --wheel-dir $(WHEEL_DIR) clients/python
 
@@ -144,4 +151,4 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 clean:
-	rm -rf .build .build-install .build-fuzz .build-thread .build-address .venv out demo-data
+	rm -rf .build .build-install .build-wheel .build-fuzz .build-thread .build-address .venv out demo-data

@@ -24,7 +24,7 @@ def test_a_wheel_has_the_engine_inside_and_runs_without_a_daemon(tmp_path: Path)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LBFGSD_")}
     subprocess.run(
         [
-            *("make", "-s", "-C", ROOT, "wheel", f"LIBRARY={library()}"),
+            *("make", "-s", "-C", ROOT, "wheel", f"WHEEL_LIBRARY={library()}"),
             *(f"WHEEL_DIR={tmp_path}", f"PYTHON={sys.executable}"),
         ],
         check=True,
