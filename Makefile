@@ -7,6 +7,7 @@
 # make fuzz               libFuzzer on the decoders; SECONDS=60 each
 # make sanitize           the tests with the thread sanitizer and with the address sanitizer
 # make docs-engine        the LBFGS library's documentation, into out/docs
+# make wheel              the Python client with the engine inside, into out/wheel
 # make hooks              has git check what is staged before each commit
 #
 # They install the Debian packages that are missing, with apt-get (and sudo unless root).
@@ -17,6 +18,16 @@ DESTDIR =
 # The binary that `install` installs; made when it isn't there. It carries the Swift runtime within,
 # so the machine that runs it needs no toolchain.
 BINARY = .build-install/release/lbfgsd
+# The C library that `install-library` installs; likewise.
+LIBRARY = $(dir $(BINARY))liblbfgsd-engine.so
+LIBDIR = $(PREFIX)/lib
+# A wheel goes to other machines, so its engine runs on any of this architecture. WHEEL_CPU=x86-64-v3
+# is faster, and has the same bits.
+WHEEL_CPU =
+WHEEL_LIBRARY = .build-wheel/release/liblbfgsd-engine.so
+WHEEL_DIR = out/wheel
+PYTHON = python3
+INCLUDEDIR = $(PREFIX)/include
 
 UNITDIR = $(PREFIX)/lib/systemd/system
 DOCDIR = $(PREFIX)/share/doc/lbfgsd
@@ -29,7 +40,7 @@ INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
 .PHONY: build demo run test test-fast torture bench format lint fuzz sanitize docs-engine hooks setup \
-	install uninstall clean
+	install install-library uninstall wheel clean
 
 build: setup
 	LBFGSD_CPU=$(CPU) $(SWIFT_BUILD) -c release --product lbfgsd
@@ -88,8 +99,33 @@ setup:
 $(BINARY): | setup
 	LBFGSD_CPU=$(INSTALL_CPU) $(SWIFT_BUILD) -c release --product lbfgsd --static-swift-stdlib --scratch-path .build-install
 
+$(LIBRARY): | setup
+	LBFGSD_CPU=$(INSTALL_CPU) $(SWIFT_BUILD) -c release --product lbfgsd-engine --static-swift-stdlib --scratch-path .build-install
+
+# The engine for C: `pkg-config --cflags --libs lbfgsd`. The first number of the library's name
+# changes with its binary interface.
+install-library: $(LIBRARY)
+	install -D -m 0644 -s $(LIBRARY) $(DESTDIR)$(LIBDIR)/liblbfgsd.so.1.0.0
+	ln -sf liblbfgsd.so.1.0.0 $(DESTDIR)$(LIBDIR)/liblbfgsd.so.1
+	ln -sf liblbfgsd.so.1 $(DESTDIR)$(LIBDIR)/liblbfgsd.so
+	install -D -m 0644 Sources/CLbfgsd/lbfgsd.h $(DESTDIR)$(INCLUDEDIR)/lbfgsd.h
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@LIBDIR@,$(LIBDIR),' -e 's,@INCLUDEDIR@,$(INCLUDEDIR),' \
+		Sources/CLbfgsd/lbfgsd.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/lbfgsd.pc
+	chmod 0644 $(DESTDIR)$(LIBDIR)/pkgconfig/lbfgsd.pc
+	$(if $(DESTDIR),,-ldconfig)
+
+$(WHEEL_LIBRARY): | setup
+	LBFGSD_CPU=$(WHEEL_CPU) $(SWIFT_BUILD) -c release --product lbfgsd-engine --scratch-path .build-wheel
+
+# The Python client with the engine inside, in out/wheel; without the engine it needs a daemon.
+wheel: $(WHEEL_LIBRARY)
+	install -D -m 0644 -s $(WHEEL_LIBRARY) out/wheel/engine/liblbfgsd.so
+	LBFGSD_LIBRARY=$(CURDIR)/out/wheel/engine/liblbfgsd.so $(PYTHON) -m pip wheel --quiet --no-deps \
+		--disable-pip-version-check --wheel-dir $(WHEEL_DIR) clients/python
+
 # Keeps a configuration that is there. Starts nothing: see deploy/README.md.
-install: $(BINARY)
+install: $(BINARY) install-library
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/lbfgsd
 	install -D -m 0644 deploy/lbfgsd.socket $(DESTDIR)$(UNITDIR)/lbfgsd.socket
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/lbfgsd
@@ -109,9 +145,11 @@ install: $(BINARY)
 
 # Leaves the configuration and the data.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/lbfgsd
+	rm -f $(DESTDIR)$(PREFIX)/bin/lbfgsd $(DESTDIR)$(INCLUDEDIR)/lbfgsd.h
+	rm -f $(DESTDIR)$(LIBDIR)/liblbfgsd.so $(DESTDIR)$(LIBDIR)/liblbfgsd.so.1
+	rm -f $(DESTDIR)$(LIBDIR)/liblbfgsd.so.1.0.0 $(DESTDIR)$(LIBDIR)/pkgconfig/lbfgsd.pc
 	rm -f $(DESTDIR)$(UNITDIR)/lbfgsd.service $(DESTDIR)$(UNITDIR)/lbfgsd.socket
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 clean:
-	rm -rf .build .build-install .build-fuzz .build-thread .build-address .venv out demo-data
+	rm -rf .build .build-install .build-wheel .build-fuzz .build-thread .build-address .venv out demo-data

@@ -25,6 +25,18 @@ let engineForCPU: [SwiftSetting] =
 // processor time. Without it nothing else changes.
 let hasMimalloc = FileManager.default.fileExists(atPath: "/usr/include/mimalloc.h")
 
+// The C library carries the Swift runtime within, and shows nothing of it: programs that have
+// another version of that runtime can load it. It stays loaded, as the runtime has to.
+let exportsOfEngine = "\(Context.packageDirectory)/Sources/EngineLibrary/exports.map"
+let engineLibraryLinking: [LinkerSetting] = [
+    .unsafeFlags([
+        // gold exports what Swift protects, whatever the script says.
+        "-use-ld=lld", "-static-stdlib", "-Xlinker", "-soname=liblbfgsd.so.1",
+        "-Xlinker", "--version-script=\(exportsOfEngine)",
+        "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "nodelete",
+    ])
+]
+
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -75,6 +87,8 @@ let package = Package(
         isFuzzing
             ? .library(name: "lbfgsd", targets: ["lbfgsd"])
             : .executable(name: "lbfgsd", targets: ["lbfgsd"]),
+        // Installed as liblbfgsd.so. The name lbfgsd is the daemon's.
+        .library(name: "lbfgsd-engine", type: .dynamic, targets: ["EngineLibrary"]),
         .library(name: "EngineBenchmark", type: .dynamic, targets: ["EngineBenchmark"]),
     ],
     dependencies: [
@@ -90,6 +104,10 @@ let package = Package(
             // Square roots in debug builds; nothing else would link it for a program of its own.
             linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]
         ),
+        .systemLibrary(name: "CLbfgsd"),
+        .target(
+            name: "EngineLibrary", dependencies: ["CLbfgsd", "LBFGS"], exclude: ["exports.map"],
+            swiftSettings: strict, linkerSettings: engineLibraryLinking),
         .target(name: "Parallel", swiftSettings: strict),
         .target(
             name: "SessionModel",

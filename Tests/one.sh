@@ -22,6 +22,10 @@ deploy/setup.sh packages
 if [[ $name == test_* ]]; then
     deploy/setup.sh python
     "${swift_build[@]}" --product lbfgsd
+    # The C library, for its tests.
+    if [[ $name == test_engine* || $name == test_deploy* ]]; then
+        "${swift_build[@]}" --product lbfgsd-engine
+    fi
     selection=(Tests/integration Tests/torture -k "$name")
     file=$(find Tests/integration Tests/torture -name "${name%%::*}" -print -quit)
     if [[ -n $file ]]; then selection=("$(dirname "$file")/$name"); fi

@@ -6,6 +6,8 @@ import Testing
 struct ArrowTests {
     private static let arrows: [String: Set<String>] = [
         "LBFGS": [],
+        "CLbfgsd": [],
+        "EngineLibrary": ["CLbfgsd", "LBFGS"],
         "Parallel": [],
         "Telemetry": ["Logging"],
         "COpenSSL": [],
@@ -66,11 +68,21 @@ struct ArrowTests {
             ("CLinux", "Sources/DiskLog/"), ("CSobol", "Sources/Ensembles/Designs/"),
             ("CMimalloc", "Sources/lbfgsd/Service/Allocator.swift"),
             ("Parallel", "Sources/Sessions/"),
+            ("CLbfgsd", "Sources/EngineLibrary/"),
         ])
     func onlyHere(name: String, folder: String) throws {
         for file in try SourceTree.swiftFiles(below: "Sources")
         where file.imports.contains(name) && !file.path.hasPrefix(folder) {
             Issue.record("\(file) imports \(name)")
+        }
+    }
+
+    @Test("The C library has nothing of Foundation, which would make it several times as large")
+    func library() throws {
+        for file in try SourceTree.swiftFiles(below: "Sources/EngineLibrary") {
+            for name in file.imports where name.hasPrefix("Foundation") {
+                Issue.record("\(file) imports \(name)")
+            }
         }
     }
 

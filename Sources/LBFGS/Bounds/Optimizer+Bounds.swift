@@ -154,8 +154,9 @@ extension Optimizer {
         stepLength = 1
     }
 
-    /// ||g||_inf for the result of a step, which the optimizer itself needs without bounds only.
-    var resultGradientNormInf: Double? {
+    /// ||g||_inf where ``loss`` was measured, without the L1 term; nil where it is not known. O(1),
+    /// or O(n) with bounds or an L1 term, where the optimizer itself does not need it.
+    public var resultGradientNormInf: Double? {
         guard isBoxed else { return gradientNormInf < .infinity ? gradientNormInf : nil }
         return carried.isEvaluated ? Scalar.normInf(gradient) : nil
     }

@@ -112,6 +112,12 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
         }
     }
 
+    /// The gradient at ``parameters``, if it is known; n numbers. O(1).
+    public var parametersGradient: [Scalar]? { carried.isEvaluated ? gradient : nil }
+
+    /// The loss where the running step, or the last one, began; nil before it is known. O(1).
+    public var stepLossBefore: Double? { progress.lossBefore }
+
     func trial(at stepLength: Double) -> Trial {
         Trial(stepLength: stepLength, iteration: progress.iterations)
     }

@@ -26,6 +26,7 @@ import requests
 
 from command import environment, run, serving
 from daemon import ROOT, Client, binary, free_port, wait_until
+from engine_files import library
 
 DEPLOY = ROOT / "deploy"
 EXPOSURE_MAX = 0.6
@@ -128,6 +129,7 @@ def install(destination: Path, *variables: Any) -> subprocess.CompletedProcess[s
         "install",
         f"DESTDIR={destination}",
         f"BINARY={binary()}",
+        f"LIBRARY={library()}",
         *variables,
     )
 
@@ -142,6 +144,16 @@ def test_make_install_puts_everything_in_place(tmp_path: Path) -> None:
     }
     assert installed == {
         "usr/bin/lbfgsd": 0o755,
+        "usr/include/lbfgsd.h": 0o644,
+        **{
+            f"usr/lib/{name}": 0o644
+            for name in (
+                "liblbfgsd.so",
+                "liblbfgsd.so.1",
+                "liblbfgsd.so.1.0.0",
+                "pkgconfig/lbfgsd.pc",
+            )
+        },
         "usr/lib/systemd/system/lbfgsd.service": 0o644,
         "usr/lib/systemd/system/lbfgsd.socket": 0o644,
         "etc/lbfgsd/lbfgsd.yaml": 0o644,

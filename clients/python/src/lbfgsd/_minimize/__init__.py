@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._client import Client, SessionLike
+from .._engine import Engine, LocalClient, engine_client
 from .._naming import check_names, newest_session
 from .._progress import Progress
 from .._stepping import HookHandler
@@ -39,8 +40,15 @@ def minimize(
     resume: bool = False,
     progress: bool = False,
     on_hook: HookHandler | None = None,
+    engine: Engine | None = None,
 ) -> Any:
     """Minimizes a function of several variables, as scipy.optimize.minimize does.
+
+    It runs in this process, without a server, if nothing names one: neither `client`, `url`,
+    `session` nor $LBFGSD_URL, nor an argument that needs one (`name`, `labels`, `resume`,
+    `on_hook`). `engine` decides it explicitly: "local" or "server". The results are the same, bit
+    for bit; a local run is not stored, and its `session` is None. A package that was installed
+    without the engine's library asks the server at http://127.0.0.1:8080 instead.
 
     `fun(x, *args)` returns the loss; with `jac=True` it returns the loss and the gradient.
     Otherwise `jac(x, *args)` returns the gradient, or `jac` names a finite-difference scheme:
@@ -79,11 +87,11 @@ def minimize(
     of the step. Without it the calls are left to other clients, or to the hook's default.
 
     Returns an OptimizeResult with x, fun, jac, nfev, njev, nit, status, success, message, and
-    besides reason and session, and with the reason "line_search_failed" also failure, a
-    `LineSearchFailure`. nfev, njev and nit count what this call did. status and message are those
-    of SciPy's L-BFGS-B. With bounds there are active_set, an `ActiveSet` with the bounds that hold
-    and their multipliers, and projected_gradient_norm_inf, which gtol bounds. With `l1` fun has the
-    term, and jac does not.
+    besides reason, session and engine ("local" or "server"), and with the reason
+    "line_search_failed" also failure, a `LineSearchFailure`. nfev, njev and nit count what this
+    call did. status and message are those of SciPy's L-BFGS-B. With bounds there are active_set, an
+    `ActiveSet` with the bounds that hold and their multipliers, and projected_gradient_norm_inf,
+    which gtol bounds. With `l1` fun has the term, and jac does not.
     """
     if not isinstance(args, tuple):
         args = (args,)
@@ -92,8 +100,18 @@ def minimize(
     if session is None:
         run_options = RunOptions.of(options, tol, by_iteration)
     with contextlib.ExitStack() as stack:
-        if client is None:
-            client = stack.enter_context(Client(url))
+        if client is None or engine == "local":
+            client = engine_client(
+                engine,
+                client=client,
+                url=url,
+                session=session,
+                name=name,
+                labels=labels,
+                resume=resume,
+                on_hook=on_hook,
+            ) or stack.enter_context(Client(url))
+        is_local = isinstance(client, LocalClient)
         if resume and name is not None:
             session = newest_session(client, name)
         found = None
@@ -107,10 +125,16 @@ def minimize(
         )
         run = Run(client, run_options, objective, callback, on_hook)
         if found is None:
-            return run.start(x0, name, labels, bounds, l1)
+            result = run.start(x0, name, labels, bounds, l1)
+            result["engine"] = "local" if is_local else "server"
+            if is_local:
+                result["session"] = None
+            return result
         if not resume and (bounds is not None or l1 is not None):
             raise ValueError("a session has its own bounds and l1, which set_bounds changes")
-        return run.resume(found, x0)
+        result = run.resume(found, x0)
+        result["engine"] = "server"
+        return result
 
 
 def scipy_method(
@@ -148,7 +172,7 @@ def scipy_method(
         if map_like not in (None, map, 1):
             warnings.warn("lbfgsd evaluates one point at a time", RuntimeWarning, stacklevel=3)
         with contextlib.ExitStack() as stack:
-            own = client if client is not None else stack.enter_context(Client(url))
+            own = client or engine_client(None, url=url) or stack.enter_context(Client(url))
             result = minimize(
                 fun,
                 x0,
@@ -160,7 +184,7 @@ def scipy_method(
                 client=own,
                 progress=progress,
             )
-            if hess_inv and result.session is not None:
+            if hess_inv and result.reason != "fixed":
                 result.hess_inv = inverse_hessian(own, result.session, result.x.size)
         return result
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._client import Client
+from .._engine import LocalClient
 from .._errors import Infeasible
 from .._model import Floats, Session, StepResult, Turn
 from .._stepping import HookHandler, run_step, stop_interrupted
@@ -95,7 +96,8 @@ class Run:
         try:
             return self._loop(turn)
         except BaseException as error:
-            stop_interrupted(self.client, self.session, error)
+            if not isinstance(self.client, LocalClient):
+                stop_interrupted(self.client, self.session, error)
             raise
 
     def _loop(self, turn: Turn | None) -> Any:

@@ -1,0 +1,47 @@
+"""`make wheel`: a wheel of the client with the engine inside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from daemon import ROOT
+from engine_files import library
+
+WHEEL_BYTES_MAX = 15e6
+
+PROGRAM = """
+import lbfgsd, numpy
+result = lbfgsd.minimize(lambda x: (x @ x / 2, x), numpy.arange(5.0), jac=True)
+print(lbfgsd.__file__, result.engine, result.reason, abs(result.x).max() < 1e-4)
+"""
+
+
+def test_a_wheel_has_the_engine_inside_and_runs_without_a_daemon(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LBFGSD_")}
+    subprocess.run(
+        [
+            *("make", "-s", "-C", ROOT, "wheel", f"WHEEL_LIBRARY={library()}"),
+            *(f"WHEEL_DIR={tmp_path}", f"PYTHON={sys.executable}"),
+        ],
+        check=True,
+        env=environment,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size <= WHEEL_BYTES_MAX
+    assert wheel.name.startswith("lbfgsd-") and "-py3-none-manylinux_" in wheel.name
+    place = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(place)
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYTHONPATH": str(place)},
+    )
+    assert result.returncode == 0, result.stderr
+    expected = f"{place}/lbfgsd/__init__.py local gradient_tolerance True\n"
+    assert result.stdout == expected

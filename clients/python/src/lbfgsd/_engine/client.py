@@ -1,0 +1,109 @@
+"""What `minimize` asks of a client, carried out by an optimizer in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._model import ActiveSet, Evaluation, Floats, Turn
+from .library import EVALUATE
+from .optimizer import LocalOptimizer
+
+SESSION = "local"
+
+# Some versions of a turn say how far a running step is.
+_TURN_FIELDS = {field.name for field in fields(Turn)}
+
+
+@dataclass(frozen=True)
+class LocalSession:
+    """What `create_session` and `update_session` return."""
+
+    id: str
+    options: dict[str, Any]
+
+
+class LocalClient:
+    """A client of one session, which is an optimizer in this process. It has those of `Client`'s
+    methods that a run uses; their `session` is always the same."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._steps = self._evaluations = 0
+
+    def create_session(
+        self,
+        x0: ArrayLike,
+        *,
+        options: Mapping[str, Any],
+        name: None = None,
+        labels: None = None,
+        lower: ArrayLike | None = None,
+        upper: ArrayLike | None = None,
+        l1: ArrayLike | None = None,
+    ) -> LocalSession:
+        x = np.ascontiguousarray(x0, dtype=np.float64)
+        robust = options.get("mode") == "robust"
+        self._options = {"reuse_evaluation": robust, "line_search_fn": None, **options}
+        self._optimizer = LocalOptimizer(self._path, x, self._options)
+        if lower is not None or upper is not None:
+            self._optimizer.set_bounds(_spread(lower, x), _spread(upper, x))
+        weights = _spread(l1, x)
+        if weights is not None:
+            self._optimizer.set_l1(weights)
+        return LocalSession(SESSION, dict(self._options))
+
+    def update_session(self, session: Any, *, options: Mapping[str, Any]) -> LocalSession:
+        changed = {**self._options, **options}
+        self._optimizer.set_options(changed)
+        self._options = changed
+        return LocalSession(SESSION, dict(changed))
+
+    def begin_step(self, session: Any) -> Turn:
+        self._steps += 1
+        return self._turn(self._optimizer.begin())
+
+    def tell(self, session: Any, number: int, loss: Any, gradient: ArrayLike) -> Turn:
+        numbers = np.ascontiguousarray(gradient, dtype=np.float64)
+        if numbers.shape != (self._optimizer.n,):
+            message = f"the gradient has {numbers.size} numbers, x has {self._optimizer.n}"
+            raise ValueError(message)
+        return self._turn(self._optimizer.advance(float(loss), numbers))
+
+    def tell_failed(self, session: Any, number: int, reason: str) -> Turn:
+        return self._turn(self._optimizer.advance(np.nan, None))
+
+    def stop(self, session: Any) -> Turn:
+        return self._turn(self._optimizer.stop())
+
+    def active_set(self, session: Any) -> ActiveSet:
+        return self._optimizer.active_set()
+
+    def get_state_dict(self, session: Any, *, format: str | None = None) -> dict[str, Any]:
+        """The part of torch's state that `hess_inv` is made of."""
+        s, y = self._optimizer.pairs()
+        return {"state": {0: {"old_stps": list(s), "old_dirs": list(y)}}}
+
+    def _turn(self, status: int) -> Turn:
+        if status != EVALUATE:
+            x, result = self._optimizer.x, self._optimizer.result()
+            return Turn(SESSION, "idle", self._steps, None, x, result)
+        self._evaluations += 1
+        more: dict[str, Any] = {}
+        if "iterations" in _TURN_FIELDS:
+            so_far = self._optimizer.result()
+            more = {"iterations": so_far.iterations, "loss": so_far.loss}
+        evaluation = Evaluation(self._evaluations, self._optimizer.point)
+        return Turn(SESSION, "awaiting_evaluation", self._steps, evaluation, None, None, **more)
+
+
+def _spread(values: ArrayLike | None, x: Floats) -> Floats | None:
+    """One number for each of x."""
+    if values is None:
+        return None
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype=np.float64), x.shape))
