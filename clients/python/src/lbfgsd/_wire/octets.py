@@ -95,9 +95,10 @@ def turn(headers: Headers, x: Floats) -> Turn:
     """A turn from header fields, which have no place for two things: the arguments of a hook's
     call, and the numbers of a failed line search."""
     state = headers["lbfgsd-state"]
-    evaluation = None
+    evaluation = iterations = loss = None
     if "lbfgsd-evaluation" in headers:
         evaluation = Evaluation(int(headers["lbfgsd-evaluation"]), x, _shards(headers))
+        iterations, loss = headers.get("lbfgsd-iterations"), headers.get("lbfgsd-loss")
     return Turn(
         session=headers["lbfgsd-session"],
         state=state,
@@ -107,6 +108,8 @@ def turn(headers: Headers, x: Floats) -> Turn:
         result=_result(headers),
         etag=headers.get("etag"),
         replayed=headers.get("idempotent-replayed") == "true",
+        iterations=None if iterations is None else int(iterations),
+        loss=None if loss is None else float(loss),
     )
 
 
