@@ -144,4 +144,12 @@ class Exchange:
 
 
 def with_headers(request: Request, headers: Mapping[str, str]) -> Request:
-    return replace(request, headers={**request.headers, **headers})
+    return Request(
+        request.method,
+        request.path,
+        request.query,
+        {**request.headers, **headers},
+        request.content,
+        request.wait_seconds,
+        request.file,
+    )

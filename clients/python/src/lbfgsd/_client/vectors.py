@@ -48,7 +48,7 @@ class Vectors(Exchange):
         return known
 
     def _note_layout(self, session: SessionLike, vector: Floats) -> None:
-        self._layouts.note(session_id(session), vector.dtype.name, vector.size)
+        self._layouts.note(session_id(session), octets.NAMES[vector.dtype], vector.size)
 
     def _dtype(self, session: SessionLike) -> str | None:
         known = self._known_layout(session)

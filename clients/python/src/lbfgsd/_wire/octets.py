@@ -33,11 +33,18 @@ CREATED_WITH_ZEROS_FROM = 16_384
 request that creates a session is JSON, and for so many numbers a second round trip costs less."""
 
 
+NAMES = {np.dtype(name): name for name in DTYPES}
+"""The names of dtypes, which NumPy makes anew each time."""
+
+
 def as_dtype(values: Any, dtype: str) -> Floats:
     """The array as it is sent: `values` itself if it has this dtype and is contiguous."""
+    wanted = DTYPES[dtype]
+    if isinstance(values, np.ndarray) and values.dtype == wanted and values.flags.c_contiguous:
+        return values
     # A number beyond the range of Float32 becomes infinite, as it does on the server.
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(values, dtype=DTYPES[dtype])
+        return np.ascontiguousarray(values, dtype=wanted)
 
 
 def is_zero(array: Floats) -> bool:

@@ -6,9 +6,9 @@ import contextlib
 import math
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import pycurl
 
@@ -34,7 +34,8 @@ HOPELESS = (
 class Connection:
     """One request at a time; the connection is kept for the next one.
 
-    libcurl calls `_head` for each line of a reply's head and `_body` for each piece of its body.
+    libcurl appends the lines of a reply's head to `_lines`, and calls `_body` for each piece of its
+    body.
     """
 
     def __init__(self, arguments: Arguments) -> None:
@@ -44,10 +45,11 @@ class Connection:
         self._file: BinaryIO | None = None
         self._arrived: list[bytes] | None = None
         """Pieces of the body of an open reply that have not been handed out."""
+        self._receiver: ReplyReceiver | None = None
         self._raised: Exception | None = None
         """What `_body` has raised, since libcurl doesn't pass it on."""
-        self._begin_head(b"HTTP/1.1 0")
-        curl.setopt(pycurl.HEADERFUNCTION, self._head)
+        self._lines: list[bytes] = []
+        curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._body)
         # Signal handlers, such as that of Ctrl-C, run when libcurl calls into Python, which it does
         # for this function at the latest when a signal has woken it.
@@ -58,7 +60,7 @@ class Connection:
         curl.setopt(pycurl.UPLOAD_BUFFERSIZE, BUFFER_BYTES)
         curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(1000 * arguments.timeout)))
-        self._silence = 0.0
+        self._silence, self._set_fields = 0.0, [""]
         if arguments.url.startswith("https:"):
             authorities = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
             if authorities:
@@ -76,7 +78,9 @@ class Connection:
             self._curl.perform()
         except pycurl.error as error:
             self._raise_failure(error)
-        return (self._receiver or self._begin_body()).reply()
+        reply = (self._receiver or self._begin_body()).reply()
+        self._receiver = None
+        return reply
 
     def open(self, request: Request) -> tuple[Reply, Iterator[bytes]]:
         """Sends a request. Of a reply with status 200 the body is received by the iterator."""
@@ -84,10 +88,10 @@ class Connection:
         self._file, self._arrived = None, []
         pieces = self._pieces(self._arrived)
         first = next(pieces, None)
-        if self._status == 200:
-            return Reply(200, self._headers, b""), pieces
-        content = b"".join([first or b"", *pieces])
-        return Reply(self._status, self._headers, content), iter(())
+        status, headers = self._head()
+        if status == 200:
+            return Reply(200, headers, b""), pieces
+        return Reply(status, headers, b"".join([first or b"", *pieces])), iter(())
 
     def _pieces(self, arrived: list[bytes]) -> Iterator[bytes]:
         """The body as it arrives; at first an empty piece, when the head is there."""
@@ -98,7 +102,7 @@ class Connection:
             running = 1
             while running:
                 _, running = multi.perform()
-                if self._is_head_complete and not has_begun:
+                if not has_begun and self._has_head():
                     has_begun = True
                     yield b""
                 while arrived:
@@ -121,13 +125,15 @@ class Connection:
         curl, content = self._curl, request.content
         url = self._arguments.url + request.path
         if request.query:
-            url = f"{url}?{urlencode(request.query)}"
+            url = f"{url}?{_query(request.query)}"
         curl.setopt(pycurl.URL, url)
         fields = [*self._fields, *(f"{name}: {value}" for name, value in request.headers.items())]
         is_long = isinstance(content, OctetBody) and content.size > WHOLE_BYTES_MAX
         if not (isinstance(content, OctetBody) and content.size >= EXPECT_FROM):
             fields.append("Expect:")
-        curl.setopt(pycurl.HTTPHEADER, fields)
+        if fields != self._set_fields:
+            curl.setopt(pycurl.HTTPHEADER, fields)
+            self._set_fields = fields
         if isinstance(content, OctetBody) and is_long:
             self._set_upload(content)
         elif content is not None:
@@ -148,8 +154,8 @@ class Connection:
             # In whole seconds.
             curl.setopt(pycurl.LOW_SPEED_TIME, max(1, math.ceil(silence)))
             self._silence = silence
-        self._arrived = self._raised = None
-        self._begin_head(b"HTTP/1.1 0")
+        self._arrived = self._raised = self._receiver = None
+        self._lines.clear()
 
     def _set_upload(self, content: OctetBody) -> None:
         """Lets libcurl read the body piece by piece, again from its beginning if need be."""
@@ -162,25 +168,23 @@ class Connection:
 
     # Receiving
 
-    def _begin_head(self, status_line: bytes) -> None:
-        self._status = int(status_line.split(None, 2)[1])
-        self._headers: dict[str, str] = {}
-        self._is_head_complete = False
-        self._receiver: ReplyReceiver | None = None
+    def _head(self) -> tuple[int, Headers]:
+        """The status and the header fields that have arrived."""
+        status, headers = 0, dict[str, str]()
+        for line in b"".join(self._lines).decode("latin-1").split("\r\n"):
+            name, colon, value = line.partition(":")
+            if line.startswith("HTTP/"):
+                # Another head follows that of an interim reply, such as 100 Continue.
+                status, headers = int(line.split(None, 2)[1]), {}
+            elif colon:
+                headers[name.lower()] = value.strip()
+        return status, headers
 
-    def _head(self, line: bytes) -> None:
-        name, colon, value = line.partition(b":")
-        if colon:
-            self._headers[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
-        elif line.startswith(b"HTTP/"):
-            # Another head follows that of an interim reply, such as 100 Continue.
-            self._begin_head(line)
-        elif not line.strip():
-            self._is_head_complete = self._status >= 200
+    def _has_head(self) -> bool:
+        return bool(self._lines) and not self._lines[-1].strip() and self._head()[0] >= 200
 
     def _begin_body(self) -> ReplyReceiver:
-        headers: Headers = self._headers
-        self._receiver = ReplyReceiver(self._status, headers, self._file)
+        self._receiver = ReplyReceiver(*self._head(), self._file)
         return self._receiver
 
     def _body(self, piece: bytes) -> int | None:
@@ -227,6 +231,14 @@ class _Reader:
             return CANNOT_SEEK
         self._rewind()
         return SEEKED
+
+
+def _query(parameters: Mapping[str, str]) -> str:
+    # A number, as a loss mostly is, has nothing to escape.
+    return "&".join(
+        f"{name}={value if value.replace('.', '').isalnum() else quote_plus(value)}"
+        for name, value in parameters.items()
+    )
 
 
 def _carry_on(*_: Any) -> None:
