@@ -45,7 +45,8 @@ def minimize_many(
     It is `minimize` in a loop, but that one request tells the results of many runs and asks for
     their next points, so that 50 runs take little longer than one. `fun`, `args`, `jac`, `bounds`,
     `tol` and `options` are those of `minimize`; maxiter and maxfun hold for each run, whose step
-    has them, and counts evaluations, not calls of finite differences.
+    has them, and counts evaluations, not calls of finite differences. A loss that falls without end
+    is not noticed before they are used up.
 
     The function is called in this thread, or by `workers` threads, or with `processes` by so many
     processes, or by an executor, as in `multistart`. All runs are an ensemble of the service, to
