@@ -1,7 +1,8 @@
 """Measures what the Python client costs: a tell beside HTTP libraries that send the same bytes,
 `minimize` beside SciPy for evaluations of several costs, and many runs at once.
 
-All contestants of a table take turns, one call each, on sessions of their own and one daemon.
+All contestants of a table take turns, of `BLOCK` tells or one run each, on sessions of their own
+and one daemon.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from parts import JSON, NAMES, OCTETS, SESSION_OPTIONS, Daemon, Setting, table
 SIZES = (2, 100, 100_000)
 EVALUATION_MS = (0, 1, 5, 20)
 STARTS = 50
+BLOCK = 20
+"""The calls of one turn."""
 
 Send = Callable[[str, bytes, dict[str, str]], int]
 """Sends a result to a path, reads the answer, and returns its status."""
@@ -95,13 +98,14 @@ class Tells:
                 if self.n <= 1000 or form == OCTETS:
                     contestants[name, form] = self._tell_by(send, form)
         times: dict[tuple[str, str], list[float]] = {key: [] for key in contestants}
-        warm = rounds // 10
-        for number in range(1, rounds + warm + 1):
+        for first in range(1, rounds + 1, BLOCK):
             for key, tell in contestants.items():
-                began = time.perf_counter()
-                tell(number)
-                if number > warm:
-                    times[key].append(time.perf_counter() - began)
+                for number in range(first, first + BLOCK):
+                    began = time.perf_counter()
+                    tell(number)
+                    # The first one finds the processor's caches full of another library.
+                    if number > first:
+                        times[key].append(time.perf_counter() - began)
         self.client.close()
         return times
 
@@ -143,24 +147,31 @@ def rosenbrock(x: Any) -> Any:
     return float((100 * rises**2 + rests**2).sum()), gradient
 
 
-def costing(milliseconds: float) -> Callable[[Any], Any]:
-    """The function, with as much computation as so many milliseconds hold."""
+class Costing:
+    """The function, with as much computation as so many milliseconds hold. Notes how long it took
+    from each evaluation to the next one."""
 
-    def fun(x: Any) -> Any:
-        end = time.perf_counter() + milliseconds / 1000
+    def __init__(self, milliseconds: float) -> None:
+        self.seconds = milliseconds / 1000
+        self.between: list[float] = []
+        self.returned: float | None = None
+
+    def __call__(self, x: Any) -> Any:
+        began = time.perf_counter()
+        if self.returned is not None:
+            self.between.append(began - self.returned)
         value = rosenbrock(x)
-        while time.perf_counter() < end:
+        while time.perf_counter() < began + self.seconds:
             pass
+        self.returned = time.perf_counter()
         return value
-
-    return fun
 
 
 def evaluations(setting: Setting, daemon: Daemon) -> str:
     rows = []
     with lbfgsd.Client(daemon.url) as client:
         for milliseconds in EVALUATION_MS:
-            fun = costing(milliseconds)
+            fun, its_own = Costing(milliseconds), Costing(milliseconds)
             ours: list[tuple[float, int]] = []
             theirs: list[tuple[float, int]] = []
             count = (30 if milliseconds == 0 else 3) * setting.runs // (3 if setting.quick else 1)
@@ -168,17 +179,21 @@ def evaluations(setting: Setting, daemon: Daemon) -> str:
                 began = time.perf_counter()
                 mine = lbfgsd.minimize(fun, [-1.2, 1.0], jac=True, client=client)
                 ours.append((time.perf_counter() - began, mine.nfev))
+                fun.returned = its_own.returned = None
                 began = time.perf_counter()
-                its = scipy.optimize.minimize(fun, [-1.2, 1.0], jac=True, method="L-BFGS-B")
+                its = scipy.optimize.minimize(its_own, [-1.2, 1.0], jac=True, method="L-BFGS-B")
                 theirs.append((time.perf_counter() - began, its.nfev))
             each = [
                 statistics.median(1000 * taken / calls for taken, calls in runs)
                 for runs in (ours, theirs)
             ]
             cells = [str(milliseconds), *(f"{value:.2f}" for value in each)]
-            rows.append([*cells, f"{each[0] / each[1]:.2f}"])
+            between = statistics.median(fun.between) * 1000
+            rows.append([*cells, f"{each[0] / each[1]:.2f}", f"{between:.2f}"])
     heads = ["an evaluation, ms", "minimize, ms an evaluation", "SciPy, ms an evaluation", "ratio"]
-    return "`minimize` at n = 2, whole runs divided by their evaluations.\n\n" + table(heads, rows)
+    heads.append("minimize, p50 from one evaluation to the next, ms")
+    text = "`minimize` at n = 2: whole runs, with the session's creation, divided by evaluations."
+    return f"{text}\n\n" + table(heads, rows)
 
 
 def starts(setting: Setting, daemon: Daemon) -> str:
