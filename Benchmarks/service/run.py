@@ -1,6 +1,7 @@
 """Compares the service with bare peers: the cost of asking, telling and storing over HTTP.
 
     python3 Benchmarks/service/run.py [throughput] [latency] [upload] [written] [crossover]
+        [client]
         [--full] [--runs 3] [--seconds 1] [--peers DIRECTORY] [--output DIRECTORY]
 
 Without names all sections run. Prints Markdown, and writes it with results.json and a picture each
@@ -23,7 +24,7 @@ from pathlib import Path
 from environments import environments
 from parts import Setting
 
-SECTIONS = ("throughput", "latency", "upload", "written", "crossover")
+SECTIONS = ("throughput", "latency", "upload", "written", "crossover", "client")
 
 
 def arguments() -> argparse.Namespace:

@@ -74,7 +74,7 @@ struct DocumentTests {
         #expect(
             text(try await service.withSession(id) { try await $0.beginStep() }.value.json)
                 == "{\"session\":\"\(id)\",\"state\":\"evaluating\",\"step\":1,"
-                + "\"evaluation\":{\"number\":1,\"x\":[1.0,2.0,0.0]}}")
+                + "\"evaluation\":{\"number\":1,\"x\":[1.0,2.0,0.0]},\"iterations\":0}")
         #expect(
             text(try await step(1, of: id, in: service)) == """
                 {"session":"\(id)","step":1,"state":"running",\
@@ -109,6 +109,35 @@ struct DocumentTests {
                 {"id":"1","session":"\(id)","name":"a","state":"idle","step":1,"evaluation":1,\
                 "loss":0.5,"keep":false,"created_at":"2023-11-14T22:13:20.250000Z"}
                 """)
+    }
+}
+
+@Suite("A turn in the middle of a step")
+struct RunningTurnTests {
+    @Test("says how many iterations have ended, and the loss that they have reached")
+    func progress() async throws {
+        let service = make()
+        let options = """
+            {"x0": [3], "options": {"max_iter": 5, "line_search_fn": "strong_wolfe"}}
+            """
+        let id = try await service.create(CreateRequest(json: utf8(options))).value.record.id
+        _ = try await service.withSession(id) { try await $0.beginStep() }
+        // x^2: the first trial is at 2, in the first iteration; the next at 0, in the second.
+        func tell(_ number: Int, _ loss: Double, _ slope: Double) async throws -> Turn {
+            let json = utf8("{\"loss\": \(loss), \"gradient\": [\(slope)]}")
+            return try await service.tell(id, evaluation: number, TellRequest(json: json)).value
+        }
+        let first = try await tell(1, 9, 6)
+        #expect(first.iterations == 0 && first.loss == 9)
+        #expect(text(first.json).hasSuffix("},\"iterations\":0,\"loss\":9.0}"))
+        let second = try await tell(2, 4, 4)
+        #expect(second.iterations == 1 && second.loss == 4)
+        let fields = Dictionary(
+            uniqueKeysWithValues: second.octetFields.map { ($0.name, $0.value) })
+        #expect(fields["Lbfgsd-Iterations"] == "1" && fields["Lbfgsd-Loss"] == "4.0")
+        let ended = try await tell(3, 0, 0)
+        #expect(ended.phase == .idle && ended.iterations == nil && ended.loss == nil)
+        #expect(ended.result?.iterations == 2)
     }
 }
 

@@ -76,6 +76,19 @@ struct MalformedTests {
         }
     }
 
+    @Test(
+        "names what stands for a number that is not finite",
+        arguments: ["NaN", "nan", "-nan", "nan(0x7f)", "inf", "-inf", "Infinity", "-Infinity"])
+    func nonFiniteWords(_ word: String) {
+        for text in ["{\"x0\": [\(word)]}", "{\"x0\": [1, \(word)]}"] {
+            let byte = text.utf8.count - 2 - word.utf8.count
+            let error = WireError.malformed(
+                "a number that is not finite, which must be the string \"NaN\", \"Infinity\" or "
+                    + "\"-Infinity\", at byte \(byte)")
+            #expect(throws: error) { try CreateRequest(json: utf8(text)) }
+        }
+    }
+
     @Test("says where")
     func position() {
         #expect(throws: WireError.malformed("no value at byte 8")) {

@@ -34,13 +34,17 @@ public struct Turn: Equatable, Sendable {
     public var shards: ShardProgress?
     /// While the session waits for a hook.
     public var hookCall: HookCallView?
+    /// While evaluating: the iterations of the running step that have ended, and the loss at the
+    /// newest accepted point, if it is known.
+    public var iterations: Int?
+    public var loss: Double?
     public var tag: EntityTag
 
     package init(
         session: SessionID, phase: SessionPhase, step: StepNumber,
         evaluation: EvaluationNumber? = nil, x: Vector, specs: [ParameterSpec],
         result: StepResult? = nil, shards: ShardProgress? = nil, hookCall: HookCallView? = nil,
-        tag: EntityTag
+        iterations: Int? = nil, loss: Double? = nil, tag: EntityTag
     ) {
         self.session = session
         self.phase = phase
@@ -51,6 +55,8 @@ public struct Turn: Equatable, Sendable {
         self.result = result
         self.shards = shards
         self.hookCall = hookCall
+        self.iterations = iterations
+        self.loss = loss
         self.tag = tag
     }
 }

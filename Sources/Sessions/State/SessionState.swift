@@ -139,6 +139,8 @@ struct SessionState: Sendable {
             x: engine.trialVector, specs: layout.parameters,
             result: engine.isStepping ? nil : scalars.lastResult,
             shards: engine.isStepping ? shards.progress : nil, hookCall: hookCall,
+            iterations: engine.pendingTrial.map { max(0, $0.iteration - 1) },
+            loss: engine.isStepping ? loss : nil,
             tag: EntityTag(sequence: scalars.sequence, metadataVersion: metadataVersion))
     }
 

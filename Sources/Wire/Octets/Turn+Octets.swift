@@ -13,6 +13,10 @@ extension Turn {
         ]
         if let evaluation, phase == .evaluating {
             fields.append(("Lbfgsd-Evaluation", String(evaluation)))
+            if let iterations { fields.append(("Lbfgsd-Iterations", String(iterations))) }
+            if let loss {
+                fields.append(("Lbfgsd-Loss", NonFinite.text(of: loss) ?? "\(loss)"))
+            }
         }
         if let shards, phase == .evaluating {
             fields.append(("Lbfgsd-Shards", String(shards.count)))

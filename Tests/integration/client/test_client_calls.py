@@ -234,6 +234,34 @@ def test_plot(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     assert api.trace(negative).plot().get_yscale() == "linear"
 
 
+def test_several_runs_are_drawn_on_given_axes(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
+    pytest.importorskip("matplotlib").use("Agg")
+    import matplotlib.pyplot as plt
+
+    carry_on(api, api.begin_step(session))
+    trace = api.trace(session)
+    left, right = plt.figure().subplots(1, 2)
+    assert trace.plot(ax=left, color="k", label="first", linewidth=3) is left
+    trace.plot(ax=left, label="second", gradient_label=None)
+    trace.plot(ax=right)
+    first, _, second = left.lines
+    assert first.get_color() == "k" and first.get_linewidth() == 3 and second.get_color() != "k"
+    shown = [text.get_text() for text in left.get_legend().get_texts()]
+    assert shown == ["first", "max|gradient|", "second"]
+    assert len(right.lines) == 2 and len({line.get_color() for line in right.lines}) == 2
+    plt.close("all")
+
+
+def test_a_trace_as_a_frame(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
+    pytest.importorskip("pandas")
+    carry_on(api, api.begin_step(session))
+    trace = api.trace(session)
+    frame = trace.to_frame()
+    assert frame.index.name == "evaluation" and frame.index.tolist() == trace.evaluation.tolist()
+    assert frame.loss.tolist() == trace.loss.tolist() and not frame.failed.any()
+    assert frame.groupby("iteration").size().sum() == len(trace)
+
+
 def test_events_live_and_from_the_past(api: lbfgsd.Client, session: lbfgsd.Session) -> None:
     seen, ready = [], threading.Event()
 

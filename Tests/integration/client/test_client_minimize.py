@@ -159,7 +159,7 @@ def test_the_mode_is_robust_unless_it_is_said(api: lbfgsd.Client) -> None:
     robust = options_of(gtol=1e-6, ftol=1e-12)
     assert robust["mode"] == "robust" and robust["reuse_evaluation"] is True
     assert robust["tolerance_grad"] == 1e-6 and robust["tolerance_loss_relative"] == 1e-12
-    assert robust["tolerance_change"] == 0 and robust["history_size"] == 100
+    assert robust["tolerance_change"] == 0 and robust["history_size"] == 10
     torch = options_of(mode="torch", gtol=1e-6, ftol=1e-12, maxls=20)
     assert torch["mode"] == "torch" and torch["reuse_evaluation"] is False
     assert torch["line_search_fn"] == "strong_wolfe" and torch["max_iter"] == 20

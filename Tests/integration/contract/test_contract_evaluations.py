@@ -49,6 +49,7 @@ def test_a_step_asks_for_its_start_first(client: Client) -> None:
         "state": "evaluating",
         "step": 1,
         "evaluation": {"number": 1, "x": [-1.2, 1.0]},
+        "iterations": 0,
     }
     assert client.ask(session) == turn
 

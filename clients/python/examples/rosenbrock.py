@@ -16,12 +16,16 @@ def rosenbrock(x: Any) -> tuple[Any, Any]:
 
 
 with lbfgsd.Client() as client:
-    options = {"line_search_fn": "strong_wolfe", "max_iter": 100}
-    session = client.create_session([-1.2, 1.0], options=options)
+    session = client.create_session([-1.2, 1.0], options={"mode": "robust"})
 
-    turn = client.begin_step(session)
-    while turn.evaluation is not None:
-        loss, gradient = rosenbrock(turn.evaluation.x)
-        turn = client.tell(session, turn.evaluation.number, loss, gradient)
+    # A step has 20 iterations and 25 evaluations, unless the options say otherwise.
+    while True:
+        turn = client.begin_step(session)
+        while turn.evaluation is not None:
+            loss, gradient = rosenbrock(turn.evaluation.x)
+            turn = client.tell(session, turn.evaluation.number, loss, gradient)
+        assert turn.result is not None
+        if turn.result.reason not in ("max_iterations", "max_evaluations"):
+            break
 
     print(turn.x, turn.result)

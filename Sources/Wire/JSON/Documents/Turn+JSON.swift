@@ -1,7 +1,8 @@
 public import SessionModel
 
 extension Turn {
-    /// While evaluating: `{"session", "state", "step", "evaluation": {"number", "x"}}`;
+    /// While evaluating: `{"session", "state", "step", "evaluation": {"number", "x"}, "iterations",
+    /// "loss"}`, without a loss before the first one is known;
     /// while idle: `{"session", "state", "step", "x", "result"}`;
     /// while awaiting a hook: `{"session", "state", "step", "x", "hook_call"}`.
     public var json: [UInt8] {
@@ -44,6 +45,8 @@ extension JSONText {
                     }
                 }
             }
+            if let iterations = turn.iterations { field("iterations", iterations) }
+            if let loss = turn.loss { field("loss", loss) }
         case .awaitingHook:
             field("x", numbers: turn.x)
             if let call = turn.hookCall { field("hook_call") { $0.write(call) } }

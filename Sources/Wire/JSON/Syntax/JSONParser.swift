@@ -76,8 +76,29 @@ struct JSONParser {
         case UInt8(ascii: "t"): return try word("true", .boolean(true))
         case UInt8(ascii: "f"): return try word("false", .boolean(false))
         case UInt8(ascii: "n"): return try word("null", .null)
-        default: throw malformed("no value")
+        default: throw noValue(at: index)
         }
+    }
+
+    /// Whether the bytes at the cursor end within what `noValue` would name.
+    var mayBeginNonFinite: Bool {
+        let rest = bytes[index...].prefix(4).map { $0 | 0x20 }
+        return ["nan", "inf", "-nan", "-inf"].contains { word in
+            rest.count < word.utf8.count && Array(word.utf8).starts(with: rest)
+        }
+    }
+
+    /// No value begins at this index. JSON has no word for numbers that are not finite; programs
+    /// write them in several ways (`NaN` in Python and JavaScript, `-nan` and `inf` in C).
+    func noValue(at start: Int, else reason: String = "no value") -> WireError {
+        let sign = bytes[start...].starts(with: "-".utf8) ? 1 : 0
+        let word = bytes[start...].dropFirst(sign).prefix(3).map { $0 | 0x20 }
+        guard word == Array("nan".utf8) || word == Array("inf".utf8) else {
+            return malformed(reason)
+        }
+        return .malformed(
+            "a number that is not finite, which must be the string \"NaN\", \"Infinity\" or "
+                + "\"-Infinity\", at byte \(offset - index + start)")
     }
 
     private func deeper(_ depth: Int) throws(WireError) -> Int {
@@ -90,8 +111,9 @@ struct JSONParser {
     mutating func word(
         _ word: StaticString, _ value: JSONValue
     ) throws(WireError) -> JSONValue {
+        let start = index
         for expected in word.description.utf8 {
-            guard byte == expected else { throw malformed("no value") }
+            guard byte == expected else { throw noValue(at: start) }
             index += 1
         }
         return value
@@ -167,7 +189,7 @@ struct JSONParser {
         if byte == UInt8(ascii: "0") {
             index += 1
         } else if !readDigits(into: &decimal, isFraction: false) {
-            throw malformed("no digit")
+            throw noValue(at: start, else: "no digit")
         }
         var isInteger = true
         if byte == UInt8(ascii: ".") {

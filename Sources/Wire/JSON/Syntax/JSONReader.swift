@@ -153,6 +153,7 @@ public struct JSONReader {
     /// Reads a value, or the beginning of an object or array. Returns false if more of the text is
     /// needed for it.
     private mutating func readValue(_ isLast: Bool) throws(WireError) -> Bool {
+        guard isLast || !text.mayBeginNonFinite else { return false }
         switch text.byte {
         case UInt8(ascii: "{"): try open(isArray: false)
         case UInt8(ascii: "["): try open(isArray: true)
@@ -171,7 +172,7 @@ public struct JSONReader {
         case UInt8(ascii: "n"):
             guard hasWhole("null", isLast) else { return false }
             try add(scalar: try text.word("null", .null))
-        default: throw text.malformed("no value")
+        default: throw text.noValue(at: text.index)
         }
         return true
     }

@@ -1,8 +1,9 @@
 """Client of lbfgsd, the L-BFGS service.
 
-`minimize` works as SciPy's, `multistart` minimizes from many starts with many workers, and
-`lbfgsd.torch.LBFGS` works as torch.optim.LBFGS; `Client` and `AsyncClient` have every operation of
-the service. `lbfgsd.torch` is imported on first use, since torch is optional.
+`minimize` works as SciPy's, `minimize_many` does so from each of many starts, `multistart` looks
+for the best minimum from many starts with many workers, and `lbfgsd.torch.LBFGS` works as
+torch.optim.LBFGS; `Client` and `AsyncClient` have every operation of the service. `lbfgsd.torch`
+is imported on first use, since torch is optional.
 
 The package's parts: `_model` has the values that calls return, `_wire` their formats in requests
 and replies, `_client` the operations and the two clients. `_minimize`, `_multistart` and `torch`
@@ -100,7 +101,7 @@ from ._model import (
     TracePoint,
     Turn,
 )
-from ._multistart import multistart
+from ._multistart import minimize_many, multistart
 from ._wire.state_dict_file import dump as state_dict_to_safetensors
 from ._wire.state_dict_file import load as state_dict_from_safetensors
 
@@ -194,6 +195,7 @@ __all__ = [
     "Unavailable",
     "UnsupportedMediaType",
     "minimize",
+    "minimize_many",
     "multistart",
     "scipy_method",
     "state_dict_from_safetensors",

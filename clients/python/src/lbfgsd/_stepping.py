@@ -40,10 +40,16 @@ class LossAndGradient:
 
 
 Objective = Callable[[Floats], LossAndGradient]
+Watcher = Callable[[Turn], bool]
+"""Called with each turn that wants an evaluation, before that is made; ends the step with True."""
 
 
 def run_step(
-    client: Client, turn: Turn, objective: Objective, on_hook: HookHandler | None = None
+    client: Client,
+    turn: Turn,
+    objective: Objective,
+    on_hook: HookHandler | None = None,
+    watch: Watcher | None = None,
 ) -> Turn:
     """Goes on from `turn` until the session is idle.
 
@@ -54,6 +60,8 @@ def run_step(
     while True:
         if turn.hook_call is not None:
             turn = resolve_hook_call(client, turn.session, turn.hook_call, on_hook)
+        elif turn.evaluation is not None and watch is not None and watch(turn):
+            turn = _stop(client, turn.session)
         elif turn.evaluation is not None:
             turn = _evaluate(client, turn.session, turn.evaluation, objective)
         else:
@@ -70,6 +78,13 @@ def _evaluate(client: Client, session: str, evaluation: Evaluation, objective: O
         return client.tell(session, evaluation.number, value.loss, value.gradient)
     except (AlreadyTold, EvaluationClosed):
         # Another client works on this session too, or has stopped it.
+        return client.ask(session)
+
+
+def _stop(client: Client, session: str) -> Turn:
+    try:
+        return client.stop(session)
+    except NoStepRunning:
         return client.ask(session)
 
 

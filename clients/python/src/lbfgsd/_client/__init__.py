@@ -4,8 +4,8 @@ Theory of operation. An operation is a generator (`effects.Operation`): it yield
 done, such as "send this request" or "wait 0.2 seconds", receives the outcome, and returns a value.
 It does no I/O, so it is written once, with its signature and its documentation, in the module of
 its resource (`sessions`, `evaluations`, ...). Retries, events and whatever else takes several
-requests are such generators as well. A transport (`transports`) carries out effects:
-`BlockingTransport` with `time.sleep` and `httpx.Client`, `AsyncTransport` with `asyncio.sleep` and
+requests are such generators as well. A transport (`transport`) carries out effects:
+`BlockingTransport` with `time.sleep` and libcurl, `AsyncTransport` with `asyncio.sleep` and
 `httpx.AsyncClient`. The decorators in `binding` turn an operation into a method of either client,
 for type checkers too.
 """

@@ -12,8 +12,8 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from .effects import Operation, Stream
-from .transports import AsyncTransport, BlockingTransport
+from .transport import AsyncTransport, BlockingTransport
+from .transport.effects import Operation, Stream
 
 P = ParamSpec("P")
 T = TypeVar("T")

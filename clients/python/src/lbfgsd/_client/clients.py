@@ -14,7 +14,7 @@ from .observation import ObservationOperations
 from .retry import Retry
 from .sessions import SessionOperations
 from .state import StateOperations
-from .transports import Arguments, AsyncTransport, BlockingTransport
+from .transport import Arguments, AsyncTransport, BlockingTransport
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -43,7 +43,11 @@ class Operations(
         return self._retry
 
     def _arguments_with(self, token: str | None, timeout: float) -> Arguments:
-        return Arguments(self.url, token or os.environ.get("LBFGSD_TOKEN"), timeout)
+        headers = {"User-Agent": "lbfgsd-python"}
+        token = token or os.environ.get("LBFGSD_TOKEN")
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        return Arguments(self.url, headers, timeout)
 
 
 def with_retry(client: C, retry: Retry) -> C:

@@ -22,9 +22,9 @@ from .._wire import bodies, documents, ensembles
 from .._wire.messages import json_content
 from .._wire.options import write as write_options
 from .binding import operation, stream
-from .effects import Emit, Operation, Stream
 from .exchange import Exchange, given
 from .identifiers import EnsembleLike, ensemble_path
+from .transport.effects import Emit, Operation, Stream
 
 
 class EnsembleOperations(Exchange):

@@ -13,9 +13,9 @@ from .._model import Lease, Step, Tell, Turn
 from .._wire import bodies, documents
 from .._wire.messages import Content, json_content
 from .binding import operation
-from .effects import Operation
 from .exchange import given
 from .identifiers import SessionLike, session_id, session_path
+from .transport.effects import Operation
 from .vectors import Vectors
 
 

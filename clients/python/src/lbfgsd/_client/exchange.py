@@ -7,13 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import httpx
-
 from .._errors import BadReply
 from .._wire import json_text
 from .._wire.layouts import LayoutCache
 from .._wire.messages import Content, Reply, content_digest, json_content
-from .effects import Emit, Operation, Request, Sleep, Stream
 from .retry import (
     RETRIED_STATUSES,
     STATUSES_OF_LOST_REPLIES,
@@ -22,6 +19,7 @@ from .retry import (
     Retry,
     check_status,
 )
+from .transport.effects import Emit, Operation, Request, Sleep, Stream, TransportError
 
 T = TypeVar("T")
 
@@ -112,7 +110,7 @@ class Exchange:
         """Whether an earlier attempt may have been carried out."""
         while True:
             reply = yield request
-            if isinstance(reply, httpx.TransportError):
+            if isinstance(reply, TransportError):
                 lost = True
                 yield Sleep(backoff.after_failure(reply))
                 continue
@@ -146,4 +144,12 @@ class Exchange:
 
 
 def with_headers(request: Request, headers: Mapping[str, str]) -> Request:
-    return replace(request, headers={**request.headers, **headers})
+    return Request(
+        request.method,
+        request.path,
+        request.query,
+        {**request.headers, **headers},
+        request.content,
+        request.wait_seconds,
+        request.file,
+    )

@@ -11,9 +11,9 @@ from .._wire import documents, state_dict_json
 from .._wire.messages import json_content
 from .._wire.options import write as write_options
 from .binding import operation, stream
-from .effects import Operation, Stream
 from .exchange import given
 from .identifiers import DeliveryLike, HookLike, SessionLike, session_path
+from .transport.effects import Operation, Stream
 from .vectors import Vectors
 
 

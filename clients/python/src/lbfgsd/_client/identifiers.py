@@ -19,8 +19,13 @@ def session_id(session: SessionLike) -> str:
 
 def session_path(session: SessionLike, *rest: object) -> str:
     """The path of a session, or of a resource below it. Segments are escaped."""
-    segments = (quote(str(part), safe="") for part in (session_id(session), *rest))
+    segments = (_escaped(str(part)) for part in (session_id(session), *rest))
     return "/".join(["/v1/sessions", *segments])
+
+
+def _escaped(segment: str) -> str:
+    # Most have nothing to escape.
+    return segment if segment.isalnum() and segment.isascii() else quote(segment, safe="")
 
 
 def ensemble_path(ensemble: EnsembleLike, *rest: str) -> str:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
 from .._errors import NotFound
 from .._model import Event, Session, Step, Trace, TracePoint
 from .._wire import documents
 from .._wire.events import EventParser
 from .._wire.messages import Reply
 from .binding import operation, stream
-from .effects import Emit, Open, Operation, Receive, Request, Sleep, Stream
 from .identifiers import SessionLike, session_path
 from .retry import RETRIED_STATUSES, check_status
+from .transport.effects import (
+    Emit,
+    Open,
+    Operation,
+    Receive,
+    Request,
+    Sleep,
+    Stream,
+    TransportError,
+)
 from .vectors import Vectors
 
 TRACE_PAGE_MAX = 10_000
@@ -50,7 +57,7 @@ class ObservationOperations(Vectors):
         backoff, position, was_connected = self._backoff(), EventPosition(last_event_id), False
         while True:
             reply = yield Open(_event_request(session, position.event_id))
-            if isinstance(reply, httpx.TransportError):
+            if isinstance(reply, TransportError):
                 yield Sleep(backoff.after_failure(reply))
                 continue
             assert isinstance(reply, Reply)
@@ -69,7 +76,7 @@ class ObservationOperations(Vectors):
                 for event in parser.feed(piece):
                     if position.advance(event):
                         yield Emit(event)
-            if isinstance(piece, httpx.TransportError):
+            if isinstance(piece, TransportError):
                 yield Sleep(backoff.after_failure(piece))
             else:
                 yield Sleep(self._retry.initial)

@@ -8,10 +8,9 @@ import random
 import time
 from dataclasses import dataclass
 
-import httpx
-
 from .._errors import BadReply, ConnectionFailed, problem_error
-from .._wire.messages import Reply
+from .._wire.messages import Headers, Reply
+from .transport.effects import TransportError
 
 log = logging.getLogger("lbfgsd")
 
@@ -63,21 +62,18 @@ class Backoff:
     def restart(self) -> None:
         self.began, self.attempt = time.monotonic(), 0
 
-    def after_failure(self, error: httpx.TransportError) -> float:
+    def after_failure(self, error: TransportError) -> float:
         """The seconds to wait after the connection failed."""
-        kind = type(error).__name__
-        permanent = isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError))
-        seconds = None if permanent else self._pause(0)
+        seconds = None if error.permanent else self._pause(0)
         if seconds is None:
-            what = f"{kind}: {error}" if str(error) else kind
             if self.reachability.has_answered:
-                raise ConnectionFailed(f"{self.url} answers no more ({what})") from error
+                raise ConnectionFailed(f"{self.url} answers no more ({error})") from error
             # Without the traces of the layers below, which say no more.
             raise ConnectionFailed(
-                f"no server answers at {self.url} ({what}).\n"
+                f"no server answers at {self.url} ({error}).\n"
                 "`lbfgsd serve` starts one; url= or $LBFGSD_URL names another."
             ) from None
-        log.warning("%s: %s; trying again in %.1f s", kind, error, seconds)
+        log.warning("%s; trying again in %.1f s", error, seconds)
         return seconds
 
     def after_refusal(self, reply: Reply) -> float:
@@ -103,9 +99,9 @@ class Backoff:
         return max(least, min(seconds, left))
 
 
-def retry_after_seconds(headers: httpx.Headers) -> float:
+def retry_after_seconds(headers: Headers) -> float:
     """What `Retry-After` says, as a number or as a date; 0 if the server doesn't say."""
-    text = headers.get("Retry-After", "").strip()
+    text = headers.get("retry-after", "").strip()
     if text.isdigit():
         return float(text)
     try:

@@ -30,9 +30,9 @@ from .._wire.messages import (
 )
 from .._wire.options import write as write_options
 from .binding import operation, stream
-from .effects import Operation, Stream
 from .exchange import UNSET, _Unset, changes, given, with_headers
 from .identifiers import SessionLike, session_path
+from .transport.effects import Operation, Stream
 from .vectors import Vectors
 
 

@@ -23,9 +23,9 @@ from .._wire import bodies, documents, octets
 from .._wire.bodies import BoundLike, BoundsLike, ParamsLike, StateDictFormat
 from .._wire.messages import json_content, octet_content
 from .binding import operation, stream
-from .effects import Operation, Request, Stream
 from .exchange import UNSET, _Unset, changes, given, with_headers
 from .identifiers import CheckpointLike, SessionLike, session_path
+from .transport.effects import Operation, Request, Stream
 from .vectors import Vectors
 
 ACTIVE_SET_PAGE = 1_000

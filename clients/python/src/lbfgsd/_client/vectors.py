@@ -17,9 +17,9 @@ from .._model import Floats, Lease, Parameters, Session, SessionSummary, Turn
 from .._wire import bodies, documents, octets
 from .._wire.layouts import Layout
 from .._wire.messages import OCTETS_TYPE, Content, Reply, octet_content
-from .effects import Operation, Request
 from .exchange import Exchange, with_headers
 from .identifiers import SessionLike, session_id, session_path
+from .transport.effects import Operation, Request
 
 
 class Vectors(Exchange):
@@ -48,7 +48,7 @@ class Vectors(Exchange):
         return known
 
     def _note_layout(self, session: SessionLike, vector: Floats) -> None:
-        self._layouts.note(session_id(session), vector.dtype.name, vector.size)
+        self._layouts.note(session_id(session), octets.NAMES[vector.dtype], vector.size)
 
     def _dtype(self, session: SessionLike) -> str | None:
         known = self._known_layout(session)

@@ -15,6 +15,7 @@ from .._engine import Engine, LocalClient, engine_client
 from .._naming import check_names, newest_session
 from .._progress import Progress
 from .._stepping import HookHandler
+from .differences import map_of
 from .inverse import inverse_hessian
 from .objective import CountedObjective, Jacobian
 from .options import RunOptions
@@ -62,7 +63,8 @@ def minimize(
     minimum has exact zeros. Both need mode "robust".
 
     `options` may have SciPy's names: maxiter, maxfun, gtol, ftol, maxcor, eps,
-    finite_diff_rel_step, maxls, disp (which prints the outcome); and the service's:
+    finite_diff_rel_step, workers (who evaluates finite differences: a number of processes, or a
+    function like map), maxls, disp (which prints the outcome); and the service's:
     mode, lr, line_search_fn, tolerance_grad (the same as gtol), tolerance_grad_relative,
     tolerance_loss_relative (the same as ftol), tolerance_change, history_size (the same as maxcor),
     history_dtype, noise, reuse_evaluation, and max_iter and max_eval, which are budgets of one
@@ -70,9 +72,9 @@ def minimize(
     gradient that are less precise than Float64. In mode "torch" the line search is torch's
     strong_wolfe, and ftol means tolerance_change.
 
-    Steps follow one another until a tolerance is met. With a callback every step has one
-    iteration, and the callback is called after each, as `callback(x)` or
-    `callback(intermediate_result=...)`; it ends the run by raising StopIteration.
+    Steps follow one another until a tolerance is met. The callback is called after each iteration,
+    as `callback(x)` or `callback(intermediate_result=...)`; it ends the run by raising
+    StopIteration. It costs no request.
 
     An exception in `fun`, such as KeyboardInterrupt, stops the step at the best point so far and
     goes to the caller. Its attribute `lbfgsd_session` is the value of `session` with which a later
@@ -87,18 +89,19 @@ def minimize(
     of the step. Without it the calls are left to other clients, or to the hook's default.
 
     Returns an OptimizeResult with x, fun, jac, nfev, njev, nit, status, success, message, and
-    besides reason, session and engine ("local" or "server"), and with the reason
-    "line_search_failed" also failure, a `LineSearchFailure`. nfev, njev and nit count what this
-    call did. status and message are those of SciPy's L-BFGS-B. With bounds there are active_set, an
+    besides reason, session and engine ("local" or "server"); the reason is "unbounded" where the
+    loss falls without end. With the reason "line_search_failed" there is failure, a
+    `LineSearchFailure`. nfev, njev and nit count what this call did, also where it goes on with a
+    session. status and message are those of SciPy's L-BFGS-B. With bounds there are active_set, an
     `ActiveSet` with the bounds that hold and their multipliers, and projected_gradient_norm_inf,
     which gtol bounds. With `l1` fun has the term, and jac does not.
     """
     if not isinstance(args, tuple):
         args = (args,)
-    options, by_iteration = options or {}, callback is not None
+    options = options or {}
     check_names(session, name, labels, resume)
     if session is None:
-        run_options = RunOptions.of(options, tol, by_iteration)
+        run_options = RunOptions.of(options, tol)
     with contextlib.ExitStack() as stack:
         if client is None or engine == "local":
             client = engine_client(
@@ -117,12 +120,11 @@ def minimize(
         found = None
         if session is not None:
             found = client.get_session(session)
-            run_options = RunOptions.of(options, tol, by_iteration, found.options["mode"])
+            run_options = RunOptions.of(options, tol, found.options["mode"])
         bar = Progress(progress, name or "minimize")
         stack.callback(bar.close)
-        objective = CountedObjective(
-            fun, jac, args, bar, run_options.difference, run_options.relative
-        )
+        apply = stack.enter_context(map_of(run_options.workers))
+        objective = CountedObjective(fun, jac, args, bar, run_options.differences, apply)
         run = Run(client, run_options, objective, callback, on_hook)
         if found is None:
             result = run.start(x0, name, labels, bounds, l1)
@@ -168,9 +170,6 @@ def scipy_method(
             raise ValueError("lbfgsd takes no constraints but bounds")
         if hess is not None or hessp is not None:
             warnings.warn("lbfgsd doesn't use Hessians", RuntimeWarning, stacklevel=3)
-        map_like = options.pop("workers", None)
-        if map_like not in (None, map, 1):
-            warnings.warn("lbfgsd evaluates one point at a time", RuntimeWarning, stacklevel=3)
         with contextlib.ExitStack() as stack:
             own = client or engine_client(None, url=url) or stack.enter_context(Client(url))
             result = minimize(

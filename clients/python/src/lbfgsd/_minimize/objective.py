@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,28 @@ from .._model import Floats
 from .._progress import Progress
 from .._stepping import LossAndGradient
 from .box import Box
-from .differences import METHODS, calls_per_gradient, estimate_gradient, scalar
+from .differences import (
+    METHODS,
+    MapLike,
+    Steps,
+    calls_per_gradient,
+    estimate_gradient,
+    scalar,
+)
 
 Jacobian = Callable[..., ArrayLike] | bool | str | None
+
+
+@dataclass(frozen=True)
+class Function:
+    """The user's function alone, as processes get it that estimate gradients."""
+
+    fun: Callable[..., Any]
+    args: tuple[Any, ...]
+
+    def __call__(self, x: Any) -> Any:
+        # It may change its argument.
+        return self.fun(x.copy(), *self.args)
 
 
 class CountedObjective:
@@ -32,11 +52,11 @@ class CountedObjective:
         jac: Jacobian,
         args: tuple[Any, ...],
         progress: Progress,
-        difference: float | None,
-        relative: Any = None,
+        steps: Steps,
+        apply: MapLike = map,
     ) -> None:
         self._fun, self._jac, self._args = fun, jac, args
-        self._progress, self._difference, self._relative = progress, difference, relative
+        self._progress, self._steps, self._apply = progress, steps, apply
         self.box: Box | None = None
         """Within which gradients are estimated."""
         self._cache: dict[bytes, LossAndGradient] = {}
@@ -94,14 +114,15 @@ class CountedObjective:
         else:
             loss = self._value(x)
             gradient = estimate_gradient(
-                self._value,
+                Function(self._fun, self._args),
                 x,
                 scalar(loss),
                 self._method,
-                self._difference,
+                self._steps,
                 self.box,
-                self._relative,
+                self._apply,
             )
+            self.nfev += self.calls(x.size) - 1
             self.njev += 1
         gradient = np.array(gradient, dtype=np.float64).reshape(-1)
         if gradient.size != x.size:

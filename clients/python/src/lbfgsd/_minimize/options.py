@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .differences import MapLike, Steps
+
 # The defaults of SciPy's L-BFGS-B.
 ITERATIONS, EVALUATIONS, GTOL, FTOL = 15_000, 15_000, 1e-5, 2.2e-9
-# The defaults of mode torch: pairs, evaluations of a line search, iterations of a step.
-TORCH_HISTORY, TORCH_SEARCH, TORCH_ITERATIONS = 10, 25, 20
-HISTORY = 100
-"""The curvature pairs in robust mode, as on the server: they need fewer evaluations than SciPy's
-10."""
+HISTORY = 10
+"""The curvature pairs, as in SciPy. The service's own default, 100, needs fewer evaluations, and
+costs ten times the memory and the time of each."""
+# The defaults of mode torch: evaluations of a line search, iterations of a step.
+TORCH_SEARCH, TORCH_ITERATIONS = 25, 20
 MODE = "robust"
 FORWARDED = (
     "noise",
@@ -38,9 +40,10 @@ class RunOptions:
     ftol: float = FTOL
     step_iterations: int = ITERATIONS
     step_evaluations: int = EVALUATIONS
-    difference: float | None = None
-    relative: Any = None
-    """The relative step of finite differences."""
+    differences: Steps = field(default_factory=Steps)
+    """The steps of finite differences."""
+    workers: int | MapLike | None = None
+    """Who evaluates them."""
     disp: bool = False
     service: dict[str, Any] = field(default_factory=dict)
     """The options of the session, except the budgets of a step."""
@@ -54,7 +57,6 @@ class RunOptions:
         cls,
         options: Mapping[str, Any],
         tol: float | None,
-        by_iteration: bool,
         mode: str = MODE,
     ) -> RunOptions:
         """Reads `options` in either kind of names; `mode` is the default of that option."""
@@ -67,12 +69,11 @@ class RunOptions:
         run.iterations = int(_take(given, "maxiter", default=run.iterations)) or 1
         run.evaluations = int(_take(given, "maxfun", "maxfev", default=run.evaluations)) or 1
         run.gtol = float(_take(given, "gtol", "tolerance_grad", default=run.gtol))
-        run.difference = given.pop("eps", None)
-        run.relative = given.pop("finite_diff_rel_step", None)
+        run.differences = Steps(given.pop("eps", None), given.pop("finite_diff_rel_step", None))
+        run.workers = given.pop("workers", None)
         run.disp = bool(given.pop("disp", False))
-        pairs = HISTORY if run.robust else TORCH_HISTORY
         steps = run.iterations if run.robust else TORCH_ITERATIONS
-        steps = int(_take(given, "max_iter", default=1 if by_iteration else steps))
+        steps = int(_take(given, "max_iter", default=steps))
         searches = given.pop("maxls", None)
         if searches is not None and not searches > 0:
             raise ValueError("maxls must be positive.")
@@ -83,7 +84,7 @@ class RunOptions:
         run.service = {
             "mode": run.mode,
             "lr": given.pop("lr", 1.0),
-            "history_size": int(_take(given, "maxcor", "history_size", default=pairs)),
+            "history_size": int(_take(given, "maxcor", "history_size", default=HISTORY)),
             "tolerance_grad": run.gtol,
         }
         if run.robust:

@@ -48,6 +48,7 @@ MESSAGES = {
     "within_noise": "ABNORMAL: neither loss nor gradient fall beyond the noise any more",
     "not_a_descent_direction": "ABNORMAL: the gradient gives no direction that goes down",
     "non_finite": "ABNORMAL: neither loss nor gradient are finite",
+    "unbounded": "ABNORMAL: the loss falls without end",
     "stopped": "STOP: the step was stopped by another client",
     "callback": "`callback` raised `StopIteration`.",
 }

@@ -15,11 +15,12 @@ from .._client import Client
 from .._engine import LocalClient
 from .._errors import Infeasible
 from .._model import Floats, Session, StepResult, Turn
-from .._stepping import HookHandler, run_step, stop_interrupted
+from .._stepping import HookHandler, LossAndGradient, run_step, stop_interrupted
 from .box import Box
 from .objective import CountedObjective, point_key
 from .options import RunOptions
 from .result import CONVERGED, FAILED, FIXED, MESSAGES, STATUSES, OptimizeResult
+from .unbounded import UnboundedTest
 
 ITERATIONS_WITH_RESTARTS = 4
 """The iterations that a step needs for the restarts after which a line search has failed."""
@@ -42,6 +43,16 @@ class Run:
         self.box: Box | None = None
         self.l1: Floats = np.zeros(1)
         self.nit = 0
+        self.nit_before = 0
+        """The iterations of the steps of this run that have ended, less those of the first step
+        that another run has made."""
+        self.reported = 0
+        """The iterations of the running step for which the callback was called."""
+        self.points: list[tuple[Floats, float]] = []
+        """With a callback: the newest accepted point and the trials since, with their losses."""
+        self.unbounded = UnboundedTest()
+        self.ending: str | None = None
+        """Why the running step is ended before its time."""
         self.ended: bytes | None = None
         """The point where the newest step ended."""
         self.stalled = 0
@@ -79,6 +90,8 @@ class Run:
         return self._guarded(None)
 
     def resume(self, found: Session, x0: ArrayLike | None) -> Any:
+        if x0 is not None and np.ndim(x0) > 1:
+            raise ValueError("'x0' must only have one dimension.")
         if x0 is not None and np.size(x0) != found.n:
             raise ValueError(f"x0 has {np.size(x0)} numbers, the session {found.n}")
         self.session = found.id
@@ -90,7 +103,10 @@ class Run:
                 ends = theirs.lower.astype(np.float64), theirs.upper.astype(np.float64)
                 self.box = self.objective.box = Box(*ends)
         self.calls = self.objective.calls(found.n)
-        return self._guarded(self.client.ask(found) if found.state != "idle" else None)
+        turn = self.client.ask(found) if found.state != "idle" else None
+        if turn is not None and turn.iterations is not None:
+            self.reported, self.nit_before = turn.iterations, -turn.iterations
+        return self._guarded(turn)
 
     def _guarded(self, turn: Turn | None) -> Any:
         try:
@@ -105,25 +121,61 @@ class Run:
             if turn is None:
                 self._set_options()
                 turn = self.client.begin_step(self.session)
-            turn = run_step(self.client, turn, self.objective, self.on_hook)
+            turn = run_step(self.client, turn, self._evaluate, self.on_hook, self._watch)
             result, x = turn.result, turn.x
             assert result is not None and x is not None
             x = x.astype(np.float64, copy=False)
-            self.nit += result.iterations
-            reason = self._verdict(x, result)
+            has_moved = self.ending is None and result.iterations > self.reported
+            if self.ending is None:
+                self.nit = self.nit_before + result.iterations
+            self.nit_before, self.reported = self.nit, 0
+            self.points = [(x, math.nan if result.loss is None else result.loss)]
+            reason = self.ending or self._verdict(x, result)
             if reason is not None and self.objective.at(x) is None:
                 # The session reused an evaluation from before this run, and shows no gradient.
                 with contextlib.suppress(Infeasible):
                     self.objective(x)
             outcome = self._outcome(x, result, reason or "max_iterations")
-            if self.callback is not None and result.iterations > 0:
-                try:
-                    self.callback(outcome)
-                except StopIteration:
-                    return self._finished(self._outcome(x, result, "callback"))
+            if has_moved and not self._call_back(outcome):
+                return self._finished(self._outcome(x, result, "callback"))
             if reason is not None:
                 return self._finished(outcome)
             turn = None
+
+    def _evaluate(self, x: Floats) -> LossAndGradient:
+        value = self.objective(x)
+        if self.callback is not None:
+            self.points.append((x, value.loss + self._l1_term(x)))
+        if self.unbounded.is_met(x, value.loss):
+            # The point is told nevertheless, and the step ends there.
+            self.ending = "unbounded"
+        return value
+
+    def _watch(self, turn: Turn) -> bool:
+        """Calls the callback if another iteration has ended. Returns whether to end the step."""
+        done = turn.iterations or 0
+        if done > self.reported and self.ending is None:
+            self.reported, self.nit = done, self.nit_before + done
+            if self.callback is not None:
+                # The accepted point is the trial whose loss the session reports, the newest of
+                # them; nothing was accepted if the search has failed.
+                loss = math.nan if turn.loss is None else turn.loss
+                near = [abs(its - loss) for _, its in reversed(self.points)]
+                if near:
+                    chosen = self.points[-1 - int(np.argmin(near))]
+                    self.points = [chosen]
+                    if not self._call_back(self._intermediate(*chosen)):
+                        self.ending = "callback"
+        return self.ending is not None
+
+    def _call_back(self, outcome: Any) -> bool:
+        """Returns whether the run goes on."""
+        if self.callback is not None:
+            try:
+                self.callback(outcome)
+            except StopIteration:
+                return False
+        return True
 
     def _finished(self, outcome: Any) -> Any:
         """Adds what is only known, or asked for, at the end."""
@@ -220,9 +272,7 @@ class Run:
     def _outcome(self, x: Floats, result: StepResult, reason: str) -> Any:
         known = self.objective.at(x)
         # The loss that the session reports has its L1 term.
-        term = float(self.l1 @ np.abs(x)) if self.l1.any() else 0.0
-        loss = known.loss + term if known else result.loss
-        status = STATUSES.get(reason, FAILED)
+        loss = known.loss + self._l1_term(x) if known else result.loss
         message = MESSAGES.get(reason, reason)
         more: dict[str, Any] = {}
         if result.failure is not None:
@@ -230,6 +280,17 @@ class Run:
             more["failure"] = result.failure
         if result.projected_gradient_norm_inf is not None:
             more["projected_gradient_norm_inf"] = result.projected_gradient_norm_inf
+        return self._result(x, loss, reason, message, **more)
+
+    def _intermediate(self, x: Floats, loss: float) -> Any:
+        """What a callback gets in the middle of a step."""
+        return self._result(x.astype(np.float64), loss, "max_iterations", "the run goes on")
+
+    def _l1_term(self, x: Floats) -> float:
+        return float(self.l1 @ np.abs(x)) if self.l1.any() else 0.0
+
+    def _result(self, x: Floats, loss: float | None, reason: str, message: str, **more: Any) -> Any:
+        known, status = self.objective.at(x), STATUSES.get(reason, FAILED)
         return OptimizeResult(
             x=x,
             fun=math.nan if loss is None else loss,

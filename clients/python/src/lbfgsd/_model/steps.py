@@ -68,6 +68,10 @@ class Turn:
     etag: str | None = None
     replayed: bool = False
     hook_call: HookCall | None = None
+    iterations: int | None = None
+    """While an evaluation is wanted: the iterations of the running step that have ended."""
+    loss: float | None = None
+    """With these: the loss at the point that they have reached, if it is known."""
 
 
 @dataclass(frozen=True)

@@ -69,30 +69,75 @@ class Trace:
     def __len__(self) -> int:
         return len(self.evaluation)
 
-    def plot(self, axes: Any = None) -> Any:
-        """Plots loss and gradient norm over the evaluations. Returns the axes; needs matplotlib.
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        color: Any = None,
+        gradient_color: Any = None,
+        label: str | None = "loss",
+        gradient_label: str | None = "max|gradient|",
+        **line: Any,
+    ) -> Any:
+        """Plots loss and gradient norm over the evaluations, on `ax` or on axes of a new figure.
+        Returns the axes; needs matplotlib.
 
         Both share one logarithmic axis if all losses are positive; otherwise the loss has a linear
-        axis of its own.
+        axis of its own. Colours are the next ones of the axes' cycle unless they are given, so that
+        several runs may share axes: `label` and `gradient_label` then tell them apart, and with
+        `gradient_label=None` the gradient is left out. `line` goes to matplotlib's `plot`, such as
+        linewidth=1 or marker="".
         """
-        if axes is None:
+        if ax is None:
             try:
                 import matplotlib.pyplot as plt
             except ImportError as error:
                 raise ImportError('plot() needs matplotlib: install "lbfgsd[plot]"') from error
-            axes = plt.figure().subplots()
+            ax = plt.figure().subplots()
+        line = {"marker": ".", "linestyle": "-", **line}
         finite = self.loss[np.isfinite(self.loss)]
-        shared = bool(finite.size) and bool((finite > 0).all())
-        norms = axes if shared else axes.twinx()
-        drawn = axes.plot(self.evaluation, self.loss, ".-", color="C0", label="loss")
-        drawn += norms.plot(
-            self.evaluation, self.gradient_norm_inf, ".-", color="C1", label="max|gradient|"
-        )
-        norms.set_yscale("log")
-        axes.set_xlabel("evaluation")
+        is_positive = bool(finite.size) and bool((finite > 0).all())
+        # Other runs may have drawn what has no logarithm.
+        shared = is_positive and (not ax.lines or ax.get_yscale() == "log")
+        ax.plot(self.evaluation, self.loss, color=color, label=label, **line)
+        if shared:
+            ax.set_yscale("log")
+        if gradient_label is not None:
+            norms = ax if shared else ax.twinx()
+            if gradient_color is None and not shared:
+                # The second axes have a cycle of their own, which would begin with the same colour.
+                gradient_color = "C1"
+            norms.plot(
+                self.evaluation,
+                self.gradient_norm_inf,
+                color=gradient_color,
+                label=gradient_label,
+                **line,
+            )
+            norms.set_yscale("log")
+            if not shared:
+                norms.set_ylabel(gradient_label)
+        ax.set_xlabel("evaluation")
         if not shared:
-            axes.set_ylabel("loss")
-            norms.set_ylabel("max|gradient|")
-        axes.legend(handles=drawn)
-        axes.set_title(self.session)
-        return axes
+            ax.set_ylabel("loss")
+        handles = [drawn for its in ax.figure.axes for drawn in its.lines if _is_at(its, ax)]
+        ax.legend(handles=[drawn for drawn in handles if not drawn.get_label().startswith("_")])
+        if not ax.get_title():
+            ax.set_title(self.session)
+        return ax
+
+    def to_frame(self) -> Any:
+        """The trace as a pandas DataFrame with a row for each evaluation, by whose number it is
+        indexed. Needs pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError('to_frame() needs pandas: install "lbfgsd[pandas]"') from error
+        names = ("step", "iteration", "loss", "gradient_norm_inf", "step_length", "failed", "time")
+        index = pandas.Index(self.evaluation, name="evaluation")
+        return pandas.DataFrame({name: getattr(self, name) for name in names}, index=index)
+
+
+def _is_at(axes: Any, other: Any) -> bool:
+    """Whether axes are in the place of others, as `twinx` makes them."""
+    return bool(axes.get_position().bounds == other.get_position().bounds)

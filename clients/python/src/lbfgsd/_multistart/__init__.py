@@ -12,14 +12,15 @@ from numpy.typing import ArrayLike
 
 from .._client import Client
 from .._client.identifiers import EnsembleLike
+from .._minimize.box import Box
 from .._minimize.objective import Jacobian
 from .._minimize.options import RunOptions
 from .._progress import Progress
 from .evaluation import Pool, Task
+from .many import LEASE_SECONDS, minimize_many
 from .run import MultistartRun
 
-LEASE_SECONDS = 3600.0
-"""How long an evaluation may take before its point is offered again, if nothing else is said."""
+__all__ = ["minimize_many", "multistart"]
 
 
 def multistart(
@@ -78,8 +79,10 @@ def multistart(
     """
     if not isinstance(args, tuple):
         args = (args,)
-    run_options = RunOptions.of(options or {}, tol, False)
-    task = Task(fun, jac, args, run_options.difference)
+    run_options = RunOptions.of(options or {}, tol)
+    lower, upper = _box(bounds)
+    box = None if lower is None or not run_options.robust else Box(lower, upper)
+    task = Task(fun, jac, args, run_options.differences, box)
     with contextlib.ExitStack() as stack:
         if client is None:
             client = stack.enter_context(Client(url))

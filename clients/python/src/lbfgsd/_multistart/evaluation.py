@@ -4,49 +4,78 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from .._errors import Infeasible
+from .._minimize.box import Box
+from .._minimize.differences import Steps
 from .._minimize.objective import CountedObjective, Jacobian
 from .._model import Floats
 from .._progress import Progress
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker evaluates: the user's function and its gradient. It is sent to processes."""
+    """What a worker evaluates: the user's function and its gradient, estimated within the box if it
+    is not given. It is sent to processes."""
 
     fun: Callable[..., Any]
     jac: Jacobian
     args: tuple[Any, ...]
-    difference: float | None
+    differences: Steps
+    box: Box | None = None
 
     def __call__(self, x: Floats) -> Value:
         objective = CountedObjective(
-            self.fun, self.jac, self.args, Progress(False, ""), self.difference
+            self.fun, self.jac, self.args, Progress(False, ""), self.differences
         )
+        objective.box = self.box
+        began = time.perf_counter()
+        loss, gradient, reason = np.nan, None, None
         try:
             value = objective(x)
+            loss, gradient = value.loss, value.gradient
         except Infeasible as error:
             reason = str(error) or "infeasible"
-            return Value(np.nan, None, objective.nfev, objective.njev, reason)
-        return Value(value.loss, value.gradient, objective.nfev, objective.njev)
+        seconds = time.perf_counter() - began
+        return Value(loss, gradient, objective.nfev, objective.njev, seconds, reason)
 
 
 @dataclass(frozen=True)
 class Value:
     """The loss and the gradient at a point, or why there are none; and how often the function and
-    its gradient were called."""
+    its gradient were called, and how long that took."""
 
     loss: float
     gradient: Floats | None
     nfev: int
     njev: int
+    seconds: float
     failed: str | None = None
+
+
+class CallingThread(concurrent.futures.Executor):
+    """Evaluates at once, in the thread that submits."""
+
+    _max_workers = 1
+
+    def submit(
+        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> concurrent.futures.Future[T]:
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 _installed: list[Task] = []

@@ -21,8 +21,13 @@ from .._stepping import STOP_SECONDS
 from .evaluation import Pool, Value
 
 AHEAD = 3
-"""How many points there are for each worker: the one that it evaluates, and two that wait in the
-pool's queue, so that no worker waits for a round trip of up to two evaluations' time."""
+"""How many points there are for each worker at least: the one that it evaluates, and two that wait
+in the pool's queue, so that no worker waits for a round trip of up to two evaluations' time."""
+ROUND_SECONDS = 0.02
+"""How much work there is for each worker, if evaluations are quick: one request then tells and asks
+for many."""
+ASK_MAX = 256
+"""The most points that the service gives at once."""
 
 REASONS = {
     "all_ended": "every run has ended",
@@ -33,6 +38,8 @@ REASONS = {
 
 
 class MultistartRun:
+    WORKER = "multistart"
+
     def __init__(
         self,
         client: Client,
@@ -46,18 +53,22 @@ class MultistartRun:
         self.progress, self.callback, self.lease = progress, callback, lease
         self.pending: dict[concurrent.futures.Future[Value], MemberEvaluation] = {}
         self.nfev = self.njev = 0
+        self.evaluations, self.seconds = 0, 0.0
         self.best: tuple[float, Any] = (math.inf, None)
 
     def run(self) -> Any:
+        return self._result(self._run())
+
+    def _run(self) -> str:
+        """Runs to the end, and returns why it is the end."""
         try:
-            reason = self._loop()
+            return self._loop()
         except BaseException as error:
             self._stop_interrupted(error)
             raise
         finally:
             for future in self.pending:
                 future.cancel()
-        return self._result(reason)
 
     def _loop(self) -> str:
         turn = self._ask(wait=None)
@@ -72,11 +83,16 @@ class MultistartRun:
 
     @property
     def _free(self) -> int:
-        return max(0, AHEAD * self.pool.size - len(self.pending))
+        """How many more points the pool should have."""
+        wanted = AHEAD
+        if self.evaluations > 0:
+            mean = max(self.seconds / self.evaluations, 1e-6)
+            wanted = max(AHEAD, math.ceil(ROUND_SECONDS / mean))
+        return max(0, min(wanted * self.pool.size, ASK_MAX) - len(self.pending))
 
     def _ask(self, wait: float | None) -> Any:
         return self.client.ask_ensemble(
-            self.ensemble, max(1, self._free), worker="multistart", seconds=self.lease, wait=wait
+            self.ensemble, max(1, self._free), worker=self.WORKER, seconds=self.lease, wait=wait
         )
 
     def _submit(self, evaluations: tuple[MemberEvaluation, ...]) -> None:
@@ -100,22 +116,20 @@ class MultistartRun:
     def _tell(self, finished: list[tuple[MemberEvaluation, Value]]) -> Any:
         tells = []
         for evaluation, value in finished:
-            self.nfev += value.nfev
-            self.njev += value.njev
+            self._count(evaluation, value)
             at = (evaluation.session, evaluation.number)
             if value.failed is not None:
                 tells.append(Tell(*at, failed=value.failed))
                 continue
             assert value.gradient is not None
             tells.append(Tell(*at, loss=value.loss, gradient=value.gradient))
-            if value.loss < self.best[0]:
-                self.best = (value.loss, evaluation.x)
+            self._note(evaluation, value)
             self.progress.update(self.best[0], float(np.max(np.abs(value.gradient), initial=0.0)))
         answers, turn = self.client.tell_ensemble(
             self.ensemble,
             tells,
             ask=self._free,
-            worker="multistart",
+            worker=self.WORKER,
             seconds=self.lease,
         )
         for answer in answers:
@@ -131,6 +145,18 @@ class MultistartRun:
                 self.client.stop_ensemble(self.ensemble)
                 return replace(turn, state="finished", reason="stopped", evaluations=())
         return turn
+
+    def _count(self, evaluation: MemberEvaluation, value: Value) -> None:
+        """Counts an evaluation."""
+        self.nfev += value.nfev
+        self.njev += value.njev
+        self.evaluations += 1
+        self.seconds += value.seconds
+
+    def _note(self, evaluation: MemberEvaluation, value: Value) -> None:
+        """Takes note of an evaluation that has not failed."""
+        if value.loss < self.best[0]:
+            self.best = (value.loss, evaluation.x)
 
     def _stop_interrupted(self, error: BaseException) -> None:
         """Stops the ensemble that `error` interrupted, if the server can be reached soon."""

@@ -105,6 +105,8 @@ def _turn(document: Mapping[str, Any], dtype: str | None, etag: str | None, repl
         etag=etag,
         replayed=replayed,
         hook_call=hook_call(document.get("hook_call")),
+        iterations=document.get("iterations"),
+        loss=json_text.read_optional(document.get("loss")),
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import httpx
 import numpy as np
 
 from .._errors import BadReply
@@ -59,6 +58,10 @@ class FileBody(OctetBody):
                 yield memoryview(block)
 
 
+Headers = Mapping[str, str]
+"""The header fields of a reply. Their names are in lower case."""
+
+
 @dataclass(frozen=True)
 class Content:
     """A request's body, its media type, and the query parameters that belong to it."""
@@ -86,8 +89,8 @@ def content_digest(content: bytes | OctetBody) -> str:
     return f"sha-256=:{base64.b64encode(sha.digest()).decode()}:"
 
 
-def media_type(headers: httpx.Headers) -> str:
-    return str(headers.get("Content-Type", "")).split(";")[0].strip()
+def media_type(headers: Headers) -> str:
+    return str(headers.get("content-type", "")).split(";")[0].strip()
 
 
 @dataclass(frozen=True)
@@ -95,18 +98,18 @@ class Reply:
     """A complete reply. `vector` is its body if that is octets; `content` is then empty."""
 
     status: int
-    headers: httpx.Headers
+    headers: Headers
     content: bytes
     vector: Floats | None = None
 
     @property
     def etag(self) -> str | None:
-        etag = self.headers.get("ETag")
+        etag = self.headers.get("etag")
         return None if etag is None else str(etag)
 
     @property
     def replayed(self) -> bool:
-        return bool(self.headers.get("Idempotent-Replayed") == "true")
+        return bool(self.headers.get("idempotent-replayed") == "true")
 
     def json(self) -> Any:
         return json_text.decode(self.content)
@@ -116,7 +119,7 @@ class ReplyReceiver:
     """Receives the body of a reply piece by piece. Octets go straight into their array, and what is
     asked for as a file into that."""
 
-    def __init__(self, status: int, headers: httpx.Headers, file: BinaryIO | None = None) -> None:
+    def __init__(self, status: int, headers: Headers, file: BinaryIO | None = None) -> None:
         self._status, self._headers = status, headers
         self._pieces: list[bytes] = []
         self._file = file if status < 300 else None
@@ -153,17 +156,17 @@ class ReplyReceiver:
         return Reply(self._status, self._headers, b"", native)
 
 
-def _announced_array(headers: httpx.Headers) -> Floats:
+def _announced_array(headers: Headers) -> Floats:
     """An array for as many numbers as the headers announce. It is allocated only if the length of
     the body agrees, so that a broken reply cannot ask for arbitrary memory."""
     try:
-        dtype, count = DTYPES[headers["Lbfgsd-Dtype"]], int(headers["Lbfgsd-Count"])
-        if "Content-Encoding" not in headers:
-            fits = int(headers["Content-Length"]) == count * dtype.itemsize
+        dtype, count = DTYPES[headers["lbfgsd-dtype"]], int(headers["lbfgsd-count"])
+        if "content-encoding" not in headers:
+            fits = int(headers["content-length"]) == count * dtype.itemsize
         else:
             fits = count >= 0
     except (KeyError, ValueError) as error:
         raise BadReply(f"octets without their dtype, count or length: {error!r}") from error
     if not fits:
-        raise BadReply(f"{headers['Content-Length']} octets for {count} numbers of {dtype.name}")
+        raise BadReply(f"{headers['content-length']} octets for {count} numbers of {dtype.name}")
     return np.empty(count, dtype)

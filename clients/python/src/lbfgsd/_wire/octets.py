@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +23,9 @@ from .._model import (
 )
 from .bodies import NO_BOUND
 from .layouts import Layout
-from .messages import DTYPES
+from .messages import DTYPES, Headers
 
-OCTETS_FROM = 128
+OCTETS_FROM = 16
 """The size from which on vectors travel as octets. Shorter vectors are JSON, which is easier to
 inspect. Near this size both cost a client the same: `Benchmarks/service/run.py crossover`."""
 CREATED_WITH_ZEROS_FROM = 16_384
@@ -34,11 +33,18 @@ CREATED_WITH_ZEROS_FROM = 16_384
 request that creates a session is JSON, and for so many numbers a second round trip costs less."""
 
 
+NAMES = {np.dtype(name): name for name in DTYPES}
+"""The names of dtypes, which NumPy makes anew each time."""
+
+
 def as_dtype(values: Any, dtype: str) -> Floats:
     """The array as it is sent: `values` itself if it has this dtype and is contiguous."""
+    wanted = DTYPES[dtype]
+    if isinstance(values, np.ndarray) and values.dtype == wanted and values.flags.c_contiguous:
+        return values
     # A number beyond the range of Float32 becomes infinite, as it does on the server.
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(values, dtype=DTYPES[dtype])
+        return np.ascontiguousarray(values, dtype=wanted)
 
 
 def is_zero(array: Floats) -> bool:
@@ -92,61 +98,64 @@ def _rounded_inwards(key: str, values: NDArray[Any], dtype: str) -> Floats:
     return rounded
 
 
-def turn(headers: httpx.Headers, x: Floats) -> Turn:
+def turn(headers: Headers, x: Floats) -> Turn:
     """A turn from header fields, which have no place for two things: the arguments of a hook's
     call, and the numbers of a failed line search."""
-    state = headers["Lbfgsd-State"]
-    evaluation = None
-    if "Lbfgsd-Evaluation" in headers:
-        evaluation = Evaluation(int(headers["Lbfgsd-Evaluation"]), x, _shards(headers))
+    state = headers["lbfgsd-state"]
+    evaluation = iterations = loss = None
+    if "lbfgsd-evaluation" in headers:
+        evaluation = Evaluation(int(headers["lbfgsd-evaluation"]), x, _shards(headers))
+        iterations, loss = headers.get("lbfgsd-iterations"), headers.get("lbfgsd-loss")
     return Turn(
-        session=headers["Lbfgsd-Session"],
+        session=headers["lbfgsd-session"],
         state=state,
-        step=int(headers["Lbfgsd-Step"]),
+        step=int(headers["lbfgsd-step"]),
         evaluation=evaluation,
         x=x if state == "idle" else None,
         result=_result(headers),
-        etag=headers.get("ETag"),
-        replayed=headers.get("Idempotent-Replayed") == "true",
+        etag=headers.get("etag"),
+        replayed=headers.get("idempotent-replayed") == "true",
+        iterations=None if iterations is None else int(iterations),
+        loss=None if loss is None else float(loss),
     )
 
 
-def _shards(headers: httpx.Headers) -> Shards | None:
-    if "Lbfgsd-Shards" not in headers:
+def _shards(headers: Headers) -> Shards | None:
+    if "lbfgsd-shards" not in headers:
         return None
-    delivered = headers.get("Lbfgsd-Shards-Delivered", "")
+    delivered = headers.get("lbfgsd-shards-delivered", "")
     listed = tuple(int(number) for number in delivered.split(",") if number.strip())
-    return Shards(int(headers["Lbfgsd-Shards"]), listed)
+    return Shards(int(headers["lbfgsd-shards"]), listed)
 
 
-def _result(headers: httpx.Headers) -> StepResult | None:
-    if "Lbfgsd-Reason" not in headers:
+def _result(headers: Headers) -> StepResult | None:
+    if "lbfgsd-reason" not in headers:
         return None
 
     def number(name: str) -> float | None:
         return float(headers[name]) if name in headers else None
 
-    active = headers.get("Lbfgsd-Active-Bounds")
+    active = headers.get("lbfgsd-active-bounds")
     return StepResult(
-        reason=headers["Lbfgsd-Reason"],
-        converged=headers["Lbfgsd-Converged"] == "true",
-        loss_before=number("Lbfgsd-Loss-Before"),
-        loss=number("Lbfgsd-Loss"),
-        iterations=int(headers["Lbfgsd-Iterations"]),
-        evaluations=int(headers["Lbfgsd-Evaluations"]),
-        gradient_norm_inf=number("Lbfgsd-Gradient-Norm-Inf"),
-        projected_gradient_norm_inf=number("Lbfgsd-Projected-Gradient-Norm-Inf"),
+        reason=headers["lbfgsd-reason"],
+        converged=headers["lbfgsd-converged"] == "true",
+        loss_before=number("lbfgsd-loss-before"),
+        loss=number("lbfgsd-loss"),
+        iterations=int(headers["lbfgsd-iterations"]),
+        evaluations=int(headers["lbfgsd-evaluations"]),
+        gradient_norm_inf=number("lbfgsd-gradient-norm-inf"),
+        projected_gradient_norm_inf=number("lbfgsd-projected-gradient-norm-inf"),
         active_bounds=None if active is None else int(active),
     )
 
 
-def parameters(headers: httpx.Headers, x: Floats, specs: tuple[ParameterSpec, ...]) -> Parameters:
+def parameters(headers: Headers, x: Floats, specs: tuple[ParameterSpec, ...]) -> Parameters:
     """The parameters as views of one vector."""
     params, end = [], 0
     for spec in specs:
         begin, end = end, end + _count(spec)
         params.append(Parameter(spec.name, x[begin:end].reshape(spec.shape)))
-    found = Parameters(headers["Lbfgsd-Dtype"], tuple(params), headers.get("ETag"))
+    found = Parameters(headers["lbfgsd-dtype"], tuple(params), headers.get("etag"))
     return replace(found, _flat=x)
 
 

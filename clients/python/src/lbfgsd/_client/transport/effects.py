@@ -6,11 +6,31 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Generic, TypeVar, Union
 
-import httpx
-
-from .._wire.messages import OctetBody, Reply
+from ..._wire.messages import OctetBody, Reply
 
 T = TypeVar("T")
+
+
+EVENT_SILENCE_SECONDS = 60.0
+"""A stream of events counts as broken after so long a silence. The server sends a comment every
+15 seconds."""
+
+
+class TransportError(Exception):
+    """A connection could not be made, or broke before the whole reply was there."""
+
+    permanent = False
+    """Whether another attempt would fail in the same way."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a transport has to know of its server: the URL, the header fields of every request, and
+    the seconds that a connection may take to be made, or be silent."""
+
+    url: str
+    headers: Mapping[str, str]
+    timeout: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +77,7 @@ class Emit(Generic[T]):
 
 
 Effect = Request | Sleep | Open | Receive
-Outcome = Reply | bytes | httpx.TransportError | None
+Outcome = Reply | bytes | TransportError | None
 
 Operation = Generator[Effect, Outcome, T]
 """Runs to a value of type T."""
