@@ -23,6 +23,8 @@ from daemon import START_SECONDS, Client, Daemon, binary, free_port, inherited
 from problems import rosenbrock_start
 from unreliable import busy, fake, losing_replies
 
+pytestmark = pytest.mark.timeout(180)
+
 SECONDS = 60
 ROBUST = '{"mode":"robust","max_iter":6,"max_eval":60}'
 OCTETS = "application/octet-stream"
