@@ -17,6 +17,8 @@ from client_programs import CLIENTS, LANGUAGES, LIBRARIES, SUFFIXES, Toolchain, 
 from daemon import Client, Daemon, inherited
 from problems import rosenbrock
 
+pytestmark = pytest.mark.timeout(180)
+
 IMPLEMENTATION = '#define LBFGSD_CLIENT_IMPLEMENTATION\n#include "lbfgsd_client.h"\n'
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
 

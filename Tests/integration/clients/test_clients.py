@@ -23,6 +23,8 @@ from daemon import START_SECONDS, Client, Daemon, binary, free_port, inherited
 from problems import rosenbrock_start
 from unreliable import busy, fake, losing_replies
 
+pytestmark = pytest.mark.timeout(180)
+
 SECONDS = 60
 ROBUST = '{"mode":"robust","max_iter":6,"max_eval":60}'
 OCTETS = "application/octet-stream"
@@ -400,6 +402,18 @@ def test_resuming_takes_up_a_step(calls: Program) -> None:
     resumed = calls("resume", sessions[1], 4)
     assert resumed["x"] == whole["x"] and resumed["evaluations"] == whole["evaluations"]
     assert int(resumed["calls"]) == int(whole["calls"]) - 7
+
+
+def test_a_hook_is_left_to_others(calls: Program, client: Client) -> None:
+    """A run waits until another client, or the hook's deadline, has answered."""
+    session = create(calls, start(2))
+    hook = {"event": "step.pre", "kind": "intercept", "deadline_seconds": 0.3}
+    client.ok("POST", f"/v1/sessions/{session}/hooks", hook, status=201)
+    began = time.monotonic()
+    found = calls("resume", session, 2)
+    assert found["reason"] == "max_iterations" and time.monotonic() - began >= 0.3
+    asked = calls("begin", session)
+    assert (asked["state"], asked["evaluation"]) == ("awaiting_hook", "0")
 
 
 # Access
