@@ -1,8 +1,8 @@
 """Measures what the Python client costs: a tell beside HTTP libraries that send the same bytes,
 `minimize` beside SciPy for evaluations of several costs, and many runs at once.
 
-All contestants of a table take turns, of `BLOCK` tells or one run each, on sessions of their own
-and one daemon.
+All contestants of a table take turns, of two tells or one run each, on sessions of their own and
+one daemon, so that other load on the machine meets all of them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from parts import JSON, NAMES, OCTETS, SESSION_OPTIONS, Daemon, Setting, table
 SIZES = (2, 100, 100_000)
 EVALUATION_MS = (0, 1, 5, 20)
 STARTS = 50
-BLOCK = 20
-"""The calls of one turn."""
+TURN = 2
+"""The tells of one turn. The first one is not measured: it finds the processor's caches full of
+another library."""
 
 Send = Callable[[str, bytes, dict[str, str]], int]
 """Sends a result to a path, reads the answer, and returns its status."""
@@ -48,13 +49,19 @@ def tells(setting: Setting, daemon: Daemon) -> str:
     for n in SIZES:
         rounds = (100 if setting.quick else 400) if n > 1000 else 200 if setting.quick else 2000
         times = Tells(daemon, n).take_turns(rounds)
-        base = statistics.median(times["http.client", OCTETS])
+        bases = medians(times["http.client", OCTETS])
         for (name, form), taken in times.items():
-            p50 = statistics.median(taken)
-            cells = [f"{n:,}", name, NAMES[form], f"{p50 * 1e6:,.0f}", f"{p50 / base:.2f}"]
+            cells = [f"{n:,}", name, NAMES[form]]
+            for value, base in zip(medians(taken), bases, strict=True):
+                cells += [f"{value * 1e6:,.0f}", f"{value / base:.2f}"]
             rows.append(cells)
-    heads = ["n", "", "form", "p50 us", "of http.client with octets"]
-    return "A tell, on disk before it is answered.\n\n" + table(heads, rows)
+    heads = ["n", "", "form", "p50 us", "of http.client", "processor us", "of http.client"]
+    text = "A tell, on disk before it is answered, and as parts of http.client's with octets."
+    return f"{text}\n\n" + table(heads, rows)
+
+
+def medians(taken: list[tuple[float, float]]) -> list[float]:
+    return [statistics.median(column) for column in zip(*taken, strict=True)]
 
 
 class Tells:
@@ -88,7 +95,8 @@ class Tells:
 
         self.libraries = {"http.client": standard, "urllib3": pooled, "httpx": with_httpx}
 
-    def take_turns(self, rounds: int) -> dict[tuple[str, str], list[float]]:
+    def take_turns(self, rounds: int) -> dict[tuple[str, str], list[tuple[float, float]]]:
+        """The seconds of each tell, and those of this thread's processor time."""
         form_of_client = JSON if self.n < 16 else OCTETS
         contestants: dict[tuple[str, str], Callable[[int], Any]] = {
             ("lbfgsd.Client", form_of_client): self._tell_by_client()
@@ -97,15 +105,15 @@ class Tells:
             for form in (JSON, OCTETS):
                 if self.n <= 1000 or form == OCTETS:
                     contestants[name, form] = self._tell_by(send, form)
-        times: dict[tuple[str, str], list[float]] = {key: [] for key in contestants}
-        for first in range(1, rounds + 1, BLOCK):
+        times: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in contestants}
+        for last in range(TURN, rounds + 1, TURN):
             for key, tell in contestants.items():
-                for number in range(first, first + BLOCK):
-                    began = time.perf_counter()
+                for number in range(last - TURN + 1, last):
                     tell(number)
-                    # The first one finds the processor's caches full of another library.
-                    if number > first:
-                        times[key].append(time.perf_counter() - began)
+                began, used = time.perf_counter(), time.thread_time()
+                tell(last)
+                spent = time.thread_time() - used
+                times[key].append((time.perf_counter() - began, spent))
         self.client.close()
         return times
 
