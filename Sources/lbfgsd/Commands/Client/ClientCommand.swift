@@ -103,7 +103,8 @@ func member(_ text: String) throws(CommandFailure) -> (key: String, value: Any) 
 
 /// The session's last step as a sentence.
 func sentence(_ result: StepOutcome) -> String {
-    "\(result.reason), loss \(shortText(result.loss)), gradient \(shortText(result.gradientNormInf)) "
+    "\(result.reason), loss \(shortText(result.loss)), "
+        + "gradient \(shortText(result.gradientNormInf)) "
         + "after \(result.iterations) iterations and \(result.evaluations) evaluations"
 }
 

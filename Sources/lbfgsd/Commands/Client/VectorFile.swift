@@ -1,7 +1,7 @@
 internal import Foundation
 
 /// A vector in a file of the user's, by the file's extension: `.npy`, `.raw` or `.bin` (the
-/// session's own little-endian numbers), else text, a number a line or with blanks or commas between.
+/// session's own little-endian numbers), else text, with line ends, blanks or commas between.
 struct VectorFile {
     enum Form: Equatable {
         case npy, octets, text
