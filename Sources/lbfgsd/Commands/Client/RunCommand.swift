@@ -10,8 +10,8 @@ struct RunCommand: AsyncParsableCommand {
 
             Writes the point into {x}, runs the program, reads the gradient from {gradient} and \
             the loss from {loss}, or as the last number that the program prints, and goes on \
-            until it has converged. A suffix chooses a file's form: {x.npy}, {gradient.raw}; without one it \
-            is text, a number a line. {evaluation} is the evaluation's number.
+            until it has converged. A suffix chooses a file's form: {x.npy}, {gradient.raw}; \
+            without one it is text, a number a line. {evaluation} is the evaluation's number.
 
             The session is kept in the directory NAME.lbfgsd, or by a daemon with --url or \
             $LBFGSD_URL. After a crash, or kill -9, the same command goes on with the evaluation \
