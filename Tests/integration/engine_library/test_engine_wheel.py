@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -45,3 +47,13 @@ def test_a_wheel_has_the_engine_inside_and_runs_without_a_daemon(tmp_path: Path)
     assert result.returncode == 0, result.stderr
     expected = f"{place}/lbfgsd/__init__.py local gradient_tolerance True\n"
     assert result.stdout == expected
+    # The README's first program, as it is printed there.
+    (line,) = re.findall(r"^\$ python (-c '.*')$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    first = subprocess.run(
+        [sys.executable, *shlex.split(line)],
+        capture_output=True,
+        text=True,
+        env={**environment, "PYTHONPATH": str(place)},
+    )
+    assert first.returncode == 0, first.stderr
+    assert "engine: local" in first.stdout and "CONVERGENCE" in first.stdout
