@@ -139,7 +139,7 @@ install: $(BINARY) install-library
 	install -D -m 0644 deploy/tokens.conf $(DESTDIR)$(DOCDIR)/tokens.conf
 	install -D -m 0644 deploy/webhooks.conf $(DESTDIR)$(DOCDIR)/webhooks.conf
 	install -D -m 0644 deploy/lbfgsd-standby.service $(DESTDIR)$(DOCDIR)/lbfgsd-standby.service
-	install -D -m 0755 deploy/slurm/evaluate.sbatch $(DESTDIR)$(DOCDIR)/evaluate.sbatch
+	install -D -m 0644 deploy/slurm/evaluate.sbatch $(DESTDIR)$(DOCDIR)/evaluate.sbatch
 	install -D -m 0644 deploy/README.md $(DESTDIR)$(DOCDIR)/README.md
 	install -D -m 0644 LICENSE $(DESTDIR)$(DOCDIR)/LICENSE
 

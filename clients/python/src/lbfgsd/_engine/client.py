@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,6 @@ from .library import EVALUATE
 from .optimizer import LocalOptimizer
 
 SESSION = "local"
-
-# Some versions of a turn say how far a running step is.
-_TURN_FIELDS = {field.name for field in fields(Turn)}
 
 
 @dataclass(frozen=True)
@@ -94,12 +91,20 @@ class LocalClient:
             x, result = self._optimizer.x, self._optimizer.result()
             return Turn(SESSION, "idle", self._steps, None, x, result)
         self._evaluations += 1
-        more: dict[str, Any] = {}
-        if "iterations" in _TURN_FIELDS:
-            so_far = self._optimizer.result()
-            more = {"iterations": so_far.iterations, "loss": so_far.loss}
+        so_far = self._optimizer.result()
+        # The iteration that the trial belongs to has not ended.
+        ended = max(0, so_far.iterations - 1)
         evaluation = Evaluation(self._evaluations, self._optimizer.point)
-        return Turn(SESSION, "awaiting_evaluation", self._steps, evaluation, None, None, **more)
+        return Turn(
+            SESSION,
+            "evaluating",
+            self._steps,
+            evaluation,
+            None,
+            None,
+            iterations=ended,
+            loss=so_far.loss,
+        )
 
 
 def _spread(values: ArrayLike | None, x: Floats) -> Floats | None:
