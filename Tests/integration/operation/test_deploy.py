@@ -162,6 +162,7 @@ def test_make_install_puts_everything_in_place(tmp_path: Path) -> None:
             for name in (
                 "LICENSE",
                 "README.md",
+                "evaluate.sbatch",
                 "lbfgsd-standby.service",
                 "lbfgsd.yaml",
                 "nginx.conf",
