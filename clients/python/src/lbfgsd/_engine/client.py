@@ -91,9 +91,7 @@ class LocalClient:
             x, result = self._optimizer.x, self._optimizer.result()
             return Turn(SESSION, "idle", self._steps, None, x, result)
         self._evaluations += 1
-        so_far = self._optimizer.result()
-        # The iteration that the trial belongs to has not ended.
-        ended = max(0, so_far.iterations - 1)
+        begun, loss = self._optimizer.progress()
         evaluation = Evaluation(self._evaluations, self._optimizer.point)
         return Turn(
             SESSION,
@@ -102,8 +100,9 @@ class LocalClient:
             evaluation,
             None,
             None,
-            iterations=ended,
-            loss=so_far.loss,
+            # The one that the trial belongs to has not ended.
+            iterations=max(0, begun - 1),
+            loss=loss,
         )
 
 

@@ -34,6 +34,9 @@ class LocalOptimizer:
         self._library = load(path)
         self.n = x0.size
         self._pointer = ctypes.c_void_p()
+        # Used by every call: making them anew takes longer than the call.
+        self._error = ErrorStruct()
+        self._found = ResultStruct(size=ctypes.sizeof(ResultStruct))
         self._call("create", ctypes.byref(self._pointer), x0.size, _data(x0), self._read(options))
         weakref.finalize(self, self._library.lbfgsd_destroy, self._pointer)
 
@@ -65,9 +68,15 @@ class LocalOptimizer:
         """A copy of the last point that was accepted."""
         return self._copied(self._library.lbfgsd_x(self._pointer))
 
+    def progress(self) -> tuple[int, float | None]:
+        """The iterations that the running step has begun, and the loss at the last point that was
+        accepted, if it is known."""
+        self._call("get_result", self._pointer, ctypes.byref(self._found))
+        return self._found.iterations, _known(self._found.loss)
+
     def result(self) -> StepResult:
         """The result of the last step, or so far."""
-        found = ResultStruct(size=ctypes.sizeof(ResultStruct))
+        found = self._found
         self._call("get_result", self._pointer, ctypes.byref(found))
         failure = None
         if found.failed_search_trials > 0:
@@ -116,14 +125,15 @@ class LocalOptimizer:
         return s, y
 
     def _call(self, name: str, *arguments: Any) -> int:
-        error = ErrorStruct()
-        status: int = getattr(self._library, f"lbfgsd_{name}")(*arguments, ctypes.byref(error))
+        function = getattr(self._library, f"lbfgsd_{name}")
+        status: int = function(*arguments, ctypes.byref(self._error))
         if status < 0:
-            raise ValueError(error.text.decode())
+            raise ValueError(self._error.text.decode())
         return status
 
     def _copied(self, pointer: Any) -> Floats:
-        numbers: Floats = np.ctypeslib.as_array(pointer, (self.n,)).copy()
+        numbers: Floats = np.empty(self.n)
+        ctypes.memmove(numbers.ctypes.data, pointer, numbers.nbytes)
         return numbers
 
     def _read(self, options: Mapping[str, Any]) -> Any:
