@@ -45,16 +45,21 @@ extension Peer {
                     || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0
             }
         if isIdentifier { return word }
-        let list = try call(
-            SessionList.self, "GET", "/v1/sessions?page_size=2&name=" + percentEncoded(word))
-        guard let first = list.sessions.first else {
+        guard let found = try sessionNamed(word) else {
             throw CommandFailure(.failure, "\(word): no session has this identifier or name")
         }
-        guard list.sessions.count == 1 else {
+        return found.id
+    }
+
+    /// The only session of this name; nil if there is none.
+    func sessionNamed(_ name: String) throws(CommandFailure) -> SessionLine? {
+        let list = try call(
+            SessionList.self, "GET", "/v1/sessions?page_size=2&name=" + percentEncoded(name))
+        guard list.sessions.count <= 1 else {
             throw CommandFailure(
-                .failure, "\(word): several sessions have this name; say which by its identifier")
+                .failure, "\(name): several sessions have this name; say which by its identifier")
         }
-        return first.id
+        return list.sessions.first
     }
 
     /// Calls `body` with each point of a session's trace, and with its line of NDJSON.

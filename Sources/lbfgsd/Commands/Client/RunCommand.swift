@@ -187,17 +187,11 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func findOrCreate(_ peer: Peer) throws(CommandFailure) -> String {
-        let list = try peer.call(
-            SessionList.self, "GET", "/v1/sessions?page_size=2&name=" + percentEncoded(name))
-        if list.sessions.count > 1 {
-            throw CommandFailure(.failure, "\(name): several sessions have this name")
-        }
-        if let known = list.sessions.first {
+        if let known = try peer.sessionNamed(name) {
             note("goes on with session \(name) at evaluation \(known.evaluation)")
             return "/v1/sessions/\(known.id)"
         }
-        let body = try peer.call(
-            "POST", "/v1/sessions", document())
+        let body = try peer.call("POST", "/v1/sessions", document())
         return "/v1/sessions/\(try Peer.decode(SessionDetail.self, from: body).id)"
     }
 
