@@ -5,9 +5,11 @@ for the best minimum from many starts with many workers, and `lbfgsd.torch.LBFGS
 torch.optim.LBFGS; `Client` and `AsyncClient` have every operation of the service. `lbfgsd.torch`
 is imported on first use, since torch is optional.
 
+`check_gradient` compares a gradient with differences.
+
 The package's parts: `_model` has the values that calls return, `_wire` their formats in requests
 and replies, `_client` the operations and the two clients. `_minimize`, `_multistart` and `torch`
-are built on `Client`; `_stepping` is what they share.
+are built on `Client`; `_stepping` is what they share. `_gradient` needs none of them.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ from ._errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from ._gradient import CoordinateCheck, DirectionCheck, GradientCheck, check_gradient
 from ._minimize import minimize, scipy_method
 from ._model import (
     Abandoned,
@@ -128,9 +131,11 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "ContentTooLarge",
+    "CoordinateCheck",
     "Corrupt",
     "Delivery",
     "DigestMismatch",
+    "DirectionCheck",
     "Ensemble",
     "EnsembleSummary",
     "EnsembleTurn",
@@ -142,6 +147,7 @@ __all__ = [
     "Event",
     "Fenced",
     "ForeignRequest",
+    "GradientCheck",
     "HeaderFieldsTooLarge",
     "Hook",
     "HookCall",
@@ -194,6 +200,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "UnsupportedMediaType",
+    "check_gradient",
     "minimize",
     "minimize_many",
     "multistart",

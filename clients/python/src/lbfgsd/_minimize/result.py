@@ -52,6 +52,9 @@ MESSAGES = {
     "stopped": "STOP: the step was stopped by another client",
     "callback": "`callback` raised `StopIteration`.",
 }
+CHECK = "lbfgsd.check_gradient(fun, x) tells whether the gradient is right"
+"""What is added to the message of a run whose gradient may be the reason for its end."""
+GRADIENT_SUSPECTED = ("line_search_failed", "no_progress", "not_a_descent_direction")
 STATUSES = {
     "gradient_tolerance": CONVERGED,
     "loss_tolerance": CONVERGED,

@@ -19,7 +19,16 @@ from .._stepping import HookHandler, LossAndGradient, run_step, stop_interrupted
 from .box import Box
 from .objective import CountedObjective, point_key
 from .options import RunOptions
-from .result import CONVERGED, FAILED, FIXED, MESSAGES, STATUSES, OptimizeResult
+from .result import (
+    CHECK,
+    CONVERGED,
+    FAILED,
+    FIXED,
+    GRADIENT_SUSPECTED,
+    MESSAGES,
+    STATUSES,
+    OptimizeResult,
+)
 from .unbounded import UnboundedTest
 
 ITERATIONS_WITH_RESTARTS = 4
@@ -278,6 +287,8 @@ class Run:
         if result.failure is not None:
             message = f"{message}: {result.failure}"
             more["failure"] = result.failure
+        if reason in GRADIENT_SUSPECTED:
+            message = f"{message}; {CHECK}"
         if result.projected_gradient_norm_inf is not None:
             more["projected_gradient_norm_inf"] = result.projected_gradient_norm_inf
         return self._result(x, loss, reason, message, **more)
