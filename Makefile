@@ -6,6 +6,7 @@
 # make lint               the form of the sources
 # make fuzz               libFuzzer on the decoders; SECONDS=60 each
 # make sanitize           the tests with the thread sanitizer and with the address sanitizer
+# make docs               the site: tutorials, how-to's, reference, explanation, into out/docs/site
 # make docs-engine        the LBFGS library's documentation, into out/docs
 # make wheel              the Python client with the engine inside, into out/wheel
 # make hooks              has git check what is staged before each commit
@@ -39,7 +40,7 @@ INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 # Warnings are errors by each target's settings; this adds imports of targets that are not declared.
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
-.PHONY: build demo run test test-fast torture bench format lint fuzz sanitize docs-engine hooks setup \
+.PHONY: build demo run test test-fast torture bench format lint fuzz sanitize docs docs-engine hooks setup \
 	install install-library uninstall wheel clean
 
 build: setup
@@ -76,6 +77,11 @@ format:
 
 lint:
 	Tests/lint.sh
+
+# Needs the daemon, whose help and metrics are pages.
+docs: build
+	deploy/setup.sh docs
+	.venv/bin/python docs/site/build.py
 
 docs-engine:
 	Tests/docs-engine.sh

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 symbols=out/docs/symbols
-rm -rf out/docs
+rm -rf "$symbols" out/docs/LBFGS
 mkdir -p "$symbols"
 LBFGSD_CPU=$(deploy/setup.sh cpu)
 export LBFGSD_CPU

@@ -4,6 +4,7 @@
 #   setup.sh packages [NAME ...]   Debian packages: what the build needs, and those named
 #   setup.sh demo-python           .venv with what the clients and the demo import
 #   setup.sh python                .venv with what the tests import too
+#   setup.sh docs                  .venv with what builds the site too
 #   setup.sh torch                 torch into .venv, if it can be had: see make_torch
 #   setup.sh cpu                   prints what the engine may be compiled for to run here fastest
 #
@@ -70,6 +71,20 @@ make_torch() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "$wheel" >&2
 }
 
+# The site's builder, beside what the tests import: pages have the docstrings of the client.
+make_docs() {
+    install_python complete Tests/requirements.txt
+    local stamp=.venv/docs
+    if [[ -f $stamp && $stamp -nt docs/site/requirements.txt &&
+        $stamp -nt docs/site/requirements-viewer.txt ]]; then
+        return
+    fi
+    local -a install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+    "${install[@]}" --requirement docs/site/requirements.txt >&2
+    "${install[@]}" --no-deps --requirement docs/site/requirements-viewer.txt >&2
+    touch "$stamp"
+}
+
 # AVX2 and what comes with it, by the dynamic loader's own judgement; nothing on other machines.
 print_cpu() {
     local loader=/lib64/ld-linux-x86-64.so.2
@@ -82,10 +97,11 @@ case "${1-}" in
     packages) install_packages "${build_packages[@]}" "${@:2}" ;;
     demo-python) install_python demo demo/requirements.txt ;;
     python) install_python complete Tests/requirements.txt ;;
+    docs) make_docs ;;
     torch) make_torch ;;
     cpu) print_cpu ;;
     *)
-        sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
         exit 64
         ;;
 esac
