@@ -17,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from openapi import as_script
 from staging import stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,14 +56,11 @@ def stage_viewer(folder: Path) -> None:
     if package is None or package.origin is None:
         raise SystemExit("RapiDoc is missing: deploy/setup.sh docs installs it")
     script = Path(package.origin).parent / "templates" / "rapidoc" / "js" / "rapidoc-min.js"
-    shutil.copy(script, folder)
-    # A page from a file can't fetch another file, so that the document is in the page.
-    from openapi import as_script
-
+    # A page that was opened as a file can't fetch another one, and no module: all is in the page.
     page = (SITE / "api-viewer.html").read_text()
-    (folder / "api-viewer.html").write_text(
-        page.replace("{{document}}", as_script(ROOT / "openapi.yaml"))
-    )
+    page = page.replace("{{viewer}}", script.read_text().replace("</script", "<\\/script"))
+    page = page.replace("{{document}}", as_script(ROOT / "openapi.yaml"))
+    (folder / "api-viewer.html").write_text(page)
 
 
 if __name__ == "__main__":

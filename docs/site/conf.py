@@ -22,6 +22,13 @@ default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+# Their definitions fill half a page.
+autodoc_type_aliases = {
+    "ArrayLike": "ArrayLike",
+    "Floats": "Floats",
+    "Jacobian": "Jacobian",
+    "StateDict": "StateDict",
+}
 if importlib.util.find_spec("torch") is None:
     autodoc_mock_imports = ["torch"]
 

@@ -93,7 +93,8 @@ class Document:
     def content(self, content: Node) -> list[str]:
         lines = []
         for form, media in content.items():
-            lines.append(f"- `{form}`: {self.type_of(media.get('schema', {}))}")
+            kind = f": {self.type_of(media['schema'])}" if "schema" in media else ""
+            lines.append(f"- `{form}`{kind}")
         for media in content.values():
             examples = [self.resolved(e).get("value") for e in media.get("examples", {}).values()]
             examples += [media["example"]] if "example" in media else []

@@ -99,8 +99,10 @@ def test_a_fortran_program_passes(tmp_path: Path, flags: list[str]) -> None:
     assert output(program) == "fortran: ok\n"
 
 
-def test_the_example_of_the_readme_finds_the_minimum(tmp_path: Path, flags: list[str]) -> None:
-    example = (ROOT / "README.md").read_text().split("```c\n")[1].split("```")[0]
+def test_the_example_of_the_site_finds_the_minimum(tmp_path: Path, flags: list[str]) -> None:
+    example = (
+        (ROOT / "docs" / "reference" / "engine.md").read_text().split("```c\n")[1].split("```")[0]
+    )
     (tmp_path / "rosenbrock.c").write_text(example)
     program = tmp_path / "rosenbrock"
     output("cc", tmp_path / "rosenbrock.c", "-o", program, *flags)
