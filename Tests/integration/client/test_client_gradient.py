@@ -109,6 +109,19 @@ def test_float32_counts_as_what_it_is(seed: int) -> None:
         assert 1e-9 < check.noise < 1e-6
 
 
+@pytest.mark.parametrize("digits", [4, 6, 8, 12])
+def test_a_loss_of_few_digits(digits: int) -> None:
+    def printed(x: Any) -> float:
+        return float(f"{rosen(x):.{digits}g}")
+
+    check = lbfgsd.check_gradient(printed, START[:20], jac=rosen_der)
+    assert check.verdict != "wrong", str(check)
+    assert check.ok or digits < 6, str(check)
+    assert lbfgsd.check_gradient(printed, START[:20], jac=lambda x: -rosen_der(x)).verdict in (
+        ("wrong",) if digits > 5 else ("wrong", "unclear")
+    )
+
+
 def test_the_worst_numbers_are_named() -> None:
     wrong = {17: 3.0, 5000: -1.0, 9999: 0.0}
 

@@ -38,11 +38,15 @@ class Sample:
 
     @property
     def rounding(self) -> float:
-        """The rounding of values that are all numbers of Float32: the loss is computed so."""
-        single = self.losses.astype(np.float32)
-        if not (single == self.losses).all():
-            return 0.0
-        return float(np.finfo(np.float32).eps * np.abs(self.losses).max() / 4)
+        """What the values show of their rounding: they are all numbers of Float32, or there are
+        steps between equal ones, as where a program prints few digits."""
+        least, single = 0.0, self.losses.astype(np.float32)
+        if (single == self.losses).all():
+            least = float(np.finfo(np.float32).eps * np.abs(self.losses).max() / 4)
+        steps = np.abs(np.diff(self.losses))
+        if self.is_flat and steps.any():
+            least = max(least, float(steps[steps > 0].min()) / 2)
+        return least
 
 
 def standard_deviation(values: Floats) -> tuple[float, bool]:
@@ -80,7 +84,7 @@ def estimate(sample: Callable[[Floats], Sample], distance: float) -> float:
         if not found.is_finite:
             distance /= FACTOR
             continue
-        rounding = found.rounding
+        rounding = max(rounding, found.rounding)
         if found.is_flat:
             distance *= FACTOR
             continue
