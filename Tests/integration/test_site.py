@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from command import environment
 from daemon import ROOT, Daemon, binary, free_port
@@ -140,3 +142,26 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         text = page.read_text()
         if "default-src 'none'" not in text:  # What forbids it may name it.
             assert 'src="http' not in text and "url(http" not in text, f"{page}: needs a network"
+
+
+def test_every_option_and_every_reason_has_its_place() -> None:
+    schemas = yaml.safe_load((ROOT / "openapi.yaml").read_text())["components"]["schemas"]
+    options = (DOCS / "reference" / "options.md").read_text()
+    for option in schemas["Options"]["properties"]:
+        assert f"[`{option}`](#" in options, option
+    reasons = (DOCS / "reference" / "reasons.md").read_text()
+    for reason in schemas["StepResult"]["properties"]["reason"]["enum"]:
+        assert f"\n| `{reason}` |" in reasons, reason
+
+
+def test_every_link_of_a_page_leads_to_a_file() -> None:
+    """On the repository's pages too, but for the pages that are generated."""
+    generated = {"commands", "metrics", "c-library", "c-client"}
+    for page in pages():
+        prose = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose):
+            if re.match(r"[a-z]+:", target):
+                continue
+            file = page.parent / target
+            made = file.stem in generated or file.parent.name == "http"
+            assert file.exists() or made, f"{page.relative_to(DOCS)}: {target}"
