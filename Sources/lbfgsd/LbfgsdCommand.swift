@@ -30,10 +30,10 @@ struct LbfgsdCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Sessions",
                 subcommands: [
-                    RunCommand.self, SessionsCommand.self, ShowCommand.self, CreateCommand.self,
-                    AskCommand.self, TellCommand.self, StopCommand.self, WatchCommand.self,
-                    TraceCommand.self, CheckpointCommand.self, RewindCommand.self,
-                    ForkCommand.self, CompareCommand.self, DeleteCommand.self,
+                    RunCommand.self, CheckGradientCommand.self, SessionsCommand.self,
+                    ShowCommand.self, CreateCommand.self, AskCommand.self, TellCommand.self,
+                    StopCommand.self, WatchCommand.self, TraceCommand.self, CheckpointCommand.self,
+                    RewindCommand.self, ForkCommand.self, CompareCommand.self, DeleteCommand.self,
                 ])
         ])
 }

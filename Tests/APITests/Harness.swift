@@ -16,12 +16,14 @@ struct Harness {
 
     init(
         limits: Limits = Limits(), tokens: [String]? = nil, hosts: AllowedHosts = .any,
+        documentation: String? = nil,
         probe: @escaping @Sendable () async -> String? = { nil }
     ) {
         service = SessionService(store: store, limits: limits, metrics: metrics)
         let known = tokens.map { BearerTokens(tokens: $0) }
         dispatcher = RequestDispatcher(
-            router: makeRouter(service: service, metrics: metrics, probe: probe),
+            router: makeRouter(
+                service: service, metrics: metrics, documentation: documentation, probe: probe),
             authorize: makeAdmit(hosts: hosts, policy: { AccessPolicy(tokens: known) }),
             renderRejection: renderRejection)
     }

@@ -38,6 +38,15 @@ struct ServerTests {
         #expect(answer.text.hasPrefix("openapi: 3.1.0\n"))
     }
 
+    @Test("The documentation is where the operator has it, or nowhere")
+    func documentation() async throws {
+        let found = try await Harness(tokens: ["t"], documentation: "/manual/").call(.get, "/docs")
+        #expect(found.status == 307 && found["Location"] == "/manual/" && found.text.isEmpty)
+        let missing = try await Harness().call(.get, "/docs")
+        #expect(missing.status == 404 && missing.problem == "not-found")
+        #expect(missing.text.contains("docs-url"))
+    }
+
     @Test("Requests are counted by route, not by path")
     func metrics() async throws {
         let harness = Harness()

@@ -30,4 +30,6 @@ public let operationScopes: [String: Scope] = [
 
 /// Operations without a token: those of supervisors, which have none, and the API's description,
 /// which says how to send one. None of them shows anything of a session.
-public let openOperations: Set = ["getLiveness", "getReadiness", "getOpenAPIDocument"]
+public let openOperations: Set = [
+    "getLiveness", "getReadiness", "getOpenAPIDocument", "getDocumentation",
+]

@@ -16,6 +16,8 @@ extension Operations {
             operation(
                 "getOpenAPIDocument", .get, "/openapi.yaml", produces: [],
                 handler: getOpenAPIDocument),
+            operation(
+                "getDocumentation", .get, "/docs", produces: [], handler: getDocumentation),
         ]
     }
 
@@ -48,6 +50,16 @@ extension Operations {
 
     @Sendable private func getMetrics(_ call: Call) async throws -> Response {
         Response(Array(metrics.render().utf8), as: .prometheus)
+    }
+
+    /// Leads to the site, whose files the daemon doesn't serve.
+    @Sendable private func getDocumentation(_ call: Call) async throws -> Response {
+        guard let documentation else {
+            throw Problem(
+                .notFound,
+                "This daemon knows no site: `make docs` builds one, and docs-url says where it is.")
+        }
+        return Response(status: .temporaryRedirect).with(.location, documentation)
     }
 
     @Sendable private func getOpenAPIDocument(_ call: Call) async throws -> Response {

@@ -16,6 +16,8 @@ struct Operations: Sendable {
     let probe: @Sendable () async -> String?
     /// nil if no standby may follow.
     var replication: (any ReplicationSource)?
+    /// Where the site is; nil if nowhere.
+    var documentation: String?
 
     typealias Handler = @Sendable (Call) async throws -> Response
     /// Checks a call before its body, of so many bytes, is read.

@@ -117,7 +117,7 @@ struct Daemon {
         return API.makeRouter(
             service: service, ensembles: ensembles, metrics: registry,
             bodyBytesMax: settings.bodyBytesMax, configuration: configuration,
-            replication: replication,
+            replication: replication, documentation: settings.docsURL,
             probe: { await readiness.failure() })
     }
 

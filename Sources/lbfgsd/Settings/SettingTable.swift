@@ -37,6 +37,12 @@ extension Setting {
             is open without tokens and with a plain token file, and admin with a YAML file.
             """),
         Setting(
+            "docs-url", \.docsURL, .optionalLocation, in: .access,
+            """
+            Where /docs leads: the site that `make docs` builds, served by a web server such as \
+            the reverse proxy. Without it /docs is answered with 404.
+            """),
+        Setting(
             "tenant-max-sessions", \.tenantSessionsMax, .count(0...10_000_000), in: .tenants,
             """
             Maximum number of sessions of one tenant; creating another is answered with 507. Each \

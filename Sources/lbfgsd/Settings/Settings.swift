@@ -10,6 +10,7 @@ struct Settings: Sendable {
     var allowedHosts: [String] = []
     var tokenFile: String?
     var metricsAccess = MetricsAccess.auto
+    var docsURL: String?
     var tenantSessionsMax = 0
     var tenantDiskBytesMax = 0
     var tenantMemoryBytesMax = 0

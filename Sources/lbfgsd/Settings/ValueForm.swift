@@ -93,6 +93,18 @@ extension ValueForm<String?> {
     }
 }
 
+extension ValueForm<String?> {
+    /// Where a browser can be sent.
+    static let optionalLocation = ValueForm(
+        placeholder: "url", requirement: "an http or https URL, or a path that begins with /",
+        isText: true, example: "https://optimizer.example.org/manual/",
+        read: { text in
+            let begins = ["http://", "https://", "/"].contains { text.hasPrefix($0) }
+            let isPlain = text.utf8.allSatisfy { 0x21...0x7E ~= $0 }
+            return begins && isPlain && !text.hasPrefix("//") ? .some(text) : nil
+        }, show: { $0 ?? "" })
+}
+
 extension ValueForm<[String]> {
     static let hosts = list(
         requirement: "a list of names or addresses, each with a port or without, and commas "

@@ -217,6 +217,7 @@ CASES: dict[str, Callable[[World], Case]] = {
     "getLiveness": lambda world: ({}, None),
     "getReadiness": lambda world: ({}, None),
     "getOpenAPIDocument": lambda world: ({}, None),
+    "getDocumentation": lambda world: ({}, None),
 }
 
 
@@ -237,6 +238,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     arguments = (
         "--token-file", str(file), "--webhook-hosts", "http://127.0.0.1:9",
         "--webhook-networks", "127.0.0.1", "--replication", "asynchronous",
+        # Where requests follows: what everybody may see.
+        "--docs-url", "/openapi.yaml",
     )  # fmt: skip
     daemon = Daemon(home / "data", home / "log", arguments)
     try:

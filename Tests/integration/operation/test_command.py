@@ -317,6 +317,21 @@ def test_it_listens_beyond_loopback_with_tokens(tmp_path: Path, token_file: Path
         assert daemon.get("/v1/limits", token=TOKEN).status_code == 200
 
 
+def test_docs_leads_to_the_site_or_says_that_there_is_none(
+    tmp_path: Path, token_file: Path
+) -> None:
+    place = "https://optimizer.example.org/manual/"
+    with serving(tmp_path, "--docs-url", place, "--token-file", token_file) as daemon:
+        found = daemon.get("/docs", allow_redirects=False)
+        assert found.status_code == 307 and found.headers["Location"] == place
+    with serving(tmp_path) as daemon:
+        answer = daemon.get("/docs", allow_redirects=False)
+        assert answer.status_code == 404 and "docs-url" in answer.json()["detail"]
+    for wrong in ("manual", "//elsewhere", "/a b", "javascript:alert(1)", ""):
+        result = run("check-config", "--docs-url", wrong)
+        assert result.returncode == USAGE and "--docs-url" in result.stderr, wrong
+
+
 def test_with_tokens_every_call_under_v1_needs_one_and_nothing_else_does(
     tmp_path: Path, token_file: Path
 ) -> None:

@@ -172,6 +172,99 @@ def test_many_starts_with_copies_of_the_program(tmp_path: Path) -> None:
     assert len((tmp_path / "runs").read_text().splitlines()) == runs
 
 
+# A loss with a gradient that is right, or wrong in the number that WRONG names.
+SUM = """#!{python} -SE
+import math, os, struct, sys
+point, gradient, float32 = sys.argv[1], sys.argv[2], len(sys.argv) > 3
+form = "f" if float32 else "d"
+if point.endswith(".raw"):
+    data = open(point, "rb").read()
+    x = struct.unpack("<%d%s" % (len(data) // struct.calcsize(form), form), data)
+else:
+    x = [float(line) for line in open(point)]
+limit = float(os.environ.get("LIMIT", "inf"))
+assert all(0 <= v <= limit for v in x), x
+g = [(1 + i) * math.sin(v) for i, v in enumerate(x)]
+if wrong := os.environ.get("WRONG"):
+    g[int(wrong)] *= 2
+if gradient.endswith(".raw"):
+    open(gradient, "wb").write(struct.pack("<%d%s" % (len(g), form), *g))
+else:
+    open(gradient, "w").write("\\n".join(map(repr, g)))
+loss = -sum((1 + i) * math.cos(v) for i, v in enumerate(x))
+print("%.*g" % (int(os.environ.get("DIGITS", 17)), loss))
+"""
+
+
+def check_gradient(
+    home: Path, *options: Any, files: tuple[str, ...] = ("{x}", "{gradient}"), **variables: str
+) -> subprocess.CompletedProcess[str]:
+    program = home / "sum"
+    program.write_text(SUM.format(python=sys.executable))
+    program.chmod(0o755)
+    return run("check-gradient", *options, "--", program, *files, cwd=home, **variables)
+
+
+@pytest.mark.parametrize("files", [("{x}", "{gradient}"), ("{x.raw}", "{gradient.raw}")])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_gradient_is_checked(tmp_path: Path, files: tuple[str, ...], seed: int) -> None:
+    options = ["--n", 30, "--fill", 0.7, "--seed", seed]
+    right = check_gradient(tmp_path, *options, files=files)
+    assert "right: relative error" in answer(right)
+    assert len(right.stdout.splitlines()) == 6
+    wrong = check_gradient(tmp_path, *options, files=files, WRONG="17")
+    assert wrong.returncode == 1 and "wrong: relative error" in wrong.stdout, wrong.stdout
+    assert "the gradient is not right" in wrong.stderr
+    # It leaves nothing.
+    assert [path.name for path in tmp_path.iterdir()] == ["sum"]
+
+
+def test_a_gradient_in_float32_or_of_few_digits_is_checked(tmp_path: Path) -> None:
+    options = ["--n", 30, "--fill", 0.7]
+    single = ("{x.raw}", "{gradient.raw}", "float32")
+    for dtype, files, digits in (
+        ("float32", single, "8"),
+        ("float64", ("{x}", "{gradient}"), "7"),
+        ("float64", ("{x}", "{gradient}"), "10"),
+    ):
+        given = [*options, "--dtype", dtype]
+        right = check_gradient(tmp_path, *given, files=files, DIGITS=digits)
+        assert "right: relative error" in answer(right), right.stdout
+        wrong = check_gradient(tmp_path, *given, files=files, DIGITS=digits, WRONG="17")
+        assert wrong.returncode == 1 and "wrong: relative error" in wrong.stdout, wrong.stdout
+
+
+def test_a_gradient_is_checked_within_bounds(tmp_path: Path) -> None:
+    options = ["--x0", "0,0.5,1", "--lower", 0, "--upper", 1]
+    inside = check_gradient(tmp_path, *options, LIMIT="1")
+    assert "right: relative error" in answer(inside), inside.stdout
+    outside = check_gradient(tmp_path, "--x0", "0,0.5,1", LIMIT="1")
+    assert outside.returncode == 1
+
+
+def test_a_gradient_at_a_minimum_is_unclear(tmp_path: Path, simulator: Path) -> None:
+    command = [simulator, "{x}", "{gradient}", tmp_path / "points"]
+    there = run("check-gradient", "--x0", "0,1,2,3,4", "--", *command, cwd=tmp_path)
+    assert there.returncode == 1 and "unclear" in there.stdout, there.stdout
+    beside = run("check-gradient", "--x0", START, "--", *command, cwd=tmp_path)
+    assert "right" in answer(beside)
+
+
+def test_what_a_check_of_a_gradient_lacks_is_named(tmp_path: Path) -> None:
+    for arguments, message in (
+        (("--x0", "1", "--", "true", "{x}"), "{gradient}"),
+        (("--", "true", "{x}", "{gradient}"), "--x0"),
+        (("--x0", "1", "--dtype", "int8", "--", "true", "{x}", "{gradient}"), "int8"),
+        (("--x0", "1", "--directions", "0", "--", "true", "{x}", "{gradient}"), "--directions"),
+        (("--x0", "1", "--lower", "1,2", "--", "true", "{x}", "{gradient}"), "2 bounds"),
+        (("--x0", "1", "--", "no-such-program", "{x}", "{gradient}"), "no-such-program"),
+    ):
+        result = run("check-gradient", *arguments, cwd=tmp_path)
+        assert result.returncode == USAGE and message in result.stderr, (arguments, result)
+    silent = run("check-gradient", "--x0", "1", "--", "true", "{x}", "{gradient}", cwd=tmp_path)
+    assert silent.returncode == 1 and "no loss at the start" in silent.stderr
+
+
 def test_wrong_command_lines_are_named(simulator: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--x0", "1", "--", "true", "{x}"), "{gradient}"),

@@ -1,8 +1,8 @@
 internal import ArgumentParser
 internal import Foundation
 
-/// What a session is made of.
-struct ProblemOptions: ParsableArguments {
+/// A start and its bounds.
+struct StartOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
@@ -33,6 +33,32 @@ struct ProblemOptions: ParsableArguments {
     @Option(help: "float64 or float32.")
     var dtype = "float64"
 
+    /// Whether exactly one of the two ways to give the start is used.
+    func requireStart() throws(CommandFailure) {
+        guard (x0 == nil) != (n == nil) else {
+            throw CommandFailure(.usage, "give the start by --x0, or by --n and --fill")
+        }
+    }
+
+    static func numbers(_ text: String) throws(CommandFailure) -> [Double] {
+        let words = text.split(separator: ",", omittingEmptySubsequences: false)
+        if words.allSatisfy({ Double(fortran: $0) != nil }) {
+            return try VectorFile.numbers(text, in: text)
+        }
+        let file = VectorFile(text)
+        guard file.form == .text else {
+            throw CommandFailure(
+                .usage, "\(text): a start or bounds are read from text; use --n and PUT params")
+        }
+        return try file.numbers()
+    }
+}
+
+/// What a session is made of.
+struct ProblemOptions: ParsableArguments {
+    @OptionGroup
+    var start: StartOptions
+
     @Option(help: ArgumentHelp("A label; may be given several times.", valueName: "key=value"))
     var label: [String] = []
 
@@ -49,13 +75,11 @@ struct ProblemOptions: ParsableArguments {
         name: String?, defaults: [String: Any] = ["mode": "robust"]
     ) throws(CommandFailure) -> [UInt8] {
         var object = try commonMembers(name: name, defaults: defaults)
-        guard (x0 == nil) != (n == nil) else {
-            throw CommandFailure(.usage, "give the start by --x0, or by --n and --fill")
-        }
-        if let x0 {
-            object["x0"] = try Self.numbers(x0).map(Self.json)
-        } else if let n {
-            var tensor: [String: Any] = ["shape": [n], "fill": fill]
+        try start.requireStart()
+        if let x0 = start.x0 {
+            object["x0"] = try StartOptions.numbers(x0).map(Self.json)
+        } else if let n = start.n {
+            var tensor: [String: Any] = ["shape": [n], "fill": start.fill]
             for key in ["lower", "upper"] { tensor[key] = object.removeValue(forKey: key) }
             object["params"] = [tensor]
         }
@@ -66,14 +90,14 @@ struct ProblemOptions: ParsableArguments {
     func ensembleDocument(
         name: String, starts: Int, seed: Int, defaults: [String: Any]
     ) throws(CommandFailure) -> [UInt8] {
-        guard lower != nil, upper != nil else {
+        guard start.lower != nil, start.upper != nil else {
             throw CommandFailure(.usage, "--starts needs the box of --lower and --upper")
         }
-        guard x0 == nil else {
+        guard start.x0 == nil else {
             throw CommandFailure(.usage, "--starts is in place of --x0: give --n")
         }
         var object = try commonMembers(name: name, defaults: defaults)
-        object["n"] = n
+        object["n"] = start.n
         object["starts"] = ["method": "sobol", "count": starts, "seed": seed]
         return try Self.bytes(object)
     }
@@ -81,7 +105,7 @@ struct ProblemOptions: ParsableArguments {
     private func commonMembers(
         name: String?, defaults: [String: Any]
     ) throws(CommandFailure) -> [String: Any] {
-        var object: [String: Any] = ["dtype": dtype]
+        var object: [String: Any] = ["dtype": start.dtype]
         object["name"] = name
         var settings = defaults
         for text in sessionOptions {
@@ -95,9 +119,9 @@ struct ProblemOptions: ParsableArguments {
             labels[key] = value
         }
         if !labels.isEmpty { object["labels"] = labels }
-        for (key, text) in [("lower", lower), ("upper", upper)] {
+        for (key, text) in [("lower", start.lower), ("upper", start.upper)] {
             guard let text else { continue }
-            let numbers = try Self.numbers(text)
+            let numbers = try StartOptions.numbers(text)
             object[key] = numbers.count == 1 ? Self.json(numbers[0]) : numbers.map(Self.json)
         }
         return object
@@ -113,19 +137,6 @@ struct ProblemOptions: ParsableArguments {
 
     private static func json(_ number: Double) -> Any {
         number.isFinite ? number : number.isNaN ? "NaN" : number < 0 ? "-Infinity" : "Infinity"
-    }
-
-    private static func numbers(_ text: String) throws(CommandFailure) -> [Double] {
-        let words = text.split(separator: ",", omittingEmptySubsequences: false)
-        if words.allSatisfy({ Double(fortran: $0) != nil }) {
-            return try VectorFile.numbers(text, in: text)
-        }
-        let file = VectorFile(text)
-        guard file.form == .text else {
-            throw CommandFailure(
-                .usage, "\(text): a start or bounds are read from text; use --n and PUT params")
-        }
-        return try file.numbers()
     }
 }
 
