@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 Schema = dict[str, Any]
 
 LARGEST = 2**53
@@ -43,7 +45,7 @@ SELF_EXPLAINING = {"id", "session", "ensemble", "shape", "next_page_token"}
 def findings(document: Schema) -> list[str]:
     """Everything in the document that breaks a rule."""
     schemas: dict[str, Schema] = document["components"]["schemas"]
-    found = [*names(schemas), *constants(schemas), *titles(document)]
+    found = [*names(schemas), *constants(schemas), *titles(document), *examples(document)]
     for place, schema in all_schemas(document):
         found += [f"{place}: {what}" for what in shape(schema, schemas)]
         for name, value in schema.get("properties", {}).items():
@@ -148,6 +150,11 @@ def names(schemas: dict[str, Schema]) -> Iterator[str]:
             yield f"{name}: is a type or module in some language"
         if f"New{name}" in schemas:
             yield f"New{name}: is the name of Go's constructor of {name}"
+    for name, schema in schemas.items():
+        for key, value in schema.get("properties", {}).items():
+            inner = name + "".join(word.capitalize() for word in key.split("_"))
+            if inner in schemas and ("enum" in value or "properties" in value):
+                yield f"{inner}: is the class of {name}'s property {key}"
 
 
 def constants(schemas: dict[str, Schema]) -> Iterator[str]:
@@ -159,6 +166,29 @@ def constants(schemas: dict[str, Schema]) -> Iterator[str]:
     for value, of in owners.items():
         if len(of) > 1:
             yield f"{', '.join(of)}: each has a constant {value}"
+
+
+def examples(document: Schema) -> Iterator[str]:
+    """Examples are what their schemas say."""
+
+    def within(place: str, node: Any) -> Iterator[str]:
+        if isinstance(node, list):
+            for number, value in enumerate(node):
+                yield from within(f"{place}/{number}", value)
+        if not isinstance(node, dict):
+            return
+        if "schema" in node:
+            validator = Draft202012Validator({**node["schema"], "components": components})
+            values = [example["value"] for example in node.get("examples", {}).values()]
+            for value in [*values, *([node["example"]] if "example" in node else [])]:
+                for error in validator.iter_errors(value):
+                    yield f"{place}: the example's {error.json_path}: {error.message}"
+        for key, value in node.items():
+            if key not in ("example", "examples", "schema", "schemas"):
+                yield from within(f"{place}/{key}", value)
+
+    components = document["components"]
+    yield from within("", {"paths": document["paths"], "components": components})
 
 
 def titles(document: Schema) -> Iterator[str]:

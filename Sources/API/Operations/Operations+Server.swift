@@ -16,6 +16,9 @@ extension Operations {
             operation(
                 "getOpenAPIDocument", .get, "/openapi.yaml", produces: [],
                 handler: getOpenAPIDocument),
+            operation(
+                "getProblemType", .get, "/problems/{problem}", produces: [.json, .html],
+                handler: getProblemType),
         ]
     }
 
@@ -52,5 +55,14 @@ extension Operations {
 
     @Sendable private func getOpenAPIDocument(_ call: Call) async throws -> Response {
         Response(openAPIDocument, as: .yaml).with(.cacheControl, "no-cache")
+    }
+
+    @Sendable private func getProblemType(_ call: Call) async throws -> Response {
+        let name = call.request.pathParameters["problem"] ?? ""
+        guard let kind = Problem.Kind(rawValue: name) else {
+            throw Problem(.notFound, "There is no problem \(call.shortened(name)).")
+        }
+        return ProblemPage(kind: kind).response(as: call.representation)
+            .with(.cacheControl, "no-cache")
     }
 }

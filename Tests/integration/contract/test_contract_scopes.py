@@ -217,6 +217,7 @@ CASES: dict[str, Callable[[World], Case]] = {
     "getLiveness": lambda world: ({}, None),
     "getReadiness": lambda world: ({}, None),
     "getOpenAPIDocument": lambda world: ({}, None),
+    "getProblemType": lambda world: ({"problem": "busy"}, None),
 }
 
 

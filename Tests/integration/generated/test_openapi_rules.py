@@ -12,6 +12,11 @@ from openapi_rules import findings
 
 TEXT = {"type": "string", "description": "A text."}
 COUNT = {"type": "integer", "format": "int64", "minimum": 0, "description": "A count."}
+CHOICE = {
+    "type": "object",
+    "description": "It has a kind.",
+    "properties": {"kind": {**TEXT, "enum": ["a"]}},
+}
 REFERENCE = {"$ref": "#/components/schemas/Text"}
 RECORD = {"$ref": "#/components/schemas/Record"}
 
@@ -28,6 +33,11 @@ def with_property(**schema: Any) -> dict[str, Any]:
     return made(Thing={"type": "object", "description": "Has it.", "properties": {"it": schema}})
 
 
+def with_example(value: Any) -> dict[str, Any]:
+    content = {"application/json": {"schema": RECORD, "example": value}}
+    return {**made(), "paths": {"/": {"get": {"responses": {"200": {"content": content}}}}}}
+
+
 def test_the_document_keeps_to_the_rules() -> None:
     document = yaml.safe_load((ROOT / "openapi.yaml").read_text())
     assert findings(document) == []
@@ -37,6 +47,7 @@ def test_the_document_keeps_to_the_rules() -> None:
     "document",
     [
         made(Count=COUNT),
+        with_example({"text": "a"}),
         with_property(**REFERENCE),
         with_property(description="Or null.", oneOf=[RECORD, {"type": "null"}]),
         with_property(description="This record.", allOf=[RECORD]),
@@ -54,6 +65,7 @@ def test_what_generators_understand_is_allowed(document: dict[str, Any]) -> None
         (made(Number=TEXT), "Number"),
         (made(Parameters=TEXT), "Parameters"),
         (made(NewRecord=TEXT), "NewRecord"),
+        (made(Thing=CHOICE, ThingKind=TEXT), "ThingKind"),
         (made(Thing={"type": "object"}), "Thing"),
         (made(Thing={**TEXT, "type": ["string", "null"], "enum": ["a", None]}), "Thing"),
         (made(A={**TEXT, "enum": ["x"]}, B={**TEXT, "enum": ["X"]}), "A, B"),
@@ -68,6 +80,7 @@ def test_what_generators_understand_is_allowed(document: dict[str, Any]) -> None
         (with_property(description="Two.", type=["number", "string"]), "Thing.it"),
         (with_property(description="One.", type="string", const="a"), "Thing.it"),
         (with_property(description="A count.", type="integer"), "Thing.it"),
+        (with_example({"text": 1}), "/paths"),
         (with_property(**{**COUNT, "maximum": 2**63 - 1}), "Thing.it"),
         (
             with_property(description="Counts.", type="array", items={"type": "integer"}),
