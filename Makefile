@@ -1,6 +1,7 @@
 # make demo               from a fresh clone to an optimization that survives kill -9
 # make test               every test there is; ends with "N passed, N failed"
 # make test ONLY=NAME     some: a Python test or file (test_...), or a filter of Swift tests
+# make test-generated     clients made from openapi.yaml, in every language that is tried: minutes
 # make torture            crash states, failing calls and bit flips by the thousand: about two hours
 # make test-fast          those that take less than two minutes; installs nothing
 # make lint               the form of the sources
@@ -40,8 +41,8 @@ INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 # Warnings are errors by each target's settings; this adds imports of targets that are not declared.
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
-.PHONY: build demo run test test-fast torture bench format lint fuzz sanitize docs docs-engine hooks setup \
-	install install-library uninstall wheel clean
+.PHONY: build demo run test test-fast test-generated torture bench format lint fuzz sanitize docs \
+	docs-engine hooks setup install install-library uninstall wheel clean
 
 build: setup
 	LBFGSD_CPU=$(CPU) $(SWIFT_BUILD) -c release --product lbfgsd
@@ -58,6 +59,10 @@ run: build
 # ONLY: see Tests/one.sh.
 test:
 	$(if $(ONLY),Tests/one.sh '$(ONLY)',Tests/run.sh)
+
+# LBFGSD_BIN names another daemon.
+test-generated: $(if $(LBFGSD_BIN),,build)
+	Tests/generated/run.sh
 
 test-fast:
 	Tests/fast.sh

@@ -18,6 +18,7 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
     /// Server-sent events.
     case eventStream = "text/event-stream"
     case yaml = "application/yaml"
+    case html = "text/html"
     /// Prometheus' exposition format.
     case prometheus = "text/plain"
 
@@ -31,6 +32,7 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
             .yaml:
             rawValue
         case .csv: "text/csv; charset=utf-8; header=present"
+        case .html: "text/html; charset=utf-8"
         case .prometheus: "text/plain; version=0.0.4; charset=utf-8"
         }
     }
@@ -47,7 +49,8 @@ public enum Representation: String, Equatable, Sendable, CaseIterable {
         case .octets: []
         case .safetensors: Safetensors.head(of: specs, dtype: dtype)
         case .npy: Npy.head(count: specs.reduce(0) { $0 + $1.count }, dtype: dtype)
-        case .json, .problem, .csv, .sessionFile, .ndjson, .eventStream, .yaml, .prometheus: nil
+        case .json, .problem, .csv, .sessionFile, .ndjson, .eventStream, .yaml, .html, .prometheus:
+            nil
         }
     }
 }

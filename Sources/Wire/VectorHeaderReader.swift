@@ -9,7 +9,7 @@ private enum HeaderForm {
         case .safetensors: self = .safetensors
         case .npy: self = .npy
         case .json, .problem, .csv, .octets, .sessionFile, .ndjson, .eventStream, .yaml,
-            .prometheus:
+            .html, .prometheus:
             return nil
         }
     }

@@ -109,7 +109,7 @@ struct AccessTests {
         }
         #expect(try await harness.store.sessionCount() == 0)
         // What everybody may see, pages may see.
-        for path in ["/livez", "/readyz", "/metrics", "/openapi.yaml"] {
+        for path in ["/livez", "/readyz", "/metrics", "/openapi.yaml", "/problems/busy"] {
             #expect(try await harness.call(.get, path, headers: headers).status == 200)
         }
     }

@@ -111,8 +111,8 @@ struct OpenAPITests {
         #expect(bytes == (try SourceTree.bytes(of: "openapi.yaml")))
     }
 
-    @Test("Every kind of problem is documented, with its status")
-    func problems() throws {
+    @Test("Every kind of problem is documented, with its status, and has a page")
+    func problems() async throws {
         let source = try SourceTree.text(of: "Sources/API/Responses/Problem.swift")
         let start = try #require(source.firstRange(of: "enum Kind")).upperBound
         let end = try #require(source.firstRange(of: "var status")).lowerBound
@@ -122,11 +122,42 @@ struct OpenAPITests {
             let raw = words.count == 4 ? words[3].dropFirst().dropLast() : words[1]
             return "/problems/" + raw.filter { $0 != "`" }
         }
+        try await pages(of: kinds)
         let schema = try document()["components"]?["schemas"]?["Problem"]?["properties"]?["type"]
         let documented = schema?["enum"]?.sequence?.compactMap(\.string) ?? []
         #expect(Set(kinds) == Set(documented) && kinds.count == documented.count)
         let prose = try #require(try document()["info"]?["description"]?.string)
-        for kind in kinds { #expect(prose.contains("| `\(kind)` |"), "\(kind)") }
+        for kind in kinds { #expect(prose.contains("| [`\(kind)`](\(kind)) |"), "\(kind)") }
+    }
+
+    /// Each type leads to a page, and all pages together name the members that the schema has.
+    private func pages(of kinds: [String]) async throws {
+        let properties = try document()["components"]?["schemas"]?["Problem"]?["properties"]
+        let documented = Set(try #require(properties?.mapping).keys.compactMap(\.string))
+        var members: Set<String> = ["type", "title", "status", "detail", "request_id"]
+        for kind in kinds {
+            let page = try #require(try Yams.compose(yaml: try await body(of: kind)))
+            #expect(page["type"]?.string == kind)
+            #expect(page["meaning"]?.string?.hasSuffix(".") == true, "\(kind)")
+            #expect(page["action"]?.string?.hasSuffix(".") == true, "\(kind)")
+            members.formUnion(page["members"]?.sequence?.compactMap { $0["name"]?.string } ?? [])
+        }
+        #expect(members == documented)
+    }
+
+    /// What a GET answers.
+    private func body(of path: String) async throws -> String {
+        let parts = path.split(separator: "/").map(String.init)
+        let head = RequestHead(method: .get, target: path, path: parts)
+        guard case .matched(let route, let parameters) = router().resolve(.get, parts) else {
+            Issue.record("there is nothing at \(path)")
+            return ""
+        }
+        let request = Request(head: head, pathParameters: parameters, route: route.pattern)
+        let response = await route.handler(request)
+        #expect(response.status == .ok, "\(path)")
+        guard case .bytes(let bytes) = response.body else { return "" }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     @Test("Every reference leads somewhere, and every component is used")

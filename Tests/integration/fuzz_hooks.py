@@ -29,6 +29,7 @@ TARGETS = json.loads(Path(os.environ["LBFGSD_FUZZ_TARGETS"]).read_text())
 SESSIONS = TARGETS["sessions"]
 SESSION = re.compile(r"s[0-9a-hjkmnp-tv-z]{20}")
 ENSEMBLES = TARGETS["ensembles"]
+PROBLEM = re.compile(r"(?!None)[a-z]+(-[a-z]+)*")
 ENTITY_TAGS = re.compile(r'\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*')
 EXAMPLE = "s6c1k2m9zq4w8x0v3b7n1"
 PARAMETERS = 2
@@ -70,9 +71,11 @@ def an_ensemble(context: Any, value: str) -> str:
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: Any) -> Any:
-    """Makes most sessions existing ones, and most numbers small."""
+    """Makes most sessions and problems existing ones, and most numbers small."""
     if not path_parameters:
         return path_parameters
+    if PROBLEM.fullmatch(problem := str(path_parameters.get("problem"))):
+        return {**path_parameters, "problem": chosen(["busy", "not-found", problem], problem)}
     if SESSION.fullmatch(str(path_parameters.get("ensemble")).replace("e", "s", 1)):
         return {**path_parameters, "ensemble": an_ensemble(context, path_parameters["ensemble"])}
     known, session = dict(path_parameters), path_parameters.get("session")

@@ -70,6 +70,7 @@ def test_the_daemon_has_the_methods_of_the_document(client: Client, document: An
             "evaluation": "1",
             "step": "1",
             "ensemble": ensemble,
+            "problem": "busy",
         }.items():
             path = path.replace("{" + name + "}", value)
         response = client.call("OPTIONS", path)

@@ -18,6 +18,9 @@ extension Operations {
                 handler: getOpenAPIDocument),
             operation(
                 "getDocumentation", .get, "/docs", produces: [], handler: getDocumentation),
+            operation(
+                "getProblemType", .get, "/problems/{problem}", produces: [.json, .html],
+                handler: getProblemType),
         ]
     }
 
@@ -64,5 +67,14 @@ extension Operations {
 
     @Sendable private func getOpenAPIDocument(_ call: Call) async throws -> Response {
         Response(openAPIDocument, as: .yaml).with(.cacheControl, "no-cache")
+    }
+
+    @Sendable private func getProblemType(_ call: Call) async throws -> Response {
+        let name = call.request.pathParameters["problem"] ?? ""
+        guard let kind = Problem.Kind(rawValue: name) else {
+            throw Problem(.notFound, "There is no problem \(call.shortened(name)).")
+        }
+        return ProblemPage(kind: kind).response(as: call.representation)
+            .with(.cacheControl, "no-cache")
     }
 }

@@ -56,7 +56,7 @@ extension Operations {
                 case .csv: csv()
                 case .ndjson: ndjson()
                 case .json, .problem, .octets, .safetensors, .npy, .sessionFile, .eventStream,
-                    .yaml, .prometheus:
+                    .yaml, .html, .prometheus:
                     json()
                 }
             return Response(body, as: representation)

@@ -179,7 +179,7 @@ struct Problem: Error {
 
     func document(for requestID: String) -> ProblemDocument {
         ProblemDocument(
-            type: "/problems/\(kind.rawValue)", title: kind.title, status: kind.status.code,
+            type: kind.path, title: kind.title, status: kind.status.code,
             detail: detail, errors: errors,
             members: members + [("request_id", .string(requestID))])
     }

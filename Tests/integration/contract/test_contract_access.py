@@ -117,7 +117,7 @@ def test_without_a_body_a_foreign_page_changes_and_reads_nothing(
         assert statuses(answer) == [403]
         assert b"access-control" not in answer.lower()
     assert client.get(session)["state"] == "idle"
-    for path in ("/livez", "/readyz", "/metrics", "/openapi.yaml"):
+    for path in ("/livez", "/readyz", "/metrics", "/openapi.yaml", "/problems/busy"):
         assert statuses(send(shared_daemon, "GET", path, *fields)) == [200]
     own = ("Host: localhost:1", "Origin: http://localhost:1", "Sec-Fetch-Site: same-origin")
     assert statuses(send(shared_daemon, "GET", "/v1/sessions", *own)) == [200]

@@ -218,6 +218,7 @@ CASES: dict[str, Callable[[World], Case]] = {
     "getReadiness": lambda world: ({}, None),
     "getOpenAPIDocument": lambda world: ({}, None),
     "getDocumentation": lambda world: ({}, None),
+    "getProblemType": lambda world: ({"problem": "busy"}, None),
 }
 
 

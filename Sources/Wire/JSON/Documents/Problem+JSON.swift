@@ -37,6 +37,45 @@ public struct ProblemDocument: Equatable, Sendable {
     public var json: [UInt8] { JSONText.object { $0.write(self) } }
 }
 
+/// What a kind of problem means: the document behind its `type`.
+public struct ProblemTypeDocument: Sendable {
+    public var type: String
+    public var title: String
+    public var status: Int
+    public var meaning: String
+    public var members: [(name: String, meaning: String)]
+    /// What to do about it.
+    public var action: String
+
+    public init(
+        type: String, title: String, status: Int, meaning: String,
+        members: [(name: String, meaning: String)], action: String
+    ) {
+        self.type = type
+        self.title = title
+        self.status = status
+        self.meaning = meaning
+        self.members = members
+        self.action = action
+    }
+
+    public var json: [UInt8] {
+        JSONText.object { text in
+            text.field("type", type)
+            text.field("title", title)
+            text.field("status", status)
+            text.field("meaning", meaning)
+            text.field("members", array: members) { text, member in
+                text.object { text in
+                    text.field("name", member.name)
+                    text.field("meaning", member.meaning)
+                }
+            }
+            text.field("action", action)
+        }
+    }
+}
+
 extension JSONText {
     mutating func write(_ problem: ProblemDocument) {
         field("type", problem.type)
