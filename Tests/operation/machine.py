@@ -115,7 +115,11 @@ class Machine:
                 self.process.wait()
 
     def run(
-        self, command: str, *statuses: int, text: str | None = None
+        self,
+        command: str,
+        *statuses: int,
+        text: str | None = None,
+        seconds: float = COMMAND_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a shell command as root. Its exit status has to be one of those given, or 0."""
         done = subprocess.run(
@@ -127,7 +131,7 @@ class Machine:
             input=text if text is not None else "",
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode in (statuses or (0,)), (

@@ -152,6 +152,7 @@ def test_debians_own_tests(machine: Machine) -> None:
         "autopkgtest --no-built-binaries --ignore-restrictions=breaks-testbed,isolation-container "
         "/packages/source -- null",
         *range(21),
+        seconds=600,
     )
     results = re.findall(r"^(\w+) +(PASS|FAIL|SKIP)", done.stdout, re.MULTILINE)
     assert results == [("upgrade", "PASS"), ("library", "PASS")], done.stdout + done.stderr

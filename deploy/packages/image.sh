@@ -15,7 +15,8 @@ archive=$(realpath -m "$2")
 version=$(dpkg-deb --field "$package" Version)
 read -ra flags <<<"${BUILDAH_FLAGS:---storage-driver vfs}"
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l deploy/debian/changelog -S Timestamp)
-export SOURCE_DATE_EPOCH
+# For `buildah config`, which otherwise warns about health checks.
+export SOURCE_DATE_EPOCH BUILDAH_FORMAT=docker
 
 work=$(mktemp -d)
 flags+=(--root "$work/storage" --runroot "$work/run")
