@@ -10,6 +10,9 @@
 # make docs               the site: tutorials, how-to's, reference, explanation, into out/docs/site
 # make docs-engine        the LBFGS library's documentation, into out/docs
 # make wheel              the Python client with the engine inside, into out/wheel
+# make sdist              the Python client's source distribution, into out/wheel
+# make deb                packages for Debian 12, into out/deb: about 15 minutes the first time
+# make test-packages      what these packages do on a machine: needs root, about 10 minutes
 # make hooks              has git check what is staged before each commit
 #
 # They install the Debian packages that are missing, with apt-get (and sudo unless root).
@@ -42,7 +45,8 @@ INSTALL_CPU = $(if $(DESTDIR),,$(CPU))
 SWIFT_BUILD = swift build --explicit-target-dependency-import-check error
 
 .PHONY: build demo run test test-fast test-generated torture bench format lint fuzz sanitize docs \
-	docs-engine hooks setup install install-library uninstall wheel clean
+	docs-engine hooks setup install install-library uninstall wheel sdist deb package-binaries \
+	test-packages clean
 
 build: setup
 	LBFGSD_CPU=$(CPU) $(SWIFT_BUILD) -c release --product lbfgsd
@@ -135,6 +139,26 @@ wheel: $(WHEEL_LIBRARY)
 	LBFGSD_LIBRARY=$(CURDIR)/out/wheel/engine/liblbfgsd.so $(PYTHON) -m pip wheel --quiet --no-deps \
 		--disable-pip-version-check --wheel-dir $(WHEEL_DIR) clients/python
 
+# Without the engine: that is written in Swift. deploy/packages/sdist.sh says what it checks.
+sdist:
+	PYTHON=$(PYTHON) deploy/packages/sdist.sh $(WHEEL_DIR)
+
+# The daemon and the C library as packages have them: for any x86-64 and for AVX2, with nothing of
+# this machine inside, so that the same sources give the same bytes. In PACKAGE_BUILD/CPU/release.
+PACKAGE_BUILD = .build-deb
+PACKAGE_CPUS = x86-64 x86-64-v3
+package-binaries:
+	deploy/packages/compile.sh $(PACKAGE_BUILD) $(PACKAGE_CPUS)
+
+deb: setup
+	deploy/setup.sh packages $(shell deploy/packages/build-depends.sh)
+	$(MAKE) package-binaries
+	deploy/packages/deb.sh $(PACKAGE_BUILD)
+
+# ONLY=STEP: one of them; see Tests/packages/run.sh.
+test-packages:
+	Tests/packages/run.sh $(ONLY)
+
 # Keeps a configuration that is there. Starts nothing: see deploy/README.md.
 install: $(BINARY) install-library
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/lbfgsd
@@ -163,4 +187,4 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 clean:
-	rm -rf .build .build-install .build-wheel .build-fuzz .build-thread .build-address .venv out demo-data
+	rm -rf .build .build-install .build-deb .build-wheel .build-fuzz .build-thread .build-address .venv out demo-data

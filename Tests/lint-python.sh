@@ -25,7 +25,7 @@ install_missing() {
 # Programs that have a module of the same name (run, daemon) are checked apart from each other.
 check_types() {
     local status=0
-    "$python" -m mypy clients/python Tests Benchmarks/service || status=1
+    "$python" -m mypy clients/python Tests deploy/packages Benchmarks/service || status=1
     local program
     for program in Benchmarks/build Benchmarks/c-library Benchmarks/engine Benchmarks/ensembles Benchmarks/l1 Benchmarks/robustness demo docs/site; do
         "$python" -m mypy "$program" || status=1

@@ -1,4 +1,5 @@
-"""A Debian machine in a container, with systemd as its process 1 and lbfgsd installed."""
+"""A Debian machine in a container, with systemd as its process 1. What is in `installed` of
+$LBFGSD_OPERATION is installed there, and what is in `packages` is in /packages."""
 
 from __future__ import annotations
 
@@ -58,13 +59,17 @@ class Machine:
         self.leader = 0
         self.root.mkdir()
         subprocess.run(["tar", "xf", PLACE / "debian.tar", "-C", self.root], check=True)
-        shutil.copytree(PLACE / "installed", self.root, symlinks=True, dirs_exist_ok=True)
+        for name, place in (("installed", "."), ("packages", "packages")):
+            if (PLACE / name).is_dir():
+                target = self.root / place
+                shutil.copytree(PLACE / name, target, symlinks=True, dirs_exist_ok=True)
         # As systemd expects it of an image that was not booted yet.
         (self.root / "etc/machine-id").write_text("")
         (self.root / "etc/hostname").write_text(f"{name}\n")
 
     def boot(self) -> Machine:
-        binds = foreign_libraries(self.root / "usr/bin/lbfgsd")
+        binary = self.root / "usr/bin/lbfgsd"
+        binds = foreign_libraries(binary) if binary.exists() else set()
         with self.console.open("wb") as console:
             self.process = subprocess.Popen(
                 [
@@ -110,7 +115,11 @@ class Machine:
                 self.process.wait()
 
     def run(
-        self, command: str, *statuses: int, text: str | None = None
+        self,
+        command: str,
+        *statuses: int,
+        text: str | None = None,
+        seconds: float = COMMAND_SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a shell command as root. Its exit status has to be one of those given, or 0."""
         done = subprocess.run(
@@ -122,7 +131,7 @@ class Machine:
             input=text if text is not None else "",
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode in (statuses or (0,)), (

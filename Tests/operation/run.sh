@@ -20,7 +20,8 @@ mkdir -p "$place"
 if [[ ! -f $place/debian.tar ]]; then
     packages=systemd,systemd-sysv,dbus,procps,curl,ca-certificates
     packages+=,libmicrohttpd12,libsqlite3-0,libcurl4,libssl3,libmimalloc2.0
-    mmdebstrap --variant=minbase --include="$packages" bookworm "$place/debian.tar.partial"
+    mmdebstrap --format=tar --variant=minbase --include="$packages" bookworm \
+        "$place/debian.tar.partial"
     mv "$place/debian.tar.partial" "$place/debian.tar"
 fi
 rm -rf "$place/installed"

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from daemon import ROOT
-from engine_files import library
+from engine_files import install_library, library
 
 WHEEL_BYTES_MAX = 15e6
 
@@ -20,6 +20,20 @@ import lbfgsd, numpy
 result = lbfgsd.minimize(lambda x: (x @ x / 2, x), numpy.arange(5.0), jac=True)
 print(lbfgsd.__file__, result.engine, result.reason, abs(result.x).max() < 1e-4)
 """
+
+
+def test_an_installed_library_is_used_where_the_package_has_none(tmp_path: Path) -> None:
+    install_library(tmp_path, "LIBDIR=/lib")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LBFGSD_")}
+    environment |= {"PYTHONPATH": str(ROOT / "clients/python/src")}
+    environment |= {"LD_LIBRARY_PATH": f"{tmp_path}/lib"}
+    code = f"import lbfgsd._engine.library as found\nprint(found.library_path()){PROGRAM}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    path, _, result = done.stdout.partition("\n")
+    assert path == "liblbfgsd.so.1"
+    assert result.endswith("/lbfgsd/__init__.py local gradient_tolerance True\n")
 
 
 def test_a_wheel_has_the_engine_inside_and_runs_without_a_daemon(tmp_path: Path) -> None:

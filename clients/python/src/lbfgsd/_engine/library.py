@@ -11,6 +11,10 @@ from typing import Any
 LIBRARY = "LBFGSD_LIBRARY"
 """The environment variable that names the library to use instead of the package's."""
 
+INSTALLED = "liblbfgsd.so.1"
+"""The library's name for the dynamic loader, which chooses the build for this processor. The number
+is that of the binary interface."""
+
 EVALUATE, FINISHED = 1, 2
 """The statuses of `lbfgsd_begin` and `lbfgsd_advance`."""
 
@@ -89,12 +93,23 @@ _STATUS_FUNCTIONS: dict[str, list[Any]] = {
 
 
 def library_path() -> Path | None:
-    """The library that $LBFGSD_LIBRARY names, or else the package's; None if it has none."""
+    """The library that $LBFGSD_LIBRARY names, or else the package's, or the system's, or None."""
     named = os.environ.get(LIBRARY)
     if named:
         return Path(named)
     own = Path(__file__).with_name("liblbfgsd.so")
-    return own if own.is_file() else None
+    if own.is_file():
+        return own
+    return Path(INSTALLED) if _is_installed() else None
+
+
+@functools.cache
+def _is_installed() -> bool:
+    try:
+        ctypes.CDLL(INSTALLED)
+    except OSError:
+        return False
+    return True
 
 
 @functools.cache

@@ -68,6 +68,9 @@ class Connection:
         self._method = ""
 
     def close(self) -> None:
+        # Where a reply is cut short, libcurl reports its progress a last time. pycurl 7.45, which
+        # Debian 12 has, ends the process when that comes from here.
+        self._curl.setopt(pycurl.NOPROGRESS, 1)
         self._curl.close()
 
     def exchange(self, request: Request) -> Reply:
@@ -202,6 +205,9 @@ class Connection:
         if self._raised is not None:
             raise self._raised
         code, message = (*error.args, "")[:2]
+        if code == pycurl.E_ABORTED_BY_CALLBACK:
+            # pycurl 7.45 prints what a signal's handler has raised, and keeps it from the caller.
+            raise KeyboardInterrupt from error
         number = self._curl.getinfo(pycurl.OS_ERRNO)
         cause = f" ({os.strerror(number)})" if number else ""
         failure = TransportError(f"{message or f'error {code} of libcurl'}{cause}")
