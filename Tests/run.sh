@@ -35,7 +35,7 @@ setup() {
     # nginx is fetched by the test that needs it.
     deploy/setup.sh packages systemd openssl chromium gcc g++ valgrind locales gfortran \
         r-base-core r-cran-httr2 r-cran-jsonlite r-cran-openssl nodejs node-typescript &&
-        deploy/setup.sh python && deploy/setup.sh torch
+        deploy/setup.sh page && deploy/setup.sh python && deploy/setup.sh torch
 }
 
 build_release() { "${swift_build[@]}" -c release --build-tests; }
