@@ -29,5 +29,8 @@ public let operationScopes: [String: Scope] = [
 ]
 
 /// Operations without a token: those of supervisors, which have none, and the API's description,
-/// which says how to send one. None of them shows anything of a session.
-public let openOperations: Set = ["getLiveness", "getReadiness", "getOpenAPIDocument"]
+/// which says how to send one, and the files of the page. None of them shows anything of a session.
+public let openOperations: Set = [
+    "getLiveness", "getReadiness", "getOpenAPIDocument", "getIndex", "getPage", "getPageInFolder",
+    "getPageFile",
+]
