@@ -148,7 +148,7 @@ export class CompareView {
         last < 0 ? "–" : number(trace.gradient[last]),
           last < 0 ? "–" : duration(trace.elapsed[last])];
       return el("tr",
-        el("td", swatch, el("a", { href: `#/s/${run.id}` }, title(session))),
+        el("td.run", swatch, el("a", { href: `#/s/${run.id}` }, title(session))),
         el("td", pill(session.state)), el("td", session.options.mode),
         cells.map((cell) => el("td.right", cell)),
         el("td", button("Remove", () => {
