@@ -75,7 +75,9 @@ make_torch() {
 # and the files are known by their digests.
 make_page() {
     local folder=.build-page package
-    if (cd "$folder" 2>/dev/null && sha256sum --check --status ../deploy/page.sha256); then return; fi
+    if (cd "$folder" 2>/dev/null && sha256sum --check --status ../deploy/page.sha256); then
+        return
+    fi
     make_venv .venv
     rm -rf "$folder"
     .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \

@@ -1,7 +1,7 @@
 // Parts of a session's page: its steps, options, checkpoints, lineage and programs.
 
 import { get, post, send, sessionPath } from "./api.js";
-import { ask, button, choice, el, notify, setText, table } from "./dom.js";
+import { ask, button, choice, el, notify, setText, table, throttled } from "./dom.js";
 import { age, bytes, clock, duration, number, plural, whole } from "./format.js";
 import { pill, title } from "./sessions.js";
 import { explain, snippets } from "./words.js";
@@ -27,7 +27,9 @@ export class StepsPanel {
   constructor(signal) {
     this.signal = signal;
     this.steps = new Map();
-    this.oldest = Infinity;
+    /** So many are kept; the newest ones. */
+    this.most = 20;
+    this.draw = throttled(() => this.#draw(), 250);
     this.list = el("tbody");
     this.more = button("Older steps", () => this.#older(), "", { hidden: true });
     this.note = el("p.note");
@@ -38,36 +40,40 @@ export class StepsPanel {
 
   async show(session) {
     this.id = session.id;
-    setText(this.note, session.step === 0 ? "No step has begun." : "");
     await this.#load(session.step, Math.max(1, session.step - 4));
   }
 
   async #load(from, to) {
     for (let number = from; number >= to; number -= 1) {
-      const known = this.steps.get(number);
-      if (known?.state === "ended") continue;
+      if (this.steps.get(number)?.state === "ended") continue;
       try {
         this.add(await get(sessionPath(this.id, `/steps/${number}`), { signal: this.signal }));
-        this.oldest = Math.min(this.oldest, number);
       } catch (error) {
-        if (error.name === "AbortError") return;
         // The oldest steps of a long run are removed.
-        if (error.status === 404) this.oldest = 1;
+        this.isAll = error.status === 404;
         break;
       }
     }
-    this.more.hidden = !(this.oldest > 1 && this.oldest < Infinity);
+    this.draw();
   }
 
   #older() {
-    this.#load(this.oldest - 1, Math.max(1, this.oldest - 20));
+    this.most += 20;
+    const oldest = Math.min(...this.steps.keys());
+    this.#load(oldest - 1, Math.max(1, oldest - 20));
   }
 
   add(step) {
     this.steps.set(step.step, step);
+    while (this.steps.size > this.most) this.steps.delete(Math.min(...this.steps.keys()));
+    this.draw();
+  }
+
+  #draw() {
     const numbers = [...this.steps.keys()].sort((a, b) => b - a);
     this.list.replaceChildren(...numbers.map((number) => this.#row(this.steps.get(number))));
-    setText(this.note, "");
+    this.more.hidden = this.isAll || numbers.length === 0 || numbers.at(-1) === 1;
+    setText(this.note, numbers.length === 0 ? "No step has begun." : "");
   }
 
   #row(step) {
@@ -160,6 +166,10 @@ export class CheckpointsPanel {
       if (error.name !== "AbortError") this.body.replaceChildren(el("p", error.message));
       return;
     }
+    // Buttons that somebody is about to press stay.
+    const key = JSON.stringify(rows);
+    if (key === this.key) return;
+    this.key = key;
     if (rows.length === 0) {
       this.body.replaceChildren(el("p.note",
         "None yet. A checkpoint pins the session's whole state, to come back to or to fork."));
