@@ -107,6 +107,7 @@ hooks:
 
 setup:
 	deploy/setup.sh packages
+	deploy/setup.sh page
 
 .venv/complete: Tests/requirements.txt demo/requirements.txt deploy/setup.sh
 	deploy/setup.sh python
@@ -187,4 +188,5 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 clean:
-	rm -rf .build .build-install .build-deb .build-wheel .build-fuzz .build-thread .build-address .venv out demo-data
+	rm -rf .build .build-install .build-deb .build-wheel .build-fuzz .build-thread .build-address \
+		.build-page .venv out demo-data

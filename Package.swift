@@ -149,11 +149,12 @@ let package = Package(
         .target(
             name: "API",
             dependencies: [
-                "COpenAPI", "Ensembles", "Sessions", "Wire", "HTTPServer", "Telemetry", "Hashing",
-                httpTypes,
+                "COpenAPI", "CPage", "Ensembles", "Sessions", "Wire", "HTTPServer", "Telemetry",
+                "Hashing", httpTypes,
             ],
             swiftSettings: strict),
         .target(name: "COpenAPI"),
+        .target(name: "CPage", exclude: ["web"]),
         .target(name: "Telemetry", dependencies: [logging], swiftSettings: strict),
         daemon,
         .systemLibrary(name: "CMimalloc", providers: [.apt(["libmimalloc-dev"])]),

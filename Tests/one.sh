@@ -19,6 +19,7 @@ export LBFGSD_CPU
 swift_build=(swift build --explicit-target-dependency-import-check error -c "$configuration")
 
 deploy/setup.sh packages
+deploy/setup.sh page
 if [[ $name == test_* ]]; then
     deploy/setup.sh python
     "${swift_build[@]}" --product lbfgsd

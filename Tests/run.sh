@@ -36,7 +36,7 @@ setup() {
     deploy/setup.sh packages systemd openssl chromium gcc g++ valgrind locales gfortran \
         r-base-core r-cran-httr2 r-cran-jsonlite r-cran-openssl nodejs node-typescript \
         default-jre-headless &&
-        deploy/setup.sh docs && deploy/setup.sh torch
+        deploy/setup.sh page && deploy/setup.sh docs && deploy/setup.sh torch
 }
 
 build_release() { "${swift_build[@]}" -c release --build-tests; }

@@ -2,6 +2,7 @@
 # Makes a Debian machine with a Swift toolchain ready to build and test.
 #
 #   setup.sh packages [NAME ...]   Debian packages: what the build needs, and those named
+#   setup.sh page                  .build-page with the library that draws the page's charts
 #   setup.sh demo-python           .venv with what the clients and the demo import
 #   setup.sh python                .venv with what the tests import too
 #   setup.sh docs                  .venv with what builds the site too
@@ -85,6 +86,25 @@ make_docs() {
     touch "$stamp"
 }
 
+# The files that Sources/CPage embeds, out of the Python package that carries them. Both the package
+# and the files are known by their digests.
+make_page() {
+    local folder=.build-page package
+    if (cd "$folder" 2>/dev/null && sha256sum --check --status ../deploy/page.sha256); then
+        return
+    fi
+    make_venv .venv
+    rm -rf "$folder"
+    .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+        --only-binary :all: --require-hashes --requirement deploy/page-requirements.txt \
+        --dest "$folder/package" >&2
+    package=$(echo "$folder"/package/*.whl)
+    .venv/bin/python -m zipfile --extract "$package" "$folder/package/unpacked"
+    mv "$folder/package/unpacked/youplot/vendor/uplot.iife.min.js" "$folder/uplot.js"
+    rm -rf "$folder/package"
+    (cd "$folder" && sha256sum --check --quiet ../deploy/page.sha256 >&2)
+}
+
 # AVX2 and what comes with it, by the dynamic loader's own judgement; nothing on other machines.
 print_cpu() {
     local loader=/lib64/ld-linux-x86-64.so.2
@@ -95,6 +115,7 @@ print_cpu() {
 
 case "${1-}" in
     packages) install_packages "${build_packages[@]}" "${@:2}" ;;
+    page) make_page ;;
     demo-python) install_python demo demo/requirements.txt ;;
     python) install_python complete Tests/requirements.txt ;;
     docs) make_docs ;;

@@ -3,7 +3,7 @@ public import HTTPServer
 public import Sessions
 public import Telemetry
 
-/// All operations of openapi.yaml.
+/// All operations of openapi.yaml, and the page for browsers.
 ///
 /// - Parameters:
 ///   - metrics: The registry behind `/metrics`.
@@ -29,5 +29,6 @@ public func makeRouter(
         operations.sessions + operations.steps + operations.evaluations + operations.parameters
             + operations.bounds + operations.stateDict + operations.checkpoints + operations.trace
             + operations.events + operations.paramGroups + operations.hooks + operations.transfer
-            + operations.ensembleRoutes + operations.server + operations.replicationRoutes)
+            + operations.ensembleRoutes + operations.server + operations.replicationRoutes
+            + operations.page)
 }

@@ -27,9 +27,10 @@ struct ArrowTests {
         "CCurl": [],
         "Webhooks": ["CCurl", "Hashing"],
         "COpenAPI": [],
+        "CPage": [],
         "API": [
-            "COpenAPI", "Ensembles", "Sessions", "Wire", "HTTPServer", "Telemetry", "HTTPTypes",
-            "Hashing",
+            "COpenAPI", "CPage", "Ensembles", "Sessions", "Wire", "HTTPServer", "Telemetry",
+            "HTTPTypes", "Hashing",
         ],
         "lbfgsd": [
             "Ensembles", "Sessions", "Wire", "SQLiteStore", "HTTPServer", "Webhooks", "API",
@@ -65,6 +66,7 @@ struct ArrowTests {
             ("CMicrohttpdPages", "Sources/HTTPServer/MicroHTTPD/"),
             ("ArgumentParser", "Sources/lbfgsd/"), ("Yams", "Sources/lbfgsd/"),
             ("CCurl", "Sources/Webhooks/Curl/"), ("COpenSSL", "Sources/Hashing/"),
+            ("CPage", "Sources/API/Page/"),
             ("CLinux", "Sources/DiskLog/"), ("CSobol", "Sources/Ensembles/Designs/"),
             ("CMimalloc", "Sources/lbfgsd/Service/Allocator.swift"),
             ("Parallel", "Sources/Sessions/"),

@@ -29,9 +29,9 @@ public let operationScopes: [String: Scope] = [
 ]
 
 /// Operations without a token: those of supervisors, which have none, and the API's description,
-/// which says how to send one, with the pages of its problems. None of them shows anything of a
-/// session.
+/// which says how to send one, with the pages of its problems, and the files of the page. None of
+/// them shows anything of a session.
 public let openOperations: Set = [
     "getLiveness", "getReadiness", "getOpenAPIDocument", "getDocumentation",
-    "getProblemType",
+    "getProblemType", "getIndex", "getPage", "getPageInFolder", "getPageFile",
 ]

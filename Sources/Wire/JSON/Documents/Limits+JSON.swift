@@ -97,6 +97,18 @@ extension TenantUsage {
     }
 }
 
+/// The body of `GET /` for programs: where the rest is.
+public enum IndexDocument {
+    public static func json(openAPI: String) -> [UInt8] {
+        JSONText.object { text in
+            text.field("name", "lbfgsd")
+            text.field("openapi", openAPI)
+            text.field("sessions", "/v1/sessions")
+            text.field("page", "/ui")
+        }
+    }
+}
+
 /// The body of the probes' responses: `{"status": "ok"}`.
 public enum StatusDocument {
     public static func json(_ status: String) -> [UInt8] {
