@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._errors import Infeasible
 from .._model import ActiveSet, Evaluation, Floats, Turn
+from .._stepping import LossAndGradient
 from .library import EVALUATE
 from .optimizer import LocalOptimizer
 
@@ -64,6 +67,34 @@ class LocalClient:
     def begin_step(self, session: Any) -> Turn:
         self._steps += 1
         return self._turn(self._optimizer.begin())
+
+    def run_step(
+        self,
+        objective: Callable[[Floats], LossAndGradient],
+        ends: Callable[[Floats, float], bool],
+    ) -> Turn:
+        """Runs a whole step, as `begin_step` and `tell` do, without a `Turn` for each evaluation.
+
+        `objective` gets the same array each time, with other numbers, and may raise `Infeasible`.
+        `ends(x, loss)` ends the step after the evaluation.
+        """
+        self._steps += 1
+        optimizer = self._optimizer
+        read_trial, advance, x = optimizer.read_trial, optimizer.advance, optimizer.trial
+        status, has_ended = optimizer.begin(), False
+        while status == EVALUATE:
+            if has_ended:
+                status = optimizer.stop()
+                break
+            read_trial()
+            try:
+                loss, gradient = objective(x)
+            except Infeasible:
+                status = advance(math.nan, None)
+            else:
+                has_ended = ends(x, loss)
+                status = advance(loss, gradient)
+        return self._turn(status)
 
     def tell(self, session: Any, number: int, loss: Any, gradient: ArrayLike) -> Turn:
         numbers = np.ascontiguousarray(gradient, dtype=np.float64)

@@ -39,6 +39,10 @@ class OptionsStruct(ctypes.Structure):
     ]
 
 
+OPTIONS = frozenset(field[0] for field in OptionsStruct._fields_)
+"""The names of the options that are numbers."""
+
+
 class ErrorStruct(ctypes.Structure):
     """lbfgsd_error"""
 
@@ -90,7 +94,11 @@ _STATUS_FUNCTIONS: dict[str, list[Any]] = {
 
 def library_path() -> Path | None:
     """The library that $LBFGSD_LIBRARY names, or else the package's; None if it has none."""
-    named = os.environ.get(LIBRARY)
+    return _path(os.environ.get(LIBRARY))
+
+
+@functools.cache
+def _path(named: str | None) -> Path | None:
     if named:
         return Path(named)
     own = Path(__file__).with_name("liblbfgsd.so")
@@ -107,7 +115,7 @@ def load(path: Path) -> Any:
     library.lbfgsd_options_init.restype = ctypes.c_int
     library.lbfgsd_options_init.argtypes = [_OPTIONS, _SIZE, _INT32]
     for name in ("lbfgsd_point", "lbfgsd_x"):
-        getattr(library, name).restype = ctypes.POINTER(_DOUBLE)
+        getattr(library, name).restype = _POINTER
         getattr(library, name).argtypes = [_POINTER]
     library.lbfgsd_reason_name.restype = ctypes.c_char_p
     library.lbfgsd_reason_name.argtypes = [_INT32]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from .library import (
     DTYPES,
     LINE_SEARCHES,
     MODES,
+    OPTIONS,
     ActiveBoundStruct,
     ErrorStruct,
     OptionsStruct,
@@ -23,22 +23,43 @@ from .library import (
     load,
 )
 
+PASSED_MAX = 1024
+"""The most numbers of a gradient that are passed through memory with a known address."""
 SIDES = {-1: "lower", 0: "fixed", 1: "upper"}
 
 
 class LocalOptimizer:
     """An optimizer in float64, whose vectors are NumPy's. One thread at a time uses it. Errors of
-    the library are `ValueError`s."""
+    the library are `ValueError`s.
+
+    What every evaluation needs is made once: pointers, the structure for errors, and memory through
+    which vectors pass. To make such an object takes longer than the call that gets it.
+    """
 
     def __init__(self, path: Path, x0: Floats, options: Mapping[str, Any]) -> None:
-        self._library = load(path)
-        self.n = x0.size
         self._pointer = ctypes.c_void_p()
-        # Used by every call: making them anew takes longer than the call.
+        self._library = load(path)
+        self._destroy = self._library.lbfgsd_destroy
+        self.n = x0.size
         self._error = ErrorStruct()
+        self._error_pointer = ctypes.byref(self._error)
         self._found = ResultStruct(size=ctypes.sizeof(ResultStruct))
-        self._call("create", ctypes.byref(self._pointer), x0.size, _data(x0), self._read(options))
-        weakref.finalize(self, self._library.lbfgsd_destroy, self._pointer)
+        self._found_pointer = ctypes.byref(self._found)
+        self._advance = self._library.lbfgsd_advance
+        self._point = self._library.lbfgsd_point
+        memory: Floats = np.empty(self.n + min(self.n, PASSED_MAX))
+        self.trial: Floats = memory[: self.n]
+        """Memory for the point that is to be evaluated, which `read_trial` writes."""
+        self._gradient: Floats = memory[self.n :]
+        self._trial_address, self._trial_bytes = _data(memory), self.trial.nbytes
+        self._gradient_address = ctypes.c_void_p(self._trial_address + self._trial_bytes)
+        self.trial[:] = x0
+        created = ctypes.byref(self._pointer)
+        self._call("create", created, self.n, self._trial_address, self._read(options))
+
+    def __del__(self) -> None:
+        # NULL, if there was an error.
+        self._destroy(self._pointer)
 
     def set_options(self, options: Mapping[str, Any]) -> None:
         self._call("set_options", self._pointer, self._read(options))
@@ -53,31 +74,50 @@ class LocalOptimizer:
         return self._call("begin", self._pointer, None)
 
     def advance(self, loss: float, gradient: Floats | None) -> int:
-        return self._call("advance", self._pointer, loss, _data(gradient))
+        """Answers the evaluation. The gradient has n numbers, one after the other in memory."""
+        if gradient is None:
+            address: Any = None
+        elif self.n <= PASSED_MAX:
+            # To copy few numbers takes less time than to ask for their address.
+            self._gradient[:] = gradient
+            address = self._gradient_address
+        else:
+            address = _data(gradient)
+        status: int = self._advance(self._pointer, loss, address, self._error_pointer)
+        if status < 0:
+            raise ValueError(self._error.text.decode())
+        return status
 
     def stop(self) -> int:
         return self._call("stop", self._pointer)
 
+    def read_trial(self) -> None:
+        """Writes the point that is to be evaluated to `trial`."""
+        ctypes.memmove(self._trial_address, self._point(self._pointer), self._trial_bytes)
+
     @property
     def point(self) -> Floats:
         """A copy of the point that is to be evaluated."""
-        return self._copied(self._library.lbfgsd_point(self._pointer))
+        self.read_trial()
+        return self.trial.copy()
 
     @property
     def x(self) -> Floats:
         """A copy of the last point that was accepted."""
-        return self._copied(self._library.lbfgsd_x(self._pointer))
+        pointer = self._library.lbfgsd_x(self._pointer)
+        ctypes.memmove(self._trial_address, pointer, self._trial_bytes)
+        return self.trial.copy()
 
     def progress(self) -> tuple[int, float | None]:
         """The iterations that the running step has begun, and the loss at the last point that was
         accepted, if it is known."""
-        self._call("get_result", self._pointer, ctypes.byref(self._found))
+        self._call("get_result", self._pointer, self._found_pointer)
         return self._found.iterations, _known(self._found.loss)
 
     def result(self) -> StepResult:
         """The result of the last step, or so far."""
         found = self._found
-        self._call("get_result", self._pointer, ctypes.byref(found))
+        self._call("get_result", self._pointer, self._found_pointer)
         failure = None
         if found.failed_search_trials > 0:
             failure = LineSearchFailure(
@@ -126,15 +166,10 @@ class LocalOptimizer:
 
     def _call(self, name: str, *arguments: Any) -> int:
         function = getattr(self._library, f"lbfgsd_{name}")
-        status: int = function(*arguments, ctypes.byref(self._error))
+        status: int = function(*arguments, self._error_pointer)
         if status < 0:
             raise ValueError(self._error.text.decode())
         return status
-
-    def _copied(self, pointer: Any) -> Floats:
-        numbers: Floats = np.empty(self.n)
-        ctypes.memmove(numbers.ctypes.data, pointer, numbers.nbytes)
-        return numbers
 
     def _read(self, options: Mapping[str, Any]) -> Any:
         """The options of a session, as the library takes them."""
@@ -153,7 +188,7 @@ class LocalOptimizer:
             if not read.noise >= 0:
                 raise ValueError(f"noise must be at least 0, not {noise}")
         for name, value in given.items():
-            if name not in {field[0] for field in OptionsStruct._fields_}:
+            if name not in OPTIONS:
                 raise TypeError(f"unknown option: {name}")
             if value is not None:
                 setattr(read, name, value)

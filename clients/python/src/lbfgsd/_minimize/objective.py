@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,9 @@ from .differences import (
 )
 
 Jacobian = Callable[..., ArrayLike] | bool | str | None
+
+KEY_BYTES_MAX = 1024
+"""The largest point that is its own key in the cache."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ class CountedObjective:
         self._progress, self._steps, self._apply = progress, steps, apply
         self.box: Box | None = None
         """Within which gradients are estimated."""
-        self._cache: dict[bytes, LossAndGradient] = {}
-        self._best: bytes | None = None
+        self._cache: dict[bytes | int, LossAndGradient] = {}
+        self._best: bytes | int | None = None
+        self._best_loss = math.inf
         self.nfev = self.njev = 0
         self._method = jac if isinstance(jac, str) else "2-point"
         self.estimates = jac is not True and not callable(jac)
@@ -70,19 +74,28 @@ class CountedObjective:
 
     def __call__(self, x: Floats) -> LossAndGradient:
         # SciPy's functions get Float64, whatever the session's dtype is.
-        x = x.astype(np.float64, copy=False)
-        key = point_key(x)
-        if key in self._cache:
-            return self._cache[key]
+        return self.evaluated(x.astype(np.float64, copy=False))
+
+    def evaluated(self, x: Floats) -> LossAndGradient:
+        """The values at a point in Float64, whose memory is not kept."""
+        bits, cache = x.tobytes(), self._cache
+        key = bits if len(bits) <= KEY_BYTES_MAX else hash(bits)
+        value = cache.get(key)
+        if value is not None:
+            return value
         value = self._evaluate(x)
-        norm = float(np.max(np.abs(value.gradient), initial=0.0))
-        self._progress.update(value.loss, norm)
-        fitting = min(self.CACHED_MAX, self.CACHED_BYTES_MAX // (x.nbytes or 1))
-        if len(self._cache) >= max(2, fitting):
-            del self._cache[next(old for old in self._cache if old != self._best)]
-        self._cache[key] = value
-        if self._best is None or value.loss < self._cache[self._best].loss:
-            self._best = key
+        if self._progress.is_shown:
+            self._progress.update(value.loss, value.gradient)
+        # The best and the newest are cached in any case.
+        if len(cache) >= 2 and len(cache) >= min(
+            self.CACHED_MAX, self.CACHED_BYTES_MAX // (x.nbytes or 1)
+        ):
+            keys = iter(cache)
+            oldest = next(keys)
+            del cache[next(keys) if oldest == self._best else oldest]
+        cache[key] = value
+        if self._best is None or value.loss < self._best_loss:
+            self._best, self._best_loss = key, value.loss
         return value
 
     def loss(self, x: Floats) -> float:
@@ -124,7 +137,9 @@ class CountedObjective:
             )
             self.nfev += self.calls(x.size) - 1
             self.njev += 1
-        gradient = np.array(gradient, dtype=np.float64).reshape(-1)
+        gradient = np.array(gradient, dtype=np.float64)
+        if gradient.ndim != 1:
+            gradient = gradient.reshape(-1)
         if gradient.size != x.size:
             message = f"the gradient has {gradient.size} numbers, the parameters {x.size}"
             raise ValueError(message)
@@ -135,7 +150,9 @@ class CountedObjective:
         return self._fun(x.copy(), *self._args)
 
 
-def point_key(x: Floats) -> bytes:
-    """Identifies a point by its bits, in 16 bytes whatever its size."""
-    bits = x.astype(np.float64, copy=False)
-    return hashlib.blake2b(np.ascontiguousarray(bits).data, digest_size=16).digest()
+def point_key(x: Floats) -> bytes | int:
+    """Identifies a point by its bits: these themselves if they are few, or else their hash of 64
+    bits, which Python keys anew in each process. Two of some dozen points have the same hash less
+    often than memory fails."""
+    bits = x.astype(np.float64, copy=False).tobytes()
+    return bits if len(bits) <= KEY_BYTES_MAX else hash(bits)

@@ -42,6 +42,8 @@ class Run:
         self.callback = _adapted(callback)
         self.box: Box | None = None
         self.l1: Floats = np.zeros(1)
+        self.is_new = False
+        """Whether the session has the options of its first step."""
         self.nit = 0
         self.nit_before = 0
         """The iterations of the steps of this run that have ended, less those of the first step
@@ -53,7 +55,7 @@ class Run:
         self.unbounded = UnboundedTest()
         self.ending: str | None = None
         """Why the running step is ended before its time."""
-        self.ended: bytes | None = None
+        self.ended: bytes | int | None = None
         """The point where the newest step ended."""
         self.stalled = 0
         """The number of consecutive steps that used up a budget and ended where they began."""
@@ -85,8 +87,10 @@ class Run:
             upper=None if self.box is None else _shortened(self.box.upper),
             l1=l1,
         )
-        self.l1 = np.broadcast_to(np.asarray(0.0 if l1 is None else l1, dtype=float), x.shape)
+        if l1 is not None:
+            self.l1 = np.broadcast_to(np.asarray(l1, dtype=float), x.shape)
         self.session, self.session_options = created.id, dict(created.options)
+        self.is_new = True
         return self._guarded(None)
 
     def resume(self, found: Session, x0: ArrayLike | None) -> Any:
@@ -118,10 +122,7 @@ class Run:
 
     def _loop(self, turn: Turn | None) -> Any:
         while True:
-            if turn is None:
-                self._set_options()
-                turn = self.client.begin_step(self.session)
-            turn = run_step(self.client, turn, self._evaluate, self.on_hook, self._watch)
+            turn = self._step(turn)
             result, x = turn.result, turn.x
             assert result is not None and x is not None
             x = x.astype(np.float64, copy=False)
@@ -142,13 +143,28 @@ class Run:
                 return self._finished(outcome)
             turn = None
 
+    def _step(self, turn: Turn | None) -> Turn:
+        """Runs a step to its end, or one that `turn` belongs to."""
+        if turn is None:
+            if not self.is_new:
+                self._set_options()
+            self.is_new = False
+            if isinstance(self.client, LocalClient) and self.callback is None:
+                return self.client.run_step(self.objective.evaluated, self._is_unbounded)
+            turn = self.client.begin_step(self.session)
+        return run_step(self.client, turn, self._evaluate, self.on_hook, self._watch)
+
+    def _is_unbounded(self, x: Floats, loss: float) -> bool:
+        if self.unbounded.is_met(x, loss):
+            # The point is told nevertheless, and the step ends there.
+            self.ending = "unbounded"
+        return self.ending is not None
+
     def _evaluate(self, x: Floats) -> LossAndGradient:
         value = self.objective(x)
         if self.callback is not None:
             self.points.append((x, value.loss + self._l1_term(x)))
-        if self.unbounded.is_met(x, value.loss):
-            # The point is told nevertheless, and the step ends there.
-            self.ending = "unbounded"
+        self._is_unbounded(x, value.loss)
         return value
 
     def _watch(self, turn: Turn) -> bool:
@@ -287,7 +303,7 @@ class Run:
         return self._result(x.astype(np.float64), loss, "max_iterations", "the run goes on")
 
     def _l1_term(self, x: Floats) -> float:
-        return float(self.l1 @ np.abs(x)) if self.l1.any() else 0.0
+        return float(self.l1 @ np.abs(x)) if self.l1.size == x.size and self.l1.any() else 0.0
 
     def _result(self, x: Floats, loss: float | None, reason: str, message: str, **more: Any) -> Any:
         known, status = self.objective.at(x), STATUSES.get(reason, FAILED)

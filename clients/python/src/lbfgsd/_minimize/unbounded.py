@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .._model import Floats
@@ -20,6 +22,7 @@ class UnboundedTest:
 
     def __init__(self) -> None:
         self._origin: Floats | None = None
+        self._away: Floats
         self._loss = np.inf
         self._first = self._distance = 0.0
 
@@ -27,7 +30,9 @@ class UnboundedTest:
         """Takes note of an evaluation."""
         if self._origin is None or not loss < self._loss:
             return self._restart(x, loss)
-        distance = float(np.max(np.abs(x - self._origin), initial=0.0))
+        # Any norm does: points that move away without end do so along one line.
+        away = np.subtract(x, self._origin, self._away)
+        distance = math.sqrt(away @ away)
         if distance < 2 * self._distance:
             return self._restart(x, loss)
         self._loss, self._distance = loss, distance
@@ -35,7 +40,10 @@ class UnboundedTest:
         return self._is_low(loss) or distance >= GROWTH * self._first > 0
 
     def _restart(self, x: Floats, loss: float) -> bool:
-        self._origin, self._loss = x.copy(), loss
+        if self._origin is None:
+            self._origin, self._away = np.empty(x.shape), np.empty(x.shape)
+        self._origin[:] = x
+        self._loss = loss
         self._first = self._distance = 0.0
         return self._is_low(loss)
 
