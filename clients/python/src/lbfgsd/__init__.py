@@ -41,6 +41,7 @@ from ._errors import (
     IdempotencyKeyReused,
     Infeasible,
     InvalidRequest,
+    JournalError,
     LengthRequired,
     Malformed,
     MethodNotAllowed,
@@ -65,6 +66,12 @@ from ._errors import (
     UnsupportedMediaType,
 )
 from ._minimize import minimize, scipy_method
+from ._minimize.transfer import (
+    export_journal,
+    import_journal,
+    journal_to_session_file,
+    session_file_to_journal,
+)
 from ._model import (
     Abandoned,
     ActiveSet,
@@ -150,6 +157,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "Infeasible",
     "InvalidRequest",
+    "JournalError",
     "Lease",
     "LengthRequired",
     "LineSearchFailure",
@@ -194,10 +202,14 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "UnsupportedMediaType",
+    "export_journal",
+    "import_journal",
+    "journal_to_session_file",
     "minimize",
     "minimize_many",
     "multistart",
     "scipy_method",
+    "session_file_to_journal",
     "state_dict_from_safetensors",
     "state_dict_to_safetensors",
 ]

@@ -20,6 +20,7 @@ from .library import (
     ErrorStruct,
     OptionsStruct,
     ResultStruct,
+    TorchStateStruct,
     load,
 )
 
@@ -29,33 +30,60 @@ SIDES = {-1: "lower", 0: "fixed", 1: "upper"}
 
 
 class LocalOptimizer:
-    """An optimizer in float64, whose vectors are NumPy's. One thread at a time uses it. Errors of
-    the library are `ValueError`s.
+    """An optimizer whose vectors are NumPy's. One thread at a time uses it. Errors of the library
+    are `ValueError`s.
 
     What every evaluation needs is made once: pointers, the structure for errors, and memory through
     which vectors pass. To make such an object takes longer than the call that gets it.
     """
 
     def __init__(self, path: Path, x0: Floats, options: Mapping[str, Any]) -> None:
+        self._prepare(path, x0.size, x0.dtype)
+        self.trial[:] = x0
+        created = ctypes.byref(self._pointer)
+        self._call(
+            f"create{self._suffix}", created, self.n, self._trial_address, self._read(options)
+        )
+
+    @classmethod
+    def restored(cls, path: Path, snapshot: bytes) -> LocalOptimizer:
+        """The optimizer of a snapshot; `wants` says whether it waits for an evaluation."""
+        library = load(path)
+        pointer, error = ctypes.c_void_p(), ErrorStruct()
+        found = ctypes.byref(pointer)
+        status = library.lbfgsd_restore(found, snapshot, len(snapshot), ctypes.byref(error))
+        if status < 0:
+            raise ValueError(error.text.decode())
+        self = cls.__new__(cls)
+        single = library.lbfgsd_get_dtype(pointer) == DTYPES["float32"]
+        dtype = np.dtype(np.float32 if single else np.float64)
+        self._prepare(path, library.lbfgsd_count(pointer), dtype)
+        self._pointer, self.wants = pointer, status
+        return self
+
+    wants = 0
+    """The status that the snapshot was taken with."""
+
+    def _prepare(self, path: Path, n: int, dtype: Any) -> None:
         self._pointer = ctypes.c_void_p()
         self._library = load(path)
         self._destroy = self._library.lbfgsd_destroy
-        self.n = x0.size
+        self.n, self.dtype = n, dtype
+        self._suffix = "_f32" if dtype == np.float32 else ""
         self._error = ErrorStruct()
         self._error_pointer = ctypes.byref(self._error)
         self._found = ResultStruct(size=ctypes.sizeof(ResultStruct))
         self._found_pointer = ctypes.byref(self._found)
-        self._advance = self._library.lbfgsd_advance
-        self._point = self._library.lbfgsd_point
-        memory: Floats = np.empty(self.n + min(self.n, PASSED_MAX))
-        self.trial: Floats = memory[: self.n]
-        """Memory for the point that is to be evaluated, which `read_trial` writes."""
-        self._gradient: Floats = memory[self.n :]
-        self._trial_address, self._trial_bytes = _data(memory), self.trial.nbytes
+        self._advance_to = getattr(self._library, f"lbfgsd_advance_to{self._suffix}")
+        self._point = getattr(self._library, f"lbfgsd_point{self._suffix}")
+        self._x = getattr(self._library, f"lbfgsd_x{self._suffix}")
+        memory: Floats = np.empty(n + min(n, PASSED_MAX), dtype)
+        self.trial: Floats = memory[:n]
+        """Memory for the point that is to be evaluated, which `begin` and `advance` write."""
+        self._gradient: Floats = memory[n:]
+        self._trial_address, self._trial_bytes = self._data(memory), self.trial.nbytes
         self._gradient_address = ctypes.c_void_p(self._trial_address + self._trial_bytes)
-        self.trial[:] = x0
-        created = ctypes.byref(self._pointer)
-        self._call("create", created, self.n, self._trial_address, self._read(options))
+        self._trial_pointer = ctypes.c_void_p(self._trial_address)
 
     def __del__(self) -> None:
         # NULL, if there was an error.
@@ -65,16 +93,62 @@ class LocalOptimizer:
         self._call("set_options", self._pointer, self._read(options))
 
     def set_bounds(self, lower: Floats | None, upper: Floats | None) -> None:
-        self._call("set_bounds", self._pointer, _data(lower), _data(upper))
+        """Both are in Float64."""
+        self._call("set_bounds", self._pointer, _doubles(lower), _doubles(upper))
 
-    def set_l1(self, weights: Floats) -> None:
-        self._call("set_l1", self._pointer, _data(weights))
+    def set_l1(self, weights: Floats | None) -> None:
+        """In Float64."""
+        self._call("set_l1", self._pointer, _doubles(weights))
+
+    def set_x(self, x: Floats) -> None:
+        self._call(f"set_x{self._suffix}", self._pointer, self._data(x))
+
+    def load_torch_state(self, state: Mapping[str, Any] | None) -> None:
+        """Replaces history and counts by torch's, which is a dictionary of arrays. None: those of a
+        new optimizer."""
+        if state is None:
+            self._call("load_torch_state", self._pointer, None)
+            return
+        read = TorchStateStruct(size=ctypes.sizeof(TorchStateStruct))
+        read.func_evals, read.n_iter = state.get("func_evals", 0), state.get("n_iter", 0)
+        kept: list[Any] = []
+
+        def numbers(value: Any, dtype: Any) -> int:
+            kept.append(np.ascontiguousarray(value, dtype=dtype))
+            return int(kept[-1].ctypes.data)
+
+        for name in ("d", "prev_flat_grad"):
+            if state.get(name) is not None:
+                setattr(read, name, numbers(state[name], self.dtype))
+                if kept[-1].size != self.n:
+                    raise ValueError(f"{name} has {kept[-1].size} numbers, x has {self.n}")
+        steps, changes = (list(state.get(name) or []) for name in ("old_stps", "old_dirs"))
+        if len(steps) != len(changes) or any(np.size(v) != self.n for v in steps + changes):
+            raise ValueError("old_dirs and old_stps must have as many vectors of n numbers")
+        if steps:
+            read.old_stps, read.old_dirs = (numbers(v, self.dtype) for v in (steps, changes))
+            read.pair_count = len(steps)
+        for name, key in (("t", "t"), ("h_diag", "H_diag"), ("prev_loss", "prev_loss")):
+            value = state.get(key)
+            setattr(read, name, math.nan if value is None else float(value))
+        if state.get("al") is not None:
+            alphas = [float(alpha) for alpha in state["al"] if alpha is not None]
+            read.al, read.al_count = numbers(alphas, np.float64), len(alphas)
+        self._call("load_torch_state", self._pointer, ctypes.byref(read))
+
+    @property
+    def is_stepping(self) -> bool:
+        """Whether an evaluation is wanted."""
+        return bool(self._point(self._pointer))
 
     def begin(self) -> int:
-        return self._call("begin", self._pointer, None)
+        status = self._call("begin", self._pointer, None)
+        self.read_trial()
+        return status
 
     def advance(self, loss: float, gradient: Floats | None) -> int:
-        """Answers the evaluation. The gradient has n numbers, one after the other in memory."""
+        """Answers the evaluation. The gradient has n numbers of `dtype`, one after the other in
+        memory."""
         if gradient is None:
             address: Any = None
         elif self.n <= PASSED_MAX:
@@ -82,31 +156,30 @@ class LocalOptimizer:
             self._gradient[:] = gradient
             address = self._gradient_address
         else:
-            address = _data(gradient)
-        status: int = self._advance(self._pointer, loss, address, self._error_pointer)
+            address = self._data(gradient)
+        status: int = self._advance_to(
+            self._pointer, loss, address, self._trial_pointer, self._error_pointer
+        )
         if status < 0:
             raise ValueError(self._error.text.decode())
         return status
 
     def stop(self) -> int:
-        return self._call("stop", self._pointer)
+        status = self._call("stop", self._pointer)
+        self.read_trial()
+        return status
 
     def read_trial(self) -> None:
-        """Writes the point that is to be evaluated to `trial`."""
-        ctypes.memmove(self._trial_address, self._point(self._pointer), self._trial_bytes)
-
-    @property
-    def point(self) -> Floats:
-        """A copy of the point that is to be evaluated."""
-        self.read_trial()
-        return self.trial.copy()
+        """Writes the point that is to be evaluated, or else x, to `trial`."""
+        pointer = self._point(self._pointer) or self._x(self._pointer)
+        ctypes.memmove(self._trial_address, pointer, self._trial_bytes)
 
     @property
     def x(self) -> Floats:
         """A copy of the last point that was accepted."""
-        pointer = self._library.lbfgsd_x(self._pointer)
-        ctypes.memmove(self._trial_address, pointer, self._trial_bytes)
-        return self.trial.copy()
+        numbers: Floats = np.empty(self.n, self.dtype)
+        ctypes.memmove(self._data(numbers), self._x(self._pointer), numbers.nbytes)
+        return numbers
 
     def progress(self) -> tuple[int, float | None]:
         """The iterations that the running step has begun, and the loss at the last point that was
@@ -156,13 +229,12 @@ class LocalOptimizer:
             multiplier=np.array([bound.multiplier for bound in found], dtype=np.float64),
         )
 
-    def pairs(self) -> tuple[Floats, Floats]:
-        """The steps s and the changes of the gradient y of the history, oldest first."""
-        count = ctypes.c_size_t()
-        self._call("get_pairs", self._pointer, None, None, 0, ctypes.byref(count))
-        s, y = np.empty((2, count.value, self.n))
-        self._call("get_pairs", self._pointer, _data(s), _data(y), count.value, ctypes.byref(count))
-        return s, y
+    def snapshot(self) -> bytes:
+        """The whole state, as docs/design/engine-snapshot.md describes it."""
+        size = ctypes.c_size_t(self._library.lbfgsd_snapshot_size(self._pointer))
+        memory = ctypes.create_string_buffer(size.value)
+        self._call("snapshot", self._pointer, memory, size.value, ctypes.byref(size))
+        return memory.raw
 
     def _call(self, name: str, *arguments: Any) -> int:
         function = getattr(self._library, f"lbfgsd_{name}")
@@ -170,6 +242,11 @@ class LocalOptimizer:
         if status < 0:
             raise ValueError(self._error.text.decode())
         return status
+
+    def _data(self, vector: Floats) -> int:
+        """The address of a vector's numbers."""
+        assert vector.dtype == self.dtype and vector.flags.c_contiguous
+        return vector.ctypes.data
 
     def _read(self, options: Mapping[str, Any]) -> Any:
         """The options of a session, as the library takes them."""
@@ -195,7 +272,7 @@ class LocalOptimizer:
         return ctypes.byref(read)
 
 
-def _data(vector: Floats | None) -> Any:
+def _doubles(vector: Floats | None) -> int | None:
     """The address of a vector's numbers; None for none."""
     if vector is None:
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,9 @@ class CountedObjective:
         self._cache: dict[bytes | int, LossAndGradient] = {}
         self._best: bytes | int | None = None
         self._best_loss = math.inf
+        self._hash: Callable[[bytes], bytes | int] = hash
+        """Python's hash has 64 bits and is keyed anew in each process. Two of some dozen points
+        have the same one less often than memory fails."""
         self.nfev = self.njev = 0
         self._method = jac if isinstance(jac, str) else "2-point"
         self.estimates = jac is not True and not callable(jac)
@@ -78,17 +82,33 @@ class CountedObjective:
 
     def evaluated(self, x: Floats) -> LossAndGradient:
         """The values at a point in Float64, whose memory is not kept."""
-        bits, cache = x.tobytes(), self._cache
-        key = bits if len(bits) <= KEY_BYTES_MAX else hash(bits)
-        value = cache.get(key)
-        if value is not None:
-            return value
-        value = self._evaluate(x)
+        bits = x.tobytes()
+        key = bits if len(bits) <= KEY_BYTES_MAX else self._hash(bits)
+        value = self._cache.get(key)
+        if value is None:
+            value = self._evaluate(x)
+            self._keep(key, value)
+        return value
+
+    def recorded(self, x: Floats, value: LossAndGradient, nfev: int, njev: int) -> LossAndGradient:
+        """The same where the function was called by another process, and the counts since."""
+        key = self._key(x.astype(np.float64, copy=False))
+        if key not in self._cache:
+            self._keep(key, value)
+        self.nfev, self.njev = nfev, njev
+        return self._cache[key]
+
+    def _key(self, x: Floats) -> bytes | int:
+        bits = x.tobytes()
+        return bits if len(bits) <= KEY_BYTES_MAX else self._hash(bits)
+
+    def _keep(self, key: bytes | int, value: LossAndGradient) -> None:
         if self._progress.is_shown:
             self._progress.update(value.loss, value.gradient)
+        cache = self._cache
         # The best and the newest are cached in any case.
         if len(cache) >= 2 and len(cache) >= min(
-            self.CACHED_MAX, self.CACHED_BYTES_MAX // (x.nbytes or 1)
+            self.CACHED_MAX, self.CACHED_BYTES_MAX // (value.gradient.nbytes or 1)
         ):
             keys = iter(cache)
             oldest = next(keys)
@@ -96,7 +116,38 @@ class CountedObjective:
         cache[key] = value
         if self._best is None or value.loss < self._best_loss:
             self._best, self._best_loss = key, value.loss
-        return value
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme of finite differences; None if there are none."""
+        return self._method if self.estimates else None
+
+    def make_lasting(self) -> None:
+        """Lets the cache be used by other processes. It must be empty."""
+        self._hash = lasting_hash
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """Counts and cache, as `keep` takes them in another process."""
+        keys = [key.hex() for key in self._cache if isinstance(key, bytes)]
+        assert len(keys) == len(self._cache)
+        values = {
+            "nfev": self.nfev,
+            "njev": self.njev,
+            "cached": keys,
+            "losses": [value.loss for value in self._cache.values()],
+            "best": self._best.hex() if isinstance(self._best, bytes) else None,
+            "best_loss": self._best_loss,
+        }
+        gradients = {f"cached/{i}": v.gradient for i, v in enumerate(self._cache.values())}
+        return values, gradients
+
+    def keep(self, values: Mapping[str, Any], arrays: Mapping[str, Floats]) -> None:
+        self.nfev, self.njev = values["nfev"], values["njev"]
+        for i, (key, loss) in enumerate(zip(values["cached"], values["losses"], strict=True)):
+            self._cache[bytes.fromhex(key)] = LossAndGradient(loss, arrays[f"cached/{i}"])
+        best = values["best"]
+        self._best = None if best is None else bytes.fromhex(best)
+        self._best_loss = values["best_loss"]
 
     def loss(self, x: Floats) -> float:
         """The function alone."""
@@ -106,7 +157,7 @@ class CountedObjective:
 
     def at(self, x: Floats) -> LossAndGradient | None:
         """What is cached of a point."""
-        return self._cache.get(point_key(x))
+        return self._cache.get(self._key(x.astype(np.float64, copy=False)))
 
     def calls(self, n: int) -> int:
         """The calls of the function that one evaluation with n parameters takes."""
@@ -150,9 +201,6 @@ class CountedObjective:
         return self._fun(x.copy(), *self._args)
 
 
-def point_key(x: Floats) -> bytes | int:
-    """Identifies a point by its bits: these themselves if they are few, or else their hash of 64
-    bits, which Python keys anew in each process. Two of some dozen points have the same hash less
-    often than memory fails."""
-    bits = x.astype(np.float64, copy=False).tobytes()
-    return bits if len(bits) <= KEY_BYTES_MAX else hash(bits)
+def lasting_hash(bits: bytes) -> bytes:
+    """A hash that is the same in every process."""
+    return hashlib.blake2b(bits, digest_size=16).digest()

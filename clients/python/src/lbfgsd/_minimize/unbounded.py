@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +25,20 @@ class UnboundedTest:
     def __init__(self) -> None:
         self._origin: Floats | None = None
         self._away: Floats
-        self._loss = np.inf
+        self._loss = math.inf
         self._first = self._distance = 0.0
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """What it remembers, as `keep` takes it."""
+        values = {"loss": self._loss, "first": self._first, "distance": self._distance}
+        return values, {} if self._origin is None else {"origin": self._origin}
+
+    def keep(self, values: Mapping[str, Any], arrays: Mapping[str, Floats]) -> None:
+        if "origin" in arrays:
+            self._origin = arrays["origin"].copy()
+            self._away = np.empty(self._origin.shape)
+        self._loss = values["loss"]
+        self._first, self._distance = values["first"], values["distance"]
 
     def is_met(self, x: Floats, loss: float) -> bool:
         """Takes note of an evaluation."""
