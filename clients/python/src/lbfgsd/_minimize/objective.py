@@ -26,6 +26,7 @@ from .differences import (
 
 Jacobian = Callable[..., ArrayLike] | bool | str | None
 
+FLOAT64 = np.dtype(np.float64)
 KEY_BYTES_MAX = 1024
 """The largest point that is its own key in the cache."""
 
@@ -107,8 +108,9 @@ class CountedObjective:
             self._progress.update(value.loss, value.gradient)
         cache = self._cache
         # The best and the newest are cached in any case.
-        if len(cache) >= 2 and len(cache) >= min(
-            self.CACHED_MAX, self.CACHED_BYTES_MAX // (value.gradient.nbytes or 1)
+        count = len(cache)
+        if count >= 2 and (
+            count >= self.CACHED_MAX or count * value.gradient.nbytes >= self.CACHED_BYTES_MAX
         ):
             keys = iter(cache)
             oldest = next(keys)
@@ -188,7 +190,10 @@ class CountedObjective:
             )
             self.nfev += self.calls(x.size) - 1
             self.njev += 1
-        gradient = np.array(gradient, dtype=np.float64)
+        if type(gradient) is np.ndarray and gradient.dtype == FLOAT64:
+            gradient = gradient.copy()
+        else:
+            gradient = np.array(gradient, dtype=np.float64)
         if gradient.ndim != 1:
             gradient = gradient.reshape(-1)
         if gradient.size != x.size:

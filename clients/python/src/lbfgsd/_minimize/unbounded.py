@@ -51,7 +51,7 @@ class UnboundedTest:
             return self._restart(x, loss)
         self._loss, self._distance = loss, distance
         self._first = self._first or distance
-        return self._is_low(loss) or distance >= GROWTH * self._first > 0
+        return -math.inf < loss < LOSS or distance >= GROWTH * self._first > 0
 
     def _restart(self, x: Floats, loss: float) -> bool:
         if self._origin is None:
@@ -59,8 +59,4 @@ class UnboundedTest:
         self._origin[:] = x
         self._loss = loss
         self._first = self._distance = 0.0
-        return self._is_low(loss)
-
-    @staticmethod
-    def _is_low(loss: float) -> bool:
-        return bool(-np.inf < loss < LOSS)
+        return -math.inf < loss < LOSS

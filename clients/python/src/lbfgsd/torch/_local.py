@@ -23,13 +23,14 @@ class LocalSteps:
     def __init__(self, client: LocalClient, params: Sequence[Tensor]) -> None:
         self._client, self._params = client, params
         trial = torch.from_numpy(client.optimizer.trial)
-        sizes = [p.numel() for p in params]
-        self._views = [
-            part.view(p.shape) for part, p in zip(trial.split(sizes), params, strict=True)
-        ]
-        self._sizes = sizes
         self._gradient = torch.empty_like(trial)
         self._numbers = self._gradient.numpy()
+        self._views, self._gradient_views = self._parts(trial), self._parts(self._gradient)
+
+    def _parts(self, flat: Tensor) -> list[Tensor]:
+        """The parts of a flat tensor, in the parameters' shapes."""
+        sizes = [p.numel() for p in self._params]
+        return [part.view(p.shape) for part, p in zip(flat.split(sizes), self._params, strict=True)]
 
     def run(self, closure: Callable[[], Any]) -> tuple[list[Any], StepResult]:
         """Runs a step; the losses of its first evaluation, if there was one, and its result. After
@@ -61,19 +62,17 @@ class LocalSteps:
         torch._foreach_copy_(self._params, self._views)
 
     def _gathered(self, sign: float) -> Any:
-        params = self._params
-        gradients = [p.grad for p in params]
-        if len(params) == 1 and sign > 0:
-            gradient = gradients[0]
-            if gradient is not None and gradient.layout is torch.strided and gradient.is_cpu:
-                return gradient.detach().reshape(-1).numpy()
-        pieces = [
-            torch.zeros(size, dtype=p.dtype)
-            if gradient is None
-            else (gradient.to_dense() if gradient.is_sparse else gradient).detach().reshape(-1)
-            for p, size, gradient in zip(params, self._sizes, gradients, strict=True)
-        ]
-        torch.cat([piece.cpu() for piece in pieces], out=self._gradient)
+        """The gradient times the sign, flat."""
+        gradients: list[Any] = [p.grad for p in self._params]
+        if any(g is None or g.layout is not torch.strided for g in gradients):
+            gradients = [
+                torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g
+                for p, g in zip(self._params, gradients, strict=True)
+            ]
+        only = gradients[0]
+        if len(gradients) == 1 and sign > 0 and only.is_cpu and only.is_contiguous():
+            return only.detach().view(-1).numpy()
+        torch._foreach_copy_(self._gradient_views, gradients)
         if sign < 0:
             self._gradient.neg_()
         return self._numbers
