@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """What an evaluation costs besides the function, in process: lbfgsd.minimize and SciPy's L-BFGS-B.
 
-usage: overhead.py [--rounds N] [--sizes N ...]
+usage: overhead.py [--rounds N] [--sizes N ...] [--torch]
 
 Both minimize the same quadratic with 10 pairs and the same number of evaluations, by turns in one
 process. Prints the medians in microseconds an evaluation, and the median of the ratios in a round.
-Needs SciPy and the client with its engine: a wheel of `make wheel`, or LBFGSD_LIBRARY.
+With --torch it compares lbfgsd.torch.LBFGS with torch.optim.LBFGS instead: strong_wolfe, four
+parameters of a quarter each. Needs SciPy or torch, and the client with its engine: a wheel of
+`make wheel`, or LBFGSD_LIBRARY.
 """
 
 from __future__ import annotations
@@ -51,13 +53,68 @@ def microseconds(run: Callable[[Quadratic], Any], n: int) -> float:
     return (elapsed - function.seconds) / int(result.nfev) * 1e6
 
 
+def torch_microseconds(make: Callable[..., Any], n: int) -> float:
+    """The same of a torch optimizer: what `step` takes besides the closure."""
+    import torch
+
+    function = Quadratic(n)
+    scales, centre = (torch.from_numpy(v) for v in (function.scales, function.centre))
+    params = [torch.nn.Parameter(part.clone()) for part in torch.ones_like(scales).chunk(4)]
+    scale, middle = scales.chunk(4), centre.chunk(4)
+    options = {"max_iter": 20, "tolerance_grad": 0, "tolerance_change": 0, "history_size": 10}
+    optimizer = make(params, line_search_fn="strong_wolfe", **options)
+    calls, seconds = 0, 0.0
+
+    def closure() -> Any:
+        nonlocal calls, seconds
+        began = time.perf_counter()
+        loss = torch.zeros((), dtype=torch.float64)
+        with torch.no_grad():
+            for p, a, c in zip(params, scale, middle, strict=True):
+                away = p - c
+                p.grad = a * away
+                loss += p.grad @ away
+        calls += 1
+        seconds += time.perf_counter() - began
+        return loss / 2
+
+    began = time.perf_counter()
+    for _ in range(2 if n > 10_000 else 8):
+        optimizer.step(closure)
+    return (time.perf_counter() - began - seconds) / calls * 1e6
+
+
+def compare_torch(rounds: int, sizes: list[int]) -> None:
+    import torch
+
+    import lbfgsd.torch
+
+    def ours(params: Any, **options: Any) -> Any:
+        return lbfgsd.torch.LBFGS(params, engine="local", **options)
+
+    print("| n | lbfgsd, us | torch, us | ratio |\n|---:|---:|---:|---:|")
+    for n in sizes:
+        pairs = [
+            (torch_microseconds(ours, n), torch_microseconds(torch.optim.LBFGS, n))
+            for _ in range(rounds)
+        ]
+        mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
+        print(
+            f"| {n} | {mine:.1f} | {other:.1f} | {statistics.median(a / b for a, b in pairs):.2f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[*EVALUATIONS])
+    parser.add_argument("--sizes", type=int, nargs="+")
+    parser.add_argument("--torch", action="store_true")
     arguments = parser.parse_args()
+    if arguments.torch:
+        compare_torch(arguments.rounds, arguments.sizes or [1000, 1_000_000])
+        return
     print("| n | lbfgsd, us | SciPy, us | ratio |\n|---:|---:|---:|---:|")
-    for n in arguments.sizes:
+    for n in arguments.sizes or EVALUATIONS:
         most = EVALUATIONS.get(n, 100)
         options = {"maxfun": most, "maxiter": most, "gtol": 0, "maxcor": 10}
 

@@ -50,7 +50,7 @@ def liblbfgsd(library: Path, history: int) -> Solver:
         optimizer = LocalOptimizer(library, x0, options)
         status = optimizer.begin()
         while status == EVALUATE:
-            loss, gradient = function(optimizer.point)
+            loss, gradient = function(optimizer.trial.copy())
             status = optimizer.advance(loss, np.ascontiguousarray(gradient, dtype=np.float64))
         return optimizer.x, optimizer.result().reason
 

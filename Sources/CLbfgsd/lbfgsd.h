@@ -101,7 +101,9 @@ typedef enum lbfgsd_status {
     /** The memory that was given is too small. */
     LBFGSD_ERROR_ROOM = -10,
     /** The field `size` of a structure is that of no version of this interface. */
-    LBFGSD_ERROR_SIZE = -11
+    LBFGSD_ERROR_SIZE = -11,
+    /** A state of torch does not fit. The text has the key that is wrong. */
+    LBFGSD_ERROR_STATE = -12
 } lbfgsd_status;
 
 /** An error. The caller owns it; nothing has to be freed. */
@@ -351,6 +353,19 @@ lbfgsd_status lbfgsd_advance_f32(
     lbfgsd_optimizer *optimizer, double loss, const float *gradient, lbfgsd_error *error);
 
 /**
+ * As lbfgsd_advance(), and writes where the next evaluation is wanted or, if the step is over, x.
+ *
+ * @param x  receives n numbers; unchanged if there is an error.
+ */
+lbfgsd_status lbfgsd_advance_to(
+    lbfgsd_optimizer *optimizer, double loss, const double *gradient, double *x,
+    lbfgsd_error *error);
+/** As lbfgsd_advance_to(), in float32. */
+lbfgsd_status lbfgsd_advance_to_f32(
+    lbfgsd_optimizer *optimizer, double loss, const float *gradient, float *x,
+    lbfgsd_error *error);
+
+/**
  * Ends the running step now, at the best point it has seen. The next step goes on from there. O(n).
  *
  * @return LBFGSD_FINISHED, LBFGSD_ERROR_NULL, or LBFGSD_ERROR_ORDER if no step runs.
@@ -532,6 +547,42 @@ lbfgsd_status lbfgsd_snapshot(
  */
 lbfgsd_status lbfgsd_restore(
     lbfgsd_optimizer **optimizer, const void *bytes, size_t size, lbfgsd_error *error);
+
+/* ------------------------------------------------------------------------------ torch's states */
+
+/**
+ * What torch.optim.LBFGS.state_dict() has under "state", with torch's names. Vectors are in the
+ * optimizer's precision.
+ */
+typedef struct lbfgsd_torch_state {
+    /** sizeof(lbfgsd_torch_state). */
+    size_t size;
+    /** The evaluations and the iterations of all steps. */
+    int64_t func_evals, n_iter;
+    /** The last direction and the gradient before it, n numbers each, or NULL. */
+    const void *d, *prev_flat_grad;
+    /** The y's and the s's, which torch calls dirs and steps, `pair_count` vectors each, one after
+     *  the other, oldest first; NULL: none. */
+    const void *old_dirs, *old_stps;
+    size_t pair_count;
+    /** The last step length, the scale of the initial inverse Hessian, and the loss before the last
+     *  direction; NaN: none. */
+    double t, h_diag, prev_loss;
+    /** The coefficients alpha of the last direction that are not None, or NULL. */
+    const double *al;
+    size_t al_count;
+} lbfgsd_torch_state;
+
+/**
+ * Replaces history and counts by those of torch's optimizer. x and the options stay. What torch's
+ * state has beside can be read from a snapshot. O(m^2 n).
+ *
+ * @param state  the state; NULL: that of a new optimizer.
+ * @return LBFGSD_OK, LBFGSD_ERROR_NULL, LBFGSD_ERROR_SIZE, LBFGSD_ERROR_STATE, or
+ *         LBFGSD_ERROR_ORDER while a step runs.
+ */
+lbfgsd_status lbfgsd_load_torch_state(
+    lbfgsd_optimizer *optimizer, const lbfgsd_torch_state *state, lbfgsd_error *error);
 
 /* ----------------------------------------------------------------------------------- Callbacks */
 

@@ -194,8 +194,48 @@ static void test_null(void) {
     CHECK(lbfgsd_count(NULL) == 0 && lbfgsd_snapshot_size(NULL) == 0);
     CHECK(lbfgsd_get_dtype(NULL) == LBFGSD_DTYPE_DEFAULT && lbfgsd_gradient_buffer(NULL) == NULL);
     CHECK(lbfgsd_reason_name(-1) == NULL && lbfgsd_reason_name(11) == NULL);
-    CHECK(lbfgsd_status_name(3) == NULL && lbfgsd_status_name(-12) == NULL);
+    CHECK(lbfgsd_status_name(3) == NULL && lbfgsd_status_name(-13) == NULL);
     CHECK(strcmp(lbfgsd_status_name(LBFGSD_ERROR_SIZE), "LBFGSD_ERROR_SIZE") == 0);
+    lbfgsd_destroy(o);
+}
+
+static void test_states_of_torch(void) {
+    lbfgsd_optimizer *o = created();
+    double d[3] = {1, 2, 3}, s[3] = {1, 0, 0}, y[3] = {-1, 0, 0}, x[3] = {7, 7, 7}, al[1] = {0.5};
+    lbfgsd_torch_state state = {
+        .size = sizeof state, .func_evals = 5, .n_iter = 3, .d = d, .prev_flat_grad = d,
+        .old_dirs = y, .old_stps = s, .pair_count = 1, .t = 1, .h_diag = 1, .prev_loss = NAN,
+        .al = al, .al_count = 1};
+    EXPECT(LBFGSD_ERROR_NULL, lbfgsd_load_torch_state(NULL, &state, &error), "optimizer");
+    EXPECT(LBFGSD_ERROR_STATE, lbfgsd_load_torch_state(o, &state, &error), "old_stps[0] must");
+    y[0] = 1;
+    state.h_diag = INFINITY;
+    EXPECT(LBFGSD_ERROR_STATE, lbfgsd_load_torch_state(o, &state, &error), "H_diag must be finite");
+    state.h_diag = 1;
+    state.n_iter = -1;
+    EXPECT(LBFGSD_ERROR_STATE, lbfgsd_load_torch_state(o, &state, &error), "n_iter must be");
+    state.n_iter = 3;
+    state.pair_count = SIZE_MAX;
+    EXPECT(LBFGSD_ERROR_STATE, lbfgsd_load_torch_state(o, &state, &error), "pair_count");
+    state.pair_count = 1;
+    state.size--;
+    EXPECT(LBFGSD_ERROR_SIZE, lbfgsd_load_torch_state(o, &state, &error), "state.size is");
+    state.size++;
+    EXPECT(LBFGSD_OK, lbfgsd_load_torch_state(o, &state, &error), "");
+    size_t count = 0;
+    EXPECT(LBFGSD_OK, lbfgsd_get_pairs(o, NULL, NULL, 0, &count, &error), "");
+    CHECK(count == 1);
+    EXPECT(LBFGSD_OK, lbfgsd_load_torch_state(o, NULL, &error), "");
+    EXPECT(LBFGSD_OK, lbfgsd_get_pairs(o, NULL, NULL, 0, &count, &error), "");
+    CHECK(count == 0);
+    EXPECT(LBFGSD_ERROR_ORDER, lbfgsd_advance_to(o, 1, d, x, &error), "no step runs");
+    EXPECT(LBFGSD_EVALUATE, lbfgsd_begin(o, NULL, &error), "");
+    EXPECT(LBFGSD_ERROR_ORDER, lbfgsd_load_torch_state(o, &state, &error), "a step runs");
+    EXPECT(LBFGSD_ERROR_NULL, lbfgsd_advance_to(o, 1, d, NULL, &error), "x is NULL");
+    EXPECT(LBFGSD_ERROR_PRECISION, lbfgsd_advance_to_f32(o, 1, NULL, (float *)x, &error), "");
+    CHECK(x[0] == 7);
+    EXPECT(LBFGSD_EVALUATE, lbfgsd_advance_to(o, 1, d, x, &error), "");
+    CHECK(memcmp(x, lbfgsd_point(o), sizeof x) == 0);
     lbfgsd_destroy(o);
 }
 
@@ -231,6 +271,7 @@ int main(void) {
     test_order();
     test_precision();
     test_null();
+    test_states_of_torch();
     test_callbacks_that_drive();
     puts("errors: ok");
     return 0;

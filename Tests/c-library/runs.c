@@ -240,7 +240,31 @@ static void test_torch_mode(void) {
     lbfgsd_destroy(optimizer);
 }
 
+/* lbfgsd_advance_to() does what lbfgsd_advance() does, and gives the next point, at last x. */
+static void test_points_in_memory_of_the_program(void) {
+    double x[6], g[6];
+    rosenbrock_start(6, x);
+    lbfgsd_optimizer *one, *other;
+    EXPECT(LBFGSD_OK, lbfgsd_create(&one, 6, x, NULL, &error), "");
+    EXPECT(LBFGSD_OK, lbfgsd_create(&other, 6, x, NULL, &error), "");
+    EXPECT(LBFGSD_EVALUATE, lbfgsd_begin(one, NULL, &error), "");
+    lbfgsd_status status = lbfgsd_begin(other, NULL, NULL);
+    int evaluations = 0;
+    while (status == LBFGSD_EVALUATE) {
+        CHECK(memcmp(x, lbfgsd_point(one), sizeof x) == 0);
+        double loss = rosenbrock(6, x, g);
+        lbfgsd_advance(one, loss, g, NULL);
+        status = lbfgsd_advance_to(other, loss, g, x, NULL);
+        evaluations++;
+    }
+    CHECK(status == LBFGSD_FINISHED && evaluations > 20);
+    CHECK(memcmp(x, lbfgsd_x(one), sizeof x) == 0 && memcmp(x, lbfgsd_x(other), sizeof x) == 0);
+    lbfgsd_destroy(one);
+    lbfgsd_destroy(other);
+}
+
 int main(void) {
+    test_points_in_memory_of_the_program();
     test_reverse_communication();
     test_float32();
     test_bounds();

@@ -62,6 +62,16 @@ extension Engine {
         return follow(optimizer.advance(loss: loss, gradient: unsafe taken(gradient)))
     }
 
+    /// - Parameter memory: Receives where the next evaluation is wanted, or x; n numbers.
+    func advance(
+        loss: Double, gradient: UnsafePointer<Scalar>?, to memory: UnsafeMutablePointer<Scalar>
+    ) throws(LibraryError) -> lbfgsd_status {
+        let status = try unsafe advance(loss: loss, gradient: gradient)
+        // Sound: both have n numbers, and the caller's memory is none of the engine's.
+        if let next = unsafe point ?? x { unsafe memory.update(from: next, count: count) }
+        return status
+    }
+
     func stop() throws(LibraryError) -> lbfgsd_status {
         guard isStepping else { throw .noStepRuns }
         return follow(.finished(optimizer.stop()))

@@ -54,6 +54,28 @@ public func lbfgsd_advance_f32(
 }
 
 @c @implementation
+public func lbfgsd_advance_to(
+    _ optimizer: OpaquePointer!, _ loss: Double, _ gradient: UnsafePointer<Double>!,
+    _ x: UnsafeMutablePointer<Double>!, _ error: UnsafeMutablePointer<lbfgsd_error>!
+) -> lbfgsd_status {
+    unsafe report(to: error) { () throws(LibraryError) in
+        let engine = try unsafe EngineHandle.float64(optimizer)
+        return try unsafe engine.advance(loss: loss, gradient: gradient, to: required(x, "x"))
+    }
+}
+
+@c @implementation
+public func lbfgsd_advance_to_f32(
+    _ optimizer: OpaquePointer!, _ loss: Double, _ gradient: UnsafePointer<Float>!,
+    _ x: UnsafeMutablePointer<Float>!, _ error: UnsafeMutablePointer<lbfgsd_error>!
+) -> lbfgsd_status {
+    unsafe report(to: error) { () throws(LibraryError) in
+        let engine = try unsafe EngineHandle.float32(optimizer)
+        return try unsafe engine.advance(loss: loss, gradient: gradient, to: required(x, "x"))
+    }
+}
+
+@c @implementation
 public func lbfgsd_stop(
     _ optimizer: OpaquePointer!, _ error: UnsafeMutablePointer<lbfgsd_error>!
 ) -> lbfgsd_status {

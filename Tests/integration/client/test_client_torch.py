@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from daemon import ROOT, Daemon
+from engine_files import library
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -71,8 +72,17 @@ class Fit:
 
 
 @pytest.fixture
-def ours(api: lbfgsd.Client) -> Any:
+def served(api: lbfgsd.Client) -> Any:
     return lambda params, **options: lbfgsd.torch.LBFGS(params, client=api, **options)
+
+
+@pytest.fixture(params=["server", "local"])
+def ours(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An optimizer of either engine."""
+    if request.param == "server":
+        return request.getfixturevalue("served")
+    monkeypatch.setenv("LBFGSD_LIBRARY", str(library()))
+    return lambda params, **options: lbfgsd.torch.LBFGS(params, engine="local", **options)
 
 
 def close(a: Any, b: Any, relative: float = 1e-9) -> Any:
@@ -132,6 +142,8 @@ def test_options_edited_mid_run(ours: Any) -> None:
     mine, a = run(ours)
     _, b = run(torch.optim.LBFGS)
     assert close(a[:5], b[:5])
+    if mine.optimizer.session is None:
+        return
     options = mine.optimizer.client.get_session(mine.optimizer.session).options
     assert options["lr"] == pytest.approx(0.7) and options["history_size"] == 3
     assert options["max_iter"] == 5 and options["tolerance_change"] == 1e-12
@@ -182,9 +194,9 @@ def test_gradients_that_are_none(ours: Any) -> None:
     assert close(run(ours), run(torch.optim.LBFGS))
 
 
-def test_named_parameters(ours: Any) -> None:
+def test_named_parameters(served: Any) -> None:
     fit = Fit(torch.optim.SGD)
-    optimizer = ours(fit.model.named_parameters(), **WOLFE)
+    optimizer = served(fit.model.named_parameters(), **WOLFE)
     fit.optimizer = optimizer
     fit.steps(1)
     session = optimizer.client.get_session(optimizer.session)
@@ -293,11 +305,11 @@ class Stop(Exception):
     pass
 
 
-def test_the_client_dies_and_another_takes_the_step_up(ours: Any, api: lbfgsd.Client) -> None:
-    whole = Fit(ours, max_iter=10, **WOLFE)
+def test_the_client_dies_and_another_takes_the_step_up(served: Any, api: lbfgsd.Client) -> None:
+    whole = Fit(served, max_iter=10, **WOLFE)
     losses = whole.steps(2)
     session = api.create_session(
-        params=[p.detach().numpy() for p in Fit(ours).model.parameters()],
+        params=[p.detach().numpy() for p in Fit(served).model.parameters()],
         options={"max_iter": 10, **WOLFE},
     ).id
     # This client gets to its seventh evaluation, and vanishes.
@@ -310,26 +322,26 @@ def test_the_client_dies_and_another_takes_the_step_up(ours: Any, api: lbfgsd.Cl
         loss = float(gone.closure())
         gradient = torch.cat([p.grad.reshape(-1) for p in gone.model.parameters()])
         turn = api.tell(session, turn.evaluation.number, loss, gradient.numpy())
-    other = Fit(ours, seed=0, session=session)
+    other = Fit(served, seed=0, session=session)
     assert other.optimizer.param_groups[0]["max_iter"] == 10
     resumed = other.steps(2)
     assert resumed == losses and torch.equal(other.flat(), whole.flat())
     assert other.calls == whole.calls - 7
 
 
-def test_an_idle_session_is_taken_up(ours: Any) -> None:
-    first = Fit(ours, max_iter=5, **WOLFE)
+def test_an_idle_session_is_taken_up(served: Any) -> None:
+    first = Fit(served, max_iter=5, **WOLFE)
     first.steps(2)
-    second = Fit(ours, seed=1, session=first.optimizer.session)
+    second = Fit(served, seed=1, session=first.optimizer.session)
     assert torch.equal(first.flat(), second.flat())
     a, b = first.optimizer.state_dict()["state"][0], second.optimizer.state_dict()["state"][0]
     assert a["n_iter"] == b["n_iter"] > 5 and torch.equal(a["d"], b["d"])
     with pytest.raises(ValueError, match="shapes"):
-        ours([torch.nn.Parameter(torch.ones(3))], session=first.optimizer.session)
+        served([torch.nn.Parameter(torch.ones(3))], session=first.optimizer.session)
 
 
-def test_the_daemon_dies(daemon: Daemon, ours: Any) -> None:
-    whole = Fit(ours, max_iter=6, **WOLFE)
+def test_the_daemon_dies(daemon: Daemon, served: Any) -> None:
+    whole = Fit(served, max_iter=6, **WOLFE)
     with lbfgsd.Client(daemon.url) as client:
         fit = Fit(lambda p: lbfgsd.torch.LBFGS(p, max_iter=6, client=client, **WOLFE))
         plain = fit.closure
@@ -357,7 +369,7 @@ def test_an_exception_leaves_the_best_point(ours: Any) -> None:
 
     with pytest.raises(Stop) as caught:
         fit.optimizer.step(closure)
-    assert vars(caught.value)["lbfgsd_session"] == fit.optimizer.session
+    assert vars(caught.value).get("lbfgsd_session") == fit.optimizer.session
     assert float(fit.closure()) == min(losses)
     assert fit.steps(2)[0] == min(losses)
 
@@ -383,7 +395,7 @@ def test_a_refused_option_can_be_mended(ours: Any) -> None:
     fit = Fit(ours, **WOLFE)
     fit.steps(1)
     fit.optimizer.param_groups[0]["lr"] = -1
-    with pytest.raises(lbfgsd.InvalidRequest):
+    with pytest.raises((lbfgsd.InvalidRequest, ValueError)):
         fit.steps(1)
     fit.optimizer.param_groups[0]["lr"] = 0.5
     fit.steps(1)

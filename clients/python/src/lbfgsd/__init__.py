@@ -43,6 +43,7 @@ from ._errors import (
     IdempotencyKeyReused,
     Infeasible,
     InvalidRequest,
+    JournalError,
     LengthRequired,
     Malformed,
     MethodNotAllowed,
@@ -68,6 +69,12 @@ from ._errors import (
 )
 from ._gradient import CoordinateCheck, DirectionCheck, GradientCheck, check_gradient
 from ._minimize import minimize, scipy_method
+from ._minimize.transfer import (
+    export_journal,
+    import_journal,
+    journal_to_session_file,
+    session_file_to_journal,
+)
 from ._model import (
     Abandoned,
     ActiveSet,
@@ -156,6 +163,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "Infeasible",
     "InvalidRequest",
+    "JournalError",
     "Lease",
     "LengthRequired",
     "LineSearchFailure",
@@ -201,10 +209,14 @@ __all__ = [
     "Unavailable",
     "UnsupportedMediaType",
     "check_gradient",
+    "export_journal",
+    "import_journal",
+    "journal_to_session_file",
     "minimize",
     "minimize_many",
     "multistart",
     "scipy_method",
+    "session_file_to_journal",
     "state_dict_from_safetensors",
     "state_dict_to_safetensors",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 
@@ -11,6 +12,19 @@ class Infeasible(Exception):
 
 class Error(Exception):
     """The base of the exceptions of this package."""
+
+
+class JournalError(Error):
+    """The file of a durable local run can't be used: it is damaged, in use, another problem's, or
+    can't be written. `path` is its name."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        self.path = os.fspath(path)
+        self.reason = reason
+        super().__init__(f"{self.path} {reason}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.reason)
 
 
 class ConnectionFailed(Error):

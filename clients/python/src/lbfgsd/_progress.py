@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ._model import Floats
+
 
 class Progress:
     """Shows the number of evaluations and the newest loss and gradient norm, if `wanted`."""
@@ -18,8 +22,13 @@ class Progress:
                 raise ImportError(message) from error
             self._bar = tqdm(desc=label, unit=" evaluations")
 
-    def update(self, loss: float, norm: float) -> None:
+    @property
+    def is_shown(self) -> bool:
+        return self._bar is not None
+
+    def update(self, loss: float, gradient: Floats) -> None:
         if self._bar is not None:
+            norm = float(np.max(np.abs(gradient), initial=0.0))
             self._bar.set_postfix_str(f"loss {loss:.6g}, max|g| {norm:.2e}", refresh=False)
             self._bar.update()
 

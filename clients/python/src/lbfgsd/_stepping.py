@@ -6,8 +6,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from ._client import Client, SessionLike
 from ._client.clients import with_retry
@@ -33,8 +33,7 @@ HookHandler = Callable[[HookCall], Mapping[str, Any] | None]
 that is about to begin, or the state dict."""
 
 
-@dataclass(frozen=True)
-class LossAndGradient:
+class LossAndGradient(NamedTuple):
     loss: float
     gradient: Floats
 

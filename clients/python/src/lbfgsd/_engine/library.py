@@ -29,6 +29,7 @@ LINE_SEARCHES = {
 DTYPES = {None: 0, "float64": 1, "float32": 2, "bfloat16": 3}
 
 _INT32, _INT64, _DOUBLE, _SIZE = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_size_t
+_ADDRESS = ctypes.c_void_p
 
 
 class OptionsStruct(ctypes.Structure):
@@ -41,6 +42,10 @@ class OptionsStruct(ctypes.Structure):
         *((name, _DOUBLE) for name in ("lr", "tolerance_grad", "tolerance_grad_relative")),
         *((name, _DOUBLE) for name in ("tolerance_change", "tolerance_loss_relative", "noise")),
     ]
+
+
+OPTIONS = frozenset(field[0] for field in OptionsStruct._fields_)
+"""The names of the options that are numbers."""
 
 
 class ErrorStruct(ctypes.Structure):
@@ -74,8 +79,25 @@ class ActiveBoundStruct(ctypes.Structure):
     _fields_ = [("index", _SIZE), ("side", _INT64), ("multiplier", _DOUBLE)]
 
 
-_POINTER, _ERROR = ctypes.c_void_p, ctypes.POINTER(ErrorStruct)
+class TorchStateStruct(ctypes.Structure):
+    """lbfgsd_torch_state"""
+
+    _fields_ = [
+        ("size", _SIZE),
+        *((name, _INT64) for name in ("func_evals", "n_iter")),
+        *((name, _ADDRESS) for name in ("d", "prev_flat_grad", "old_dirs", "old_stps")),
+        ("pair_count", _SIZE),
+        *((name, _DOUBLE) for name in ("t", "h_diag", "prev_loss")),
+        ("al", _ADDRESS),
+        ("al_count", _SIZE),
+    ]
+
+
+_POINTER, _ERROR = _ADDRESS, ctypes.POINTER(ErrorStruct)
 _OPTIONS, _COUNT = ctypes.POINTER(OptionsStruct), ctypes.POINTER(_SIZE)
+
+_OF_BOTH_PRECISIONS = ("lbfgsd_create", "lbfgsd_advance_to", "lbfgsd_set_x")
+"""Those of the functions below that have a form in float32 too."""
 
 # Arguments before the error, which all of these have last.
 _STATUS_FUNCTIONS: dict[str, list[Any]] = {
@@ -84,17 +106,24 @@ _STATUS_FUNCTIONS: dict[str, list[Any]] = {
     "lbfgsd_set_bounds": [_POINTER, _POINTER, _POINTER],
     "lbfgsd_set_l1": [_POINTER, _POINTER],
     "lbfgsd_begin": [_POINTER, _OPTIONS],
-    "lbfgsd_advance": [_POINTER, _DOUBLE, _POINTER],
+    "lbfgsd_advance_to": [_POINTER, _DOUBLE, _POINTER, _POINTER],
     "lbfgsd_stop": [_POINTER],
     "lbfgsd_get_result": [_POINTER, ctypes.POINTER(ResultStruct)],
     "lbfgsd_get_active_bounds": [_POINTER, ctypes.POINTER(ActiveBoundStruct), _SIZE, _COUNT],
-    "lbfgsd_get_pairs": [_POINTER, _POINTER, _POINTER, _SIZE, _COUNT],
+    "lbfgsd_snapshot": [_POINTER, _POINTER, _SIZE, _COUNT],
+    "lbfgsd_restore": [ctypes.POINTER(_POINTER), ctypes.c_char_p, _SIZE],
+    "lbfgsd_set_x": [_POINTER, _POINTER],
+    "lbfgsd_load_torch_state": [_POINTER, ctypes.POINTER(TorchStateStruct)],
 }
 
 
 def library_path() -> Path | None:
     """The library that $LBFGSD_LIBRARY names, or else the package's, or the system's, or None."""
-    named = os.environ.get(LIBRARY)
+    return _path(os.environ.get(LIBRARY))
+
+
+@functools.cache
+def _path(named: str | None) -> Path | None:
     if named:
         return Path(named)
     own = Path(__file__).with_name("liblbfgsd.so")
@@ -117,13 +146,19 @@ def load(path: Path) -> Any:
     """Loads the library."""
     library = ctypes.CDLL(str(path))
     for name, arguments in _STATUS_FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = ctypes.c_int, [*arguments, _ERROR]
+        for own in (name, f"{name}_f32") if name in _OF_BOTH_PRECISIONS else (name,):
+            function = getattr(library, own)
+            function.restype, function.argtypes = ctypes.c_int, [*arguments, _ERROR]
     library.lbfgsd_options_init.restype = ctypes.c_int
     library.lbfgsd_options_init.argtypes = [_OPTIONS, _SIZE, _INT32]
-    for name in ("lbfgsd_point", "lbfgsd_x"):
-        getattr(library, name).restype = ctypes.POINTER(_DOUBLE)
+    for name in ("lbfgsd_point", "lbfgsd_x", "lbfgsd_point_f32", "lbfgsd_x_f32"):
+        getattr(library, name).restype = _POINTER
         getattr(library, name).argtypes = [_POINTER]
+    for name in ("lbfgsd_count", "lbfgsd_snapshot_size"):
+        getattr(library, name).restype = _SIZE
+        getattr(library, name).argtypes = [_POINTER]
+    library.lbfgsd_get_dtype.restype = ctypes.c_int
+    library.lbfgsd_get_dtype.argtypes = [_POINTER]
     library.lbfgsd_reason_name.restype = ctypes.c_char_p
     library.lbfgsd_reason_name.argtypes = [_INT32]
     library.lbfgsd_destroy.restype = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,9 +17,10 @@ from .._naming import check_names, newest_session
 from .._progress import Progress
 from .._stepping import HookHandler
 from .differences import map_of
+from .durable import Durable
 from .inverse import inverse_hessian
 from .objective import CountedObjective, Jacobian
-from .options import RunOptions
+from .options import MODE, RunOptions
 from .run import Run
 
 
@@ -42,6 +44,7 @@ def minimize(
     progress: bool = False,
     on_hook: HookHandler | None = None,
     engine: Engine | None = None,
+    journal: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Minimizes a function of several variables, as scipy.optimize.minimize does.
 
@@ -85,6 +88,13 @@ def minimize(
     is created. So a script that is run again continues where it ended. `name`, `labels`, `bounds`
     and `l1` are those of the session then, and x0 is its start.
 
+    `journal` names a file that makes a run in this process durable: each evaluation is on disk
+    before the next one begins. A process that was killed goes on at the same point if it makes the
+    same call again, with the result, nfev and nit of the whole run; `x0` may be left out then, and
+    the callback may see the newest iteration twice. A file of a run that has ended returns its
+    result. `JournalError` says what is wrong with a file: it is damaged, another process uses it,
+    the disk is full, or x0, bounds, l1 or an option differ.
+
     `on_hook(call)` answers hooks that intercept: None lets the call pass, and options replace those
     of the step. Without it the calls are left to other clients, or to the hook's default.
 
@@ -100,9 +110,12 @@ def minimize(
         args = (args,)
     options = options or {}
     check_names(session, name, labels, resume)
-    if session is None:
-        run_options = RunOptions.of(options, tol)
     with contextlib.ExitStack() as stack:
+        durable = None
+        if journal is not None:
+            if engine == "server":
+                raise TypeError("engine='server' has a journal of its own")
+            engine = "local"
         if client is None or engine == "local":
             client = engine_client(
                 engine,
@@ -114,6 +127,11 @@ def minimize(
                 resume=resume,
                 on_hook=on_hook,
             ) or stack.enter_context(Client(url))
+        if journal is not None:
+            durable = stack.enter_context(contextlib.closing(Durable(journal)))
+        if session is None:
+            mode = None if durable is None or not durable.is_imported else durable.mode
+            run_options = RunOptions.of(options, tol, mode or MODE)
         is_local = isinstance(client, LocalClient)
         if resume and name is not None:
             session = newest_session(client, name)
@@ -125,7 +143,9 @@ def minimize(
         stack.callback(bar.close)
         apply = stack.enter_context(map_of(run_options.workers))
         objective = CountedObjective(fun, jac, args, bar, run_options.differences, apply)
-        run = Run(client, run_options, objective, callback, on_hook)
+        if durable is not None:
+            objective.make_lasting()
+        run = Run(client, run_options, objective, callback, on_hook, durable)
         if found is None:
             result = run.start(x0, name, labels, bounds, l1)
             result["engine"] = "local" if is_local else "server"

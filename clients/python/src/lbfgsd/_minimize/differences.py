@@ -135,6 +135,8 @@ def _within(h: float, above: float, below: float) -> float:
 
 
 def scalar(loss: Any) -> float:
+    if type(loss) is float:
+        return loss
     return float(np.asarray(loss).item())
 
 

@@ -118,7 +118,10 @@ class RunOptions:
 
 def _take(options: dict[str, Any], *names: str, default: Any) -> Any:
     """Removes an option that has several names, and returns its value."""
-    found = [options.pop(name) for name in names if name in options]
-    if len(found) > 1:
+    value, count = None, 0
+    for name in names:
+        if name in options:
+            value, count = options.pop(name), count + 1
+    if count > 1:
         raise TypeError(f"{' and '.join(names)} are the same option")
-    return default if not found or found[0] is None else found[0]
+    return default if value is None else value

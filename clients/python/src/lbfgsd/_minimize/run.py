@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike
 
 from .._client import Client
 from .._engine import LocalClient
+from .._engine.client import SESSION
 from .._errors import Infeasible
 from .._model import Floats, Session, StepResult, Turn
 from .._stepping import HookHandler, LossAndGradient, run_step, stop_interrupted
 from .box import Box
-from .objective import CountedObjective, point_key
+from .durable import Durable
+from .objective import CountedObjective
 from .options import RunOptions
 from .result import (
     CHECK,
@@ -45,12 +47,16 @@ class Run:
         objective: CountedObjective,
         callback: Callable[..., Any] | None,
         on_hook: HookHandler | None,
+        durable: Durable | None = None,
     ) -> None:
+        self.durable = durable
         self.client, self.options, self.objective = client, options, objective
         self.on_hook = on_hook
         self.callback = _adapted(callback)
         self.box: Box | None = None
         self.l1: Floats = np.zeros(1)
+        self.is_new = False
+        """Whether the session has the options of its first step."""
         self.nit = 0
         self.nit_before = 0
         """The iterations of the steps of this run that have ended, less those of the first step
@@ -75,14 +81,21 @@ class Run:
         bounds: Any = None,
         l1: ArrayLike | None = None,
     ) -> Any:
-        if x0 is None:
+        kept = None if self.durable is None or self.durable.is_new else self.durable
+        if x0 is None and kept is None:
             raise TypeError("x0 is missing")
-        x = np.atleast_1d(np.array(x0, dtype=np.float64))
-        if x.ndim > 1:
+        x = None if x0 is None else np.atleast_1d(np.array(x0, dtype=np.float64))
+        if x is not None and x.ndim > 1:
             raise ValueError("'x0' must only have one dimension.")
-        self.box = self.objective.box = Box.of(bounds, x.size)
+        n = x.size if x is not None else 0 if kept is None else kept.n
+        self.box = self.objective.box = Box.of(bounds, n)
         if self.box is not None and self.box.fixed.all():
             return self._all_fixed(self.box.lower)
+        if l1 is not None:
+            self.l1 = np.broadcast_to(np.asarray(l1, dtype=float), (n,))
+        if kept is not None:
+            return self._taken_up(kept, x)
+        assert x is not None
         self.calls = self.objective.calls(x.size)
         options = self.options.step_options(self.options.iterations, self._evaluations_left())
         created = self.client.create_session(
@@ -94,9 +107,26 @@ class Run:
             upper=None if self.box is None else _shortened(self.box.upper),
             l1=l1,
         )
-        self.l1 = np.broadcast_to(np.asarray(0.0 if l1 is None else l1, dtype=float), x.shape)
         self.session, self.session_options = created.id, dict(created.options)
+        self.is_new = True
+        if self.durable is not None:
+            self.durable.check(self, x)
+            self.durable.begin(self)
         return self._guarded(None)
+
+    def _taken_up(self, kept: Durable, x: Floats | None) -> Any:
+        """Goes on with the run in the journal."""
+        if kept.is_imported and (self.box is not None or self.l1.any()):
+            raise ValueError("the journal has its own bounds and l1")
+        kept.check(self, x)
+        self.session = SESSION
+        return self._guarded(kept.restore(self))
+
+    def replay(self) -> None:
+        """Runs through the journal, and calls the function where that ends."""
+        assert self.durable is not None
+        self.session = SESSION
+        self._loop(self.durable.restore(self))
 
     def resume(self, found: Session, x0: ArrayLike | None) -> Any:
         if x0 is not None and np.ndim(x0) > 1:
@@ -127,10 +157,7 @@ class Run:
 
     def _loop(self, turn: Turn | None) -> Any:
         while True:
-            if turn is None:
-                self._set_options()
-                turn = self.client.begin_step(self.session)
-            turn = run_step(self.client, turn, self._evaluate, self.on_hook, self._watch)
+            turn = self._step(turn)
             result, x = turn.result, turn.x
             assert result is not None and x is not None
             x = x.astype(np.float64, copy=False)
@@ -151,17 +178,39 @@ class Run:
                 return self._finished(outcome)
             turn = None
 
-    def _evaluate(self, x: Floats) -> LossAndGradient:
-        value = self.objective(x)
-        if self.callback is not None:
-            self.points.append((x, value.loss + self._l1_term(x)))
-        if self.unbounded.is_met(x, value.loss):
+    def _step(self, turn: Turn | None) -> Turn:
+        """Runs a step to its end, or one that `turn` belongs to."""
+        if turn is None:
+            if not self.is_new:
+                self._set_options()
+            self.is_new = False
+            client, is_plain = self.client, self.callback is None and self.durable is None
+            if isinstance(client, LocalClient) and is_plain:
+                return client.run_step(self.objective.evaluated, self._is_unbounded)
+            turn = self.client.begin_step(self.session)
+        return run_step(self.client, turn, self._evaluate, self.on_hook, self._watch)
+
+    def _is_unbounded(self, x: Floats, loss: float) -> bool:
+        if self.unbounded.is_met(x, loss):
             # The point is told nevertheless, and the step ends there.
             self.ending = "unbounded"
+        return self.ending is not None
+
+    def _evaluate(self, x: Floats) -> LossAndGradient:
+        if self.durable is None:
+            value = self.objective(x)
+        else:
+            assert isinstance(self.client, LocalClient)
+            value = self.durable.evaluate(self.objective, x, self.client.evaluations)
+        if self.callback is not None:
+            self.points.append((x, value.loss + self._l1_term(x)))
+        self._is_unbounded(x, value.loss)
         return value
 
     def _watch(self, turn: Turn) -> bool:
         """Calls the callback if another iteration has ended. Returns whether to end the step."""
+        if self.durable is not None:
+            self.durable.compact(self)
         done = turn.iterations or 0
         if done > self.reported and self.ending is None:
             self.reported, self.nit = done, self.nit_before + done
@@ -180,14 +229,21 @@ class Run:
     def _call_back(self, outcome: Any) -> bool:
         """Returns whether the run goes on."""
         if self.callback is not None:
+            known = None if self.durable is None else self.durable.replayed_callback()
+            if known is not None:
+                return known
             try:
                 self.callback(outcome)
             except StopIteration:
+                if self.durable is not None:
+                    self.durable.stop()
                 return False
         return True
 
     def _finished(self, outcome: Any) -> Any:
         """Adds what is only known, or asked for, at the end."""
+        if self.durable is not None:
+            self.durable.end()
         if self.box is not None:
             outcome["active_set"] = self.client.active_set(self.session)
             if self.objective.estimates:
@@ -247,7 +303,7 @@ class Run:
             return "max_iterations"
         if self._evaluations_left() == 0:
             return "max_evaluations"
-        before, self.ended = self.ended, point_key(x)
+        before, self.ended = self.ended, x.tobytes()
         self.stalled = self.stalled + 1 if self.ended == before else 0
         return "no_progress" if self.stalled > 1 else None
 
@@ -298,7 +354,7 @@ class Run:
         return self._result(x.astype(np.float64), loss, "max_iterations", "the run goes on")
 
     def _l1_term(self, x: Floats) -> float:
-        return float(self.l1 @ np.abs(x)) if self.l1.any() else 0.0
+        return float(self.l1 @ np.abs(x)) if self.l1.size == x.size and self.l1.any() else 0.0
 
     def _result(self, x: Floats, loss: float | None, reason: str, message: str, **more: Any) -> Any:
         known, status = self.objective.at(x), STATUSES.get(reason, FAILED)

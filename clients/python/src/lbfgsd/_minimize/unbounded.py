@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from .._model import Floats
@@ -20,25 +24,39 @@ class UnboundedTest:
 
     def __init__(self) -> None:
         self._origin: Floats | None = None
-        self._loss = np.inf
+        self._away: Floats
+        self._loss = math.inf
         self._first = self._distance = 0.0
+
+    def kept(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """What it remembers, as `keep` takes it."""
+        values = {"loss": self._loss, "first": self._first, "distance": self._distance}
+        return values, {} if self._origin is None else {"origin": self._origin}
+
+    def keep(self, values: Mapping[str, Any], arrays: Mapping[str, Floats]) -> None:
+        if "origin" in arrays:
+            self._origin = arrays["origin"].copy()
+            self._away = np.empty(self._origin.shape)
+        self._loss = values["loss"]
+        self._first, self._distance = values["first"], values["distance"]
 
     def is_met(self, x: Floats, loss: float) -> bool:
         """Takes note of an evaluation."""
         if self._origin is None or not loss < self._loss:
             return self._restart(x, loss)
-        distance = float(np.max(np.abs(x - self._origin), initial=0.0))
+        # Any norm does: points that move away without end do so along one line.
+        away = np.subtract(x, self._origin, self._away)
+        distance = math.sqrt(away @ away)
         if distance < 2 * self._distance:
             return self._restart(x, loss)
         self._loss, self._distance = loss, distance
         self._first = self._first or distance
-        return self._is_low(loss) or distance >= GROWTH * self._first > 0
+        return -math.inf < loss < LOSS or distance >= GROWTH * self._first > 0
 
     def _restart(self, x: Floats, loss: float) -> bool:
-        self._origin, self._loss = x.copy(), loss
+        if self._origin is None:
+            self._origin, self._away = np.empty(x.shape), np.empty(x.shape)
+        self._origin[:] = x
+        self._loss = loss
         self._first = self._distance = 0.0
-        return self._is_low(loss)
-
-    @staticmethod
-    def _is_low(loss: float) -> bool:
-        return bool(-np.inf < loss < LOSS)
+        return -math.inf < loss < LOSS

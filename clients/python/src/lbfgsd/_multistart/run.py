@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from .._client import Client
 from .._client.clients import with_retry
 from .._errors import AlreadyTold, Error, EvaluationClosed, NotFound, ProblemError
@@ -124,7 +122,7 @@ class MultistartRun:
             assert value.gradient is not None
             tells.append(Tell(*at, loss=value.loss, gradient=value.gradient))
             self._note(evaluation, value)
-            self.progress.update(self.best[0], float(np.max(np.abs(value.gradient), initial=0.0)))
+            self.progress.update(self.best[0], value.gradient)
         answers, turn = self.client.tell_ensemble(
             self.ensemble,
             tells,

@@ -13,6 +13,7 @@ from torch.optim.optimizer import Optimizer
 
 from .._client import Client, SessionLike
 from .._client.exchange import given
+from .._engine import Engine, LocalClient, engine_client
 from .._model import Floats, Parameters, ParamGroup, StateDict, Turn
 from .._naming import check_names, newest_session
 from .._stepping import HookHandler, LossAndGradient, answering_hooks, run_step, stop_interrupted
@@ -28,6 +29,7 @@ from ._groups import (
     share_options,
     step_options,
 )
+from ._local import LocalSteps
 from ._tensors import (
     DTYPES,
     common_dtype,
@@ -47,6 +49,9 @@ class LBFGS(Optimizer):
 
     Arguments beyond torch's:
 
+    `engine`: "server", or "local" for the engine in this process, which is not stored anywhere, has
+    the same bits, and needs a package with the engine's library. It has no sessions, hooks of the
+    service and frozen groups, and refuses `add_param_group`, as torch does.
     `client`: a client of the service; or `url`, by default $LBFGSD_URL or http://127.0.0.1:8080.
     `session`: an existing session to go on with. Its parameters and options replace those given
     here, and a step that was running goes on in the next call of `step`. Without it, the first
@@ -105,6 +110,7 @@ class LBFGS(Optimizer):
         labels: Mapping[str, str] | None = None,
         resume: bool = False,
         on_hook: HookHandler | None = None,
+        engine: Engine | None = None,
     ) -> None:
         check_names(session, name, labels, resume)
         if isinstance(lr, Tensor) and lr.numel() != 1:
@@ -130,7 +136,18 @@ class LBFGS(Optimizer):
         self._dtype = common_dtype(self._all)
         if not self._params:
             raise ValueError("the parameters have no elements")
-        self._client = client if client is not None else Client(url)
+        local = engine_client(
+            engine or "server",
+            client=client,
+            url=url,
+            session=session,
+            name=name,
+            labels=labels,
+            resume=resume,
+            on_hook=on_hook,
+        )
+        self._client = local or client or Client(url)
+        self._steps: LocalSteps | None = None
         self._maximize, self._on_hook = maximize, on_hook
         flat_bounds(self.param_groups)
         self._mode = mode or ("robust" if has_bounds(self.param_groups) else "torch")
@@ -178,8 +195,13 @@ class LBFGS(Optimizer):
 
     @property
     def session(self) -> str | None:
-        """The session's identifier, or None before there is a session."""
-        return self._session
+        """The session's identifier, or None before there is a session, and with the engine in this
+        process."""
+        return None if self._local is not None else self._session
+
+    @property
+    def _local(self) -> LocalClient | None:
+        return self._client if isinstance(self._client, LocalClient) else None
 
     @property
     def client(self) -> Client:
@@ -196,6 +218,8 @@ class LBFGS(Optimizer):
         """
         closure = torch.enable_grad()(closure)
         session = self._ensure_session()
+        if self._local is not None:
+            return self._local_step(self._local, session, closure)
         resumed, self._pending = self._pending, None
         first: list[Any] = []
 
@@ -226,11 +250,26 @@ class LBFGS(Optimizer):
             return first[0]
         return self._loss_before(turn.result.loss_before if turn.result else None, first)
 
-    def _begin(self, session: str) -> Turn:
+    def _local_step(self, client: LocalClient, session: str, closure: Callable[[], Any]) -> Any:
+        self._prepare(session)
+        if self._steps is None:
+            self._steps = LocalSteps(client, self._params)
+        self._stale = True
+        try:
+            first, result = self._steps.run(closure)
+        finally:
+            self._sent = gather(self._params)
+        return first[0] if first else self._loss_before(result.loss_before, first)
+
+    def _prepare(self, session: str) -> None:
+        """Sends what has changed since the last step."""
         self._send_options(session)
         self._send_frozen(session)
         has_moved = self._send_params(session)
         self._send_bounds(session, has_moved)
+
+    def _begin(self, session: str) -> Turn:
+        self._prepare(session)
         try:
             return self._client.begin_step(session)
         except BaseException:
@@ -252,6 +291,8 @@ class LBFGS(Optimizer):
         if not self._is_complete:
             super().add_param_group(param_group)
             return
+        if self._local is not None:
+            raise ValueError(PER_PARAMETER)
         shared = {name: self.param_groups[0][name] for name in OPTIONS}
         if any(name in param_group and param_group[name] != shared[name] for name in shared):
             raise ValueError(PER_PARAMETER)
@@ -282,6 +323,8 @@ class LBFGS(Optimizer):
         for index, group in enumerate(groups):
             frozen = bool(group.get("frozen", False))
             if frozen != self._frozen[index]:
+                if self._local is not None:
+                    raise ValueError("only a server has frozen groups")
                 self._client.update_param_group(session, index, frozen=frozen)
                 self._frozen[index] = frozen
 
@@ -299,6 +342,8 @@ class LBFGS(Optimizer):
             return self._session
         options = step_options(self.param_groups)
         first, *others = [group for group in self.param_groups if with_elements(group)]
+        if self._local is not None:
+            first, others = {"params": self._params}, []
         more = dict(self._others)
         if self._maximize:
             more["maximize"] = True
@@ -311,7 +356,8 @@ class LBFGS(Optimizer):
             name=self._name,
             labels=self._labels,
         )
-        self._session, self._options, self._frozen = created.id, options, [False]
+        self._session, self._options = created.id, options
+        self._frozen = [False] * (len(self.param_groups) if self._local is not None else 1)
         self._sent = gather(with_elements(first))
         for group in others:
             self._join(created.id, group)
