@@ -31,9 +31,9 @@ swift_build=(swift build --explicit-target-dependency-import-check error)
 
 setup() {
     # systemd's tools are for the tests of the units, Chromium for those of web pages, compilers and
-    # valgrind for those of the C library, the rest for the clients in C, Fortran, R and JavaScript;
-    # nginx is fetched by the test that needs it.
-    deploy/setup.sh packages systemd openssl chromium gcc g++ valgrind locales gfortran \
+    # valgrind for those of the C library, Open MPI for runs over ranks, the rest for the clients in
+    # C, Fortran, R and JavaScript; nginx is fetched by the test that needs it.
+    deploy/setup.sh packages systemd openssl chromium gcc g++ valgrind locales gfortran openmpi-bin \
         r-base-core r-cran-httr2 r-cran-jsonlite r-cran-openssl nodejs node-typescript &&
         deploy/setup.sh python && deploy/setup.sh torch
 }
