@@ -27,7 +27,7 @@ check_types() {
     local status=0
     "$python" -m mypy clients/python Tests deploy/packages Benchmarks/service || status=1
     local program
-    for program in Benchmarks/build Benchmarks/c-library Benchmarks/engine Benchmarks/ensembles Benchmarks/l1 Benchmarks/robustness demo docs/site; do
+    for program in Benchmarks/build Benchmarks/c-library Benchmarks/distributed Benchmarks/engine Benchmarks/ensembles Benchmarks/l1 Benchmarks/robustness demo docs/site; do
         "$python" -m mypy "$program" || status=1
     done
     return "$status"

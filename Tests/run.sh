@@ -31,11 +31,12 @@ swift_build=(swift build --explicit-target-dependency-import-check error)
 
 setup() {
     # systemd's tools are for the tests of the units, Chromium for those of web pages, compilers and
-    # valgrind for those of the C library, Java for clients that are generated, the rest for the
-    # clients in C, Fortran, R and JavaScript; nginx is fetched by the test that needs it.
+    # valgrind for those of the C library, Open MPI for runs over ranks, Java for clients that are
+    # generated, the rest for the clients in C, Fortran, R and JavaScript; nginx is fetched by the
+    # test that needs it.
     deploy/setup.sh packages systemd openssl chromium gcc g++ valgrind locales gfortran \
         r-base-core r-cran-httr2 r-cran-jsonlite r-cran-openssl nodejs node-typescript \
-        default-jre-headless &&
+        default-jre-headless openmpi-bin &&
         deploy/setup.sh page && deploy/setup.sh docs && deploy/setup.sh torch
 }
 

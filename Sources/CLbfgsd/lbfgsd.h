@@ -584,6 +584,122 @@ typedef struct lbfgsd_torch_state {
 lbfgsd_status lbfgsd_load_torch_state(
     lbfgsd_optimizer *optimizer, const lbfgsd_torch_state *state, lbfgsd_error *error);
 
+/* ------------------------------------------------------------------- Vectors that live elsewhere */
+
+/**
+ * An optimizer whose vectors live on workers (ranks, devices, nodes), in any number and length. It
+ * sees only dot products of them, and answers with commands. Memory: O(m^2).
+ *
+ * One process, the coordinator, has it. Each worker holds slices of x, of a direction d, of the
+ * gradients g (at x) and h (where the line began), of the gradients of some trials, and of up to m
+ * pairs (s_i, y_i). For each command every worker changes its slices as the command says, evaluates
+ * its part of the loss and its slice of the gradient, and reports dot products over its slice. The
+ * coordinator adds these up in the order of the workers and advances. All modes and line searches
+ * are those of lbfgsd_optimizer; there are neither bounds nor an L1 term, and history_size is fixed.
+ */
+typedef struct lbfgsd_coordinator lbfgsd_coordinator;
+
+/** The fixed numbers of a report; see lbfgsd_coordinator_advance(). */
+#define LBFGSD_REPORT_FIXED 10
+/** The fixed numbers of a command; see lbfgsd_coordinator_command(). */
+#define LBFGSD_COMMAND_FIXED 14
+
+/**
+ * Creates a coordinator with an empty history. O(1).
+ *
+ * @param dtype    the precision in which workers store vectors, LBFGSD_FLOAT64 or LBFGSD_FLOAT32,
+ *                 which mode robust takes for that of the evaluation.
+ * @param options  the options of all steps, or NULL.
+ * @return LBFGSD_OK, LBFGSD_ERROR_NULL, LBFGSD_ERROR_OPTION or LBFGSD_ERROR_SIZE.
+ */
+lbfgsd_status lbfgsd_coordinator_create(
+    lbfgsd_coordinator **coordinator, int32_t dtype, const lbfgsd_options *options,
+    lbfgsd_error *error);
+
+/** Destroys a coordinator. NULL is allowed. */
+void lbfgsd_coordinator_destroy(lbfgsd_coordinator *coordinator);
+
+/** How many pairs the workers have once they have executed the newest command; 0 for NULL. */
+size_t lbfgsd_coordinator_pairs(const lbfgsd_coordinator *coordinator);
+
+/** Begins a step; see lbfgsd_begin(). There is a new command then. */
+lbfgsd_status lbfgsd_coordinator_begin(
+    lbfgsd_coordinator *coordinator, const lbfgsd_options *options, lbfgsd_error *error);
+
+/**
+ * Writes the newest command: LBFGSD_COMMAND_FIXED numbers, then for each of the k pairs the
+ * coefficient of s_i, oldest first, then that of each y_i. All is in Float64; NaN stands for
+ * nothing. A worker does what it says in this order:
+ *
+ *      0  number     1, 2, 3 ...: each command is executed once, in the order of numbers
+ *      1  save       unless NaN: keep a copy of x + t d (x for 0) with this t, for `restore`
+ *      2  accept     unless NaN: x = x + t d, and g = the gradient of the trial at this t, if there
+ *                    is one; then forget all gradients of trials. 0: g = the gradient of the
+ *                    evaluation at x
+ *      3  restore    1: x = the copy
+ *      4  clear      1: drop all pairs
+ *      5  push       1: append the pair s = t d, y = g - h, with the t of the last move
+ *      6  drop       1: drop the oldest pair
+ *      7  direction  1: d = c g, then for each pair, oldest first, d = d + a_i s_i + b_i y_i with
+ *                    the coefficients that follow, in Float64, rounded once; then h = g
+ *      8  c
+ *      9  move       unless NaN: x = x + t d, without a gradient
+ *     10  trial      unless NaN: evaluate at x + t d with this t (x for 0), keep the gradient as
+ *                    that of the trial at t, and report. NaN: the step is over
+ *     11  retain     up to three t, NaN where there are fewer: gradients of other trials can be
+ *     12             dropped
+ *     13
+ *
+ * @param command   receives the numbers.
+ * @param capacity  for how many there is memory: LBFGSD_COMMAND_FIXED + 2 k at least.
+ * @param count     receives how many were written.
+ * @return LBFGSD_OK, LBFGSD_ERROR_NULL, LBFGSD_ERROR_ROOM, or LBFGSD_ERROR_ORDER before the first
+ *         step.
+ */
+lbfgsd_status lbfgsd_coordinator_command(
+    const lbfgsd_coordinator *coordinator, double *command, size_t capacity, size_t *count,
+    lbfgsd_error *error);
+
+/**
+ * Answers the newest command by the sums of the workers' reports. O(m^2).
+ *
+ * With g the gradient at the trial and v = g - h (0 before the first direction), the numbers are
+ *
+ *     g.d  h.d  v.d  d.d  v.v  v.g  g.g  ||g||_inf  ||g||_1  ||d||_inf
+ *
+ * and then for each of the k pairs, oldest first: s_i.g, then for each y_i.g, s_i.v, y_i.v. Norms
+ * in the maximum norm are not added, but their largest is taken. Without a direction the numbers
+ * with d and v are 0.
+ *
+ * @param loss    f at the trial; NaN where it is undefined.
+ * @param report  the numbers; NULL if the loss is not finite.
+ * @param count   how many: LBFGSD_REPORT_FIXED + 4 k.
+ * @return LBFGSD_EVALUATE or LBFGSD_FINISHED, with a new command in either case;
+ *         LBFGSD_ERROR_NULL; LBFGSD_ERROR_COUNT; LBFGSD_ERROR_ORDER if no step runs.
+ */
+lbfgsd_status lbfgsd_coordinator_advance(
+    lbfgsd_coordinator *coordinator, double loss, const double *report, size_t count,
+    lbfgsd_error *error);
+
+/** Ends the running step at its best point; there is a new command. See lbfgsd_stop(). */
+lbfgsd_status lbfgsd_coordinator_stop(lbfgsd_coordinator *coordinator, lbfgsd_error *error);
+
+/** Gets the result of the last step, or so far; see lbfgsd_get_result(). */
+lbfgsd_status lbfgsd_coordinator_get_result(
+    const lbfgsd_coordinator *coordinator, lbfgsd_result *result, lbfgsd_error *error);
+
+/** How many bytes lbfgsd_coordinator_snapshot() writes now; 0 for NULL. O(m^2). */
+size_t lbfgsd_coordinator_snapshot_size(const lbfgsd_coordinator *coordinator);
+
+/** Writes the whole state, as lbfgsd_snapshot() does; O(m^2). The workers' slices are not in it. */
+lbfgsd_status lbfgsd_coordinator_snapshot(
+    const lbfgsd_coordinator *coordinator, void *bytes, size_t capacity, size_t *size,
+    lbfgsd_error *error);
+
+/** Creates a coordinator from a snapshot, as lbfgsd_restore() does. It has the same command. */
+lbfgsd_status lbfgsd_coordinator_restore(
+    lbfgsd_coordinator **coordinator, const void *bytes, size_t size, lbfgsd_error *error);
+
 /* ----------------------------------------------------------------------------------- Callbacks */
 
 /**

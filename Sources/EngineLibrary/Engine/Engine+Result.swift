@@ -8,30 +8,15 @@ extension Engine {
         guard let last = lastResult else {
             throw LibraryError(LBFGSD_ERROR_ORDER, "there was no step yet")
         }
-        var result = emptyResult()
-        result.reason = Int32(Reason.number(of: last.reason).rawValue)
-        result.converged = last.converged ? 1 : 0
-        result.iterations = Int64(last.iterations)
-        result.evaluations = Int64(last.evaluations)
-        result.loss_before = last.lossBefore ?? .nan
-        result.loss = last.loss ?? .nan
-        result.gradient_norm_inf = last.gradientNormInf ?? .nan
-        result.projected_gradient_norm_inf = last.projectedGradientNormInf ?? .nan
-        result.active_bounds = Int64(last.activeBounds ?? -1)
-        if let failure = last.failure {
-            result.failed_search_trials = Int64(failure.trials)
-            result.failed_search_loss_change = failure.lossChange ?? .nan
-            result.failed_search_loss_noise = failure.lossNoise
-            result.failed_search_slope = failure.slope
-            result.failed_search_direction_norm_inf = failure.directionNormInf
-            result.failed_search_step_length_lower = failure.stepLengthLower
-            result.failed_search_step_length_upper = failure.stepLengthUpper
-        }
-        return result
+        return lbfgsd_result(
+            last, isStepping: false, iterationCount: optimizer.iterationCount,
+            evaluationCount: optimizer.evaluationCount, bestLoss: optimizer.best?.loss)
     }
 
     private func unfinishedResult() -> lbfgsd_result {
-        var result = emptyResult()
+        var result = lbfgsd_result(
+            iterationCount: optimizer.iterationCount, evaluationCount: optimizer.evaluationCount,
+            bestLoss: optimizer.best?.loss)
         result.iterations = Int64(optimizer.iterationCount &- countsBefore.iterations)
         result.evaluations = Int64(optimizer.evaluationCount &- countsBefore.evaluations)
         result.loss_before = optimizer.stepLossBefore ?? .nan
@@ -43,22 +28,52 @@ extension Engine {
         }
         return result
     }
+}
 
-    private func emptyResult() -> lbfgsd_result {
-        var result = lbfgsd_result()
-        result.size = MemoryLayout<lbfgsd_result>.size
-        result.total_iterations = Int64(optimizer.iterationCount)
-        result.total_evaluations = Int64(optimizer.evaluationCount)
-        result.best_loss = optimizer.best?.loss ?? .nan
-        result.projected_gradient_norm_inf = .nan
-        result.active_bounds = -1
-        result.failed_search_loss_change = .nan
-        result.failed_search_loss_noise = .nan
-        result.failed_search_slope = .nan
-        result.failed_search_direction_norm_inf = .nan
-        result.failed_search_step_length_lower = .nan
-        result.failed_search_step_length_upper = .nan
-        return result
+extension lbfgsd_result {
+    /// A result of which only the counts of all steps are known.
+    init(iterationCount: Int, evaluationCount: Int, bestLoss: Double?) {
+        self.init()
+        size = MemoryLayout<lbfgsd_result>.size
+        total_iterations = Int64(iterationCount)
+        total_evaluations = Int64(evaluationCount)
+        best_loss = bestLoss ?? .nan
+        projected_gradient_norm_inf = .nan
+        active_bounds = -1
+        failed_search_loss_change = .nan
+        failed_search_loss_noise = .nan
+        failed_search_slope = .nan
+        failed_search_direction_norm_inf = .nan
+        failed_search_step_length_lower = .nan
+        failed_search_step_length_upper = .nan
+    }
+
+    /// The result of a step. While one is running it has no reason.
+    init(
+        _ last: StepResult, isStepping: Bool, iterationCount: Int, evaluationCount: Int,
+        bestLoss: Double?
+    ) {
+        self.init(
+            iterationCount: iterationCount, evaluationCount: evaluationCount, bestLoss: bestLoss)
+        if !isStepping {
+            reason = Int32(Reason.number(of: last.reason).rawValue)
+            converged = last.converged ? 1 : 0
+        }
+        iterations = Int64(last.iterations)
+        evaluations = Int64(last.evaluations)
+        loss_before = last.lossBefore ?? .nan
+        loss = last.loss ?? .nan
+        gradient_norm_inf = last.gradientNormInf ?? .nan
+        projected_gradient_norm_inf = last.projectedGradientNormInf ?? .nan
+        active_bounds = Int64(last.activeBounds ?? -1)
+        guard let failure = last.failure else { return }
+        failed_search_trials = Int64(failure.trials)
+        failed_search_loss_change = failure.lossChange ?? .nan
+        failed_search_loss_noise = failure.lossNoise
+        failed_search_slope = failure.slope
+        failed_search_direction_norm_inf = failure.directionNormInf
+        failed_search_step_length_lower = failure.stepLengthLower
+        failed_search_step_length_upper = failure.stepLengthUpper
     }
 }
 

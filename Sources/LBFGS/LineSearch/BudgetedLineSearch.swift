@@ -9,7 +9,7 @@ package struct BudgetedLineSearch: Equatable, Sendable, Codable {
         case strongWolfe(StrongWolfeSearch)
     }
 
-    package let setting: LineSearchSetting
+    package private(set) var setting: LineSearchSetting
     package private(set) var trials = 0
     /// How many trials were feasible.
     package private(set) var feasibleTrials = 0
@@ -34,6 +34,31 @@ package struct BudgetedLineSearch: Equatable, Sendable, Codable {
                     loss: setting.start.loss, slope: setting.start.slope,
                     stepLength: setting.stepLength, directionNormInf: setting.directionNormInf,
                     extraTrialsMax: setting.trialsMax - 1))
+        }
+    }
+
+    /// The search with the slope at its start and the direction's norm as they were measured along
+    /// with the pending trial. The slope is replaced only if that trial is the first.
+    func measured(slope: Double, directionNormInf: Double) -> BudgetedLineSearch {
+        var search = self
+        search.setting.directionNormInf = directionNormInf
+        if trials == 0 {
+            search.setting.start.slope = slope
+            return BudgetedLineSearch(function, search.setting)
+        }
+        if case .strongWolfe(let inner) = method {
+            search.method = .strongWolfe(
+                inner.measured(slope: slope, directionNormInf: directionNormInf))
+        }
+        return search
+    }
+
+    private var function: Options.LineSearchFunction {
+        switch method {
+        case .hagerZhang: .hagerZhang
+        case .moreThuente: .moreThuente
+        case .backtracking: .backtracking
+        case .strongWolfe: .strongWolfe
         }
     }
 

@@ -46,6 +46,16 @@ enum LineSearch: Equatable, Sendable {
         }
     }
 
+    /// The search after its direction was measured; see `StrongWolfeSearch`.
+    func measured(slope: Double, directionNormInf: Double) -> LineSearch {
+        switch self {
+        case .torch(let search):
+            .torch(search.measured(slope: slope, directionNormInf: directionNormInf))
+        case .budgeted(let search):
+            .budgeted(search.measured(slope: slope, directionNormInf: directionNormInf))
+        }
+    }
+
     /// The trials that may still be accepted.
     var retainedTrials: RetainedTrials {
         switch self {

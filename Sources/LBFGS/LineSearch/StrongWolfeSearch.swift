@@ -84,7 +84,7 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
 
     private let start: LineSearchPoint
     /// ||d||_inf, which turns a length on the line into a change of parameters.
-    private let directionNormInf: Double
+    private var directionNormInf: Double
     /// The most trials after the first.
     private let extraTrialsMax: Int
     package private(set) var trials = 0
@@ -116,6 +116,20 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         self.extraTrialsMax = extraTrialsMax
         pendingStepLength = stepLength
         phase = .bracketing(previous: start)
+    }
+
+    /// The search with the slope at its start and the direction's norm as they were measured along
+    /// with the pending trial. The slope is replaced only if that trial is the first.
+    func measured(slope: Double, directionNormInf: Double) -> StrongWolfeSearch {
+        guard trials == 0 else {
+            var search = self
+            search.directionNormInf = directionNormInf
+            return search
+        }
+        return StrongWolfeSearch(
+            loss: start.loss, slope: slope, stepLength: pendingStepLength,
+            directionNormInf: directionNormInf, extraTrialsMax: extraTrialsMax,
+            isTensor: pendingIsTensor)
     }
 
     /// The trials that may still be accepted, whose gradients are therefore wanted. The start can

@@ -37,10 +37,10 @@ enum RobustConstants {
     static let stagnantIterationsMax = 100
 }
 
-extension Optimizer {
+extension StepMachine {
     /// The relative precision of the caller's evaluation.
     var epsilon: Double {
-        progress.options.noise?.epsilon ?? Double(Scalar.ulpOfOne)
+        progress.options.noise?.epsilon ?? unitRoundoff
     }
 
     /// How much noise may change a loss of this size; an infinite one is above all others.
@@ -51,7 +51,7 @@ extension Optimizer {
 
 // MARK: - Before an iteration
 
-extension Optimizer {
+extension StepMachine {
     mutating func robustReasonNotToIterate() -> StopReason? {
         guard let loss else { preconditionFailure("an iteration begins where f is known") }
         if progress.evaluations >= progress.options.maxEvaluations { return .maxEvaluations }
@@ -78,25 +78,25 @@ extension Optimizer {
 
 // MARK: - Direction
 
-extension Optimizer {
+extension StepMachine {
     /// -H g, or -g scaled where the history is empty or rounding has spoilt the direction. The
     /// first trial is at 1; in the first iteration since the optimizer was created it is at lr.
     ///
     /// Sets `stepLength` to 0: if the search finds no point, no pair is formed.
     mutating func chooseRobustDirection() -> SearchDirection {
-        if isBoxed { return chooseBoxDirection() }
+        if let line = chooseBoxDirectionIfAny() { return line }
         addLastPairAboveNoise()
         var line = SearchDirection(slope: 0, firstStepLength: 1)
-        if history.pairs.isEmpty {
+        if !hasPairs {
             if iterationCount == 1 { line.firstStepLength = progress.options.lr }
-            line.slope = useSteepestDescent()
+            line.slope = useSteepestDescent(scale: steepestDescentScale)
         } else {
             line.slope = computeDirection(placingTrialAt: line.firstStepLength)
         }
         let isUsable = line.slope < 0 && line.slope.isFinite && directionNormInf.isFinite
-        if !isUsable, !history.pairs.isEmpty {
-            history.removeAll()
-            line.slope = useSteepestDescent()
+        if !isUsable, hasPairs {
+            removePairs()
+            line.slope = useSteepestDescent(scale: steepestDescentScale)
         }
         stepLength = 0
         return line
@@ -105,45 +105,23 @@ extension Optimizer {
     /// Adds the last iteration's pair if its curvature is above the noise, and computes the dot
     /// products that the next direction needs. O(m n).
     private mutating func addLastPairAboveNoise() {
-        guard !previousGradient.isEmpty, stepLength != 0 else {
-            return history.computeDotProducts(with: gradient)
-        }
-        let stepNorm = abs(stepLength) * Scalar.dot(direction, direction).squareRoot()
-        let gradientNorm = max(
-            Scalar.dot(gradient, gradient), Scalar.dot(previousGradient, previousGradient)
-        ).squareRoot()
+        guard let norms = lastStepNorms else { return prepareDirection() }
         let wasAdded = addLastPair(
-            curvatureMin: RobustConstants.curvatureFactor * epsilon * stepNorm * gradientNorm)
-        if wasAdded { carried.lastScale = history.initialScale }
+            curvatureMin: RobustConstants.curvatureFactor * epsilon * norms.step * norms.gradient)
+        if wasAdded { carried.lastScale = initialScale }
     }
 
-    /// Sets the direction to `steepestDescent`; returns its slope.
-    private mutating func useSteepestDescent() -> Double {
-        (direction, alphas) = (steepestDescent(), nil)
-        buffers.precomputedTrial = nil
-        directionNormInf = Scalar.normInf(direction)
-        return Scalar.dot(gradient, direction)
-    }
-
-    /// -g, scaled so that a step length of 1 is a fair first trial: by gamma = s.y / y.y where a
-    /// pair is known (Nocedal & Wright 2006, equation 7.20), unless that has just failed.
-    private func steepestDescent() -> [Scalar] {
-        if let scale = carried.lastScale,
-            carried.failedSearches < RobustConstants.restartsMax
-        {
-            return Scalar.scaled(gradient, by: -scale)
-        }
-        // A change of length 1, as L-BFGS-B begins (Zhu et al. 1997, lnsrlb). In two steps, so that
-        // the square of a gradient neither overflows nor vanishes.
-        let unit = Scalar.scaled(gradient, by: -1 / max(gradientNormInf, .leastNormalMagnitude))
-        let length = Scalar.dot(unit, unit).squareRoot()
-        return length > 0 ? Scalar.scaled(unit, by: 1 / length) : unit
+    /// The scale at which a step length of 1 along -g is a fair first trial: gamma = s.y / y.y
+    /// where a pair is known (Nocedal & Wright 2006, equation 7.20), unless that has just failed;
+    /// nil for a change of length 1, as L-BFGS-B begins (Zhu et al. 1997, lnsrlb).
+    private var steepestDescentScale: Double? {
+        carried.failedSearches < RobustConstants.restartsMax ? carried.lastScale : nil
     }
 }
 
 // MARK: - Line search
 
-extension Optimizer {
+extension StepMachine {
     mutating func beginRobustSearch(along line: SearchDirection) -> Directive {
         guard let loss else { preconditionFailure("an iteration begins where f is known") }
         let options = progress.options
@@ -181,7 +159,7 @@ extension Optimizer {
         if search.best.trial > 0 { moveToTrial(search.best, bestTrial: search.best.trial) }
         forgetFailedSearchesAfterProgress()
         if let reason = terminationTest.robustReason(searchFailed: true) { return finish(reason) }
-        history.removeAll()
+        removePairs()
         carried.failedSearches += 1
         carried.lossAtFailedSearch = loss
         guard carried.failedSearches > RobustConstants.restartsMax else { return beginIteration() }
@@ -198,7 +176,7 @@ extension Optimizer {
 
 // MARK: - End of a step
 
-extension Optimizer {
+extension StepMachine {
     /// A step returns to its best point, unless it has converged where it is.
     func robustReturnsToBest(after reason: StopReason) -> Bool {
         switch reason {

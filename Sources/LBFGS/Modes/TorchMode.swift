@@ -1,6 +1,6 @@
 // The strategies of mode `torch`: those of torch.optim.LBFGS 2.13.
 
-extension Optimizer {
+extension StepMachine {
     /// -g in the first iteration since the optimizer was created, else -H g. The first trial is at
     /// lr, which is scaled by min(1, 1 / ||g||_1) in the first iteration.
     ///
@@ -8,12 +8,11 @@ extension Optimizer {
     mutating func chooseTorchDirection() -> SearchDirection {
         let lr = progress.options.lr
         if iterationCount == 1 {
-            direction = Scalar.scaled(gradient, by: -1)
-            directionNormInf = gradientNormInf
+            let slope = useNegativeGradient()
             stepLength = torchFirstStepLength(lr: lr)
-            return SearchDirection(slope: slope(gradient), firstStepLength: stepLength)
+            return SearchDirection(slope: slope, firstStepLength: stepLength)
         }
-        addLastPair(curvatureMin: torchCurvatureMin)
+        _ = addLastPair(curvatureMin: torchCurvatureMin)
         let slope = computeDirection(placingTrialAt: lr)
         stepLength = lr
         return SearchDirection(slope: slope, firstStepLength: lr)
@@ -34,7 +33,7 @@ extension Optimizer {
                 loss: loss, slope: line.slope, stepLength: line.firstStepLength,
                 directionNormInf: directionNormInf,
                 extraTrialsMax: progress.options.maxEvaluations - progress.evaluations,
-                isTensor: isInTorchOrder ? isFirstStepLengthTensor : nil)
+                isTensor: isFirstStepLengthTensor)
             return perform(.evaluate(stepLength: line.firstStepLength), of: search)
         case .moreThuente, .hagerZhang, .backtracking:
             preconditionFailure("options that were not validated: \(progress.options)")

@@ -47,9 +47,6 @@ extension Optimizer {
         return inspection
     }
 
-    /// Adds the pair of the last iteration to the history if y.s > `curvatureMin`, and computes the
-    /// dot products that the next direction needs. O(m n). Returns whether the pair was added.
-    @discardableResult
     mutating func addLastPair(curvatureMin: Double) -> Bool {
         guard !previousGradient.isEmpty else {
             history.computeDotProducts(with: gradient)
@@ -63,7 +60,6 @@ extension Optimizer {
             inTorchOrder: isInTorchOrder)
     }
 
-    /// Sets the direction to -H g and returns its slope; the dot products were computed before.
     /// The trial point at `firstStepLength` is computed in the same pass. O(m n).
     mutating func computeDirection(placingTrialAt firstStepLength: Double) -> Double {
         if isInTorchOrder,
@@ -95,8 +91,7 @@ extension Optimizer {
         return slope(gradient)
     }
 
-    /// Sets the trial point to x + t d and returns whether it is finite. O(n), or O(1) if it was
-    /// computed along with the direction.
+    /// O(n), or O(1) if the point was computed along with the direction.
     mutating func placeTrial(at stepLength: Double) -> Bool {
         let precomputed = buffers.precomputedTrial
         buffers.precomputedTrial = nil
@@ -113,7 +108,6 @@ extension Optimizer {
             on: executor)
     }
 
-    /// Sets the trial point to the parameters, as no trial is pending.
     mutating func clearTrialPoint() {
         buffers.precomputedTrial = nil
         if buffers.spare.isEmpty { swap(&buffers.spare, &trialPoint) }

@@ -17,7 +17,7 @@
 ///         x = x + t d
 ///     until a tolerance is met or a budget is spent
 ///
-/// Both modes run on this one machine (`Optimizer+Iteration.swift`). They differ in their rules for
+/// Both modes run on this one machine (`StepMachine+Iteration.swift`). They differ in their rules for
 /// curvature, direction, search and termination: `TorchMode` and `RobustMode`.
 ///
 /// Losses and gradients that are not finite make a trial point infeasible. They never move the
@@ -65,7 +65,7 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
     var alphas: [Double]?
     var history = CurvatureHistory<Scalar>()
     /// Gradients of those trials of the line search that may still be accepted, by trial number.
-    var trialGradients = TrialGradients<Scalar>()
+    var trialGradients = TrialGradients<[Scalar]>()
     /// The point with the lowest loss of the step, while `progress.bestLocation` is `.saved`.
     var bestPoint: [Scalar] = []
     /// The gradient at `bestPoint`. Kept in robust mode only, which returns to that point itself.
@@ -117,8 +117,4 @@ public struct Optimizer<Scalar: EngineScalar>: Sendable, Equatable {
 
     /// The loss where the running step, or the last one, began; nil before it is known. O(1).
     public var stepLossBefore: Double? { progress.lossBefore }
-
-    func trial(at stepLength: Double) -> Trial {
-        Trial(stepLength: stepLength, iteration: progress.iterations)
-    }
 }

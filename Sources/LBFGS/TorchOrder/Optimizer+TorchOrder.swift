@@ -30,7 +30,9 @@ extension Optimizer {
     }
 
     /// Whether torch has the first step length in a tensor, because it was computed from a norm.
-    var isFirstStepLengthTensor: Bool { iterationCount == 1 && 1 / gradientNorm1 < 1 }
+    var isFirstStepLengthTensor: Bool? {
+        isInTorchOrder ? iterationCount == 1 && 1 / gradientNorm1 < 1 : nil
+    }
 
     /// x + t d, with the bits of the trial point at that step length.
     func point(at stepLength: Double) -> [Scalar] {

@@ -114,6 +114,14 @@ _STATUS_FUNCTIONS: dict[str, list[Any]] = {
     "lbfgsd_restore": [ctypes.POINTER(_POINTER), ctypes.c_char_p, _SIZE],
     "lbfgsd_set_x": [_POINTER, _POINTER],
     "lbfgsd_load_torch_state": [_POINTER, ctypes.POINTER(TorchStateStruct)],
+    "lbfgsd_coordinator_create": [ctypes.POINTER(_POINTER), _INT32, _OPTIONS],
+    "lbfgsd_coordinator_begin": [_POINTER, _OPTIONS],
+    "lbfgsd_coordinator_command": [_POINTER, _POINTER, _SIZE, _COUNT],
+    "lbfgsd_coordinator_advance": [_POINTER, _DOUBLE, _POINTER, _SIZE],
+    "lbfgsd_coordinator_stop": [_POINTER],
+    "lbfgsd_coordinator_get_result": [_POINTER, ctypes.POINTER(ResultStruct)],
+    "lbfgsd_coordinator_snapshot": [_POINTER, _POINTER, _SIZE, _COUNT],
+    "lbfgsd_coordinator_restore": [ctypes.POINTER(_POINTER), _POINTER, _SIZE],
 }
 
 
@@ -161,6 +169,10 @@ def load(path: Path) -> Any:
     library.lbfgsd_get_dtype.argtypes = [_POINTER]
     library.lbfgsd_reason_name.restype = ctypes.c_char_p
     library.lbfgsd_reason_name.argtypes = [_INT32]
-    library.lbfgsd_destroy.restype = None
-    library.lbfgsd_destroy.argtypes = [_POINTER]
+    for name in ("lbfgsd_destroy", "lbfgsd_coordinator_destroy"):
+        getattr(library, name).restype = None
+        getattr(library, name).argtypes = [_POINTER]
+    for name in ("lbfgsd_coordinator_pairs", "lbfgsd_coordinator_snapshot_size"):
+        getattr(library, name).restype = _SIZE
+        getattr(library, name).argtypes = [_POINTER]
     return library

@@ -42,7 +42,11 @@ class LocalOptimizer:
         self.trial[:] = x0
         created = ctypes.byref(self._pointer)
         self._call(
-            f"create{self._suffix}", created, self.n, self._trial_address, self._read(options)
+            f"create{self._suffix}",
+            created,
+            self.n,
+            self._trial_address,
+            read_options(self._library, options),
         )
 
     @classmethod
@@ -90,7 +94,7 @@ class LocalOptimizer:
         self._destroy(self._pointer)
 
     def set_options(self, options: Mapping[str, Any]) -> None:
-        self._call("set_options", self._pointer, self._read(options))
+        self._call("set_options", self._pointer, read_options(self._library, options))
 
     def set_bounds(self, lower: Floats | None, upper: Floats | None) -> None:
         """Both are in Float64."""
@@ -191,29 +195,7 @@ class LocalOptimizer:
         """The result of the last step, or so far."""
         found = self._found
         self._call("get_result", self._pointer, self._found_pointer)
-        failure = None
-        if found.failed_search_trials > 0:
-            failure = LineSearchFailure(
-                step_length_lower=found.failed_search_step_length_lower,
-                step_length_upper=found.failed_search_step_length_upper,
-                slope=found.failed_search_slope,
-                loss_change=_known(found.failed_search_loss_change),
-                loss_noise=found.failed_search_loss_noise,
-                direction_norm_inf=found.failed_search_direction_norm_inf,
-                trials=found.failed_search_trials,
-            )
-        return StepResult(
-            reason=self._library.lbfgsd_reason_name(found.reason).decode(),
-            converged=bool(found.converged),
-            loss_before=_known(found.loss_before),
-            loss=_known(found.loss),
-            iterations=found.iterations,
-            evaluations=found.evaluations,
-            gradient_norm_inf=_known(found.gradient_norm_inf),
-            failure=failure,
-            projected_gradient_norm_inf=_known(found.projected_gradient_norm_inf),
-            active_bounds=None if found.active_bounds < 0 else found.active_bounds,
-        )
+        return step_result(self._library, found)
 
     def active_set(self) -> ActiveSet:
         count = ctypes.c_size_t()
@@ -248,28 +230,54 @@ class LocalOptimizer:
         assert vector.dtype == self.dtype and vector.flags.c_contiguous
         return vector.ctypes.data
 
-    def _read(self, options: Mapping[str, Any]) -> Any:
-        """The options of a session, as the library takes them."""
-        given = dict(options)
-        mode = _choice(MODES, "mode", given.pop("mode", "torch"))
-        read = OptionsStruct()
-        self._library.lbfgsd_options_init(ctypes.byref(read), ctypes.sizeof(read), mode)
-        read.line_search = _choice(
-            LINE_SEARCHES, "line_search_fn", given.pop("line_search_fn", None)
+
+def read_options(library: Any, options: Mapping[str, Any]) -> Any:
+    """The options of a session, as the library takes them."""
+    given = dict(options)
+    mode = _choice(MODES, "mode", given.pop("mode", "torch"))
+    read = OptionsStruct()
+    library.lbfgsd_options_init(ctypes.byref(read), ctypes.sizeof(read), mode)
+    read.line_search = _choice(LINE_SEARCHES, "line_search_fn", given.pop("line_search_fn", None))
+    read.history_dtype = _choice(DTYPES, "history_dtype", given.pop("history_dtype", None))
+    noise = given.pop("noise", None)
+    if noise is not None:
+        epsilon = {"float64": np.finfo(float).eps, "float32": np.finfo(np.float32).eps}
+        read.noise = epsilon.get(noise, noise)
+        if not read.noise >= 0:
+            raise ValueError(f"noise must be at least 0, not {noise}")
+    for name, value in given.items():
+        if name not in OPTIONS:
+            raise TypeError(f"unknown option: {name}")
+        if value is not None:
+            setattr(read, name, value)
+    return ctypes.byref(read)
+
+
+def step_result(library: Any, found: ResultStruct) -> StepResult:
+    """A result of the library."""
+    failure = None
+    if found.failed_search_trials > 0:
+        failure = LineSearchFailure(
+            step_length_lower=found.failed_search_step_length_lower,
+            step_length_upper=found.failed_search_step_length_upper,
+            slope=found.failed_search_slope,
+            loss_change=_known(found.failed_search_loss_change),
+            loss_noise=found.failed_search_loss_noise,
+            direction_norm_inf=found.failed_search_direction_norm_inf,
+            trials=found.failed_search_trials,
         )
-        read.history_dtype = _choice(DTYPES, "history_dtype", given.pop("history_dtype", None))
-        noise = given.pop("noise", None)
-        if noise is not None:
-            epsilon = {"float64": np.finfo(float).eps, "float32": np.finfo(np.float32).eps}
-            read.noise = epsilon.get(noise, noise)
-            if not read.noise >= 0:
-                raise ValueError(f"noise must be at least 0, not {noise}")
-        for name, value in given.items():
-            if name not in OPTIONS:
-                raise TypeError(f"unknown option: {name}")
-            if value is not None:
-                setattr(read, name, value)
-        return ctypes.byref(read)
+    return StepResult(
+        reason=library.lbfgsd_reason_name(found.reason).decode(),
+        converged=bool(found.converged),
+        loss_before=_known(found.loss_before),
+        loss=_known(found.loss),
+        iterations=found.iterations,
+        evaluations=found.evaluations,
+        gradient_norm_inf=_known(found.gradient_norm_inf),
+        failure=failure,
+        projected_gradient_norm_inf=_known(found.projected_gradient_norm_inf),
+        active_bounds=None if found.active_bounds < 0 else found.active_bounds,
+    )
 
 
 def _doubles(vector: Floats | None) -> int | None:

@@ -1,16 +1,16 @@
 /// The gradients of the trials that are retained, by number: a few, so that a search through all
 /// costs less than hashing.
-struct TrialGradients<Scalar: EngineScalar>: Sendable, Equatable, Sequence {
-    typealias Element = (trial: Int, gradient: [Scalar])
+struct TrialGradients<Gradient: Equatable & Sendable>: Sendable, Equatable, Sequence {
+    typealias Element = (trial: Int, gradient: Gradient)
 
     private var elements: [Element] = []
 
-    subscript(trial: Int) -> [Scalar]? {
+    subscript(trial: Int) -> Gradient? {
         elements.first { $0.trial == trial }?.gradient
     }
 
     /// Adds the gradient of a trial that has none yet.
-    mutating func add(_ gradient: [Scalar], ofTrial trial: Int) {
+    mutating func add(_ gradient: Gradient, ofTrial trial: Int) {
         elements.append((trial, gradient))
     }
 

@@ -1,6 +1,6 @@
 // The modes as strategies: everything in which they differ is asked here, and answered in
-// `TorchMode.swift` and `RobustMode.swift`. The machine in `Optimizer+Iteration.swift` knows no
-// mode.
+// `TorchMode.swift` and `RobustMode.swift`. The machine in `StepMachine+Iteration.swift` knows
+// no mode.
 //
 // | question              | torch                             | robust                          |
 // |-----------------------|-----------------------------------|---------------------------------|
@@ -15,12 +15,10 @@
 // | the step ends         | where it stands                   | at its best point               |
 //
 // What another kind of problem plugs into:
-// - a direction of its own is another `chooseDirection`: with bounds and L1 terms
-//   `chooseBoxDirection`, in mode `robust`;
-// - a path that is not straight is another `placeTrial` and `point(at:)`: P(x + t d) with bounds.
-//   The step is then no longer t d, and takes the direction's place (`replaceDirectionByStep`);
-// - vectors that live elsewhere replace `Optimizer+Passes.swift`: the machine itself, the modes and
-//   the searches work on scalars.
+// - a direction of its own is a `chooseBoxDirectionIfAny`, in mode `robust`;
+// - a path that is not straight is another `placeTrial` and `move`: P(x + t d) with bounds. The step
+//   is then no longer t d, and takes the direction's place (`replaceDirectionByStep`);
+// - vectors that live elsewhere are another `StepMachine`.
 
 /// A direction that was chosen, in scalars; the vector is `Optimizer.direction`.
 struct SearchDirection {
@@ -32,7 +30,7 @@ struct SearchDirection {
     var bend: Double?
 }
 
-extension Optimizer {
+extension StepMachine {
     /// Why the step ends rather than begin another iteration.
     mutating func reasonNotToIterate() -> StopReason? {
         switch progress.options.mode {

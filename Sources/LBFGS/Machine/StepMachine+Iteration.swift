@@ -1,5 +1,5 @@
 // The transitions of the machine: one iteration after the other, in either mode. Questions that
-// the modes answer differently are asked in `Optimizer+Mode.swift`.
+// the modes answer differently are asked in `StepMachine+Mode.swift`.
 //
 //     beginIteration -> takeFixedStep ------------------------> endIteration
 //                    -> perform -> advance -> perform ... ----> endIteration
@@ -15,9 +15,13 @@ enum SearchLimits {
     static let overflowsMax = 4096
 }
 
-extension Optimizer {
+extension StepMachine {
+    func trial(at stepLength: Double) -> Trial {
+        Trial(stepLength: stepLength, iteration: progress.iterations)
+    }
+
     /// Takes over the evaluation at `parameters`.
-    mutating func adoptEvaluation(loss: Double, gradient: [Scalar], gradientNormInf: Double) {
+    mutating func adoptEvaluation(loss: Double, gradient: Gradient, gradientNormInf: Double) {
         self.loss = loss
         self.gradient = gradient
         self.gradientNormInf = gradientNormInf
@@ -26,7 +30,7 @@ extension Optimizer {
         progress.bestLoss = loss
         progress.bestGradientNormInf = gradientNormInf
         progress.bestLocation = .current
-        bestPoint = []
+        forgetSavedPoint()
     }
 
     /// Chooses a direction and asks for the first trial along it.
@@ -35,9 +39,9 @@ extension Optimizer {
         if let reason = reasonNotToIterate() { return finish(reason) }
         progress.iterations += 1
         iterationCount += 1
-        if iterationCount == 1 { history.removeAll() }
+        if iterationCount == 1 { removePairs() }
         let line = chooseDirection()
-        previousGradient = gradient
+        retainGradientOfStart()
         previousLoss = loss
         guard directionNormInf.isFinite, line.slope.isFinite else {
             stepLength = 0
@@ -56,7 +60,7 @@ extension Optimizer {
         }
         if progress.iterations == progress.options.maxIterations {
             // Like torch, which does not evaluate after the last move.
-            moveParameters(to: trialPoint, stepLength: stepLength, loss: .infinity)
+            moveParameters(by: stepLength, isTrial: true, loss: .infinity)
             return finish(.maxIterations)
         }
         phase = .evaluatingFixedStep(stepLength: stepLength)
@@ -65,12 +69,11 @@ extension Optimizer {
 
     /// Answers a feasible trial of a line search.
     mutating func advance<Search: LineSearchMachine>(
-        _ search: Search, loss: Double, gradient: [Scalar], _ inspection: Inspection
+        _ search: Search, loss: Double, gradient: Gradient, _ inspection: Inspection
     ) -> Directive {
         var search = search
         let stepLength = search.pendingStepLength
         var directive = search.advance(loss: loss, slope: inspection.slope)
-        buffers.trialNormInf = inspection.normInf
         updateStepBest(loss: loss, inspection, stepLength: stepLength)
         trialGradients.add(gradient, ofTrial: search.trials)
         if search.acceptsIfOptimal(loss: loss, slope: inspection.slope),
@@ -95,7 +98,7 @@ extension Optimizer {
             switch directive {
             case .evaluate(let stepLength):
                 let isFinite = placeTrial(at: stepLength)
-                if search.isContraction(stepLength), trialPoint == parameters {
+                if search.isContraction(stepLength), isTrialAtStart {
                     // Contracted until no parameter changes any more.
                     directive = .giveUp(lower: 0, upper: stepLength)
                 } else if isFinite {
@@ -115,9 +118,9 @@ extension Optimizer {
                 if point.trial == 0 {
                     stepLength = 0
                 } else {
-                    let isNewest = point.trial == search.trials
                     moveToTrial(
-                        point, at: isNewest ? trialPoint : nil, bestTrial: search.bestTrial)
+                        point, isNewest: point.trial == search.trials,
+                        bestTrial: search.bestTrial)
                 }
                 trialGradients.removeAll()
                 forgetFailedSearchesAfterProgress()
@@ -143,14 +146,14 @@ extension Optimizer {
         phase = .idle
         clearTrialPoint()
         trialGradients.removeAll()
-        bestPoint = []
-        bestGradient = []
+        forgetSavedPoint()
         return .finished(
             StepResult(
                 reason: reason, lossBefore: progress.lossBefore, loss: loss,
                 gradientNormInf: resultGradientNormInf,
                 iterations: progress.iterations, evaluations: progress.evaluations,
-                failure: failure, projectedGradientNormInf: projectedGradientNormInf,
-                activeBounds: isBoxed ? activeBoundCount : nil))
+                failure: failure,
+                projectedGradientNormInf: boxResult?.projectedGradientNormInf,
+                activeBounds: boxResult?.activeBounds))
     }
 }

@@ -1,6 +1,6 @@
 // Moves of the parameters, and the bookkeeping of the lowest loss that the step has seen.
 
-extension Optimizer {
+extension StepMachine {
     /// Updates the lowest loss since the optimizer was created.
     mutating func updateCarriedBest(loss: Double, _ inspection: Inspection) {
         if carried.initialGradientNormInf == nil {
@@ -17,56 +17,50 @@ extension Optimizer {
         progress.bestLoss = loss
         progress.bestGradientNormInf = inspection.normInf
         progress.bestLocation = .trial(stepLength: stepLength)
-        bestPoint = []
+        forgetSavedPoint()
     }
 
     /// Moves the parameters along the direction. Saves the best point of the step if it was on the
     /// line, or where the line begins, and is left now.
-    /// - Parameter bestTrialGradient: The gradient at the line's best trial; empty in torch mode.
+    /// - Parameters:
+    ///   - isTrial: Whether the trial point that was placed last is the destination.
+    ///   - bestTrialGradient: The gradient at the line's best trial; nil in torch mode.
     mutating func moveParameters(
-        to destination: [Scalar], stepLength: Double, loss: Double,
-        bestTrialGradient: [Scalar] = []
+        by stepLength: Double, isTrial: Bool, loss: Double, bestTrialGradient: Gradient? = nil
     ) {
         switch progress.bestLocation {
         case .trial(let best) where best == stepLength:
             progress.bestLocation = .current
         case .trial(let best):
-            bestPoint = point(at: best)
-            bestGradient = bestTrialGradient
+            savePoint(at: best, gradient: bestTrialGradient)
             progress.bestLocation = .saved
         case .current where !(loss <= progress.bestLoss):
-            bestPoint = parameters
-            bestGradient = savesBestGradient ? gradient : []
+            savePoint(at: nil, gradient: savesBestGradient ? gradient : nil)
             progress.bestLocation = .saved
         case .current, .saved:
             break
         }
-        swap(&parameters, &buffers.spare)
-        parameters = destination
-        self.stepLength = stepLength
-        if isBoxed { replaceDirectionByStep(from: buffers.spare) }
+        move(by: stepLength, isTrial: isTrial)
         carried.isEvaluated = false
-        if progress.bestLocation == .current { (bestPoint, bestGradient) = ([], []) }
+        if progress.bestLocation == .current { forgetSavedPoint() }
     }
 
     /// Moves to a trial of the line search, whose gradient is known.
     /// - Parameters:
     ///   - point: The trial.
-    ///   - known: x + t d, if it has been computed and the trial is the newest.
+    ///   - isNewest: Whether the trial was evaluated last, and is where the trial point is.
     ///   - bestTrial: The trial of the lowest loss on the line, if the search knows it.
     mutating func moveToTrial(
-        _ point: LineSearchPoint, at known: [Scalar]? = nil, bestTrial: Int?
+        _ point: LineSearchPoint, isNewest: Bool = false, bestTrial: Int?
     ) {
         guard let accepted = trialGradients[point.trial] else {
             preconditionFailure("trial \(point.trial) was accepted but not kept")
         }
         moveParameters(
-            to: known ?? self.point(at: point.stepLength), stepLength: point.stepLength,
-            loss: point.loss,
-            bestTrialGradient: bestTrial.flatMap { trialGradients[$0] } ?? [])
+            by: point.stepLength, isTrial: isNewest, loss: point.loss,
+            bestTrialGradient: bestTrial.flatMap { trialGradients[$0] })
         loss = point.loss
-        gradient = accepted
-        gradientNormInf = known != nil ? buffers.trialNormInf : Scalar.normInf(accepted)
+        takeTrialGradient(accepted, isNewest: isNewest)
         carried.isEvaluated = true
         trialGradients.removeAll()
     }
@@ -87,11 +81,11 @@ extension Optimizer {
         case .current:
             if progress.options.mode == .torch { stepLength = 0 }
         case .trial(let best):
-            parameters = point(at: best)
+            jump(by: best)
             stepLength = best
             carried.isEvaluated = false
         case .saved:
-            parameters = bestPoint
+            jumpToSavedPoint()
             stepLength = 0
             carried.isEvaluated = false
         }
@@ -99,9 +93,7 @@ extension Optimizer {
 
     /// Returns to the saved point, if it is the best one and its gradient is known.
     mutating func returnToSavedPoint() {
-        guard progress.bestLocation == .saved, !bestGradient.isEmpty else { return }
-        parameters = bestPoint
-        gradient = bestGradient
+        guard progress.bestLocation == .saved, returnToSavedPointAndGradient() else { return }
         loss = progress.bestLoss
         gradientNormInf = progress.bestGradientNormInf
         stepLength = 0
