@@ -18,7 +18,8 @@ from command import environment
 from daemon import ROOT, Daemon, binary, free_port
 from pages import DOCS, RUN, SHOWN, WRITTEN, examples, missing, outputs, pages, script
 
-SECONDS = 100
+SECONDS = 300
+"""Of one page, most of which take less than ten."""
 NOT_RUN_MAX = 5
 """What needs root, systemd, or something installed."""
 ALL = [page for page in pages() if any(one.language in RUN for one in examples(page))]
@@ -131,7 +132,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         [sys.executable, program, "--bin", str(binary()), "--output", str(tmp_path / "site")],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     index = (tmp_path / "site" / "index.html").read_text()
