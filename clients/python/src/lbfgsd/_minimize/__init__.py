@@ -127,6 +127,8 @@ def minimize(
                 resume=resume,
                 on_hook=on_hook,
             ) or stack.enter_context(Client(url))
+        # Processes that are forked before the journal is open have no share in its lock.
+        apply = stack.enter_context(map_of(options.get("workers")))
         if journal is not None:
             durable = stack.enter_context(contextlib.closing(Durable(journal)))
         if session is None:
@@ -141,7 +143,6 @@ def minimize(
             run_options = RunOptions.of(options, tol, found.options["mode"])
         bar = Progress(progress, name or "minimize")
         stack.callback(bar.close)
-        apply = stack.enter_context(map_of(run_options.workers))
         objective = CountedObjective(fun, jac, args, bar, run_options.differences, apply)
         if durable is not None:
             objective.make_lasting()
