@@ -178,6 +178,7 @@ extension Optimizer {
     mutating func restart(
         after search: BudgetedLineSearch, lower: Double, upper: Double
     ) -> Directive {
+        buffers.outcome.accept(search.best.trial > 0 ? search.best.stepLength : 0)
         if search.best.trial > 0 { moveToTrial(search.best, bestTrial: search.best.trial) }
         forgetFailedSearchesAfterProgress()
         if let reason = terminationTest.robustReason(searchFailed: true) { return finish(reason) }

@@ -50,10 +50,12 @@ extension Optimizer {
         case .idle:
             preconditionFailure("no step runs")
         case .evaluatingStart:
+            buffers.outcome = TrialOutcome(acceptedStepLength: 0)
             progress.lossBefore = loss
             adoptEvaluation(loss: loss, gradient: gradient, gradientNormInf: inspection.normInf)
             return isOptimal ? finish(.gradientTolerance) : beginIteration()
         case .evaluatingFixedStep(let stepLength):
+            buffers.outcome = TrialOutcome(acceptedStepLength: stepLength)
             moveParameters(to: trialPoint, stepLength: stepLength, loss: loss)
             adoptEvaluation(loss: loss, gradient: gradient, gradientNormInf: inspection.normInf)
             return endIteration()
@@ -77,16 +79,20 @@ extension Optimizer {
         case .idle:
             preconditionFailure("no step runs")
         case .evaluatingStart:
+            buffers.outcome = TrialOutcome()
             progress.lossBefore = loss
             carried.isEvaluated = false
             return finish(.nonFinite)
         case .evaluatingFixedStep:
+            buffers.outcome = TrialOutcome(acceptedStepLength: 0)
             stepLength = 0
             return finish(.nonFinite)
         case .searching(.torch(var search)):
+            buffers.outcome = TrialOutcome(start: search.start, slope: .nan)
             let directive = search.advance(loss: .infinity, slope: .nan)
             return perform(directive, of: search)
         case .searching(.budgeted(var search)):
+            buffers.outcome = TrialOutcome(start: search.start, slope: .nan)
             let directive = search.advance(loss: .infinity, slope: .nan)
             return perform(directive, of: search)
         }

@@ -71,6 +71,7 @@ extension Optimizer {
         let stepLength = search.pendingStepLength
         var directive = search.advance(loss: loss, slope: inspection.slope)
         buffers.trialNormInf = inspection.normInf
+        buffers.outcome = TrialOutcome(start: search.start, slope: inspection.slope)
         updateStepBest(loss: loss, inspection, stepLength: stepLength)
         trialGradients.add(gradient, ofTrial: search.trials)
         if search.acceptsIfOptimal(loss: loss, slope: inspection.slope),
@@ -112,6 +113,7 @@ extension Optimizer {
                         : search.advance(loss: .infinity, slope: .nan)
                 }
             case .accept(let point):
+                buffers.outcome.accept(point.trial == 0 ? 0 : point.stepLength)
                 if point.trial == 0 {
                     stepLength = 0
                 } else {
