@@ -96,6 +96,20 @@ extension SQLiteStore {
         }
     }
 
+    public func scalars(
+        of session: SessionID
+    ) async throws(StoreError) -> (sequence: SequenceNumber, bytes: [UInt8]) {
+        try await read(of: session) { transaction in
+            let row = try transaction.rowID(session)
+            guard let snapshot = try transaction.snapshot(row, atOrBelow: Int.max) else {
+                throw StoreError.corrupt("session \(session) has no snapshot")
+            }
+            return (
+                snapshot.sequence, try transaction.octets(of: snapshot.scalars).bytes()
+            )
+        }
+    }
+
     public func tenant(of session: SessionID) async throws(StoreError) -> String {
         try await read { transaction in try transaction.tenant(of: session) }
     }

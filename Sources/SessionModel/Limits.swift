@@ -74,6 +74,9 @@ public struct Limits: Equatable, Sendable {
     /// Bounds in a page of an active set.
     public var activeBoundsMax = 10_000
     public var pageSizeDefault = 50
+    /// Bytes of memory that lists in another order than by creation may be made from: some 1,000 a
+    /// session of the tenants that ask for them.
+    public var listingBytesMax = 256 << 20
     /// The largest number of evaluations that a load replays. A snapshot is taken that often, and
     /// more often where replay takes long.
     public var snapshotIntervalEvaluations = 512
@@ -85,6 +88,13 @@ public struct Limits: Equatable, Sendable {
     /// dict is read or loaded; and as many that were delivered or given up are kept.
     public var deliveriesMax = 10_000
 
+    /// Streams of events about many sessions that a tenant may have, and sessions that one of them
+    /// may name.
+    public var feedsMax = 64
+    public var watchedSessionsMax = 100
+
+    /// The longest time without a change by which sessions are deleted together.
+    package static let inactiveSecondsMax = 1_000_000_000
     /// The longest time after which a session can expire: ten years.
     public static let expiresAfterBound = 315_360_000
 

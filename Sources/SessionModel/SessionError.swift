@@ -35,6 +35,10 @@ public enum SessionError: Error, Equatable, Sendable {
         case waitingWrites = "waiting_writes"
         case waitingWriteBytes = "waiting_write_bytes"
         case waitingReads = "waiting_reads"
+        /// Bytes of what lists in another order than by creation are made from.
+        case listingBytes = "listing_bytes"
+        /// Streams of events about many sessions of a tenant.
+        case feeds
     }
 
     /// A quota of a tenant that `quotaReached` names.

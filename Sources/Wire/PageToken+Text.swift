@@ -1,12 +1,15 @@
 internal import Foundation
 public import struct SessionModel.PageToken
 
-// A page token on the wire: base64url of its eight bytes, big-endian. Opaque, so that clients
-// don't come to rely on what is in it.
+// A page token on the wire: base64url of its eight bytes, big-endian, or of its cursor, which is
+// longer. Opaque, so that clients don't come to rely on what is in it.
 
 extension PageToken {
+    /// A cursor has a name at most, whose characters may take four bytes each.
+    private static let textBytesMax = 4_096
+
     public var text: String {
-        let bytes = (0..<8).map { UInt8(truncatingIfNeeded: below >> (56 - 8 * $0)) }
+        let bytes = cursor ?? (0..<8).map { UInt8(truncatingIfNeeded: below >> (56 - 8 * $0)) }
         return Data(bytes).base64EncodedString()
             .replacingOccurrences(of: "+", with: "-")
             .replacingOccurrences(of: "/", with: "_")
@@ -19,8 +22,14 @@ extension PageToken {
             text
             .replacingOccurrences(of: "-", with: "+")
             .replacingOccurrences(of: "_", with: "/")
-        guard let data = Data(base64Encoded: base64 + "="), data.count == 8 else { return nil }
-        self.init(below: Int64(bitPattern: data.reduce(0) { $0 << 8 | UInt64($1) }))
+        guard text.utf8.count <= Self.textBytesMax else { return nil }
+        let padding = String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4)
+        guard let data = Data(base64Encoded: base64 + padding), data.count >= 8 else { return nil }
+        if data.count == 8 {
+            self.init(below: Int64(bitPattern: data.reduce(0) { $0 << 8 | UInt64($1) }))
+        } else {
+            self.init(cursor: Array(data))
+        }
         guard self.text == text else { return nil }
     }
 }

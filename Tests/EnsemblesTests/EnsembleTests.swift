@@ -11,7 +11,8 @@ struct EnsembleTests {
         let id = try await world.create(makeRequest { $0.name = "fit" })
         let view = try await world.service.view(id)
         #expect(view.counts == [.waiting: 3] && view.best == nil && view.evaluations == 0)
-        let page = try await world.sessions.list(label: ("ensemble", id.rawValue))
+        let page = try await world.sessions.list(
+            SessionQuery(label: SessionQuery.Label(key: "ensemble", value: id.rawValue)))
         #expect(page.items.map { $0.record.name } == ["fit 2", "fit 1", "fit 0"])
         for member in try await world.members(id) {
             let x = try await world.sessions.turn(member.session).x

@@ -26,7 +26,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-APPLICATION, SCHEMA, FORMATS, NUMERICS = 0x4C424647, 5, (1, 2, 3, 4), (1, 2, 3, 4)
+APPLICATION, SCHEMA, FORMATS, NUMERICS = 0x4C424647, 6, (1, 2, 3, 4), (1, 2, 3, 4)
 CHUNK, HEADER, MAGIC = 1 << 20, 64, b"lbfgswal"
 STEP_BEGUN, STOPPED, OPTIONS_CHANGED = 2, 5, 6
 CODES, SIZES = {"float64": "d", "float32": "f"}, {"float64": 8, "float32": 4}
@@ -35,7 +35,7 @@ UNSEALED = {"event": "id", "chapter": "id", "snapshot": "id", "delivery": "id", 
 EVENT = (
     "session, sequence, kind, time, closed_evaluation, result_digest, point_digest, "
     "standing_phase, standing_step, standing_evaluation, standing_loss, payload, k, step, "
-    "iteration, loss, gradient_norm, step_length, evaluated_at"
+    "iteration, loss, gradient_norm, step_length, evaluated_at, details"
 )
 
 Entry = dict[str, Any]  # A row of `event`; in an entry of the log `payload` is bytes.
@@ -118,7 +118,7 @@ def entries_of(data: bytes) -> Iterator[tuple[str, Entry]]:
     while stream.tell() < len(data):
         written = io.BytesIO(taken(stream))
         if session := taken(written).decode():  # else it is a trail
-            entry = dict(zip(EVENT.split(", "), unsealed(taken(written)), strict=True))
+            entry = dict(zip(EVENT.split(", "), unsealed(taken(written)), strict=False))
             yield session, {**entry, "payload": written.read()}
 
 
@@ -186,9 +186,8 @@ def bent(dtype: str, x: float, t: float, d: float, low: float, up: float, weight
 class Store:
     def __init__(self, directory: Path, database: sqlite3.Connection):
         self.directory, self.database = directory, database
-        names = ("application_id", "user_version")
-        found = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
-        if found != [APPLICATION, SCHEMA]:
+        pragmas = "SELECT * FROM pragma_application_id, pragma_user_version"
+        if (found := database.execute(pragmas).fetchone()) != (APPLICATION, SCHEMA):
             raise Damaged(f"no store of lbfgsd, or one of schema {found[1]}")
         (row,) = self.table("store")
         self.log = logged(directory / "journal", row["moved"], MAGIC + row["log_salt"])
@@ -198,7 +197,8 @@ class Store:
         cursor = self.database.execute(f"SELECT * FROM {name} {clauses}", arguments)
         for values in cursor.fetchall():
             row = dict(zip((column for column, *_ in cursor.description), values, strict=True))
-            covered = [row[key] for key in row if key not in ("crc", UNSEALED.get(name))]
+            omitted = ("crc", UNSEALED.get(name), row.get("details", 0) is None and "details")
+            covered = [row[key] for key in row if key not in omitted]
             if crc32c(b"".join(map(sealed, covered))) != row["crc"]:
                 raise Damaged(f"a row of {name} doesn't match its checksum")
             yield row

@@ -387,14 +387,20 @@ def test_trace_batches_have_the_trace_that_the_daemon_shows(tmp_path: Path) -> N
     with closing(sqlite3.connect(daemon.data / "lbfgsd.sqlite")) as database:
         for row in store_reader.Store(daemon.data, database).table("chapter", "ORDER BY id"):
             stream, count = io.BytesIO(row["body"]), row["entries"]
-            names = store_reader.EVENT.split(", ")
-            entries = [{name: unfolded(stream) for name in names} for _ in range(count)]
+            names = store_reader.EVENT.split(", ")[:-1]
+            entries = []
+            for _ in range(count):
+                entry = {name: unfolded(stream) for name in names}
+                entries.append({**entry, "details": unfolded(stream) if entry["session"] else None})
             assert not stream.read() and entries[-1]["k"] == row["last_evaluation"]
             seen += entries
     assert len(seen) > 100
     for entry in seen:
         point = shown[entry["k"]]
-        assert (entry["session"], entry["payload"], entry["kind"]) == (0, None, 3)
+        assert (entry["session"], entry["payload"], entry["kind"]) == (1, None, 3)
+        # Without a line search, of which only the newest entry says the rest.
+        mode, bits, *numbers = struct.unpack("<BBd", entry["details"])
+        assert (mode, bits, numbers) == (0, 0x20, [point["accepted_step_length"]])
         assert (entry["step"], entry["iteration"]) == (point["step"], point["iteration"])
         for name, key in (
             ("loss", "loss"),
@@ -402,6 +408,36 @@ def test_trace_batches_have_the_trace_that_the_daemon_shows(tmp_path: Path) -> N
             ("step_length", "step_length"),
         ):
             assert struct.unpack("<d", struct.pack("<q", entry[name])) == (point[key],)
+
+
+def test_details_of_entries_are_what_the_daemon_shows(daemon: Daemon) -> None:
+    client = Client(daemon.url)
+    for mode, options in MODES.items():
+        tell(client, client.create(name=mode, options=options), 5)
+    listed = client.ok("GET", "/v1/sessions")["sessions"]
+    shown = {session["id"]: (session, client.trace(session["id"])) for session in listed}
+    daemon.kill()
+    with closing(sqlite3.connect(daemon.data / "lbfgsd.sqlite")) as database:
+        store = store_reader.Store(daemon.data, database)
+    newest = {owner: entry for owner, entry in store.log if entry["k"] is not None}
+    assert len(newest) == len(MODES)
+    for owner, entry in newest.items():
+        session, trace = shown[owner]
+        mode, bits = entry["details"][:2]
+        numbers = iter(entry["details"][2 + 16 * (bits & 1) :][i : i + 8] for i in range(0, 40, 8))
+        best = struct.unpack("<dq", entry["details"][2:18])
+        assert best == (session["best"]["loss"], session["best"]["evaluation"])
+        assert {1: "torch", 2: "robust"}[mode] == session["mode"]
+        told = trace[entry["k"] - 1]
+        for bit, value in (
+            (0x02, told["gradient_norm_inf"]),
+            (0x04, told["slope"]),
+            (0x08, told["start_loss"]),
+            (0x10, told["start_slope"]),
+            (0x20, told["accepted_step_length"]),
+        ):
+            number = struct.unpack("<d", next(numbers))[0] if bits & bit else None
+            assert number == value, (session["name"], bit)
 
 
 def test_rows_blobs_and_segments_are_as_the_page_says(daemon: Daemon) -> None:

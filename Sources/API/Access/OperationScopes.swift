@@ -2,7 +2,7 @@
 /// openapi.yaml.
 public let operationScopes: [String: Scope] = [
     "createSession": .write, "listSessions": .read, "getSession": .read, "updateSession": .write,
-    "deleteSession": .delete, "updateCheckpoint": .write,
+    "deleteSession": .delete, "purgeSessions": .delete, "updateCheckpoint": .write,
     "exportSession": .read, "importSession": .write,
     "beginStep": .write, "getStep": .read, "stopStep": .write,
     "getTurn": .read, "tellResult": .write, "tellShard": .write, "leaseShard": .write,
@@ -17,7 +17,7 @@ public let operationScopes: [String: Scope] = [
     "createCheckpoint": .write, "listCheckpoints": .read, "getCheckpoint": .read,
     "deleteCheckpoint": .delete, "getCheckpointStateDict": .read, "restoreCheckpoint": .write,
     "forkCheckpoint": .write,
-    "getTrace": .read, "streamEvents": .read,
+    "getTrace": .read, "streamEvents": .read, "streamAllEvents": .read,
     "createEnsemble": .write, "listEnsembles": .read, "getEnsemble": .read,
     "deleteEnsemble": .delete, "listMembers": .read, "askEnsemble": .write,
     "tellEnsemble": .write, "stopEnsemble": .write, "getEnsembleTrace": .read,

@@ -82,12 +82,7 @@ extension Operations {
 
     @Sendable private func listMembers(_ call: Call) async throws -> Response {
         let id = try call.ensemble()
-        let withPoints: Bool
-        switch call.query("points") {
-        case nil, "false": withPoints = false
-        case "true": withPoints = true
-        default: throw Problem.invalid("query.points", "must be true or false")
-        }
+        let withPoints = try call.queryFlag("points") ?? false
         let (members, tag) = try await ensembles.ranking(id, withPoints: withPoints)
         let numbers = members.reduce(20 * members.count) { $0 + ($1.x?.count ?? 0) }
         return await written(numbers, tag: tag.text, for: call) {

@@ -8,15 +8,39 @@ extension Operations {
         [
             operation(
                 "streamEvents", .get, "/v1/sessions/{session}/events", query: ["last_event_id"],
-                produces: [.eventStream], handler: streamEvents)
+                produces: [.eventStream], handler: streamEvents),
+            operation(
+                "streamAllEvents", .get, "/v1/events", query: ["session", "label"],
+                repeated: ["session"], produces: [.eventStream], handler: streamAllEvents),
         ]
+    }
+
+    @Sendable private func streamAllEvents(_ call: Call) async throws -> Response {
+        let names = call.queryValues("session")
+        let label = try call.queryLabel("label")
+        guard names.isEmpty || label == nil else {
+            throw Problem.invalid("query.label", "must not come with session")
+        }
+        let ids = try names.map { name in
+            guard let id = SessionID(name) else {
+                throw SessionError.notFound(.session, id: call.shortened(name))
+            }
+            return id
+        }
+        let watched: WatchedSessions =
+            label.map { .labelled($0) } ?? (ids.isEmpty ? .all : .these(Set(ids)))
+        let events = try await service.events(
+            of: watched, tenant: call.caller.tenant, heartbeatSeconds: heartbeatSeconds)
+        return eventStream(
+            FrameSource(events) { ServerSentEvent.feed($0).bytes }.frames)
     }
 
     @Sendable private func streamEvents(_ call: Call) async throws -> Response {
         let id = try call.session()
         let events = try await service.events(
             id, after: try call.lastEvent(), heartbeatSeconds: heartbeatSeconds)
-        return eventStream(FrameSource(events, of: id).frames)
+        return eventStream(
+            FrameSource(events) { ServerSentEvent.session($0, of: id).bytes }.frames)
     }
 
     func eventStream(_ frames: AsyncStream<[UInt8]>) -> Response {
@@ -35,13 +59,13 @@ private let retryMilliseconds = 1000
 
 /// The events as frames. Pulled by the connection: what waits for a slow client waits in the
 /// session's buffer of events, and nowhere else.
-private actor FrameSource {
-    private let session: SessionID
-    private var events: AsyncStream<SessionEvent>.Iterator
+private actor FrameSource<Event: Sendable> {
+    private let write: @Sendable (Event) -> [UInt8]
+    private var events: AsyncStream<Event>.Iterator
     private var isFirst = true
 
-    init(_ events: AsyncStream<SessionEvent>, of session: SessionID) {
-        self.session = session
+    init(_ events: AsyncStream<Event>, _ write: @escaping @Sendable (Event) -> [UInt8]) {
+        self.write = write
         self.events = events.makeAsyncIterator()
     }
 
@@ -55,6 +79,6 @@ private actor FrameSource {
         var iterator = events
         let event = await iterator.next(isolation: self)
         events = iterator
-        return event.map { ServerSentEvent.session($0, of: session).bytes }
+        return event.map(write)
     }
 }

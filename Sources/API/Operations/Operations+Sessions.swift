@@ -11,7 +11,10 @@ extension Operations {
                 handler: createSession),
             operation(
                 "listSessions", .get, "/v1/sessions",
-                query: ["page_size", "page_token", "label", "name"], handler: listSessions),
+                query: [
+                    "page_size", "page_token", "label", "name", "state", "mode", "q", "ensemble",
+                    "order_by", "descending",
+                ], handler: listSessions),
             operation("getSession", .get, "/v1/sessions/{session}", handler: getSession),
             operation(
                 "updateSession", .patch, "/v1/sessions/{session}",
@@ -19,6 +22,9 @@ extension Operations {
             operation(
                 "deleteSession", .delete, "/v1/sessions/{session}", produces: [],
                 handler: deleteSession),
+            operation(
+                "purgeSessions", .post, "/v1/sessions:purge", body: .json(bytesMax: bodies.small),
+                handler: purgeSessions),
         ]
     }
 
@@ -41,26 +47,22 @@ extension Operations {
 
     @Sendable private func listSessions(_ call: Call) async throws -> Response {
         let size = try call.queryNumber("page_size")
-        let label = call.query("label")
+        let query = try SessionQuery(
+            label: call.queryLabel("label"),
+            name: call.query("name"), state: call.queryCase("state"), mode: call.queryCase("mode"),
+            text: call.query("q"), ensemble: call.queryEnsemble("ensemble"),
+            order: call.queryCase("order_by") ?? .created,
+            isDescending: call.queryFlag("descending"))
         let page = try await service.list(
-            pageSize: size, after: try call.pageToken(), label: try label.map(parseLabel),
-            name: call.query("name"), tenant: call.caller.tenant)
+            query, pageSize: size, after: try call.pageToken(), tenant: call.caller.tenant)
         let response = Response(page.json)
         guard let next = page.next else { return response }
+        let names = ["label", "name", "state", "mode", "q", "ensemble", "order_by", "descending"]
         return response.linking(
             to: "/v1/sessions",
-            query: [
-                ("label", label), ("name", call.query("name")),
+            query: names.map { ($0, call.query($0)) } + [
                 ("page_size", size.map(String.init)), ("page_token", next.text),
             ])
-    }
-
-    /// Parses `key:value`. A key has no colon, so the first colon ends it.
-    private func parseLabel(_ text: String) throws -> (key: String, value: String) {
-        guard let colon = text.firstIndex(of: ":"), colon != text.startIndex else {
-            throw Problem.invalid("query.label", "must be a label's key, a colon and its value")
-        }
-        return (String(text[..<colon]), String(text[text.index(after: colon)...]))
     }
 
     @Sendable private func getSession(_ call: Call) async throws -> Response {
@@ -78,5 +80,12 @@ extension Operations {
     @Sendable private func deleteSession(_ call: Call) async throws -> Response {
         try await service.delete(try call.session(), precondition: try call.precondition())
         return Response(status: .noContent)
+    }
+
+    @Sendable private func purgeSessions(_ call: Call) async throws -> Response {
+        let request = try PurgeRequest(json: call.body)
+        let outcome = try await service.purge(
+            request.criteria, isForced: request.isForced, tenant: call.caller.tenant)
+        return Response(outcome.json)
     }
 }

@@ -54,6 +54,7 @@ struct Operations: Sendable {
 
     /// - Parameters:
     ///   - query: The query's known names.
+    ///   - repeated: Those of them that may come several times.
     ///   - produces: The representations that can be negotiated. Empty when the response has one or
     ///     none, whatever the client accepts.
     ///   - inRanges: Whether a GET may ask for a range of the response.
@@ -61,8 +62,9 @@ struct Operations: Sendable {
     ///     their bounds.
     func operation(
         _ id: String, _ method: HTTPRequest.Method, _ pattern: String, query: [String] = [],
-        body: Body = .none, produces: [Representation] = [.json], inRanges: Bool = false,
-        numbersMax: Int? = nil, preview: Preview? = nil, handler: @escaping Handler
+        repeated: [String] = [], body: Body = .none, produces: [Representation] = [.json],
+        inRanges: Bool = false, numbersMax: Int? = nil, preview: Preview? = nil,
+        handler: @escaping Handler
     ) -> Route {
         @Sendable func finish(_ response: inout Response) {
             if response.headerFields[.cacheControl] == nil {
@@ -81,7 +83,8 @@ struct Operations: Sendable {
             do {
                 if let refusal = writes?.writeRefusal { throw refusal }
                 if request.head.admission?.isRevoked == true { throw Problem.revoked }
-                let call = try Call(request, query: query, produces: produces)
+                let call = try Call(
+                    request, query: query, repeated: repeated, produces: produces)
                 if let sink = request.sink as? JSONSink { await sink.finish() }
                 try call.checkDigest()
                 let tenantHandler = try await tenantHandler(call, id, handler)

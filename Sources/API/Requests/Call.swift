@@ -12,9 +12,14 @@ final class Call: Sendable {
     let representation: Representation
     private let query: [String: String]
 
-    /// - Parameter known: The query's known names. Others are an error, since a misspelt one would
-    ///   otherwise be ignored.
-    init(_ request: Request, query known: [String], produces: [Representation]) throws {
+    /// - Parameters:
+    ///   - known: The query's known names. Others are an error, since a misspelt one would
+    ///     otherwise be ignored.
+    ///   - repeated: Those of them that may come several times.
+    init(
+        _ request: Request, query known: [String], repeated: [String] = [],
+        produces: [Representation]
+    ) throws {
         var query: [String: String] = [:]
         var errors: [FieldError] = []
         for item in request.head.query {
@@ -23,7 +28,9 @@ final class Call: Sendable {
                 let names = known.isEmpty ? "none" : known.joined(separator: ", ")
                 errors.append(
                     FieldError(field: field, reason: "is not known here; known: \(names)"))
-            } else if query.updateValue(item.value, forKey: item.name) != nil {
+            } else if query.updateValue(item.value, forKey: item.name) != nil,
+                !repeated.contains(item.name)
+            {
                 errors.append(FieldError(field: field, reason: "comes twice"))
             }
         }
@@ -112,6 +119,57 @@ final class Call: Sendable {
             throw Problem.invalid("query.\(name)", "must be a whole number of at least \(minimum)")
         }
         return number
+    }
+
+    /// One of the names that a parameter may have.
+    func queryCase<Value: RawRepresentable<String> & CaseIterable>(
+        _ name: String
+    ) throws -> Value? {
+        guard let text = query[name] else { return nil }
+        guard let value = Value(rawValue: text) else {
+            let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem.invalid("query.\(name)", "must be one of \(known)")
+        }
+        return value
+    }
+
+    func queryFlag(_ name: String) throws -> Bool? {
+        switch query[name] {
+        case nil: return nil
+        case "true": return true
+        case "false": return false
+        default: throw Problem.invalid("query.\(name)", "must be true or false")
+        }
+    }
+
+    func queryEnsemble(_ name: String) throws -> EnsembleID? {
+        guard let text = query[name] else { return nil }
+        guard let id = EnsembleID(text) else {
+            throw Problem.invalid("query.\(name)", "must be the identifier of an ensemble")
+        }
+        return id
+    }
+
+    /// Throws if one of the parameters comes that say nothing beside another.
+    func refuse(_ names: [String], beside other: String) throws {
+        let errors = names.filter { query[$0] != nil }.map {
+            FieldError(field: "query.\($0)", reason: "must not come with \(other)")
+        }
+        guard errors.isEmpty else { throw Problem(errors) }
+    }
+
+    func queryLabel(_ name: String) throws -> SessionQuery.Label? {
+        guard let text = query[name] else { return nil }
+        guard let label = SessionQuery.Label(text) else {
+            throw Problem.invalid(
+                "query.\(name)", "must be a label's key, a colon and its value")
+        }
+        return label
+    }
+
+    /// All values of a parameter that may come several times, which may be the same.
+    func queryValues(_ name: String) -> [String] {
+        request.head.query.filter { $0.name == name }.map(\.value)
     }
 
     func pageToken() throws -> PageToken? {

@@ -99,10 +99,9 @@ export class SessionView {
     this.chips = el("div.chips.wrap");
     this.live = el("span.live.off", "not connected");
     this.stop = button("Stop step", async () => {
-        if (await stopStep(this.session)) {
-          notify("The step was stopped.");
-          this.reload();
-        }
+      if (!await stopStep(this.session)) return;
+      notify("The step was stopped.");
+      this.reload();
     }, ".danger");
     this.figures = {};
     const names = [["loss", "Loss"], ["best", "Best loss"], ["gradient", "Largest |g|"],
@@ -133,12 +132,14 @@ export class SessionView {
     const lengths = { ...this.settings, y: "log" };
     this.charts = [
       new Chart({ ...common, title: "Loss", column: "loss", sources: source(), height: 260 }),
-      new Chart({ ...common, title: "Largest |g|", column: "gradient", sources: source(),
-        height: 200,
-        settings: lengths }),
-      new Chart({ ...common, title: "Step length t", column: "length", sources: source(),
-        height: 150,
-        settings: lengths }),
+      new Chart({
+        ...common, title: "Largest |g|", column: "gradient", sources: source(), height: 200,
+        settings: lengths,
+      }),
+      new Chart({
+        ...common, title: "Step length t", column: "length", sources: source(), height: 150,
+        settings: lengths,
+      }),
     ];
     this.note = el("p.note");
     this.marks = el("p.legend");

@@ -30,9 +30,8 @@ export function pill(state) {
 }
 
 export function labelChips(labels, most = 100) {
-  const entries = Object.entries(labels ?? {}).filter(([name]) => !["ensemble",
-    "member"].includes(name));
-  return entries.slice(0, most).map(([name, value]) =>
+  const isShown = ([name]) => name !== "ensemble" && name !== "member";
+  return Object.entries(labels ?? {}).filter(isShown).slice(0, most).map(([name, value]) =>
     el("span.chip", { title: `${name}: ${value}` }, `${name}: ${value}`));
 }
 
@@ -257,8 +256,9 @@ export class SessionsView {
       const changed = page.sessions.filter(
         (session) => this.sessions.get(session.id)?.updated_at !== session.updated_at);
       for (const session of changed) this.sessions.set(session.id, session);
-      // Rows stay in their places while somebody reads further down.
-      if (isAll || (changed.length > 0 && scrollY < 200)) this.arrange();
+      // Rows stay in their places while somebody points at one, or reads further down.
+      const isRead = scrollY > 200 || this.rows.matches(":hover, :focus-within");
+      if (isAll || (changed.length > 0 && !isRead)) this.arrange();
       else this.render();
     } catch {
       // The next one may succeed; what is shown stays.
@@ -341,15 +341,26 @@ export class SessionsView {
     const top = this.rows.getBoundingClientRect().top;
     const first = Math.max(0, Math.floor(-top / height) - 5);
     const last = Math.min(this.entries.length, Math.ceil((innerHeight - top) / height) + 5);
-    const shown = Math.max(0, last - first);
-    while (this.pool.length < shown) this.pool.push(this.#makeRow());
-    const slots = new Set();
+    const free = this.pool.filter(({ index }) => index < first || index >= last);
+    const placed = new Map(this.pool.map((row) => [row.index, row]));
+    let before = null;
     for (let index = first; index < last; index += 1) {
-      const row = this.pool[index % this.pool.length];
-      slots.add(row);
+      let row = placed.get(index);
+      if (!row) {
+        row = free.pop() ?? this.#makeRow();
+        if (row.node.contains(document.activeElement)) document.activeElement.blur();
+        row.index = index;
+        row.node.hidden = false;
+        // In the document rows stand as they are seen, since Tab goes from one to the next there.
+        this.rows.insertBefore(row.node, before ? before.nextSibling : this.rows.firstChild);
+      }
       this.#fill(row, this.entries[index], index, height);
+      before = row.node;
     }
-    for (const row of this.pool) row.node.hidden = !slots.has(row);
+    for (const row of free) {
+      row.index = -1;
+      row.node.hidden = true;
+    }
     this.table.setAttribute("aria-rowcount", String(this.entries.length + 1));
     if (last > this.entries.length - 200 && this.token && this.sessions.size >= loadedMax)
       this.#loadPage().catch(() => {});
@@ -369,9 +380,9 @@ export class SessionsView {
       this.#showChosen();
     });
     cells.toggle = button("", () => {
-        const id = cells.toggle.dataset.ensemble;
-        if (!this.open.delete(id)) this.open.add(id);
-        this.arrange();
+      const id = cells.toggle.dataset.ensemble;
+      if (!this.open.delete(id)) this.open.add(id);
+      this.arrange();
     }, ".toggle");
     const cell = (name, ...content) => el(`span.cell-${name}`, { role: "cell" }, content);
     const node = el("div.row", { role: "row" },
@@ -379,15 +390,17 @@ export class SessionsView {
       cell("state", cells.state), cell("loss", cells.loss), cell("best", cells.best),
       cell("trend", cells.trend), cell("evaluations", cells.evaluations),
       cell("activity", cells.activity));
-    this.rows.append(node);
-    return { node, cells, key: "" };
+    const row = { node, cells, key: "", index: -1 };
+    this.pool.push(row);
+    return row;
   }
 
   #fill(row, entry, index, height) {
     const { node, cells } = row;
     node.style.transform = `translateY(${index * height}px)`;
     node.setAttribute("aria-rowindex", String(index + 2));
-    const { session, ensemble } = entry;
+    const { ensemble } = entry;
+    const session = entry.session && (this.sessions.get(entry.session.id) ?? entry.session);
     if (session) setText(cells.activity, age(session.updated_at));
     const key = session
       ? `${session.id} ${session.updated_at} ${entry.depth} ${this.chosen.has(session.id)}`

@@ -32,7 +32,8 @@ extension EnsembleService {
                 outcome: record.id.rawValue, createdAt: time)
         }
         do throws(SessionService.InsertionError) {
-            try await sessions.insert(members, tenant: tenant) { () async throws(StoreError) in
+            try await sessions.insert(members, of: record.id, tenant: tenant) {
+                () async throws(StoreError) in
                 try await sessions.store.create(
                     record, members: members, idempotency: idempotency)
             }

@@ -5,6 +5,8 @@
 protocol LineSearchMachine {
     /// t of the trial that is wanted.
     var pendingStepLength: Double { get }
+    /// The point of the line where t is 0.
+    var start: LineSearchPoint { get }
     /// The number of the newest trial: 1, 2, 3 ...
     var trials: Int { get }
     /// How many trials were feasible.
@@ -73,6 +75,7 @@ extension StrongWolfeSearch: LineSearchMachine {
 }
 
 extension BudgetedLineSearch: LineSearchMachine {
+    var start: LineSearchPoint { setting.start }
     var bestTrial: Int? { best.trial }
     var asLineSearch: LineSearch { .budgeted(self) }
     func isContraction(_ stepLength: Double) -> Bool { stepLength < setting.stepLength }

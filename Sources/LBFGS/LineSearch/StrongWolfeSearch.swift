@@ -82,7 +82,7 @@ package struct StrongWolfeSearch: Equatable, Sendable, Codable {
         }
     }
 
-    private let start: LineSearchPoint
+    let start: LineSearchPoint
     /// ||d||_inf, which turns a length on the line into a change of parameters.
     private var directionNormInf: Double
     /// The most trials after the first.

@@ -29,10 +29,12 @@ extension StepMachine {
         case .idle:
             preconditionFailure("no step runs")
         case .evaluatingStart:
+            trialOutcome = TrialOutcome(acceptedStepLength: 0)
             progress.lossBefore = loss
             adoptEvaluation(loss: loss, gradient: gradient, gradientNormInf: inspection.normInf)
             return isOptimal ? finish(.gradientTolerance) : beginIteration()
         case .evaluatingFixedStep(let stepLength):
+            trialOutcome = TrialOutcome(acceptedStepLength: stepLength)
             moveParameters(by: stepLength, isTrial: true, loss: loss)
             adoptEvaluation(loss: loss, gradient: gradient, gradientNormInf: inspection.normInf)
             return endIteration()
@@ -51,16 +53,20 @@ extension StepMachine {
         case .idle:
             preconditionFailure("no step runs")
         case .evaluatingStart:
+            trialOutcome = TrialOutcome()
             progress.lossBefore = loss
             carried.isEvaluated = false
             return finish(.nonFinite)
         case .evaluatingFixedStep:
+            trialOutcome = TrialOutcome(acceptedStepLength: 0)
             stepLength = 0
             return finish(.nonFinite)
         case .searching(.torch(var search)):
+            trialOutcome = TrialOutcome(start: search.start, slope: .nan)
             let directive = search.advance(loss: .infinity, slope: .nan)
             return perform(directive, of: search)
         case .searching(.budgeted(var search)):
+            trialOutcome = TrialOutcome(start: search.start, slope: .nan)
             let directive = search.advance(loss: .infinity, slope: .nan)
             return perform(directive, of: search)
         }

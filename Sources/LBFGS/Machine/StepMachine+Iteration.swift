@@ -74,6 +74,7 @@ extension StepMachine {
         var search = search
         let stepLength = search.pendingStepLength
         var directive = search.advance(loss: loss, slope: inspection.slope)
+        trialOutcome = TrialOutcome(start: search.start, slope: inspection.slope)
         updateStepBest(loss: loss, inspection, stepLength: stepLength)
         trialGradients.add(gradient, ofTrial: search.trials)
         if search.acceptsIfOptimal(loss: loss, slope: inspection.slope),
@@ -115,6 +116,7 @@ extension StepMachine {
                         : search.advance(loss: .infinity, slope: .nan)
                 }
             case .accept(let point):
+                trialOutcome.accept(point.trial == 0 ? 0 : point.stepLength)
                 if point.trial == 0 {
                     stepLength = 0
                 } else {

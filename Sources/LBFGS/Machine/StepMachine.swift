@@ -103,6 +103,8 @@ protocol StepMachine {
 
     // MARK: Results
 
+    /// What the newest evaluation was for the line search.
+    var trialOutcome: TrialOutcome { get set }
     var resultGradientNormInf: Double? { get }
     /// What a result says of bounds or an L1 term; nil without.
     var boxResult: (projectedGradientNormInf: Double?, activeBounds: Int)? { get }

@@ -156,6 +156,7 @@ extension StepMachine {
     mutating func restart(
         after search: BudgetedLineSearch, lower: Double, upper: Double
     ) -> Directive {
+        trialOutcome.accept(search.best.trial > 0 ? search.best.stepLength : 0)
         if search.best.trial > 0 { moveToTrial(search.best, bestTrial: search.best.trial) }
         forgetFailedSearchesAfterProgress()
         if let reason = terminationTest.robustReason(searchFailed: true) { return finish(reason) }

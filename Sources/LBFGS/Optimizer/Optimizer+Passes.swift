@@ -12,6 +12,8 @@ extension Optimizer {
         var precomputedTrial: (stepLength: Double, isFinite: Bool)?
         /// ||g||_inf of the newest trial.
         var trialNormInf = Double.infinity
+        /// About the newest answer.
+        var outcome = TrialOutcome()
 
         static func == (_: Buffers, _: Buffers) -> Bool { true }
     }

@@ -36,6 +36,8 @@ public struct RemoteOptimizer: Equatable, Sendable {
     public internal(set) var evaluationCount = 0
     /// The loss where the workers' x is, if it is known.
     public internal(set) var loss: Double?
+    /// What the newest evaluation was for the line search. A snapshot does not hold it.
+    public internal(set) var trialOutcome = TrialOutcome()
     /// The newest command.
     public internal(set) var command = RemoteCommand(number: 0)
     /// The unit roundoff of the workers' numbers.

@@ -16,6 +16,7 @@ enum Schema {
     static let migrations: [Migration] = [
         Migration(sql: version1), Migration(sql: version2), Migration(sql: version3),
         Migration(sql: version4, seals: sealedByVersion4), Migration(sql: version5),
+        Migration(sql: version6),
     ]
 
     struct Migration {
@@ -296,6 +297,12 @@ enum Schema {
             PRIMARY KEY (ensemble, number)
         ) STRICT, WITHOUT ROWID;
         CREATE UNIQUE INDEX ensemble_member_by_session ON ensemble_member (session);
+        """
+
+    static let version6 = """
+        -- Best loss, mode, newest gradient and line search: see EntryDetails. `crc` covers it
+        -- unless it is NULL, as in rows from before.
+        ALTER TABLE event ADD COLUMN details BLOB;
         """
 
     static let sealedByVersion4 = [

@@ -127,6 +127,7 @@ package enum StoreQuery: Int, CaseIterable {
     case ensembleCountOfTenant
     case member
     case memberOfSession
+    case ensembleOfSession
     case members
     case anyMember
 
@@ -377,6 +378,11 @@ extension StoreQuery {
         case .memberOfSession:
             MemberColumn.table.select(
                 "INDEXED BY ensemble_member_by_session WHERE session = ?")
+        case .ensembleOfSession:
+            """
+            SELECT public_id FROM ensemble_member INDEXED BY ensemble_member_by_session
+            JOIN ensemble ON ensemble.id = ensemble_member.ensemble WHERE session = ?
+            """
         case .members:
             """
             SELECT session.public_id, \(MemberColumn.table.columnList(of: "ensemble_member"))

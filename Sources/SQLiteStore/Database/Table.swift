@@ -3,6 +3,13 @@
 /// is the first of them where other rows name the row by it.
 protocol TableColumn: CaseIterable, RawRepresentable<Int>, Sendable {
     static var table: Table { get }
+    /// How many of the last columns were added later. Those of them at the end of a row that are
+    /// NULL are not among what its checksum covers, so that rows from before keep theirs.
+    static var optionalColumns: Int { get }
+}
+
+extension TableColumn {
+    static var optionalColumns: Int { 0 }
 }
 
 /// The one description of a table, from which its queries, and the binding and reading of its rows

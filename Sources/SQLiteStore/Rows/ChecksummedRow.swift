@@ -18,10 +18,14 @@ struct ChecksummedRow<Column: TableColumn> {
     /// The values and their checksum, as the table's queries bind them.
     var bound: [ColumnValue] { values + [.integer(checksum)] }
 
-    private var checksum: Int64 {
+    private var checksum: Int64 { Int64(CRC32C.checksum(Self.sealed(values[...]))) }
+
+    /// What the checksum covers.
+    private static func sealed(_ values: ArraySlice<ColumnValue>) -> [UInt8] {
+        let missing = values.suffix(Column.optionalColumns).reversed().prefix { $0 == .null }
         var encoder = ColumnEncoder(.fixedWidth, reserving: 256)
-        encoder.append(values)
-        return Int64(CRC32C.checksum(encoder.bytes))
+        encoder.append(values.dropLast(missing.count))
+        return encoder.bytes
     }
 
     // MARK: Reading
@@ -41,9 +45,7 @@ struct ChecksummedRow<Column: TableColumn> {
         guard row.values.count == Column.table.columnCount + 1,
             let stored = row.values.last?.integer.flatMap({ UInt32(exactly: $0) })
         else { return nil }
-        var encoder = ColumnEncoder(.fixedWidth, reserving: 256)
-        encoder.append(row.values.dropLast())
-        var bytes = encoder.bytes
+        var bytes = sealed(row.values.dropLast())
         let difference = CRC32C.checksum(bytes) ^ stored
         // A bit of the checksum itself, or one of the last four bytes: nobody can say which.
         guard difference.nonzeroBitCount != 1,
@@ -51,8 +53,14 @@ struct ChecksummedRow<Column: TableColumn> {
         else { return nil }
         bytes[bytes.count - 1 - distance / 8] ^= 0x80 >> UInt8(distance % 8)
         var decoder = ColumnDecoder(.fixedWidth, bytes[...])
-        guard let values = try? decoder.values(Column.table.columnCount), decoder.isAtEnd
-        else { return nil }
+        let required = Column.table.columnCount - Column.optionalColumns
+        guard var values = try? decoder.values(required) else { return nil }
+        while !decoder.isAtEnd, values.count < Column.table.columnCount {
+            guard let value = try? decoder.values(1) else { return nil }
+            values += value
+        }
+        guard decoder.isAtEnd else { return nil }
+        while values.count < Column.table.columnCount { values.append(.null) }
         let corrected = ResultRow(values: values + [.integer(Int64(stored))])
         return (try? Self(corrected)) == nil ? nil : corrected
     }

@@ -44,7 +44,12 @@ struct TraceBatch {
         _ entries: some BidirectionalCollection<JournalEntry>, session: Int64
     ) -> ChecksummedRow<TraceBatchColumn> {
         var body = ColumnEncoder(.compact, reserving: entries.count * RowBytes.entry)
-        for entry in entries { entry.encode(to: &body) }
+        for entry in entries {
+            // Where the session stood is read of its newest entry only.
+            var entry = entry
+            entry.progress = nil
+            entry.encode(to: &body)
+        }
         var row = ChecksummedRow<TraceBatchColumn>()
         row.set(.session, session)
         row.set(.lastEvaluation, entries.last?.trace?.evaluation)

@@ -6,7 +6,8 @@ extension ReadTransaction {
         let entry = try newestEntry(row.id)
         let newest = try logged.following(entry.sequence, of: row.record.id).last ?? entry
         return SessionSummary(
-            record: row.record, status: newest.status, updatedAt: newest.time,
+            record: row.record, status: newest.status, progress: newest.progress,
+            ensemble: try ensemble(ofMember: row.id), updatedAt: newest.time,
             sequence: newest.sequence)
     }
 

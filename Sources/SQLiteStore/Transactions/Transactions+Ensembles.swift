@@ -60,6 +60,14 @@ extension WriteTransaction {
 }
 
 extension ReadTransaction {
+    /// nil if the session is a member of none, or its row there is damaged. Reads no ensemble's
+    /// row, which may be long.
+    func ensemble(ofMember session: Int64) throws -> EnsembleID? {
+        guard case .text(let text)? = try database.rows(.ensembleOfSession, [session]).first?[0]
+        else { return nil }
+        return EnsembleID(text)
+    }
+
     /// Throws `.missing`.
     func ensemble(_ id: EnsembleID) throws -> EnsembleRow {
         guard let result = try database.rows(.ensemble, [id.rawValue]).first else {

@@ -47,6 +47,9 @@ public struct JournalEntry: Equatable, Sendable {
     public var closedEvaluation: EvaluationNumber?
     /// The session's position after the event.
     public var status: SessionStatus
+    /// What else a listing shows of the session after the event; nil in entries that were written
+    /// before it was kept, and in those that are kept for their trace alone.
+    public var progress: SessionProgress?
     /// What replay needs besides the fields above.
     public var payload: Octets
 
@@ -54,8 +57,9 @@ public struct JournalEntry: Equatable, Sendable {
         sequence: SequenceNumber, kind: Kind, time: Date, trace: TracePoint? = nil,
         resultDigest: Digest? = nil, pointDigest: Digest? = nil,
         closedEvaluation: EvaluationNumber? = nil, status: SessionStatus,
-        payload: Octets = []
+        progress: SessionProgress? = nil, payload: Octets = []
     ) {
+        self.progress = progress
         self.sequence = sequence
         self.kind = kind
         self.time = time

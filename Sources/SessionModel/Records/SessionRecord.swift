@@ -93,20 +93,54 @@ public struct SessionStatus: Equatable, Sendable {
     }
 }
 
+/// How far a session has come, which a listing shows without loading it.
+public struct SessionProgress: Equatable, Sendable {
+    /// The lowest finite loss that was told (the highest, when maximising).
+    public var best: BestEvaluation?
+    public var mode: Options.Mode
+    /// ||g||_inf of the newest evaluation that told one.
+    public var gradientNormInf: Double?
+
+    public init(
+        best: BestEvaluation? = nil, mode: Options.Mode, gradientNormInf: Double? = nil
+    ) {
+        self.best = best
+        self.mode = mode
+        self.gradientNormInf = gradientNormInf
+    }
+}
+
 /// A line of a listing.
 public struct SessionSummary: Equatable, Sendable {
     public var record: SessionRecord
     public var status: SessionStatus
+    /// nil if the session's newest entry was written before it was kept.
+    public var progress: SessionProgress?
+    /// The ensemble that it is a member of.
+    public var ensemble: EnsembleID?
     public var updatedAt: Date
     public var sequence: SequenceNumber
 
     public init(
-        record: SessionRecord, status: SessionStatus, updatedAt: Date,
-        sequence: SequenceNumber
+        record: SessionRecord, status: SessionStatus, progress: SessionProgress? = nil,
+        ensemble: EnsembleID? = nil, updatedAt: Date, sequence: SequenceNumber
     ) {
+        self.progress = progress
+        self.ensemble = ensemble
         self.record = record
         self.status = status
         self.updatedAt = updatedAt
         self.sequence = sequence
+    }
+}
+
+extension SessionSummary {
+    /// A session that has just been created.
+    package init(
+        record: SessionRecord, createdWith entry: JournalEntry, ensemble: EnsembleID? = nil
+    ) {
+        self.init(
+            record: record, status: entry.status, progress: entry.progress, ensemble: ensemble,
+            updatedAt: entry.time, sequence: entry.sequence)
     }
 }

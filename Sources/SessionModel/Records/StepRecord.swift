@@ -36,11 +36,16 @@ public struct TracePoint: Equatable, Sendable {
     /// t of the trial point x + t d; 0 at the step's start.
     public var stepLength: Double
     public var time: Date
+    /// The line search that it was a trial of; nil if nothing of one is known.
+    public var search: SearchTrace?
+    /// Whether its iteration moved to it; nil if that is not known. No store keeps it.
+    public var isAccepted: Bool?
 
     public init(
         evaluation: EvaluationNumber, step: StepNumber, iteration: Int, loss: Double?,
-        gradientNormInf: Double?, stepLength: Double, time: Date
+        gradientNormInf: Double?, stepLength: Double, time: Date, search: SearchTrace? = nil
     ) {
+        self.search = search
         self.evaluation = evaluation
         self.step = step
         self.iteration = iteration
@@ -49,4 +54,29 @@ public struct TracePoint: Equatable, Sendable {
         self.stepLength = stepLength
         self.time = time
     }
+}
+
+/// What an evaluation told about the line search that it was a trial of.
+public struct SearchTrace: Equatable, Sendable {
+    /// g.d at the trial point; nil outside of a line search, and where the point is infeasible.
+    public var slope: Double?
+    /// Loss and g.d where the search began; nil outside of a line search.
+    public var startLoss: Double?
+    public var startSlope: Double?
+    /// t of the point that the iteration moved to, with the answer that ended its search: 0 where
+    /// it stayed. nil while the search goes on.
+    public var acceptedStepLength: Double?
+
+    public init(
+        slope: Double? = nil, startLoss: Double? = nil, startSlope: Double? = nil,
+        acceptedStepLength: Double? = nil
+    ) {
+        self.slope = slope
+        self.startLoss = startLoss
+        self.startSlope = startSlope
+        self.acceptedStepLength = acceptedStepLength
+    }
+
+    /// Whether nothing is known.
+    package var isEmpty: Bool { self == SearchTrace() }
 }

@@ -2,8 +2,15 @@
 public struct PageToken: Equatable, Sendable {
     /// A position in the store's own order. The items below it come next.
     public var below: Int64
+    /// A `ListCursor`, in a list that has another order; `below` means nothing then.
+    public var cursor: [UInt8]?
 
     public init(below: Int64) { self.below = below }
+
+    public init(cursor: [UInt8]) {
+        below = 0
+        self.cursor = cursor
+    }
 }
 
 public struct Page<Item: Sendable>: Sendable {

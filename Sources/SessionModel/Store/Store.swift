@@ -69,6 +69,11 @@ public protocol Store: Sendable {
 
     func summary(_ session: SessionID) async throws(StoreError) -> SessionSummary
 
+    /// The scalars of the newest snapshot, and the entry that they are of. Throws `.missing`.
+    func scalars(
+        of session: SessionID
+    ) async throws(StoreError) -> (sequence: SequenceNumber, bytes: [UInt8])
+
     /// Whose the session is; also of a damaged session, if that can be proved. Throws `.missing`.
     func tenant(of session: SessionID) async throws(StoreError) -> String
 

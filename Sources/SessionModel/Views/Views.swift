@@ -69,6 +69,10 @@ public struct SessionView: Equatable, Sendable {
     public var groups: [GroupView]
     /// The lowest finite loss that was told (the highest, when maximising).
     public var best: BestEvaluation?
+    /// ||g||_inf of the newest evaluation that told one.
+    public var gradientNormInf: Double?
+    /// The ensemble that it is a member of.
+    public var ensemble: EnsembleID?
     public var status: SessionStatus
     public var updatedAt: Date
     public var tag: EntityTag
@@ -85,9 +89,12 @@ public struct SessionView: Equatable, Sendable {
     package init(
         record: SessionRecord, options: Options, isMaximizing: Bool, shardCount: Int? = nil,
         groups: [GroupView], best: BestEvaluation? = nil, status: SessionStatus, updatedAt: Date,
-        tag: EntityTag, memoryBytesEstimate: Int, isBounded: Bool = false, hasL1: Bool = false,
+        tag: EntityTag, memoryBytesEstimate: Int, gradientNormInf: Double? = nil,
+        ensemble: EnsembleID? = nil, isBounded: Bool = false, hasL1: Bool = false,
         projected: Int = 0
     ) {
+        self.gradientNormInf = gradientNormInf
+        self.ensemble = ensemble
         self.isBounded = isBounded
         self.hasL1 = hasL1
         self.projected = projected
@@ -189,6 +196,15 @@ public enum SessionEvent: Equatable, Sendable {
     case step(StepRecord)
     /// Unless it changes, the session is deleted then.
     case expiring(Date)
+    /// Nothing else for a while: shows the reader that the connection lives.
+    case heartbeat
+}
+
+/// An event of a stream about many sessions.
+public enum FeedEvent: Equatable, Sendable {
+    case created(SessionID)
+    case deleted(SessionID)
+    case session(SessionID, SessionEvent)
     /// Nothing else for a while: shows the reader that the connection lives.
     case heartbeat
 }

@@ -96,6 +96,9 @@ extension SessionService {
             isCreated = true
             let written = tenants.diskUsage(of: tenant) == nil ? 0 : try? await store.diskBytes(id)
             tenants.created(id, written ?? diskBytes, of: tenant, reserved: diskBytes)
+            catalog.note(
+                SessionSummary(record: record, createdWith: change.entry), of: tenant)
+            feed.publish([.created(id)], of: record)
             first.storedPairs = StateCodec.pairs(in: vectors)
             first.storedBounds = StateCodec.bounds(in: vectors)
             await adopt(record, first)
@@ -183,30 +186,7 @@ extension SessionService {
         }
         resident.withLock { $0.remove(id) }
         tenants.deleted(id, of: tenant)
-    }
-
-    /// Newest first; doesn't load sessions.
-    public func list(
-        pageSize: Int? = nil, after: PageToken? = nil, label: (key: String, value: String)? = nil,
-        name: String? = nil, tenant: String = SessionRecord.defaultTenant
-    ) async throws(SessionError) -> Page<SessionSummary> {
-        let size = try checkedPageSize(pageSize)
-        if let name, !PrintableText.isValid(name, lengthMax: limits.nameLengthMax) {
-            throw .invalid([
-                FieldError(
-                    field: "query.name",
-                    reason: PrintableText.requirement(lengthMax: limits.nameLengthMax))
-            ])
-        }
-        let after = try await opened(after)
-        let page: Page<SessionSummary>
-        do {
-            let filter = SessionFilter(label: label, name: name, tenant: tenant)
-            page = try await store.list(pageSize: size, after: after, matching: filter)
-        } catch {
-            throw SessionError(error)
-        }
-        return try await sealed(page)
+        catalog.noteDeletion(of: id, of: tenant)
     }
 
     package func checkedPageSize(_ pageSize: Int?) throws(SessionError) -> Int {

@@ -32,7 +32,7 @@ extension SessionService {
     /// Throws what refuses so many sessions that write so many bytes, or counts them as the
     /// tenant's when `creating` has created them. None of them is loaded.
     package func insert(
-        _ sessions: [NewSession], tenant: String,
+        _ sessions: [NewSession], of ensemble: EnsembleID, tenant: String,
         _ creating: () async throws(StoreError) -> Void
     ) async throws(InsertionError) {
         let bytes = sessions.map { $0.snapshot.newBytes * 4 + (16 << 10) }
@@ -63,6 +63,11 @@ extension SessionService {
             let written = !isCounted ? 0 : try? await store.diskBytes(session.record.id)
             tenants.created(
                 session.record.id, written ?? reserved, of: tenant, reserved: reserved)
+            catalog.note(
+                SessionSummary(
+                    record: session.record, createdWith: session.entry, ensemble: ensemble),
+                of: tenant)
+            feed.publish([.created(session.record.id)], of: session.record)
         }
     }
 

@@ -110,15 +110,17 @@ extension SessionService {
     }
 
     private func loadFromStore(_ id: SessionID) async throws(SessionError) -> Session {
-        let record = try await read(id) { store throws(StoreError) in
-            try await store.summary(id).record
+        let summary = try await read(id) { store throws(StoreError) in
+            try await store.summary(id)
         }
+        let record = summary.record
         try await reserveMemory(record.memoryBytes, for: id, tenant: record.tenant)
         let stored = try await read(id) { store throws(StoreError) in try await store.load(id) }
         metrics.loads.increment()
         return await makeSession(
-            stored.record, try await replayed(stored), nextCheckpoint: stored.nextCheckpoint,
-            updatedAt: stored.newest.time, journal: JournalLength(stored.tail))
+            stored.record, try await replayed(stored), ensemble: summary.ensemble,
+            nextCheckpoint: stored.nextCheckpoint, updatedAt: stored.newest.time,
+            journal: JournalLength(stored.tail))
     }
 
     /// Replays up to a snapshot interval of evaluations, in the background if they are long.
@@ -145,14 +147,14 @@ extension SessionService {
     }
 
     private func makeSession(
-        _ record: SessionRecord, _ state: SessionState, nextCheckpoint: CheckpointNumber,
-        updatedAt: Date, journal: JournalLength
+        _ record: SessionRecord, _ state: SessionState, ensemble: EnsembleID? = nil,
+        nextCheckpoint: CheckpointNumber, updatedAt: Date, journal: JournalLength
     ) async -> Session {
         let session = Session(
-            record: record, state: state, nextCheckpoint: nextCheckpoint, updatedAt: updatedAt,
-            journal: journal, store: store, limits: limits, hooking: hooking,
-            background: background, metrics: metrics, tenants: tenants,
-            watchers: watchers, now: now,
+            record: record, state: state, ensemble: ensemble, nextCheckpoint: nextCheckpoint,
+            updatedAt: updatedAt, journal: journal, store: store, limits: limits,
+            hooking: hooking, background: background, metrics: metrics, tenants: tenants,
+            watchers: watchers, catalog: catalog, feed: feed, now: now,
             resized: { [weak self] session, bytes in self?.resized(session, bytes) })
         await session.armHookDeadline()
         return session
@@ -286,6 +288,7 @@ extension SessionService {
             resident.isShuttingDown = true
             return resident.sessions
         }
+        feed.end()
         await withTaskGroup(of: Void.self) { group in
             for (id, session) in sessions {
                 group.addTask {

@@ -18,6 +18,8 @@ public final class SessionService: Sendable {
     package let watchers = SessionWatchers()
     let resident = Mutex(ResidentSessions())
     let pageTokens = PageTokenKey()
+    let catalog: SessionCatalog
+    let feed = SessionFeed()
     private let waiters: Atomic<Int> = Atomic(0)
     let metrics: SessionMetrics
     /// When the evaluation began to wait that has waited longest, by the last census.
@@ -35,6 +37,7 @@ public final class SessionService: Sendable {
         self.hooking = hooking
         self.background = background
         self.tenants = tenants
+        catalog = SessionCatalog(bytesMax: limits.listingBytesMax)
         self.now = now
         self.metrics = SessionMetrics(metrics)
         metrics.gauge(

@@ -130,6 +130,7 @@ extension Session {
             metrics.stepSeconds.observe(step.endedAt.timeIntervalSince(step.startedAt))
         }
         if let last = batch.entries.last { updatedAt = last.time }
+        enterInCatalog(batch)
         publish(batch)
         watchers.notify(id) {
             .changed(
@@ -145,6 +146,26 @@ extension Session {
         if let outcome = commitment.outcome { resumeHooked(with: outcome) }
     }
 
+    private func enterInCatalog(_ batch: Batch) {
+        if batch.metadata != nil {
+            catalog.note(summary, of: tenant)
+        } else if !batch.entries.isEmpty {
+            catalog.note(
+                id, of: tenant,
+                {
+                    $0.updated(
+                        state.status, state.progress, at: updatedAt,
+                        sequence: state.scalars.sequence)
+                }, orElse: { summary })
+        }
+    }
+
+    private var summary: SessionSummary {
+        SessionSummary(
+            record: record, status: state.status, progress: state.progress, ensemble: ensemble,
+            updatedAt: updatedAt, sequence: state.scalars.sequence)
+    }
+
     private func isSnapshotDue(after journal: JournalLength) -> Bool {
         journal.isDue(state.snapshotBytes, entriesMax: snapshotInterval)
             || BackgroundWork.isLongReplay(
@@ -156,13 +177,19 @@ extension Session {
         turn = turn(of: &state)
         if turn.phase != .idle { wakeTurnWaiters() }
         digestPoint()
-        guard !subscribers.isEmpty else { return }
-        var events = batch.entries.compactMap(\.trace).map(SessionEvent.evaluation)
-        if let step = batch.step { events.append(.step(step)) }
-        publish(events)
+        publish(events(of: batch))
     }
 
-    func publish(_ events: [SessionEvent]) {
+    private func events(of batch: Batch) -> [SessionEvent] {
+        var events = batch.entries.compactMap(\.trace).map(SessionEvent.evaluation)
+        if let step = batch.step { events.append(.step(step)) }
+        return events
+    }
+
+    func publish(_ events: @autoclosure () -> [SessionEvent]) {
+        feed.publish(events().map { .session(id, $0) }, of: record)
+        guard !subscribers.isEmpty else { return }
+        let events = events()
         for event in events {
             for (number, subscriber) in subscribers {
                 if case .dropped = subscriber.yield(event) {

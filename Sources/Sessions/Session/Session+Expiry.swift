@@ -18,6 +18,8 @@ extension Session {
                 throw SessionError(error, session: id)
             }
             tenants.deleted(id, of: tenant)
+            catalog.noteDeletion(of: id, of: tenant)
+            feed.publish([.deleted(id)], of: record)
             watchers.notify(id) { .deleted }
             retire()
             return true

@@ -8,6 +8,7 @@ extension Session {
             shardCount: state.scalars.shardCount, groups: state.groupViews,
             best: state.scalars.best, status: state.status, updatedAt: updatedAt, tag: turn.tag,
             memoryBytesEstimate: state.memoryBytesEstimate,
+            gradientNormInf: state.scalars.gradientNormInf, ensemble: ensemble,
             isBounded: state.engine.sessionBounds.hasBounds,
             hasL1: state.engine.sessionBounds.hasL1, projected: state.scalars.projected ?? 0)
     }
@@ -70,6 +71,8 @@ extension Session {
                 throw SessionError(error, session: id)
             }
             tenants.deleted(id, of: tenant)
+            catalog.noteDeletion(of: id, of: tenant)
+            feed.publish([.deleted(id)], of: record)
             watchers.notify(id) { .deleted }
             retire()
         }

@@ -14,6 +14,10 @@ public actor Session {
     let tenant: String
     let tenants: TenantLedger
     let watchers: SessionWatchers
+    let catalog: SessionCatalog
+    let feed: SessionFeed
+    /// The ensemble that it is a member of.
+    let ensemble: EnsembleID?
     let store: any Store
     let limits: Limits
     let now: @Sendable () -> Date
@@ -67,10 +71,11 @@ public actor Session {
     }
 
     init(
-        record: SessionRecord, state: SessionState, nextCheckpoint: CheckpointNumber,
-        updatedAt: Date, journal: JournalLength, store: any Store, limits: Limits,
-        hooking: HookEnvironment, background: BackgroundWork, metrics: SessionMetrics,
-        tenants: TenantLedger, watchers: SessionWatchers,
+        record: SessionRecord, state: SessionState, ensemble: EnsembleID?,
+        nextCheckpoint: CheckpointNumber, updatedAt: Date, journal: JournalLength,
+        store: any Store, limits: Limits, hooking: HookEnvironment, background: BackgroundWork,
+        metrics: SessionMetrics, tenants: TenantLedger, watchers: SessionWatchers,
+        catalog: SessionCatalog, feed: SessionFeed,
         now: @escaping @Sendable () -> Date,
         resized: @escaping @Sendable (Session, Int) -> Void
     ) {
@@ -78,6 +83,9 @@ public actor Session {
         tenant = record.tenant
         self.tenants = tenants
         self.watchers = watchers
+        self.catalog = catalog
+        self.feed = feed
+        self.ensemble = ensemble
         self.record = record
         self.state = state
         self.nextCheckpoint = nextCheckpoint

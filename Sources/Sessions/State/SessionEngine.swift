@@ -9,6 +9,8 @@ protocol SessionEngine: Sendable {
     var isStepping: Bool { get }
     var pendingTrial: Trial? { get }
     var loss: Double? { get }
+    /// About the newest answer.
+    var trialOutcome: TrialOutcome { get }
     var parameterVector: Vector { get }
     var trialVector: Vector { get }
     var stateInDoubles: TorchState<Double>? { get }

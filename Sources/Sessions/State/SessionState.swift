@@ -29,6 +29,8 @@ struct SessionState: Sendable {
         var stepShardCount: Int?
         var leases = LeaseTable()
         var best: BestEvaluation?
+        /// Of the newest evaluation that told a gradient; absent before it was kept.
+        var gradientNormInf: Double?
         var hooks = HookTable()
         /// How many numbers of the start were outside their bounds; nil if none was.
         var projected: Int?
@@ -151,7 +153,7 @@ struct SessionState: Sendable {
         scalars.sequence += 1
         return JournalEntry(
             sequence: scalars.sequence, kind: kind, time: time, closedEvaluation: closed,
-            status: status, payload: payload)
+            status: status, progress: progress, payload: payload)
     }
 }
 
@@ -254,6 +256,7 @@ extension SessionState {
             let gradient = engine.masked(gradient)
             trace.loss = loss
             trace.gradientNormInf = gradient.normInf
+            scalars.gradientNormInf = trace.gradientNormInf
             // The best is of the loss with its L1 term, which is subtracted where it is maximized.
             let term = engine.l1Term
             note(scalars.isMaximizing ? loss - term : loss + term, of: number)
@@ -264,6 +267,7 @@ extension SessionState {
         case .failed:
             directive = engine.advanceInfeasible(loss: .nan)
         }
+        trace.search = searchTrace
         let effects = follow(directive, lastEvaluation: number, at: time)
         var change = Change(entry: entry(kind, at: time, payload: payload), effects: effects)
         change.entry.trace = trace

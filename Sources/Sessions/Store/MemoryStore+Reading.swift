@@ -54,6 +54,16 @@ extension MemoryStore {
         return summary(try session(id))
     }
 
+    public func scalars(
+        of id: SessionID
+    ) throws(StoreError) -> (sequence: SequenceNumber, bytes: [UInt8]) {
+        try checkOpen()
+        guard let snapshot = try session(id).snapshots.last else {
+            preconditionFailure("\(id) was created without a snapshot")
+        }
+        return (snapshot.sequence, snapshot.scalars)
+    }
+
     public func tenant(of id: SessionID) throws(StoreError) -> String {
         try checkOpen()
         return try session(id).record.tenant
@@ -153,9 +163,11 @@ extension MemoryStore {
         guard let newest = session.entries.last else {
             preconditionFailure("\(session.record.id) was created without an entry")
         }
+        let id = session.record.id
+        let ensemble = ensembles.first { $0.members.contains { $0.session == id } }
         return SessionSummary(
-            record: session.record, status: newest.status, updatedAt: newest.time,
-            sequence: newest.sequence)
+            record: session.record, status: newest.status, progress: newest.progress,
+            ensemble: ensemble?.record.id, updatedAt: newest.time, sequence: newest.sequence)
     }
 
     private func stored(_ snapshot: Snapshot) -> StoredSnapshot {

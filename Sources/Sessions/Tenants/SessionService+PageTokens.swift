@@ -17,12 +17,9 @@ extension SessionService {
     /// The position in a client's token.
     package func opened(_ token: PageToken?) async throws(SessionError) -> PageToken? {
         guard let token else { return nil }
-        guard let position = PageTokenCipher.open(token.below, try await pageTokenKey()) else {
-            throw .invalid([
-                FieldError(
-                    field: "query.page_token", reason: "must be a next_page_token of this list")
-            ])
-        }
+        guard token.cursor == nil,
+            let position = PageTokenCipher.open(token.below, try await pageTokenKey())
+        else { throw Self.foreignPageToken }
         return PageToken(below: position)
     }
 
@@ -34,7 +31,14 @@ extension SessionService {
         return sealedPage
     }
 
-    private func pageTokenKey() async throws(SessionError) -> [UInt8] {
+    static var foreignPageToken: SessionError {
+        .invalid([
+            FieldError(
+                field: "query.page_token", reason: "must be a next_page_token of this list")
+        ])
+    }
+
+    func pageTokenKey() async throws(SessionError) -> [UInt8] {
         do {
             return try await pageTokens.value(store)
         } catch {

@@ -185,6 +185,49 @@ extension StoreContract {
         }
     }
 
+    @Test(
+        "What an entry says for lists and line searches comes back, and stays in the trace",
+        arguments: StoreKind.allCases)
+    func details(_ kind: StoreKind) async throws {
+        try await kind.withStore { store in
+            let id = make(session: 1)
+            try await store.create(1)
+            #expect(try await store.summary(id).progress == nil)
+            let searches: [SearchTrace?] = [
+                nil, SearchTrace(acceptedStepLength: 0),
+                SearchTrace(slope: -0.0, startLoss: .infinity, startSlope: -3),
+                SearchTrace(slope: .pi, startLoss: -1, startSlope: -1e300, acceptedStepLength: 2),
+            ]
+            for number in 1...40 {
+                var told = make(told: number, at: number + 1)
+                told.trace?.search = searches[number % 4]
+                told.progress = SessionProgress(
+                    best: number > 3 ? BestEvaluation(loss: -1.5, evaluation: 3) : nil,
+                    mode: number.isMultiple(of: 2) ? .torch : .robust,
+                    gradientNormInf: number > 5 ? 0.25 : nil)
+                try await store.commit(batch(told), to: id)
+                #expect(try await store.summary(id).progress == told.progress)
+            }
+            #expect(try await store.load(id).tail.last?.progress?.best?.evaluation == 3)
+            for isCollected in [false, true] {
+                if isCollected {
+                    let scalars: [UInt8] = [4, 5]
+                    try await store.commit(
+                        batch { $0.snapshot = make(snapshot: 41, scalars: scalars) }, to: id)
+                    let stored = try await store.scalars(of: id)
+                    #expect(stored.sequence == 41 && stored.bytes == scalars)
+                }
+                let trace = try await store.trace(id, from: 1, limit: 100)
+                #expect(trace.map(\.search) == (1...40).map { searches[$0 % 4] })
+                let summary = try await store.summary(id)
+                #expect(summary.progress?.best == BestEvaluation(loss: -1.5, evaluation: 3))
+                let page = try await store.list(pageSize: 1, after: nil, label: nil)
+                #expect(page.items == [summary])
+            }
+            await expectError(.missing) { _ = try await store.scalars(of: make(session: 2)) }
+        }
+    }
+
     @Test("Numbers come back bit for bit", arguments: StoreKind.allCases)
     func bits(_ kind: StoreKind) async throws {
         try await kind.withStore { store in

@@ -43,15 +43,21 @@ struct LogFormatTests {
 
     @Test("A record that ends early is corrupt, at every length")
     func truncated() throws {
-        let record = try LoggedEntry(
-            session: make(session: 1), entry: make(told: 1, at: 2, payload: [])
-        ).record()
-        for length in 0..<record.count {
-            #expect(throws: StoreError.self, "\(length) bytes") {
-                _ = try LoggedEntry(record: record[..<length])
+        for hasDetails in [false, true] {
+            var entry = make(told: 1, at: 2, payload: [])
+            if hasDetails {
+                entry.progress = SessionProgress(
+                    best: BestEvaluation(loss: 1, evaluation: 1), mode: .robust)
+                entry.trace?.search = SearchTrace(slope: -1, startLoss: 2, startSlope: -3)
             }
+            let record = try LoggedEntry(session: make(session: 1), entry: entry).record()
+            for length in 0..<record.count {
+                #expect(throws: StoreError.self, "\(length) bytes") {
+                    _ = try LoggedEntry(record: record[..<length])
+                }
+            }
+            #expect(try LoggedEntry(record: record[...]).entry == entry)
         }
-        #expect(try LoggedEntry(record: record[...]).entry == make(told: 1, at: 2, payload: []))
     }
 
     @Test("A store opens with the log of an older daemon")

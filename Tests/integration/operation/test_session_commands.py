@@ -386,6 +386,39 @@ def test_a_name_of_several_sessions_is_not_guessed(client: Client, shared_daemon
     assert none.returncode == 1 and "no session has this" in none.stderr
 
 
+def test_sessions_are_sorted_found_and_deleted_by_what_they_are(daemon: Daemon) -> None:
+    client, url = Client(daemon.url), daemon.url
+    for name in ("b", "c", "a"):
+        client.create(name=name, labels={"kind": "test"})
+    unnamed = client.create(options={"mode": "robust"})
+    client.begin(unnamed)
+
+    def listed(*options: str) -> list[str]:
+        lines = answer(run("sessions", *options, "--url", url)).splitlines()[1:]
+        return [line.split()[1] for line in lines]
+
+    assert listed("--sort", "name") == ["a", "b", "c", "-"]
+    assert listed("--sort", "name", "--reverse", "--limit", "2") == ["c", "b"]
+    assert listed("--reverse") == ["b", "c", "a", "-"]
+    assert listed("--text", "KIND:", "--state", "idle") == ["a", "c", "b"]
+    assert listed("--state", "evaluating") == listed("--mode", "robust") == ["-"]
+    wrong = run("sessions", "--sort", "size", "--url", url)
+    assert wrong.returncode == 1 and "order_by" not in wrong.stdout
+
+    asked = run("delete", "--label", "kind=test", "--url", url)
+    assert asked.returncode == USAGE and "--yes" in asked.stderr
+    assert len(listed()) == 4
+    assert answer(run("delete", "--older-than", "1d", "--yes", "--url", url)) == "no sessions"
+    deleted = run("delete", "--unnamed", "--older-than", "0s", "--yes", "--url", url)
+    assert answer(deleted) == "deleted 1 sessions"
+    assert answer(run("delete", "--label", "kind=test", "--yes", "--url", url)).endswith(
+        "3 sessions"
+    )
+    assert answer(run("sessions", "--url", url)) == "no sessions"
+    for bad in (("--older-than", "1w"), (), ("a", "--unnamed")):
+        assert run("delete", *bad, "--yes", "--url", url).returncode == USAGE, bad
+
+
 def test_without_a_daemon_the_address_is_named() -> None:
     result = run("sessions", "--url", "http://127.0.0.1:9")
     assert result.returncode == UNAVAILABLE

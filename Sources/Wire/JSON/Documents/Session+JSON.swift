@@ -19,14 +19,10 @@ extension SessionView {
                 text.object { $0.write(view) }
             }
             text.writeProgress(record, status)
-            if let best {
-                text.field("best") { text in
-                    text.field("loss", best.loss)
-                    text.field("evaluation", best.evaluation)
-                }
-            } else {
-                text.fieldNull("best")
-            }
+            text.writeBest(best)
+            text.field("mode", options.mode.rawValue)
+            text.field("gradient_norm_inf", gradientNormInf)
+            text.field("ensemble", ensemble?.rawValue)
             text.field("memory_bytes_estimate", memoryBytesEstimate)
             text.field("disk_bytes", diskBytes)
             text.field("expires_after", record.expiresAfter)
@@ -46,6 +42,10 @@ extension Page<SessionSummary> {
                 text.object { text in
                     text.writeIdentity(summary.record, summary.status)
                     text.writeProgress(summary.record, summary.status)
+                    text.writeBest(summary.progress?.best)
+                    text.field("mode", summary.progress?.mode.rawValue)
+                    text.field("gradient_norm_inf", summary.progress?.gradientNormInf)
+                    text.field("ensemble", summary.ensemble?.rawValue)
                     text.field(
                         "expires_at", summary.record.expiry(unchangedSince: summary.updatedAt))
                     text.field("created_at", summary.record.createdAt)
@@ -89,6 +89,14 @@ extension JSONText {
             }
         } else {
             fieldNull("origin")
+        }
+    }
+
+    fileprivate mutating func writeBest(_ best: BestEvaluation?) {
+        guard let best else { return fieldNull("best") }
+        field("best") { text in
+            text.field("loss", best.loss)
+            text.field("evaluation", best.evaluation)
         }
     }
 

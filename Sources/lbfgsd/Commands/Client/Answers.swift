@@ -5,6 +5,14 @@ struct SessionList: Decodable {
     var nextPageToken: String?
 }
 
+/// What a purge answers.
+struct PurgeAnswer: Decodable {
+    var count: Int
+    var sessions: [String]
+    var deleted: Int?
+    var more: Bool?
+}
+
 struct SessionLine: Decodable {
     var id: String
     var name: String?
@@ -14,6 +22,7 @@ struct SessionLine: Decodable {
     var step: Int
     var evaluation: Int
     var loss: Double?
+    var best: SessionDetail.Best?
     var updatedAt: String
 }
 

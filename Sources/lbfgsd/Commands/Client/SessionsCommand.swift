@@ -3,7 +3,7 @@ internal import ArgumentParser
 struct SessionsCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "sessions",
-        abstract: "List sessions, the newest first.",
+        abstract: "List sessions, the newest first or as --sort says.",
         discussion: """
             Where a command below asks for a session, its name is as good as its identifier if no \
             other session has it.
@@ -15,6 +15,22 @@ struct SessionsCommand: ClientCommand {
     @Option(help: ArgumentHelp("Only those with this label.", valueName: "key=value"))
     var label: String?
 
+    @Option(help: "Only those in this state: idle, evaluating or awaiting_hook.")
+    var state: String?
+
+    @Option(help: "Only those of this mode: torch or robust.")
+    var mode: String?
+
+    @Option(help: "Only those with this text in their name, identifier or a label.")
+    var text: String?
+
+    @Option(
+        help: "What comes first: the newest (created, updated) or the least (best_loss, name).")
+    var sort: String?
+
+    @Flag(help: "The other way round.")
+    var reverse = false
+
     @Option(help: "At most so many; 0 for all.")
     var limit = 50
 
@@ -22,18 +38,15 @@ struct SessionsCommand: ClientCommand {
     var options: ClientOptions
 
     func perform(_ peer: Peer) throws(CommandFailure) {
-        var table = Table("ID", "NAME", "STATE", "N", "STEP", "EVALUATION", "LOSS", "AGE", "LABELS")
+        var table = Table(
+            "ID", "NAME", "STATE", "N", "STEP", "EVALUATION", "LOSS", "BEST", "AGE", "LABELS")
         var token: String?
         var count = 0
-        let query = try label.map { (text) throws(CommandFailure) in
-            let (key, value) = try labelParts(text)
-            return "&label=" + percentEncoded("\(key):\(value)")
-        }
+        let query = try query
         repeat {
             let rest = limit == 0 ? 100 : min(100, limit - count)
             var path = "/v1/sessions?page_size=\(rest)"
-            if let name { path += "&name=" + percentEncoded(name) }
-            if let query { path += query }
+            path += query
             if let token { path += "&page_token=" + percentEncoded(token) }
             let body = try peer.call("GET", path)
             let page = try Peer.decode(SessionList.self, from: body)
@@ -42,13 +55,31 @@ struct SessionsCommand: ClientCommand {
                 let labels = line.labels.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }
                 table.add(
                     line.id, line.name ?? "-", line.state, String(line.n), String(line.step),
-                    String(line.evaluation), shortText(line.loss), age(line.updatedAt),
-                    labels.joined(separator: ","))
+                    String(line.evaluation), shortText(line.loss), shortText(line.best?.loss),
+                    age(line.updatedAt), labels.joined(separator: ","))
             }
             count += page.sessions.count
             token = page.nextPageToken
         } while token != nil && (limit == 0 || count < limit)
         if !options.json { print(table.isEmpty ? "no sessions" : table.text) }
+    }
+
+    private var query: String {
+        get throws(CommandFailure) {
+            var parts = [("name", name), ("state", state), ("mode", mode), ("q", text)]
+            if let label {
+                let (key, value) = try labelParts(label)
+                parts.append(("label", "\(key):\(value)"))
+            }
+            parts.append(("order_by", sort))
+            if reverse {
+                let isDescending = ["created", "updated"].contains(sort ?? "created")
+                parts.append(("descending", isDescending ? "false" : "true"))
+            }
+            return parts.compactMap { name, value in
+                value.map { "&\(name)=" + percentEncoded($0) }
+            }.joined()
+        }
     }
 }
 
@@ -138,36 +169,5 @@ struct CompareCommand: ClientCommand {
         if options.json { return }
         print(table.text)
         if plot { print(TerminalPlot(curves).text) }
-    }
-}
-
-struct DeleteCommand: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "delete",
-        abstract: "Delete sessions, with their checkpoints and traces.",
-        discussion: "What is deleted is gone. In a terminal it asks first, unless --yes is given.")
-
-    @Argument(help: "The sessions' identifiers or names.")
-    var sessions: [String]
-
-    @Flag(help: "Do not ask.")
-    var yes = false
-
-    @OptionGroup
-    var options: ClientOptions
-
-    func perform(_ peer: Peer) throws(CommandFailure) {
-        var identifiers: [(word: String, id: String)] = []
-        for word in sessions { identifiers.append((word, try peer.identifier(of: word))) }
-        if !yes, isTerminal(0) {
-            note("delete \(identifiers.map(\.word).joined(separator: ", "))? [y/N]")
-            guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
-                throw CommandFailure(.failure, "nothing is deleted")
-            }
-        }
-        for (word, id) in identifiers {
-            _ = try peer.call("DELETE", "/v1/sessions/\(id)")
-            if !options.json { print("deleted \(word)") }
-        }
     }
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from .._errors import NotFound
 from .._model import Event, Session, Step, Trace, TracePoint
@@ -31,27 +32,90 @@ TRACE_PAGE_MAX = 10_000
 class ObservationOperations(Vectors):
     @operation
     def trace(
-        self, session: SessionLike, *, start: int = 1, limit: int | None = None
+        self,
+        session: SessionLike,
+        *,
+        start: int = 1,
+        limit: int | None = None,
+        points: int | None = None,
+        iteration: int | None = None,
+        step: int | None = None,
     ) -> Operation[Trace]:
-        """Returns the evaluations from number `start` on, at most `limit` of them."""
+        """Returns the evaluations from number `start` on, at most `limit` of them.
+
+        With `points`, the whole trace in at most so many, which have the least and the greatest
+        loss of equal ranges. With `iteration`, the evaluations of one, of the newest step that has
+        it or of `step`."""
         path = session_path(session, "trace")
+        if points is not None or iteration is not None:
+            if start != 1 or limit is not None:
+                raise TypeError("either start and limit, or points, or iteration")
+            one = documents.listed("trace", documents.trace_point)
+            request = self._get(path, points=points, iteration=iteration, step=step)
+            return Trace.of(str(session), (yield from self._exchange(request, one)))
         read = documents.page("trace", documents.trace_point, next_key="next")
-        points: list[TracePoint] = []
+        found: list[TracePoint] = []
         following: int | None = start
-        while following is not None and (limit is None or len(points) < limit):
-            left = None if limit is None else min(limit - len(points), TRACE_PAGE_MAX)
+        while following is not None and (limit is None or len(found) < limit):
+            left = None if limit is None else min(limit - len(found), TRACE_PAGE_MAX)
             request = self._get(path, **{"from": following, "limit": left})
             page, following = yield from self._exchange(request, read)
-            points += page
-        return Trace.of(str(session), points)
+            found += page
+        return Trace.of(str(session), found)
 
     @stream
-    def events(self, session: SessionLike, *, last_event_id: int | None = None) -> Stream[Event]:
-        """Iterates over what happens to a session from now on, or after event `last_event_id`.
+    def events(
+        self,
+        session: SessionLike | Sequence[SessionLike] | None = None,
+        *,
+        label: str | None = None,
+        last_event_id: int | None = None,
+    ) -> Stream[Event]:
+        """Iterates over what happens to a session from now on, or after event `last_event_id`; or
+        to many: those in a list, those with the label "key:value", or all.
 
-        Connects again when the connection breaks, and neither loses nor repeats an event. Ends when
-        the session is deleted.
+        Connects again when the connection breaks. Of one session it neither loses nor repeats an
+        event, and ends when the session is deleted. Of many it may lose some then, which an event
+        of kind "reconnected" says, and has no end.
         """
+        if isinstance(session, (list, tuple)) or session is None:
+            if last_event_id is not None:
+                raise TypeError("last_event_id is for the events of one session")
+            yield from self._events_of_many(session or (), label)
+            return
+        if label is not None:
+            raise TypeError("either session or label")
+        yield from self._events_of_one(cast("SessionLike", session), last_event_id)
+
+    def _events_of_many(self, sessions: Sequence[SessionLike], label: str | None) -> Stream[Event]:
+        query: dict[str, str | Sequence[str]] = {} if label is None else {"label": label}
+        if sessions:
+            query["session"] = [str(session) for session in sessions]
+        request = Request("GET", "/v1/events", query, {"Accept": "text/event-stream"})
+        backoff, was_connected = self._backoff(), False
+        while True:
+            reply = yield Open(request)
+            if isinstance(reply, TransportError):
+                yield Sleep(backoff.after_failure(reply))
+                continue
+            assert isinstance(reply, Reply)
+            if reply.status in RETRIED_STATUSES:
+                yield Sleep(backoff.after_refusal(reply))
+                continue
+            check_status(reply)
+            if was_connected:
+                yield Emit(Event("reconnected", None, None))
+            was_connected, parser = True, EventParser()
+            while isinstance(piece := (yield Receive()), bytes):
+                backoff.restart()
+                for event in parser.feed(piece):
+                    yield Emit(event)
+            if isinstance(piece, TransportError):
+                yield Sleep(backoff.after_failure(piece))
+            else:
+                yield Sleep(self._retry.initial)
+
+    def _events_of_one(self, session: SessionLike, last_event_id: int | None) -> Stream[Event]:
         if last_event_id is None:
             last_event_id = _last_event_id((yield from self._find_session(session)))
         backoff, position, was_connected = self._backoff(), EventPosition(last_event_id), False
@@ -74,7 +138,7 @@ class ObservationOperations(Vectors):
             while isinstance(piece := (yield Receive()), bytes):
                 backoff.restart()
                 for event in parser.feed(piece):
-                    if position.advance(event):
+                    if event.data is not None and position.advance(event):
                         yield Emit(event)
             if isinstance(piece, TransportError):
                 yield Sleep(backoff.after_failure(piece))

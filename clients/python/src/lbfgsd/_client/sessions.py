@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._errors import BadReply, ProblemError
-from .._model import Options, Session, SessionSummary
+from .._model import Options, Purge, Session, SessionSummary
 from .._wire import bodies, documents, octets
 from .._wire.bodies import BoundsLike, NewParameter, ParamsLike
 from .._wire.messages import (
@@ -121,11 +121,34 @@ class SessionOperations(Vectors):
         label: str | None = None,
         name: str | None = None,
         page_size: int | None = None,
+        state: str | None = None,
+        mode: str | None = None,
+        q: str | None = None,
+        ensemble: str | None = None,
+        order_by: str | None = None,
+        descending: bool | None = None,
     ) -> Stream[SessionSummary]:
-        """Iterates over all sessions, or those with the label "key:value" or of a name, newest
-        first."""
+        """Iterates over all sessions, or those with the label "key:value", of a name, in a state
+        ("idle", "evaluating" or "awaiting_hook"), of a mode or an ensemble, or with the text `q` in
+        name, identifier or a label, without regard to case.
+
+        They are ordered by "created" (newest first), "updated" (likewise), "best_loss" (smallest
+        first) or "name" (a to z), or the other way round by `descending`. A session that changes
+        its place meanwhile may be missed, or come twice."""
         read = documents.page("sessions", documents.session_summary)
-        return self._pages("/v1/sessions", read, label=label, name=name, page_size=page_size)
+        return self._pages(
+            "/v1/sessions",
+            read,
+            label=label,
+            name=name,
+            page_size=page_size,
+            state=state,
+            mode=mode,
+            q=q,
+            ensemble=ensemble,
+            order_by=order_by,
+            descending=None if descending is None else str(descending).lower(),
+        )
 
     @operation
     def get_session(self, session: SessionLike) -> Operation[Session]:
@@ -188,6 +211,32 @@ class SessionOperations(Vectors):
             query["labels"] = json.dumps(dict(labels))
         content = Content(FileBody(Path(path)), SESSION_FILE_TYPE, query)
         return self._session(self._post("/v1/sessions:import", content))
+
+    @operation
+    def purge(
+        self,
+        *,
+        label: str | None = None,
+        name: str | None = None,
+        unnamed: bool = False,
+        state: str | None = None,
+        mode: str | None = None,
+        inactive_seconds: int | None = None,
+        force: bool = False,
+    ) -> Operation[Purge]:
+        """Deletes the sessions that meet all criteria, of which there must be at least one; without
+        `force` only says which they are. `inactive_seconds` is for how long they have not changed.
+
+        One call deletes at most 1000: repeat it while the result has `more` and `deleted` is not
+        0."""
+        document = given(
+            label=label, name=name, state=state, mode=mode, inactive_seconds=inactive_seconds
+        )
+        document |= {
+            key: True for key, value in {"unnamed": unnamed, "force": force}.items() if value
+        }
+        request = self._write("POST", "/v1/sessions:purge", json_content(document))
+        return self._exchange(request, documents.one(documents.purge))
 
     @operation
     def delete_session(

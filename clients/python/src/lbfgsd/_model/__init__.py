@@ -25,6 +25,7 @@ from .sessions import (
     Parameters,
     ParameterSpec,
     ParamGroup,
+    Purge,
     Session,
     SessionSummary,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Parameter",
     "ParameterSpec",
     "Parameters",
+    "Purge",
     "Session",
     "SessionBounds",
     "SessionSummary",

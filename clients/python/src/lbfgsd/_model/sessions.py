@@ -51,7 +51,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """An entry in the list of sessions."""
+    """An entry in the list of sessions. `gradient_norm_inf` is that of the newest evaluation;
+    `ensemble` is the one that it is a member of."""
 
     id: str
     name: str | None
@@ -65,6 +66,10 @@ class SessionSummary:
     origin: Origin | None
     created_at: str
     updated_at: str
+    best: Best | None = field(default=None, kw_only=True)
+    mode: str | None = field(default=None, kw_only=True)
+    gradient_norm_inf: float | None = field(default=None, kw_only=True)
+    ensemble: str | None = field(default=None, kw_only=True)
 
     def __str__(self) -> str:
         return self.id
@@ -83,7 +88,6 @@ class Session(SessionSummary):
     param_groups: tuple[ParamGroup, ...]
     memory_bytes_estimate: int
     disk_bytes: int
-    best: Best | None = None
     etag: str | None = None
     bounded: bool = False
     l1: bool = False
@@ -91,6 +95,17 @@ class Session(SessionSummary):
 
     def __str__(self) -> str:
         return self.id
+
+
+@dataclass(frozen=True)
+class Purge:
+    """What `purge` found and did: how many sessions met the criteria, up to 100 of them, how many
+    were deleted (None if that was not asked for), and whether some were left to another call."""
+
+    count: int
+    sessions: tuple[str, ...]
+    deleted: int | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,12 @@ from .steps import Step
 
 @dataclass(frozen=True)
 class TracePoint:
-    """An evaluation in the trace. `loss` and `gradient_norm_inf` are None if it failed."""
+    """An evaluation in the trace. `loss` and `gradient_norm_inf` are None if it failed.
+
+    Of a line search, `slope` is g.d at the trial point, `start_loss` and `start_slope` are what the
+    search began with, and `accepted_step_length` is, with the evaluation that ends the search, t of
+    the point that the iteration moved to. `accepted` is whether this is that point, or None while
+    that is open."""
 
     evaluation: int
     step: int
@@ -23,21 +28,31 @@ class TracePoint:
     gradient_norm_inf: float | None
     step_length: float
     time: str
+    slope: float | None = None
+    start_loss: float | None = None
+    start_slope: float | None = None
+    accepted_step_length: float | None = None
+    accepted: bool | None = None
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event of a session's stream; `kind` is "evaluation" or "step"."""
+    """An event of a session's stream; `kind` is "evaluation" or "step".
+
+    In a stream of many sessions `session` says whose it is, and `kind` may be "created", "deleted"
+    or "expiring" too, or "reconnected": events may have been missed. These have no data."""
 
     kind: str
     id: int | None
-    data: TracePoint | Step
+    data: TracePoint | Step | None
+    session: str | None = None
 
 
 @dataclass(frozen=True)
 class Trace:
     """A run as columns, with one entry per evaluation. Loss and gradient norm are NaN where the
-    evaluation failed."""
+    evaluation failed; `slope`, `start_loss` and `start_slope` are NaN outside of a line search;
+    `accepted` is whether the point is known to be one that an iteration moved to."""
 
     session: str
     evaluation: NDArray[np.int64]
@@ -48,6 +63,10 @@ class Trace:
     step_length: Floats
     failed: NDArray[np.bool_]
     time: NDArray[np.datetime64]
+    slope: Floats
+    start_loss: Floats
+    start_slope: Floats
+    accepted: NDArray[np.bool_]
 
     @classmethod
     def of(cls, session: str, points: list[TracePoint]) -> Trace:
@@ -64,6 +83,10 @@ class Trace:
             step_length=floats([p.step_length for p in points]),
             failed=np.array([p.loss is None for p in points], dtype=np.bool_),
             time=np.array([p.time.rstrip("Z") for p in points], dtype="datetime64[us]"),
+            slope=floats([p.slope for p in points]),
+            start_loss=floats([p.start_loss for p in points]),
+            start_slope=floats([p.start_slope for p in points]),
+            accepted=np.array([bool(p.accepted) for p in points], dtype=np.bool_),
         )
 
     def __len__(self) -> int:

@@ -24,6 +24,7 @@ from .._model import (
     Parameters,
     ParameterSpec,
     ParamGroup,
+    Purge,
     Session,
     SessionBounds,
     SessionSummary,
@@ -80,7 +81,6 @@ def session(reply: Reply) -> Session:
         param_groups=tuple(param_group(group) for group in document.get("param_groups", ())),
         memory_bytes_estimate=document["memory_bytes_estimate"],
         disk_bytes=document["disk_bytes"],
-        best=_best(document.get("best")),
         etag=reply.etag,
         bounded=document.get("bounded", False),
         l1=document.get("l1", False),
@@ -208,6 +208,10 @@ def _summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "origin": origin and Origin(origin["session"], origin["checkpoint"]),
         "created_at": document["created_at"],
         "updated_at": document["updated_at"],
+        "best": _best(document.get("best")),
+        "mode": document.get("mode"),
+        "gradient_norm_inf": json_text.read_optional(document.get("gradient_norm_inf")),
+        "ensemble": document.get("ensemble"),
     }
 
 
@@ -331,4 +335,18 @@ def trace_point(document: Mapping[str, Any]) -> TracePoint:
         gradient_norm_inf=json_text.read_optional(document["gradient_norm_inf"]),
         step_length=json_text.read_number(document["step_length"]),
         time=document["time"],
+        **{key: json_text.read_optional(document.get(key)) for key in _SEARCH},
+        accepted=document.get("accepted"),
+    )
+
+
+_SEARCH = ("slope", "start_loss", "start_slope", "accepted_step_length")
+
+
+def purge(document: Mapping[str, Any]) -> Purge:
+    return Purge(
+        count=document["count"],
+        sessions=tuple(document["sessions"]),
+        deleted=document.get("deleted"),
+        more=document.get("more", False),
     )

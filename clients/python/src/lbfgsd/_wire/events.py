@@ -32,12 +32,17 @@ class EventParser:
         return None
 
 
+_OF_SESSIONS = ("created", "deleted", "expiring")
+"""Events without data of their own."""
+
+
 def _event(fields: Mapping[str, str]) -> Event | None:
     kind = fields.get("event", "message")
     document = json_text.decode(fields["data"].encode())
     number = int(fields["id"]) if fields.get("id") else None
+    session = document.get("session")
     if kind == "evaluation":
-        return Event(kind, number, documents.trace_point(document))
+        return Event(kind, number, documents.trace_point(document), session)
     if kind == "step":
-        return Event(kind, number, documents.step(document))
-    return None
+        return Event(kind, number, documents.step(document), session)
+    return Event(kind, number, None, session) if kind in _OF_SESSIONS else None

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 from urllib.parse import quote_plus
 
@@ -239,11 +239,12 @@ class _Reader:
         return SEEKED
 
 
-def _query(parameters: Mapping[str, str]) -> str:
+def _query(parameters: Mapping[str, str | Sequence[str]]) -> str:
     # A number, as a loss mostly is, has nothing to escape.
     return "&".join(
         f"{name}={value if value.replace('.', '').isalnum() else quote_plus(value)}"
-        for name, value in parameters.items()
+        for name, values in parameters.items()
+        for value in ((values,) if isinstance(values, str) else values)
     )
 
 

@@ -1,12 +1,4 @@
 extension SessionService {
-    public func trace(
-        _ id: SessionID, from first: EvaluationNumber = 1, limit: Int
-    ) async throws(SessionError) -> [TracePoint] {
-        try await read(id) { store throws(StoreError) in
-            try await store.trace(id, from: first, limit: limit)
-        }
-    }
-
     /// The trace after evaluation `last` (nothing, if nil), then live events, until the session is
     /// deleted or evicted, the server stops, or the reader is too slow.
     ///

@@ -188,6 +188,23 @@ enum StateCodec {
         return state
     }
 
+    /// What the scalars of a snapshot say for a listing; nil if they can't be read.
+    static func progress(from scalars: [UInt8]) -> SessionProgress? {
+        guard let stored = try? BinaryPropertyList.decode(StoredScalars.self, from: scalars) else {
+            return nil
+        }
+        let options =
+            switch stored.engine {
+            case .float64(let scalars): scalars.optionsInUse
+            case .float32(let scalars): scalars.optionsInUse
+            }
+        // The first are those of the next step, which a session shows.
+        guard let mode = options.first?.mode else { return nil }
+        return SessionProgress(
+            best: stored.session.best, mode: mode,
+            gradientNormInf: stored.session.gradientNormInf)
+    }
+
     private static func bytes(
         of vector: StoredSnapshot.StoredVector, _ name: VectorName
     ) throws(UnreadableSnapshot) -> [UInt8] {
