@@ -1,5 +1,6 @@
 import Foundation
 import Sessions
+import TestKit
 import Testing
 
 @Suite("Traces for pictures")
