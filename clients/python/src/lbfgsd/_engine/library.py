@@ -103,7 +103,6 @@ def library_path() -> Path | None:
     return Path(INSTALLED) if _is_installed() else None
 
 
-@functools.cache
 def _is_installed() -> bool:
     try:
         ctypes.CDLL(INSTALLED)
