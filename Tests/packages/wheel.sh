@@ -58,7 +58,8 @@ inside 'python3 -m venv /root/pure
     /root/pure/bin/pip install -q --no-index --find-links /wheels /wheels/lbfgsd-*.tar.gz
     ! LBFGSD_URL= /root/pure/bin/python -c "
 import lbfgsd, numpy
-lbfgsd.minimize(lambda x: (x @ x / 2, x), numpy.arange(5.0), jac=True, engine=\"local\")" 2>/root/said
+lbfgsd.minimize(lambda x: (x @ x / 2, x), numpy.arange(5.0), jac=True, engine=\"local\")
+" 2>/root/said
     grep "has no liblbfgsd.so" /root/said'
 tar -xOf "$wheels"/lbfgsd-*.tar.gz --wildcards '*/PKG-INFO' | grep -q 'Requires-Dist: pycurl>='
 echo "the source distribution installs without a compiler, and says that it has no engine"

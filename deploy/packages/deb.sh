@@ -17,13 +17,16 @@ git ls-files -z --cached --others --exclude-standard |
     tar -c --null --files-from=- | tar -x -C "$tree"
 cp Package.resolved "$tree/"
 mv "$tree/deploy/debian" "$tree/debian"
+find "$tree" -exec touch --no-dereference --date="@$(
+    dpkg-parsechangelog -l deploy/debian/changelog -S Timestamp
+)" {} +
 
 # Debian's own Python and tools, and no more than these and Swift.
 swift=$(dirname "$(command -v swift)")
 cd "$tree"
 env -i PATH="/usr/sbin:/usr/bin:/sbin:/bin:$swift" HOME="$HOME" LC_ALL=C.UTF-8 \
-    LBFGSD_BINARIES="$binaries" dpkg-buildpackage --build=binary --unsigned-changes --no-check-builddeps \
-    >../build.log 2>&1 || {
+    LBFGSD_BINARIES="$binaries" \
+    dpkg-buildpackage --build=binary --unsigned-changes --no-check-builddeps >../build.log 2>&1 || {
     tail -n 40 ../build.log >&2
     exit 1
 }

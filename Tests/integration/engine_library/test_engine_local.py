@@ -14,6 +14,7 @@ import lbfgsd
 from daemon import Daemon
 from engine_files import library
 from lbfgsd import Client
+from lbfgsd._engine import library as loading
 from problems import Logistic, Quadratic, rosenbrock, rosenbrock_start
 
 PROBLEMS: dict[str, Any] = {
@@ -185,5 +186,7 @@ def test_wrong_choices_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="line_search_fn must be one of"):
         run(options={"line_search_fn": "armijo"})
     monkeypatch.delenv("LBFGSD_LIBRARY")
+    # The loader would find the one that is loaded already, by its name.
+    monkeypatch.setattr(loading, "INSTALLED", "liblbfgsd.so.absent")
     with pytest.raises(RuntimeError, match=r"no liblbfgsd\.so"):
         run(engine="local")

@@ -140,7 +140,6 @@ def _path(named: str | None) -> Path | None:
     return Path(INSTALLED) if _is_installed() else None
 
 
-@functools.cache
 def _is_installed() -> bool:
     try:
         ctypes.CDLL(INSTALLED)
