@@ -12,7 +12,7 @@
 # make wheel              the Python client with the engine inside, into out/wheel
 # make sdist              the Python client's source distribution, into out/wheel
 # make deb                packages for Debian 12, into out/deb: about 15 minutes the first time
-# make test-packages      what these packages do on a machine: needs root, about 10 minutes
+# make test-packages      what these packages do on a machine: needs root, a quarter of an hour
 # make hooks              has git check what is staged before each commit
 #
 # They install the Debian packages that are missing, with apt-get (and sudo unless root).

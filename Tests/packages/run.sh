@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the packages of `make deb` do on a Debian 12 machine. Needs root and the network; about ten
-# minutes beside `make deb`.
+# What the packages of `make deb` do on a Debian 12 machine. Needs root and the network; about a
+# quarter of an hour beside `make deb`.
 #
 #   Tests/packages/run.sh [STEP ...]
 #
