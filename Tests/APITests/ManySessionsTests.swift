@@ -43,7 +43,7 @@ struct ManySessionsTests {
     @Test("A query that can't be is refused by its name")
     func refused() async throws {
         for (query, field) in [
-            ("state=running", "state"), ("mode=fast", "mode"), ("q=", "q"), ("q=a%00", "q"),
+            ("state=running", "state"), ("mode=fast", "mode"), ("q=", "q"),
             ("order_by=loss", "order_by"), ("descending=1", "descending"),
             ("ensemble=s1", "ensemble"), ("order_by=name&page_token=AAAAAAAAAAA", "page_token"),
             ("page_token=AAAA", "page_token"),

@@ -3,7 +3,8 @@ internal import LBFGS
 
 extension Engine {
     /// Replaces history and counts.
-    /// - Parameter state: nil: that of a new optimizer. Its vectors have as many numbers as it says.
+    /// - Parameter state: nil: that of a new optimizer. Its vectors have as many numbers as it
+    ///   says.
     fileprivate func load(_ state: lbfgsd_torch_state?) throws(LibraryError) {
         guard !isStepping else { throw .stepRuns }
         let read: TorchState<Scalar>? =

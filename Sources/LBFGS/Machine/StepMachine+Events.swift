@@ -1,5 +1,5 @@
-// What the events of any machine have in common. Each ends with a directive; the transitions between
-// them are in `StepMachine+Iteration.swift`.
+// What the events of any machine have in common. Each ends with a directive; the transitions
+// between them are in `StepMachine+Iteration.swift`.
 
 extension StepMachine {
     /// Begins a step.

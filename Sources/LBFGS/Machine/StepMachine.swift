@@ -1,7 +1,7 @@
 /// The machine of a step over an abstract set of vectors.
 ///
-/// Everything that decides (iterations, modes, line searches, restarts, noise, termination) works on
-/// scalars, and is written once, in extensions of this protocol. What a conforming type adds is
+/// Everything that decides (iterations, modes, line searches, restarts, noise, termination) works
+/// on scalars, and is written once, in extensions of this protocol. What a conforming type adds is
 /// where its vectors are:
 ///
 /// | type                | vectors                                      |

@@ -16,8 +16,8 @@
 //
 // What another kind of problem plugs into:
 // - a direction of its own is a `chooseBoxDirectionIfAny`, in mode `robust`;
-// - a path that is not straight is another `placeTrial` and `move`: P(x + t d) with bounds. The step
-//   is then no longer t d, and takes the direction's place (`replaceDirectionByStep`);
+// - a path that is not straight is another `placeTrial` and `move`: P(x + t d) with bounds. The
+//   step is then no longer t d, and takes the direction's place (`replaceDirectionByStep`);
 // - vectors that live elsewhere are another `StepMachine`.
 
 /// A direction that was chosen, in scalars; the vector is `Optimizer.direction`.

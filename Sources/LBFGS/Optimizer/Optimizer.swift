@@ -17,8 +17,8 @@
 ///         x = x + t d
 ///     until a tolerance is met or a budget is spent
 ///
-/// Both modes run on this one machine (`StepMachine+Iteration.swift`). They differ in their rules for
-/// curvature, direction, search and termination: `TorchMode` and `RobustMode`.
+/// Both modes run on this one machine (`StepMachine+Iteration.swift`). They differ in their rules
+/// for curvature, direction, search and termination: `TorchMode` and `RobustMode`.
 ///
 /// Losses and gradients that are not finite make a trial point infeasible. They never move the
 /// parameters and never enter the history; torch lets both happen. The line search contracts

@@ -1,9 +1,9 @@
 /// What every worker has to do to its slices before the next evaluation, in the order of the
 /// properties. All workers execute the same commands in the order of their numbers.
 ///
-/// A worker holds slices of x, of d, of the gradient g at x, of the gradient h where the line began,
-/// of the pairs (s_i, y_i), oldest first, and, by step length, of the gradients of trials of the
-/// line. It also keeps the step length t of its last move.
+/// A worker holds slices of x, of d, of the gradient g at x, of the gradient h where the line
+/// began, of the pairs (s_i, y_i), oldest first, and, by step length, of the gradients of trials of
+/// the line. It also keeps the step length t of its last move.
 public struct RemoteCommand: Equatable, Sendable, Codable {
     /// The coefficients of a direction: d = gradient g + sum_i steps[i] s_i + changes[i] y_i. The
     /// products are added to gradient g one pair after the other, s before y, in Float64, and
@@ -21,8 +21,8 @@ public struct RemoteCommand: Equatable, Sendable, Codable {
     public var number: Int
     /// Keep a copy of a point as the step's best, in the place of any other: x + t d, and x for 0.
     public var save: Double?
-    /// Move: x = x + t d. g becomes the gradient that was evaluated at that step length; if there is
-    /// none it stays. 0 moves nothing: g becomes the gradient of the evaluation at x. Other
+    /// Move: x = x + t d. g becomes the gradient that was evaluated at that step length; if there
+    /// is none it stays. 0 moves nothing: g becomes the gradient of the evaluation at x. Other
     /// gradients of trials are not needed any more.
     public var accept: Double?
     /// Move back to the point that was saved. g is then unknown.

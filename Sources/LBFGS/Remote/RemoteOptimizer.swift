@@ -8,7 +8,8 @@
 /// trial. That is one round trip an evaluation, of 4 m + 10 numbers up and 2 m + 3 down for each
 /// worker, whatever n is.
 ///
-/// Iterations, modes, line searches, restarts and termination are those of ``Optimizer``: both are a
+/// Iterations, modes, line searches, restarts and termination are those of ``Optimizer``: both are
+/// a
 /// `StepMachine`. What differs is what dot products can't tell:
 ///
 /// - The slope of a new direction and its max-norm come with its first trial. The direction is
@@ -37,12 +38,23 @@ public struct RemoteOptimizer: Equatable, Sendable {
     /// The loss where the workers' x is, if it is known.
     public internal(set) var loss: Double?
     /// What the newest evaluation was for the line search. A snapshot does not hold it.
-    public internal(set) var trialOutcome = TrialOutcome()
+    public internal(set) var trialOutcome: TrialOutcome {
+        get { unstored.trialOutcome }
+        set { unstored.trialOutcome = newValue }
+    }
     /// The newest command.
     public internal(set) var command = RemoteCommand(number: 0)
     /// The unit roundoff of the workers' numbers.
     let unitRoundoff: Double
 
+    /// What no result depends on. All values are equal.
+    struct Unstored: Equatable, Sendable {
+        var trialOutcome = TrialOutcome()
+
+        static func == (_: Unstored, _: Unstored) -> Bool { true }
+    }
+
+    var unstored = Unstored()
     var phase = StepPhase.idle
     var progress: StepProgress
     var carried = CarriedState()
@@ -65,6 +77,7 @@ public struct RemoteOptimizer: Equatable, Sendable {
     /// - Parameters:
     ///   - options: The options of the steps.
     ///   - unitRoundoff: The relative precision of the workers' numbers: 2^-52 or 2^-23.
+    ///   - numerics: The ``numericsVersion`` to compute with.
     /// - Throws: The first option that is out of range.
     public init(
         options: Options, unitRoundoff: Double = .ulpOfOne, numerics: Int = numericsVersion

@@ -49,7 +49,7 @@ def main() -> None:
         tolerance_grad=1e-9,
     )
     whole = comm.gather(result.x)
-    if rank == 0:
+    if whole is not None:
         found = {
             "x": np.concatenate(whole).tolist(),
             "fun": result.fun,

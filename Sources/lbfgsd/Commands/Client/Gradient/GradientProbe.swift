@@ -15,7 +15,8 @@ struct GradientProbe {
 
     /// Of one step of the sweep to the next.
     static let ratio = 4.0
-    /// Powers of the ratio, times the usual step of central differences, the cube root of the noise.
+    /// Powers of the ratio, times the usual step of central differences, the cube root of the
+    /// noise.
     static let sweep = [3, 2, 1, 0, -1, -2, -3, -4]
     /// How many roundings of x its function may come to.
     private static let roundings = 4.0

@@ -1,8 +1,9 @@
 /// The noise of a function, from its values at equidistant points.
 ///
-/// Moré & Wild, Estimating Computational Noise, SIAM J. Sci. Comput. 33 (2011): the k-th differences
-/// of a smooth function vanish with the k-th power of the distance, those of noise do not. Where the
-/// differences of three orders give nearly the same standard deviation, that is the noise.
+/// Moré & Wild, Estimating Computational Noise, SIAM J. Sci. Comput. 33 (2011): the k-th
+/// differences of a smooth function vanish with the k-th power of the distance, those of noise do
+/// not. Where the differences of three orders give nearly the same standard deviation, that is the
+/// noise.
 struct NoiseEstimate {
     static let points = 7
     private static let tries = 4
@@ -33,8 +34,8 @@ struct NoiseEstimate {
         }
     }
 
-    /// The standard deviation; if no distance of the points shows it, the rounding of the values, as
-    /// far as that can be seen.
+    /// The standard deviation; if no distance of the points shows it, the rounding of the values,
+    /// as far as that can be seen.
     /// - Parameters:
     ///   - distance: Where the search for a distance of the points begins.
     ///   - sample: The values at multiples of a direction.
