@@ -10,6 +10,8 @@ cd "$(dirname "$0")/../.."
 folder=$1
 shift
 
+# What the daemon's page is drawn by.
+deploy/setup.sh page
 mkdir -p "$folder"
 swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' >"$folder/swift-version"
 for cpu in "$@"; do
