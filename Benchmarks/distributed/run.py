@@ -49,7 +49,6 @@ def of_torch(function: Function, x0: Any, order: Any = None) -> int:
         max_eval=2500,
         history_size=10,
         line_search_fn="strong_wolfe",
-        tolerance_grad=1e-9,
     )
     calls = 0
 
@@ -111,7 +110,8 @@ def main() -> None:
         }  # fmt: skip
         local = lbfgsd.minimize(
             lambda x, function=function: function(x), x0, jac=True, engine="local",
-            options={k: v for k, v in robust.items() if k != "mode"},
+            options={"gtol": tolerance, "maxiter": EVALUATIONS_MAX, "maxfun": EVALUATIONS_MAX,
+                     "ftol": 0, "maxcor": 10},
         )  # fmt: skip
         row["robust"] = float(np.abs(function(local.x)[1]).max()) <= tolerance
         for count in arguments.workers:
@@ -123,7 +123,7 @@ def main() -> None:
                 count,
                 {
                     "mode": "torch", "max_iter": 2000, "max_eval": 2500, "history_size": 10,
-                    "line_search_fn": "strong_wolfe", "tolerance_grad": 1e-9,
+                    "line_search_fn": "strong_wolfe",
                 },
             )[0]  # fmt: skip
             row[f"robust/{count}"] = on_workers(function, x0, count, robust)[1] <= tolerance
