@@ -38,6 +38,7 @@ struct DocumentTests {
                 "param_groups":[{"index":0,"name":null,"frozen":false,"params":[0,1],\
                 "param_names":["w","b"],"count":3}],\
                 "step":0,"evaluation":0,"loss":null,"origin":null,"best":null,\
+                "mode":"torch","gradient_norm_inf":null,"ensemble":null,\
                 "memory_bytes_estimate":\(view.memoryBytesEstimate),\
                 "disk_bytes":\(view.diskBytes),"expires_after":null,"expires_at":null,\
                 "created_at":"2023-11-14T22:13:20.250000Z",\
@@ -58,7 +59,8 @@ struct DocumentTests {
             text(second.json) == """
                 {"sessions":[{"id":"\(id)","name":"a\\\\\\"b","labels":{"team":"flow"},\
                 "state":"idle","dtype":"float64","n":3,"step":0,"evaluation":0,"loss":null,\
-                "origin":null,"expires_at":null,"created_at":"2023-11-14T22:13:20.250000Z",\
+                "origin":null,"best":null,"mode":"torch","gradient_norm_inf":null,\
+                "ensemble":null,"expires_at":null,"created_at":"2023-11-14T22:13:20.250000Z",\
                 "updated_at":"2023-11-14T22:13:20.250000Z"}],"next_page_token":null}
                 """)
     }
@@ -172,7 +174,7 @@ struct PageTokenTests {
     @Test(
         "that nobody gave out is none",
         arguments: [
-            "", "a", "AAAAAAAAAAA=", "AAAAAAAAAAB", "AAAAAAAAAA", "AAAAAAAAAAAA", "////////8A", "ä",
+            "", "a", "AAAAAAAAAAA=", "AAAAAAAAAAB", "AAAAAAAAAA", "////////8A", "ä",
             " ",
         ])
     func foreign(text: String) {

@@ -13,7 +13,8 @@ private func make(
 
 private let line = """
     {"evaluation":1,"step":1,"iteration":0,"loss":2.5,"gradient_norm_inf":1.0,"step_length":0.0,\
-    "time":"1970-01-01T00:00:00.000000Z"}
+    "time":"1970-01-01T00:00:00.000000Z","slope":null,"start_loss":null,"start_slope":null,\
+    "accepted_step_length":null,"accepted":null}
     """
 
 private func session() throws -> SessionID {

@@ -340,7 +340,6 @@ def test_the_methods_of_a_path_are_told_and_others_refused(
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v1/",
         "/v2/sessions",
