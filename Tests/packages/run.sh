@@ -50,11 +50,14 @@ lintian_finds_nothing() {
 }
 
 piuparts_passes() {
-    local work
+    # The archive that this machine has its packages from.
+    local work archive
+    # shellcheck disable=SC2016 # It is apt's variable.
+    archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | head -n 1)
     work=$(mktemp -d)
     gzip -1 <"$place/debian.tar" >"$work/debian.tar.gz"
     piuparts --no-eatmydata --basetgz="$work/debian.tar.gz" --distribution=bookworm \
-        --mirror='http://deb.debian.org/debian main' --no-upgrade-test out/deb/*.deb \
+        --mirror="$archive main" --no-upgrade-test out/deb/*.deb \
         >"$place/piuparts.log" 2>&1 || { tail -n 40 "$place/piuparts.log"; return 1; }
     rm -r "$work"
     grep PASS "$place/piuparts.log"

@@ -9,8 +9,7 @@
 /// worker, whatever n is.
 ///
 /// Iterations, modes, line searches, restarts and termination are those of ``Optimizer``: both are
-/// a
-/// `StepMachine`. What differs is what dot products can't tell:
+/// a `StepMachine`. What differs is what dot products can't tell:
 ///
 /// - The slope of a new direction and its max-norm come with its first trial. The direction is
 ///   judged by the slope that the dot products predict; the search uses the measured one.
