@@ -4,11 +4,11 @@ problems: how many evaluations each takes. In one process; the workers take turn
     pip install torch sif2jax==0.0.8 jax         # beside the client
     LBFGSD_LIBRARY=.../liblbfgsd.so python Benchmarks/distributed/run.py [--workers 1 2 4]
 
-Writes a line for each problem to out/distributed.csv, and prints on how many problems the number of
-evaluations is torch's own (mode torch, strong Wolfe, ten pairs, one step of at most 2000
-iterations), and how many are solved in mode robust (gradient <= 1e-9 max(1, ||g0||), 2000
-evaluations). `permuted` is torch against itself with the parameters in another order: how far equal
-numbers can be expected, since runs on hard problems depend on every rounding error.
+Writes a line for each problem to out/distributed.csv. Prints on how many problems the number of
+evaluations is torch's own (mode torch, strong Wolfe, ten pairs, a step of `--max-iter` iterations,
+20 as torch's default unless told), and how many are solved in mode robust (gradient <= 1e-9
+max(1, ||g0||), 2000 evaluations). `permuted` is torch against itself with the parameters in another
+order: how far equal numbers can be expected, since runs depend on every rounding error.
 """
 
 from __future__ import annotations
@@ -38,15 +38,14 @@ EVALUATIONS_MAX = 2000
 Function = Callable[[Any], tuple[float, Any]]
 
 
-def of_torch(function: Function, x0: Any, order: Any = None) -> int:
+def of_torch(function: Function, x0: Any, max_iter: int, order: Any = None) -> int:
     """The evaluations of torch.optim.LBFGS, with the parameters in some order."""
     order = np.arange(x0.size) if order is None else order
     back = np.argsort(order)
     x = torch.nn.Parameter(torch.from_numpy(x0[order].copy()))
     optimizer = torch.optim.LBFGS(
         [x],
-        max_iter=2000,
-        max_eval=2500,
+        max_iter=max_iter,
         history_size=10,
         line_search_fn="strong_wolfe",
     )
@@ -96,13 +95,18 @@ def on_workers(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--max-iter", type=int, default=20)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "distributed.csv")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     generator = np.random.default_rng(1)
     for name, n, x0, function in suite.problems(sizes=range(1, PARAMETERS_MAX + 1)):
-        row: dict[str, Any] = {"problem": name, "n": n, "torch": of_torch(function, x0)}
-        row["permuted"] = of_torch(function, x0, generator.permutation(n))
+        row: dict[str, Any] = {
+            "problem": name,
+            "n": n,
+            "torch": of_torch(function, x0, arguments.max_iter),
+        }
+        row["permuted"] = of_torch(function, x0, arguments.max_iter, generator.permutation(n))
         tolerance = 1e-9 * max(1.0, float(np.abs(function(x0)[1]).max()))
         robust = {
             "mode": "robust", "max_iter": EVALUATIONS_MAX, "max_eval": EVALUATIONS_MAX,
@@ -122,7 +126,8 @@ def main() -> None:
                 x0,
                 count,
                 {
-                    "mode": "torch", "max_iter": 2000, "max_eval": 2500, "history_size": 10,
+                    "mode": "torch", "max_iter": arguments.max_iter, "history_size": 10,
+                    "max_eval": arguments.max_iter * 5 // 4,
                     "line_search_fn": "strong_wolfe",
                 },
             )[0]  # fmt: skip
