@@ -18,6 +18,7 @@ import pytest
 
 import lbfgsd
 from daemon import ROOT, Daemon
+from engine_files import library
 from problems import rosenbrock
 
 SOURCE = ROOT / "clients" / "python" / "src"
@@ -449,5 +450,7 @@ def test_the_readme_as_printed(
         if name in block:
             pytest.importorskip(name)
     monkeypatch.setenv("LBFGSD_URL", shared_daemon.url)
+    # Some run in process.
+    monkeypatch.setenv("LBFGSD_LIBRARY", str(library()))
     exec(compile(block, "README.md", "exec"), {})
     assert capsys.readouterr().out
