@@ -59,6 +59,10 @@ enum StoreFailure {
             self = .error(.full("no space left in \(directory)"))
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
             self = .error(.corrupt(text))
+        case .SQLITE_ERROR where error.message?.hasPrefix("no such ") == true:
+            // All statements name tables and columns that every store has: the schema's text is
+            // damaged.
+            self = .error(.corrupt(text))
         case .SQLITE_IOERR:
             switch error.extendedResultCode {
             case .SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC:

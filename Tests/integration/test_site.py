@@ -16,6 +16,7 @@ import yaml
 
 from command import environment
 from daemon import ROOT, Daemon, binary, free_port
+from engine_files import library
 from pages import DOCS, RUN, SHOWN, WRITTEN, examples, missing, outputs, pages, script
 
 SECONDS = 300
@@ -65,6 +66,7 @@ def test_every_example_runs(page: Path, tmp_path: Path, shared_daemon: Daemon) -
         LBFGSD_URL=url,
         PATH=f"{tools}:{os.environ['PATH']}",
         PYTHONPATH=str(ROOT / "clients" / "python" / "src"),
+        LBFGSD_LIBRARY=str(library()),
         # For problems of this size, further threads only cost time.
         OMP_NUM_THREADS="1",
     )

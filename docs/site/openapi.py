@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ same in a viewer</a>, with every schema unfolded.
 def pages(document: Path) -> dict[str, str]:
     api = Document(yaml.safe_load(document.read_text()))
     tags = {tag["name"]: tag.get("description", "") for tag in api.root["tags"]}
-    index = INTRODUCTION + api.root["info"]["description"] + "\n\n"
+    # The pages of problems are a daemon's.
+    about = re.sub(r"\[([^\]]*)\]\(/problems/[^)]*\)", r"\1", api.root["info"]["description"])
+    index = INTRODUCTION + about + "\n\n"
     index += "| operation | effect | scope |\n|---|---|---|\n"
     texts = {tag: f"# {tag}\n\n{tags[tag]}\n\n" for tag in tags}
     for path, item in api.root["paths"].items():

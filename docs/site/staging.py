@@ -33,6 +33,7 @@ PAGES = {
     "Benchmarks/ensembles/README.md": "explanation/figures/ensembles.md",
     "Benchmarks/l1/README.md": "explanation/figures/l1.md",
     "Benchmarks/c-library/README.md": "explanation/figures/c-library.md",
+    "Benchmarks/distributed/README.md": "explanation/figures/distributed.md",
 }
 """Files of the repository that are pages of the site, the README's place being the first page's."""
 INCLUDED = ("deploy/lbfgsd.yaml", "deploy/nginx.conf", "deploy/slurm/evaluate.sbatch")

@@ -62,6 +62,20 @@ def test_a_sound_store_is_sound_and_stays_as_it_is(store: Path, tmp_path: Path) 
     assert (status, report["findings"]) == (0, [])
 
 
+def test_a_name_in_the_schema_that_is_another_is_found(store: Path, tmp_path: Path) -> None:
+    content = (store / "lbfgsd.sqlite").read_bytes()
+    for name in (b"standing_phase TEXT", b"memory_bytes INTEGER", b"created_at INTEGER"):
+        if name not in content:
+            # Of a store that was killed, in the WAL.
+            continue
+        copy = tmp_path / name.decode().split()[0]
+        shutil.copytree(store, copy)
+        changed = content.replace(name, bytes([name[0] ^ 8]) + name[1:])
+        (copy / "lbfgsd.sqlite").write_bytes(changed)
+        status, report = verify(copy)
+        assert (status, report["sound"]) == (DAMAGED, False), name
+
+
 def test_every_flipped_bit_of_what_a_store_says_is_found(store: Path, tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
