@@ -63,11 +63,12 @@ def test_a_sound_store_is_sound_and_stays_as_it_is(store: Path, tmp_path: Path) 
 
 
 def test_a_name_in_the_schema_that_is_another_is_found(store: Path, tmp_path: Path) -> None:
+    wal = store / "lbfgsd.sqlite-wal"
+    if wal.exists() and wal.stat().st_size:
+        pytest.skip("the WAL has these pages, and its checksums tell")
     content = (store / "lbfgsd.sqlite").read_bytes()
     for name in (b"standing_phase TEXT", b"memory_bytes INTEGER", b"created_at INTEGER"):
-        if name not in content:
-            # Of a store that was killed, in the WAL.
-            continue
+        assert name in content
         copy = tmp_path / name.decode().split()[0]
         shutil.copytree(store, copy)
         changed = content.replace(name, bytes([name[0] ^ 8]) + name[1:])
