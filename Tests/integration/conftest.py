@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon import ROOT, Client, Daemon
+from engine_files import library
 
 # The tests test the client of this checkout, even if another one is installed.
 sys.path.insert(0, str(ROOT / "clients" / "python" / "src"))
@@ -64,3 +65,10 @@ def client(shared_daemon: Daemon) -> Iterator[Client]:
 def own_client(daemon: Daemon) -> Client:
     """A client of the test's own daemon."""
     return Client(daemon.url)
+
+
+@pytest.fixture
+def engine_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package has its engine, and nothing names a server: runs are in this process."""
+    monkeypatch.setenv("LBFGSD_LIBRARY", str(library()))
+    monkeypatch.delenv("LBFGSD_URL", raising=False)

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 import lbfgsd
-from engine_files import library
 from lbfgsd._engine import journal as files
 from problems import Logistic, rosenbrock, rosenbrock_start
 
@@ -35,10 +34,7 @@ KILLS = int(os.environ.get("LBFGSD_JOURNAL_KILLS", "35"))
 RESULT = ("x", "fun", "jac", "nfev", "njev", "nit", "status", "message", "reason")
 
 
-@pytest.fixture(autouse=True)
-def engine_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LBFGSD_LIBRARY", str(library()))
-    monkeypatch.delenv("LBFGSD_URL", raising=False)
+pytestmark = pytest.mark.usefixtures("engine_library")
 
 
 @pytest.fixture

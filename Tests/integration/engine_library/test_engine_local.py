@@ -12,7 +12,6 @@ import pytest
 
 import lbfgsd
 from daemon import Daemon
-from engine_files import library
 from lbfgsd import Client
 from lbfgsd._engine import library as loading
 from problems import Logistic, Quadratic, rosenbrock, rosenbrock_start
@@ -37,21 +36,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def engine_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LBFGSD_LIBRARY", str(library()))
-    monkeypatch.delenv("LBFGSD_URL", raising=False)
+pytestmark = pytest.mark.usefixtures("engine_library")
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    home = tmp_path_factory.mktemp("daemon")
-    daemon = Daemon(home / "data", home / "log").start()
-    try:
-        with Client(daemon.url) as client:
-            yield client
-    finally:
-        daemon.close()
+def client(shared_daemon: Daemon) -> Iterator[Client]:
+    with Client(shared_daemon.url) as client:
+        yield client
 
 
 def compared(client: Client, fun: Any, x0: Any, **arguments: Any) -> tuple[Any, Any]:

@@ -17,7 +17,6 @@ import pytest
 
 import lbfgsd
 from daemon import ROOT, Daemon, binary
-from engine_files import library
 from lbfgsd import Client
 from lbfgsd._engine.sessions import read_session_file
 from lbfgsd._engine.snapshots import Snapshot
@@ -39,21 +38,13 @@ EVALUATIONS = (1, 2, 5, 11, 23, 38)
 RESULT = ("x", "fun", "jac", "status", "message", "reason")
 
 
-@pytest.fixture(autouse=True)
-def engine_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LBFGSD_LIBRARY", str(library()))
-    monkeypatch.delenv("LBFGSD_URL", raising=False)
+pytestmark = pytest.mark.usefixtures("engine_library")
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    home = tmp_path_factory.mktemp("daemon")
-    daemon = Daemon(home / "data", home / "log").start()
-    try:
-        with Client(daemon.url) as client:
-            yield client
-    finally:
-        daemon.close()
+def client(shared_daemon: Daemon) -> Iterator[Client]:
+    with Client(shared_daemon.url) as client:
+        yield client
 
 
 class Stopped(Exception):

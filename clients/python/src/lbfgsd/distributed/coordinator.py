@@ -102,10 +102,12 @@ class Coordinator:
         self._call("begin", self._pointer, read)
 
     def advance(self, loss: float, report: Floats) -> None:
-        """Takes the sums of the workers' reports. A loss that isn't finite makes the point
-        infeasible."""
+        """Takes the sums of the workers' reports. Where a rank had no gradient, they aren't finite,
+        and the point is infeasible. What a loss that isn't finite means is for the engine to say,
+        as on arrays."""
         numbers = np.ascontiguousarray(report, dtype=np.float64)
-        address = numbers.ctypes.data if math.isfinite(loss) else None
+        found = math.isfinite(loss) or bool(np.isfinite(numbers).all())
+        address = numbers.ctypes.data if found else None
         self._call("advance", self._pointer, loss, address, numbers.size)
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from .._engine.library import LIBRARY, library_path
 from .._errors import Infeasible
 from .._model import Floats, StepResult
 from .communicators import Communicator, LocalCommunicator
-from .coordinator import Command, Coordinator
+from .coordinator import REPORT_FIXED, Command, Coordinator
 from .worker import NumPyVectors, Worker, added
 
 _FAILED = math.nan
@@ -61,7 +61,7 @@ def run_step(
         pairs = len(worker.steps)
         if gradient is None:
             # A rank without a gradient still takes part.
-            message = np.full(12 + 4 * pairs, _FAILED)
+            message = np.full(2 + REPORT_FIXED + 4 * pairs, _FAILED)
         else:
             message = np.concatenate([[0.0, loss], worker.report(gradient, command.trial)])
         message[0] = 0.0 if error is None else 1.0
